@@ -1,0 +1,143 @@
+/**
+ * Bytes stay bytes. These are the few things done with them everywhere: make, join, find, compare, look at.
+ *
+ * Text ↔ bytes is one octet per character (ISO 8859-1), so that nothing is lost or folded by looking; UTF-8 is asked for
+ * by name.
+ */
+
+export const CR = 0x0d
+export const LF = 0x0a
+export const SP = 0x20
+export const DOT = 0x2e
+
+export const NO_BYTES: Uint8Array = new Uint8Array(0)
+
+/** One octet per character. Throws on a character above 255: such text must choose an encoding first. */
+export function bytes(text: string): Uint8Array {
+  const out = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    // Narrowing silently is how U+760D U+760A became CR LF elsewhere (CVE-2025-7962).
+    if (code > 0xff) throw new RangeError(`character U+${code.toString(16)} does not fit into one octet`)
+    out[i] = code
+  }
+  return out
+}
+
+const utf8Encoder = new TextEncoder()
+const utf8Decoder = new TextDecoder('utf-8', { fatal: false })
+const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+export function utf8(text: string): Uint8Array {
+  return utf8Encoder.encode(text)
+}
+
+/** For people's eyes: whatever is not UTF-8 shows as U+FFFD. */
+export function utf8Text(bytes: Uint8Array): string {
+  return utf8Decoder.decode(bytes)
+}
+
+/** The text, or `undefined` where the bytes are not well-formed UTF-8. */
+export function strictUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return strictDecoder.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** One character per octet: the inverse of `bytes`. */
+export function text(bytes: Uint8Array, from = 0, to: number = bytes.length): string {
+  let out = ''
+  // In slices, because a call takes a limited number of arguments.
+  for (let at = from; at < to; at += 4096) {
+    out += String.fromCharCode(...bytes.subarray(at, Math.min(at + 4096, to)))
+  }
+  return out
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1 && parts[0]) return parts[0]
+  let length = 0
+  for (const part of parts) length += part.length
+  const out = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}
+
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** Where `needle` begins at or after `from`, or -1. */
+export function find(haystack: Uint8Array, needle: Uint8Array, from = 0): number {
+  const first = needle[0]
+  if (first === undefined) return from
+  const last = haystack.length - needle.length
+  let at = haystack.indexOf(first, from)
+  while (at >= 0 && at <= last) {
+    let same = 1
+    while (same < needle.length && haystack[at + same] === needle[same]) same++
+    if (same === needle.length) return at
+    at = haystack.indexOf(first, at + 1)
+  }
+  return -1
+}
+
+/** ASCII letters to upper case, the rest as it is: the only case folding that protocol words know. */
+export function upper(text: string): string {
+  return text.replace(/[a-z]+/g, letters => letters.toUpperCase())
+}
+
+/** ASCII letters to lower case, the rest as it is. */
+export function lower(text: string): string {
+  return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
+}
+
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+
+/** RFC 4648 §4, with padding. */
+export function toBase64(bytes: Uint8Array): string {
+  let out = ''
+  for (let i = 0; i < bytes.length; i += 3) {
+    const [a = 0, b, c] = bytes.subarray(i, i + 3)
+    out += BASE64[a >> 2]
+    out += BASE64[((a & 3) << 4) | ((b ?? 0) >> 4)]
+    out += b === undefined ? '=' : BASE64[((b & 15) << 2) | ((c ?? 0) >> 6)]
+    out += c === undefined ? '=' : BASE64[c & 63]
+  }
+  return out
+}
+
+/** RFC 4648 §4, strictly: `undefined` for anything but whole, padded groups. */
+export function fromBase64(text: string): Uint8Array | undefined {
+  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
+  const digits = text.replace(/=+$/, '')
+  const out = new Uint8Array(Math.floor((digits.length * 3) / 4))
+  let held = 0
+  let bits = 0
+  let at = 0
+  for (const digit of digits) {
+    held = ((held << 6) | BASE64.indexOf(digit)) & 0xffff
+    bits += 6
+    if (bits >= 8) {
+      bits -= 8
+      out[at++] = (held >> bits) & 0xff
+    }
+  }
+  return out
+}
+
+/** Bytes as a person can read them: printable ASCII as it is, the rest as `\r`, `\n`, `\t` or `\xNN`. */
+export function show(bytes: Uint8Array): string {
+  return text(bytes).replace(/[^\x20-\x7e]|\\/g, char => {
+    const named = { '\r': '\\r', '\n': '\\n', '\t': '\\t', '\\': '\\\\' }[char]
+    return named ?? `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  })
+}

@@ -1,0 +1,24 @@
+import type { Instant } from './time.ts'
+
+/**
+ * A protocol without its sockets: bytes and the time go in, outputs come out.
+ *
+ * A machine never waits, never reads a clock and never touches the world. Whoever drives it carries out each output in
+ * order, and calls `tick` once `deadline` has passed.
+ */
+export interface Machine<Output> {
+  /** The peer sent these bytes. They are the machine's from now on: the driver must not write to them again. */
+  receive(bytes: Uint8Array, now: Instant): readonly Output[]
+  /** The peer will send no more. */
+  end(now: Instant): readonly Output[]
+  /** The deadline has passed. Calling it early does nothing. */
+  tick(now: Instant): readonly Output[]
+  /** When to call `tick`; `undefined` while nothing is waited for. Ask again after every call. */
+  readonly deadline: Instant | undefined
+}
+
+/** What every machine may ask of the connection it speaks on. */
+export type WireOutput =
+  | { readonly kind: 'write'; readonly bytes: Uint8Array }
+  | { readonly kind: 'start-tls' }
+  | { readonly kind: 'close'; readonly how: 'after-writes' | 'at-once' }

@@ -1,0 +1,135 @@
+import { lower } from '../base/bytes.ts'
+
+/** A mailbox as meant, not as written: `local` without quotes. An empty `domain`: none was given. */
+export interface Mailbox {
+  readonly local: string
+  readonly domain: string
+}
+
+/** Where reports go; `null` is `<>`, to which no report may ever be sent (RFC 5321 §4.5.5). */
+export type ReversePath = Mailbox | null
+export type ForwardPath = Mailbox
+
+/** Limits of RFC 5321 §4.5.3.1, in octets. */
+export const MAX_LOCAL = 64
+export const MAX_DOMAIN = 255
+export const MAX_PATH = 256
+
+export type PathFault = { readonly wrong: string }
+
+const ATOM = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u
+const LABEL = /^[A-Za-z0-9\u0080-\u{10ffff}](?:[A-Za-z0-9_\-\u0080-\u{10ffff}]*[A-Za-z0-9\u0080-\u{10ffff}])?$/u
+
+/**
+ * Reads a path that begins at `text[0]`: `<a@b.example>`, `<>`, `<@relay.example:a@b.example>`, `<postmaster>`.
+ *
+ * A source route is read and dropped, and the address behind it is what is judged (RFC 5321 §4.1.2, Appendix F.2).
+ */
+export function parsePath(text: string): { readonly path: Mailbox | null; readonly rest: string } | PathFault {
+  if (text[0] !== '<') return { wrong: 'a path stands between < and >' }
+  const close = closing(text)
+  if (close < 0) return { wrong: 'the path has no >' }
+  const rest = text.slice(close + 1)
+  if (rest !== '' && rest[0] !== ' ') return { wrong: 'a space must follow the path' }
+  if (close > MAX_PATH) return { wrong: `the path is longer than ${MAX_PATH} octets` }
+  let inner = text.slice(1, close)
+  if (inner === '') return { path: null, rest }
+  if (inner[0] === '@') {
+    const colon = inner.indexOf(':')
+    if (colon < 0) return { wrong: 'a source route ends with a colon' }
+    const hops = inner.slice(0, colon).split(',')
+    if (!hops.every(hop => hop[0] === '@' && isDomain(hop.slice(1)))) return { wrong: 'not a source route' }
+    inner = inner.slice(colon + 1)
+  }
+  const mailbox = parseMailbox(inner)
+  return 'wrong' in mailbox ? mailbox : { path: mailbox, rest }
+}
+
+/** The `>` that ends the path: not one inside a quoted string. */
+function closing(text: string): number {
+  let quoted = false
+  for (let i = 1; i < text.length; i++) {
+    const c = text[i]
+    if (quoted && c === '\\') i++
+    else if (c === '"') quoted = !quoted
+    else if (c === '>' && !quoted) return i
+  }
+  return -1
+}
+
+/** Reads `local@domain`, `"quoted local"@domain`, `local@[10.1.2.3]`, or a bare `local`. */
+export function parseMailbox(text: string): Mailbox | PathFault {
+  let local = ''
+  let at: number
+  if (text[0] === '"') {
+    at = 1
+    while (at < text.length && text[at] !== '"') {
+      if (text[at] === '\\') at++
+      const c = text[at] ?? ''
+      // A quoted pair quotes a printable character or a space: it cannot smuggle in a line end (RFC 5321 §4.1.2).
+      if (!/^[\x20-\x7e\u0080-\uffff]$/.test(c)) return { wrong: 'a control character in the quoted local part' }
+      local += c
+      at++
+    }
+    if (text[at] !== '"') return { wrong: 'the quoted local part has no end' }
+    at++
+    if (local === '') return { wrong: 'the local part is empty' }
+  } else {
+    at = text.indexOf('@')
+    if (at < 0) at = text.length
+    local = text.slice(0, at)
+    if (!local.split('.').every(atom => ATOM.test(atom))) return { wrong: 'the local part is not a dot-string' }
+  }
+  if (octets(local) > MAX_LOCAL) return { wrong: `the local part is longer than ${MAX_LOCAL} octets` }
+  if (at === text.length) return { local, domain: '' }
+  if (text[at] !== '@') return { wrong: 'an @ must follow the local part' }
+  const domain = text.slice(at + 1)
+  return isDomain(domain) ? { local, domain } : { wrong: 'not a domain behind the @' }
+}
+
+/** A domain name or an address literal (RFC 5321 §4.1.2, §4.1.3). */
+export function isDomain(text: string): boolean {
+  if (text === '' || octets(text) > MAX_DOMAIN) return false
+  if (text[0] === '[') return isLiteral(text)
+  return text.split('.').every(label => label.length <= 63 && LABEL.test(label))
+}
+
+function isLiteral(text: string): boolean {
+  const inner = /^\[([!-Z^-~]+)\]$/.exec(text)?.[1]
+  if (inner === undefined) return false
+  if (/^IPv6:[0-9A-Fa-f:.]{2,45}$/i.test(inner)) return true
+  return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(inner) && inner.split('.').every(part => Number(part) <= 255)
+}
+
+function octets(text: string): number {
+  let count = 0
+  for (const c of text) {
+    const code = c.codePointAt(0) ?? 0
+    count += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
+  }
+  return count
+}
+
+/** The address as it is written outside a path, quoted where it has to be. */
+export function formatMailbox({ local, domain }: Mailbox): string {
+  const plain = local.split('.').every(atom => ATOM.test(atom))
+  const written = plain ? local : `"${local.replace(/["\\]/g, '\\$&')}"`
+  return domain === '' ? written : `${written}@${domain}`
+}
+
+export function formatPath(path: Mailbox | null): string {
+  return path === null ? '<>' : `<${formatMailbox(path)}>`
+}
+
+/** Domains fold case; local parts are the receiving host's affair, and ours fold it, as every mail system does. */
+export function sameMailbox(a: Mailbox, b: Mailbox): boolean {
+  return sameDomain(a.domain, b.domain) && lower(a.local) === lower(b.local)
+}
+
+export function sameDomain(a: string, b: string): boolean {
+  return lower(a) === lower(b)
+}
+
+export function isAscii(text: string): boolean {
+  return /^[\x00-\x7f]*$/.test(text)
+}

@@ -1,0 +1,36 @@
+import { upper } from '../base/bytes.ts'
+import type { Reply } from './reply.ts'
+
+/** What an EHLO reply offers: keyword, in upper case, → its arguments. */
+export interface Capabilities {
+  /** What the server calls itself: the first word of the first line, which is never a keyword. */
+  readonly name: string
+  readonly keywords: ReadonlyMap<string, readonly string[]>
+}
+
+export const NO_CAPABILITIES: Capabilities = { name: '', keywords: new Map() }
+
+/**
+ * Reads an EHLO reply (RFC 5321 §4.1.1.1).
+ *
+ * The pre-standard `AUTH=LOGIN` and `X-EXPS=LOGIN` add to their keyword. Exchange closes its list with `250 OK`, which
+ * is no extension.
+ */
+export function readCapabilities({ text }: Reply): Capabilities {
+  const [first = '', ...rest] = text
+  const keywords = new Map<string, readonly string[]>()
+  for (const [i, line] of rest.entries()) {
+    const [word = '', ...args] = line.trim().split(/[ =]+/)
+    const keyword = upper(word)
+    if (keyword === '' || (keyword === 'OK' && i === rest.length - 1 && args.length === 0)) continue
+    const known = keywords.get(keyword) ?? []
+    keywords.set(keyword, [...known, ...args.filter(arg => !known.includes(arg))])
+  }
+  return { name: first.split(' ')[0] ?? '', keywords }
+}
+
+/** Does it offer the extension, and with this argument if one is named (`offers(c, 'AUTH', 'LOGIN')`)? */
+export function offers({ keywords }: Capabilities, keyword: string, argument?: string): boolean {
+  const args = keywords.get(keyword)
+  return args !== undefined && (argument === undefined || args.some(each => upper(each) === argument))
+}

@@ -1,0 +1,189 @@
+import { strictUtf8, text, utf8 } from '../base/bytes.ts'
+import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
+import { formatParams, type Params, parseParams } from './params.ts'
+
+/** What a client can say. Total: every line is one of these. */
+export type Command =
+  | { readonly kind: 'ehlo' | 'helo'; readonly domain: string }
+  | { readonly kind: 'mail'; readonly from: ReversePath; readonly params: Params }
+  | { readonly kind: 'rcpt'; readonly to: ForwardPath; readonly params: Params }
+  | { readonly kind: 'bdat'; readonly size: number; readonly last: boolean }
+  | { readonly kind: 'auth' | 'x-exps'; readonly mechanism: string; readonly initial?: string }
+  | { readonly kind: 'vrfy' | 'expn' | 'help' | 'noop' | 'etrn' | 'atrn'; readonly argument: string }
+  | { readonly kind: 'data' | 'rset' | 'quit' | 'starttls' | 'turn' }
+  | { readonly kind: 'x-link2state'; readonly position: 'first' | 'next' | 'last' | 'none'; readonly chunk: string }
+  | { readonly kind: 'xexch50'; readonly size: number; readonly version: string }
+  /** Well-formed, and not a verb of ours. */
+  | { readonly kind: 'other'; readonly verb: string; readonly argument: string }
+  /** A verb of ours, wrongly used. */
+  | { readonly kind: 'garbled'; readonly verb: CommandKind; readonly wrong: string }
+  /** Not a command at all: no verb, or an octet that no command may hold. */
+  | { readonly kind: 'unreadable'; readonly wrong: string }
+
+export type CommandKind = Exclude<Command['kind'], 'other' | 'garbled' | 'unreadable'>
+
+type Parser = (kind: CommandKind, argument: string) => Command
+
+/** Verb → what it is and how the rest of its line reads. The only list of verbs in the house. */
+const VERBS: Readonly<Record<string, readonly [CommandKind, Parser]>> = {
+  EHLO: ['ehlo', hello],
+  HELO: ['helo', hello],
+  MAIL: ['mail', mail],
+  RCPT: ['rcpt', rcpt],
+  DATA: ['data', bare],
+  BDAT: ['bdat', bdat],
+  RSET: ['rset', bare],
+  NOOP: ['noop', free],
+  QUIT: ['quit', bare],
+  VRFY: ['vrfy', free],
+  EXPN: ['expn', free],
+  HELP: ['help', free],
+  ETRN: ['etrn', free],
+  TURN: ['turn', bare],
+  ATRN: ['atrn', free],
+  STARTTLS: ['starttls', bare],
+  AUTH: ['auth', auth],
+  'X-EXPS': ['x-exps', auth],
+  'X-LINK2STATE': ['x-link2state', link2state],
+  XEXCH50: ['xexch50', xexch50],
+}
+
+export const COMMAND_KINDS: readonly CommandKind[] = Object.values(VERBS).map(([kind]) => kind)
+
+/** Understands one line without its ending. Never throws, whatever the octets. */
+export function parseCommand(line: Uint8Array): Command {
+  for (const octet of line) {
+    if (octet < 0x20 && octet !== 0x09) return { kind: 'unreadable', wrong: 'a control character in a command' }
+  }
+  // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one and refused later.
+  const said = strictUtf8(line) ?? text(line)
+  const verb = /^[A-Za-z0-9][A-Za-z0-9-]*/.exec(said)?.[0]
+  if (verb === undefined) return { kind: 'unreadable', wrong: 'no verb' }
+  const rest = said.slice(verb.length)
+  if (rest !== '' && !/^[ \t]/.test(rest)) return { kind: 'unreadable', wrong: 'a space must follow the verb' }
+  const known = VERBS[verb.toUpperCase()]
+  const argument = rest.replace(/^[ \t]+/, '')
+  if (!known) return { kind: 'other', verb, argument }
+  return known[1](known[0], argument)
+}
+
+function garbled(verb: CommandKind, wrong: string): Command {
+  return { kind: 'garbled', verb, wrong }
+}
+
+function hello(kind: CommandKind, argument: string): Command {
+  // What the peer calls itself is shown, never trusted; but it must be one printable word (RFC 5321 §4.1.1.1).
+  const domain = argument.trimEnd()
+  if (/[^!-~\u0080-\u{10ffff}]/u.test(domain)) return garbled(kind, 'one word names the client')
+  return { kind: kind as 'ehlo', domain }
+}
+
+function bare(kind: CommandKind, argument: string): Command {
+  return argument.trim() === '' ? { kind: kind as 'data' } : garbled(kind, 'no argument is allowed')
+}
+
+function free(kind: CommandKind, argument: string): Command {
+  return { kind: kind as 'noop', argument: argument.trimEnd() }
+}
+
+function path(kind: 'mail' | 'rcpt', keyword: RegExp, argument: string) {
+  const found = keyword.exec(argument)
+  if (!found) return { wrong: kind === 'mail' ? 'MAIL FROM:<path> was expected' : 'RCPT TO:<path> was expected' }
+  const read = parsePath(argument.slice(found[0].length))
+  if ('wrong' in read) return read
+  const params = parseParams(read.rest)
+  return 'wrong' in params ? params : { path: read.path, params }
+}
+
+// The space after the colon is wrong and everywhere; taking it hurts nobody.
+function mail(_kind: CommandKind, argument: string): Command {
+  const read = path('mail', /^FROM: ?/i, argument)
+  return 'wrong' in read ? garbled('mail', read.wrong) : { kind: 'mail', from: read.path, params: read.params }
+}
+
+function rcpt(_kind: CommandKind, argument: string): Command {
+  const read = path('rcpt', /^TO: ?/i, argument)
+  if ('wrong' in read) return garbled('rcpt', read.wrong)
+  if (read.path === null) return garbled('rcpt', 'a recipient cannot be empty')
+  return { kind: 'rcpt', to: read.path, params: read.params }
+}
+
+/** No size that cannot be counted exactly: a chunk of unknown length leaves the stream without frames. */
+const MAX_CHUNK = 2 ** 40
+
+function bdat(_kind: CommandKind, argument: string): Command {
+  const found = /^(\d{1,13})(?: +(LAST))? *$/i.exec(argument)
+  const size = Number(found?.[1])
+  if (!found || size > MAX_CHUNK) return garbled('bdat', 'BDAT size [LAST] was expected')
+  return { kind: 'bdat', size, last: found[2] !== undefined }
+}
+
+function auth(kind: CommandKind, argument: string): Command {
+  const found = /^([A-Za-z0-9_-]{1,20})(?: +([A-Za-z0-9+/=]+))? *$/.exec(argument)
+  const mechanism = found?.[1]?.toUpperCase()
+  if (mechanism === undefined) return garbled(kind, 'a mechanism was expected')
+  const base = { kind: kind as 'auth', mechanism }
+  return found?.[2] === undefined ? base : { ...base, initial: found[2] }
+}
+
+function link2state(_kind: CommandKind, argument: string): Command {
+  const found = /^(?:(FIRST|NEXT|LAST) +)?CHUNK=(.*)$/is.exec(argument)
+  if (!found) return garbled('x-link2state', '[FIRST|NEXT|LAST] CHUNK= was expected')
+  const position = (found[1]?.toLowerCase() ?? 'none') as 'first' | 'next' | 'last' | 'none'
+  return { kind: 'x-link2state', position, chunk: found[2] ?? '' }
+}
+
+function xexch50(_kind: CommandKind, argument: string): Command {
+  // `XEXCH50 -1 2` was a heap overflow once (CVE-2003-0714): ten digits, no sign.
+  const found = /^(\d{1,10}) +(\d{1,10}) *$/.exec(argument)
+  if (!found) return garbled('xexch50', 'XEXCH50 size number was expected')
+  return { kind: 'xexch50', size: Number(found[1]), version: found[2] ?? '' }
+}
+
+/** What a client of ours says; the forms that only a parser yields are left out. */
+export type Sayable = Exclude<Command, { kind: 'garbled' | 'unreadable' }>
+
+/**
+ * A command's line, with its CRLF. The one writer of commands: an argument with CR, LF or NUL, whatever it came from
+ * (DNS, configuration, another protocol), would be a second command, so there is none: `undefined`.
+ */
+export function formatCommand(command: Sayable): Uint8Array | undefined {
+  const line = wording(command)
+  return /[\r\n\0]/.test(line) ? undefined : utf8(`${line}\r\n`)
+}
+
+function wording(command: Sayable): string {
+  switch (command.kind) {
+    case 'ehlo':
+    case 'helo':
+      return `${command.kind.toUpperCase()} ${command.domain}`
+    case 'mail':
+      return `MAIL FROM:${formatPath(command.from)}${formatParams(command.params)}`
+    case 'rcpt':
+      return `RCPT TO:${formatPath(command.to)}${formatParams(command.params)}`
+    case 'bdat':
+      return `BDAT ${command.size}${command.last ? ' LAST' : ''}`
+    case 'auth':
+    case 'x-exps':
+      return join(command.kind.toUpperCase(), command.mechanism, command.initial)
+    case 'vrfy':
+    case 'expn':
+    case 'help':
+    case 'noop':
+    case 'etrn':
+    case 'atrn':
+      return join(command.kind.toUpperCase(), command.argument)
+    case 'x-link2state':
+      return `X-LINK2STATE ${command.position === 'none' ? '' : `${command.position.toUpperCase()} `}CHUNK=${command.chunk}`
+    case 'xexch50':
+      return `XEXCH50 ${command.size} ${command.version}`
+    case 'other':
+      return join(command.verb, command.argument)
+    default:
+      return command.kind.toUpperCase()
+  }
+}
+
+function join(...words: (string | undefined)[]): string {
+  return words.filter(word => word !== undefined && word !== '').join(' ')
+}
