@@ -127,8 +127,10 @@ export class Onlooker {
 
   /** A whole reply passed: what it answered, or `undefined` where nobody had asked. */
   hear(code: number): Said | undefined {
-    const said = this.#unanswered.shift()
-    if (said !== undefined) this.#phase = after(this.#phase, said, code)
-    return said
+    const asked = this.#unanswered.shift()
+    if (asked === undefined) return undefined
+    // Whoever only looks on may have missed how it came to this; that the server takes a message is what counts.
+    this.#phase = asked === 'data' && Math.floor(code / 100) === 3 ? 'body' : after(this.#phase, asked, code)
+    return asked
   }
 }

@@ -1,0 +1,81 @@
+/** The address as a number below 2^32, or `undefined`. No leading zeros: some would read them as octal. */
+export function parseIpv4(text: string): number | undefined {
+  const parts = text.length > 15 ? [] : text.split('.')
+  if (parts.length !== 4) return undefined
+  let value = 0
+  for (const part of parts) {
+    if (!/^(?:0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
+    value = value * 256 + Number(part)
+  }
+  return value
+}
+
+export function formatIpv4(value: number): string {
+  return [24, 16, 8, 0].map(shift => (value >>> shift) & 0xff).join('.')
+}
+
+/** The eight groups of an IPv6 address in any spelling of RFC 4291 §2.2, or `undefined`. No zone, no prefix length. */
+export function parseIpv6(text: string): readonly number[] | undefined {
+  if (text.length > 45) return undefined
+  const [before = '', after, ...more] = text.split('::')
+  if (more.length > 0) return undefined
+  // An IPv4 address may only stand at the very end.
+  const head = groups(before, after === undefined)
+  if (after === undefined) return head?.length === 8 ? head : undefined
+  const tail = groups(after, true)
+  if (!head || !tail) return undefined
+  const zeros = 8 - head.length - tail.length
+  return zeros >= 1 ? [...head, ...new Array<number>(zeros).fill(0), ...tail] : undefined
+}
+
+function groups(text: string, mayEndInIpv4: boolean): number[] | undefined {
+  if (text === '') return []
+  const out: number[] = []
+  const words = text.split(':')
+  for (const [i, word] of words.entries()) {
+    const ipv4 = mayEndInIpv4 && i === words.length - 1 ? parseIpv4(word) : undefined
+    if (ipv4 !== undefined) out.push(ipv4 >>> 16, ipv4 & 0xffff)
+    else if (/^[0-9A-Fa-f]{1,4}$/.test(word)) out.push(Number.parseInt(word, 16))
+    else return undefined
+  }
+  return out
+}
+
+/** The one canonical spelling of RFC 5952 §4; an IPv4-mapped address ends in dots (§5). */
+export function formatIpv6(groups: readonly number[]): string {
+  if (groups[5] === 0xffff && groups.slice(0, 5).every(group => group === 0)) {
+    const [high = 0, low = 0] = groups.slice(6)
+    return `::ffff:${formatIpv4(high * 0x1_0000 + low)}`
+  }
+  const { start, length } = longestZeros(groups)
+  const hex = groups.map(group => group.toString(16))
+  // A single zero group is written out (§4.2.2).
+  if (length < 2) return hex.join(':')
+  return `${hex.slice(0, start).join(':')}::${hex.slice(start + length).join(':')}`
+}
+
+/** The longest run of zero groups, the first of equals (RFC 5952 §4.2.3). */
+function longestZeros(groups: readonly number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 }
+  let run = 0
+  for (const [i, group] of groups.entries()) {
+    run = group === 0 ? run + 1 : 0
+    if (run > best.length) best = { start: i + 1 - run, length: run }
+  }
+  return best
+}
+
+/** The canonical spelling of an IPv4 or IPv6 address, or `undefined`. */
+export function canonicalIp(text: string): string | undefined {
+  const ipv4 = parseIpv4(text)
+  if (ipv4 !== undefined) return formatIpv4(ipv4)
+  const ipv6 = parseIpv6(text)
+  return ipv6 && formatIpv6(ipv6)
+}
+
+/** How many leading bits a netmask keeps, or `undefined` where its bits have a gap. */
+export function prefixLength(mask: number): number | undefined {
+  const wildcard = 2 ** 32 - 1 - mask
+  const length = 32 - Math.log2(wildcard + 1)
+  return Number.isInteger(length) ? length : undefined
+}

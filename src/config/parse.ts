@@ -1,0 +1,138 @@
+import { lower } from '../base/bytes.ts'
+import type { Diagnostic, SourceRef } from '../base/problem.ts'
+import { argumentsOf } from './arguments.ts'
+import type { Effect, Grammar, Objection } from './grammar.ts'
+import { mayEnd, type Thread, type Walk, type WalkOptions, walk } from './match.ts'
+import { type Pattern, patternsOf } from './pattern.ts'
+import { refuseEnd, refuseWord } from './refusal.ts'
+import { type Line, readLines } from './text.ts'
+
+export interface Parsed<C> {
+  readonly config: C
+  /** Everything that is wrong, in the order of the file. An error leaves its line without effect. */
+  readonly problems: readonly Diagnostic[]
+}
+
+/**
+ * Reads a whole file, beginning from the grammar's empty configuration, and checks the outcome as a whole.
+ *
+ * Total: any text gives a configuration and the list of all problems, never only the first.
+ */
+export function parse<C>(grammar: Grammar<C>, text: string, file: string): Parsed<C> {
+  const { config, problems } = run(grammar, { config: grammar.empty, text, file })
+  return { config, problems: inOrder([...problems, ...(grammar.check?.(config) ?? [])]) }
+}
+
+export interface LineOptions {
+  /** What the diagnostics call the place; `console` where nothing is said. */
+  readonly file?: string
+  readonly lineNumber?: number
+  /** Takes `fix prot smtp 25` for `fixup protocol smtp 25`, and words of commands in upper case, as Cisco consoles do. */
+  readonly abbreviations?: boolean
+}
+
+/** Reads one typed line. The grammar's `check` of the whole is left to the caller: a person may be half-way. */
+export function parseLine<C>(grammar: Grammar<C>, config: C, line: string, options: LineOptions = {}): Parsed<C> {
+  const { file = 'console', lineNumber, abbreviations } = options
+  return run(grammar, { config, text: line, file, lineNumber, abbreviations })
+}
+
+interface Run<C> {
+  readonly config: C
+  readonly text: string
+  readonly file: string
+  readonly lineNumber?: number | undefined
+  readonly abbreviations?: boolean | undefined
+}
+
+function run<C>(
+  grammar: Grammar<C>,
+  { config: start, text, file, lineNumber, abbreviations = false }: Run<C>,
+): Parsed<C> {
+  const { lines, problems: unread } = readLines(text, file, lineNumber)
+  const problems: Diagnostic[] = [...unread]
+  let config = start
+  for (const line of lines) {
+    const read = understand(grammar, line, { abbreviations })
+    if ('message' in read) {
+      problems.push(read)
+      continue
+    }
+    const outcome = settle(config, carryOut(read, config, line.at), line.at)
+    config = outcome.config
+    for (const problem of outcome.problems) problems.push(problem)
+  }
+  return { config, problems: inOrder(problems) }
+}
+
+/** A line that fits a command. */
+export interface Understood<C> {
+  readonly thread: Thread<C>
+  readonly isNo: boolean
+}
+
+/** The command that a line gives, or why it gives none. */
+export function understand<C>(
+  grammar: Grammar<C>,
+  line: Line,
+  { abbreviations = false, to = line.words.length }: Omit<WalkOptions, 'from'> = {},
+): Understood<C> | Diagnostic {
+  const { doing, undoing, lasting } = patternsOf(grammar)
+  if (!isNo(line, abbreviations)) return fit(doing, line, { abbreviations, to, from: 0 }, false)
+  const read = fit(undoing, line, { abbreviations, to, from: 1 }, true)
+  const kept = 'message' in read ? fit(lasting, line, { abbreviations, to, from: 1 }, true) : read
+  if (!('message' in read) || 'message' in kept) return read
+  const { syntax } = kept.thread.pattern.spec
+  const message = 'this command has no "no" form'
+  return { severity: 'error', message, hint: `to change it, give it anew: ${syntax}`, at: line.at }
+}
+
+/** Whether the line undoes something. */
+export function isNo({ words: [first] }: Line, abbreviations: boolean): boolean {
+  return first !== undefined && !first.quoted && (abbreviations ? lower(first.text) : first.text) === 'no'
+}
+
+function fit<C>(
+  patterns: readonly Pattern<C>[],
+  line: Line,
+  options: Required<WalkOptions>,
+  isNo: boolean,
+): Understood<C> | Diagnostic {
+  const found = walk(patterns, line, options)
+  const stopped = line.words[options.from + found.taken]
+  if (stopped && options.from + found.taken < options.to) return refuseWord(found, line, stopped)
+  const thread = best(found)
+  return thread ? { thread, isNo } : refuseEnd(found, line)
+}
+
+/** Of the readings that are whole, the one with the most words of the command; of equals, the table's first. */
+function best<C>({ threads }: Walk<C>): Thread<C> | undefined {
+  let found: Thread<C> | undefined
+  for (const thread of threads) {
+    if (mayEnd(thread) && thread.exact > (found?.exact ?? -1)) found = thread
+  }
+  return found
+}
+
+function carryOut<C>({ thread, isNo }: Understood<C>, config: C, at: SourceRef): Effect<C> {
+  const { spec } = thread.pattern
+  const args = argumentsOf(thread, at)
+  return isNo && spec.remove ? spec.remove(config, args, at) : spec.apply(config, args, at)
+}
+
+/** A line with an error changes nothing, whatever its command made of it. */
+function settle<C>(before: C, effect: Effect<C>, at: SourceRef): Parsed<C> {
+  if (!isObjection(effect)) return { config: effect, problems: [] }
+  const problems = effect.problems.map(problem => (problem.at ? problem : { ...problem, at }))
+  const isRefused = problems.some(({ severity }) => severity === 'error')
+  return { config: isRefused ? before : (effect.config ?? before), problems }
+}
+
+function isObjection<C>(effect: Effect<C>): effect is Objection<C> {
+  return typeof effect === 'object' && effect !== null && 'problems' in effect
+}
+
+function inOrder(problems: readonly Diagnostic[]): readonly Diagnostic[] {
+  const lineOf = ({ at }: Diagnostic): number => at?.line ?? Number.MAX_SAFE_INTEGER
+  return problems.toSorted((a, b) => lineOf(a) - lineOf(b))
+}

@@ -1,0 +1,23 @@
+import type { CommandSpec, Effect, Objection } from './grammar.ts'
+
+function isObjection<C>(effect: Effect<C>): effect is Objection<C> {
+  return typeof effect === 'object' && effect !== null && 'problems' in effect
+}
+
+/** The commands of a part, as commands of the whole that holds it under `key`: each folder keeps its own commands. */
+export function within<Whole, Key extends keyof Whole>(
+  key: Key,
+  specs: readonly CommandSpec<Whole[Key]>[],
+): readonly CommandSpec<Whole>[] {
+  const lift = (whole: Whole, effect: Effect<Whole[Key]>): Effect<Whole> => {
+    if (!isObjection(effect)) return { ...whole, [key]: effect }
+    const { problems, config } = effect
+    return config === undefined ? { problems } : { problems, config: { ...whole, [key]: config } }
+  }
+  return specs.map(({ apply, remove, show, ...rest }) => ({
+    ...rest,
+    apply: (whole: Whole, args, at) => lift(whole, apply(whole[key], args, at)),
+    ...(remove && { remove: (whole: Whole, args, at) => lift(whole, remove(whole[key], args, at)) }),
+    show: (whole: Whole) => show(whole[key]),
+  }))
+}

@@ -1,0 +1,241 @@
+/**
+ * The in-place firewall: both directions of one connection, as a machine.
+ *
+ * It works *per segment*, as the PIX did: a segment is one chunk given to it, and leaves as one chunk of the same
+ * length. It never adds a reply and never swallows an octet; what it changes, it explains.
+ */
+import { CR, DOT, LF, SP, text, upper } from '../base/bytes.ts'
+import { type CommandKind, parseCommand } from '../smtp/command.ts'
+import { Onlooker, said } from '../smtp/dialogue.ts'
+import { judge } from './judge.ts'
+import { GREETING_START, type GreetingCursor, maskGreeting, maskLine } from './mask.ts'
+import type { Policy } from './policy.ts'
+import { type Explanation, explain, type Verdict } from './verdict.ts'
+
+export type Side = 'client' | 'server'
+
+export type InspectorOutput =
+  | { readonly kind: 'forward'; readonly to: Side; readonly bytes: Uint8Array }
+  | { readonly kind: 'altered'; readonly explanation: Explanation }
+
+/** Where in the end of data CRLF.CRLF the octets of a body are. */
+type BodyState = 0 | 1 | 2 | 3 | 4
+
+export class Inspector {
+  readonly #policy: Policy
+  readonly #onlooker = new Onlooker()
+  #greeting: GreetingCursor | undefined = GREETING_START
+  /** The first octets of the reply line under way: its code, and whether more lines follow. */
+  #replyHead = ''
+  #clientMidLine = false
+  /** 2 of the 5: the line end before the first line of a body has come already. */
+  #bodyState: BodyState = 2
+
+  constructor(policy: Policy) {
+    this.#policy = policy
+  }
+
+  /** Is the client in the middle of a message, whose octets are not looked at? */
+  get inBody(): boolean {
+    return this.#onlooker.phase === 'body'
+  }
+
+  /** One segment from one side. Gives it back as one segment for the other, with what was done to it. */
+  receive(from: Side, segment: Uint8Array): readonly InspectorOutput[] {
+    if (from === 'server') return this.#fromServer(segment)
+    if (!this.inBody) return this.#commands(segment, 0)
+    const end = this.#endOfBody(segment)
+    if (end < 0) return [{ kind: 'forward', to: 'server', bytes: segment }]
+    this.#onlooker.say('end-of-body')
+    this.#bodyState = 2
+    // What stands behind the end of data in the same segment are commands, and judged as such.
+    return this.#commands(segment, end)
+  }
+
+  #fromServer(segment: Uint8Array): readonly InspectorOutput[] {
+    const cursor = this.#greeting
+    this.#followReplies(segment)
+    if (!cursor) return [{ kind: 'forward', to: 'client', bytes: segment }]
+    const verdict = judge(this.#policy, { on: 'greeting' })
+    // Only a 220 is a greeting to hide: a refusal passes, so that people can read why.
+    const code = this.#firstCode(segment, cursor)
+    if (verdict.kind === 'pass' || !'220'.startsWith(code.slice(0, 3))) {
+      return [{ kind: 'forward', to: 'client', bytes: segment }]
+    }
+    // The part behind the greeting's last line is a reply to something, and not masked.
+    const end = this.#greetingEnd ?? segment.length
+    const masked = maskGreeting(segment.subarray(0, end), verdict.how, cursor)
+    const out = end === segment.length ? masked : join(masked, segment.subarray(end))
+    return this.#changed('client', segment, out, [explainChange('greeting', '', segment, out, verdict)])
+  }
+
+  #greetingEnd: number | undefined
+  #greetingCode = ''
+
+  #firstCode(segment: Uint8Array, { at }: GreetingCursor): string {
+    if (at < 3) this.#greetingCode += text(segment, 0, Math.min(segment.length, 3 - at))
+    return this.#greetingCode
+  }
+
+  /** Follows the replies as far as the dialogue needs it: the code of each one's last line. */
+  #followReplies(segment: Uint8Array): void {
+    this.#greetingEnd = undefined
+    let from = 0
+    while (from < segment.length) {
+      if (this.#replyHead.length < 4) {
+        this.#replyHead += text(segment, from, Math.min(segment.length, from + 4 - this.#replyHead.length))
+      }
+      const lf = segment.indexOf(LF, from)
+      if (lf < 0) break
+      const head = this.#replyHead
+      this.#replyHead = ''
+      from = lf + 1
+      if (head[3] === '-') continue
+      this.#onlooker.hear(Number(head.slice(0, 3)) || 0)
+      if (this.#greeting && this.#greetingEnd === undefined) this.#greetingEnd = from
+    }
+    if (!this.#greeting) return
+    if (this.#greetingEnd !== undefined) this.#greeting = undefined
+    else {
+      const previous = segment[segment.length - 1] ?? this.#greeting.previous
+      this.#greeting = { at: this.#greeting.at + segment.length, previous }
+    }
+  }
+
+  /** Judges the command lines of a segment, from `from` on, and sends the whole segment. */
+  #commands(segment: Uint8Array, from: number): readonly InspectorOutput[] {
+    let out = segment
+    let explanations: Explanation[] | undefined
+    let at = from
+    while (at < segment.length) {
+      const lf = segment.indexOf(LF, at)
+      const end = lf < 0 ? segment.length : lf + 1
+      const piece = segment.subarray(at, end)
+      const done = this.#clientMidLine || lf < 0 ? this.#fragment(piece) : this.#line(piece)
+      if (done) {
+        if (out === segment) out = segment.slice()
+        out.set(done.after, at)
+        explanations ??= []
+        explanations.push(done)
+      }
+      if (lf >= 0 && this.#clientMidLine) this.#onlooker.say('other')
+      this.#clientMidLine = lf < 0
+      at = end
+    }
+    return this.#changed('server', segment, out, explanations ?? [])
+  }
+
+  #line(line: Uint8Array): Explanation | undefined {
+    const verb = verbOf(line)
+    const verdict = judge(this.#policy, { on: 'verb', verb: verb.word })
+    if (verdict.kind === 'mask') {
+      this.#onlooker.say('other')
+      return explainChange('command', verb.word, line, maskLine(line, verdict.how, verb.length), verdict)
+    }
+    const command = parseCommand(trimEnd(line))
+    this.#onlooker.say(command.kind === 'garbled' ? 'other' : said(command))
+    return verb.word === 'MAIL' || verb.word === 'RCPT'
+      ? this.#address(verb.word.toLowerCase() as CommandKind, line)
+      : undefined
+  }
+
+  #fragment(piece: Uint8Array): Explanation | undefined {
+    const verb = this.#clientMidLine ? undefined : verbOf(piece)
+    const whole = verb && verb.length < piece.length ? verb.word : undefined
+    const verdict = judge(this.#policy, { on: 'fragment', verb: whole })
+    if (verdict.kind === 'pass') return undefined
+    const after = maskLine(piece, verdict.how, piece.length)
+    return same(piece, after) ? undefined : explainChange('fragment', '', piece, after, verdict)
+  }
+
+  /** Replaces what does not belong into the address of MAIL or RCPT (PIX syslog 108002). */
+  #address(kind: CommandKind, line: Uint8Array): Explanation | undefined {
+    const pipe = judge(this.#policy, { on: 'address-octet', octets: 'pipe' })
+    const bracket = judge(this.#policy, { on: 'address-octet', octets: 'stray-bracket' })
+    const verdict = pipe.kind === 'mask' ? pipe : bracket
+    if (verdict.kind === 'pass') return undefined
+    const open = line.indexOf(OPEN)
+    const close = open < 0 ? -1 : line.indexOf(CLOSE, open)
+    let out: Uint8Array | undefined
+    for (const [i, octet] of line.entries()) {
+      const isPipe = octet === PIPE && pipe.kind === 'mask'
+      const isStray = ((octet === OPEN && i !== open) || (octet === CLOSE && i !== close)) && bracket.kind === 'mask'
+      if (!isPipe && !isStray) continue
+      out ??= line.slice()
+      out[i] = SP
+    }
+    return out && explainChange('address', upper(kind), line, out, verdict)
+  }
+
+  #changed(to: Side, before: Uint8Array, bytes: Uint8Array, why: readonly Explanation[]): readonly InspectorOutput[] {
+    if (bytes.length !== before.length) throw new Error('an in-place firewall changed a length')
+    const altered = why.map(explanation => ({ kind: 'altered', explanation }) as const)
+    return [...altered, { kind: 'forward', to, bytes }]
+  }
+
+  /** Behind CRLF.CRLF, wherever the segments cut it; -1 while it has not come. */
+  #endOfBody(segment: Uint8Array): number {
+    let state = this.#bodyState
+    let i = 0
+    while (i < segment.length) {
+      if (state === 0) {
+        // Nothing of an end yet: the next one begins with a CR.
+        i = segment.indexOf(CR, i)
+        if (i < 0) break
+        state = 1
+        i++
+        continue
+      }
+      const octet = segment[i++]
+      if (octet === CR) state = state === 3 ? 4 : 1
+      else if (octet === LF && state === 4) return i
+      else if (octet === LF && state === 1) state = 2
+      else if (octet === DOT && state === 2) state = 3
+      else state = 0
+    }
+    this.#bodyState = i < 0 ? 0 : state
+    return -1
+  }
+}
+
+const PIPE = 0x7c
+const OPEN = 0x3c
+const CLOSE = 0x3e
+
+/** The first word of a line: what the box takes for the verb. */
+function verbOf(line: Uint8Array): { readonly word: string; readonly length: number } {
+  let length = 0
+  while (length < line.length && !isBlank(line[length])) length++
+  return { word: upper(text(line, 0, Math.min(length, 32))), length }
+}
+
+function isBlank(octet: number | undefined): boolean {
+  return octet === SP || octet === CR || octet === LF || octet === 0x09
+}
+
+function trimEnd(line: Uint8Array): Uint8Array {
+  let end = line.length
+  while (end > 0 && (line[end - 1] === CR || line[end - 1] === LF)) end--
+  return line.subarray(0, end)
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((octet, i) => octet === b[i])
+}
+
+function join(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const out = new Uint8Array(a.length + b.length)
+  out.set(a)
+  out.set(b, a.length)
+  return out
+}
+
+function explainChange(
+  what: Explanation['what'],
+  subject: string,
+  before: Uint8Array,
+  after: Uint8Array,
+  { because }: Verdict & { kind: 'mask' },
+): Explanation {
+  return explain(what, subject, { before: trimEnd(before), after: trimEnd(after) }, because)
+}

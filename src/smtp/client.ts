@@ -1,0 +1,152 @@
+/**
+ * The client's half of SMTP, as a machine: it says commands, keeps the order in which they were said, and tells which
+ * reply answered which. What to say, and why, is its user's affair (`mta/attempt.ts`).
+ */
+import { toBase64, utf8, utf8Text } from '../base/bytes.ts'
+import type { Machine, WireOutput } from '../base/machine.ts'
+import type { Duration, Instant } from '../base/time.ts'
+import { DotWriter } from './body.ts'
+import { formatCommand, type Sayable } from './command.ts'
+import { after, type Phase, type Said, said } from './dialogue.ts'
+import { type Heard, LineSplitter } from './line.ts'
+import { type Reply, ReplyReader, sayReply } from './reply.ts'
+
+/** How long to wait for an answer, by what was said (RFC 5321 §4.5.3.2). */
+export const WAITS: Readonly<Partial<Record<Said, Duration>>> & { readonly other: Duration } = {
+  connect: 300_000,
+  mail: 300_000,
+  rcpt: 300_000,
+  data: 120_000,
+  'end-of-body': 600_000,
+  'last-chunk': 600_000,
+  other: 300_000,
+}
+
+export type ClientOutput<Tag> =
+  | WireOutput
+  /** The reply to what was said with this tag. */
+  | { readonly kind: 'answered'; readonly tag: Tag; readonly heard: Heard<Reply> }
+  /** There is no going on: nothing that is unanswered will be. */
+  | { readonly kind: 'failed'; readonly status: string; readonly why: string }
+  | { readonly kind: 'trace'; readonly by: 'C' | 'S'; readonly text: string }
+
+interface Waiting<Tag> {
+  readonly said: Said
+  readonly tag: Tag
+}
+
+export class Client<Tag> implements Machine<ClientOutput<Tag>> {
+  readonly #trace: boolean
+  readonly #input = new LineSplitter()
+  readonly #replies = new ReplyReader()
+  #waiting: Waiting<Tag>[] = []
+  #body: DotWriter | undefined
+  #phase: Phase = 'greeting'
+  #deadline: Instant | undefined
+  #over = false
+
+  constructor({ trace }: { readonly trace: boolean }) {
+    this.#trace = trace
+  }
+
+  get deadline(): Instant | undefined {
+    return this.#deadline
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  /** The connection stands; the greeting will be answered with this tag. */
+  open(tag: Tag, now: Instant): void {
+    this.#expect('connect', tag, now)
+  }
+
+  say(command: Sayable, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+    const bytes = formatCommand(command)
+    if (!bytes) return this.#fail('5.5.2', 'a command would have held a line end')
+    this.#expect(said(command), tag, now)
+    return [...this.#tell('C', utf8Text(bytes).trimEnd()), { kind: 'write', bytes }]
+  }
+
+  /** Begin a SASL exchange; what follows in it is said by `respond`. */
+  authenticate(verb: 'auth' | 'x-exps', mechanism: string, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+    return this.say({ kind: verb, mechanism }, tag, now)
+  }
+
+  /** A line of a SASL exchange; traces show that there was one, and nothing of it. */
+  respond(response: Uint8Array, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+    this.#expect('auth-line', tag, now)
+    return [...this.#tell('C', '[secret]'), { kind: 'write', bytes: utf8(`${toBase64(response)}\r\n`) }]
+  }
+
+  /** A piece of the message: dot-stuffed after DATA, as it is after BDAT. */
+  body(piece: Uint8Array): readonly ClientOutput<Tag>[] {
+    const pieces = this.#body ? this.#body.push(piece) : [piece]
+    return pieces.map(bytes => ({ kind: 'write', bytes }))
+  }
+
+  /** The message is over. After BDAT nothing is said: the size told where the end is. */
+  endBody(octets: number, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+    const told = this.#tell('C', `(message of ${octets} octets)`)
+    if (!this.#body) return told
+    const bytes = this.#body.end()
+    this.#body = undefined
+    this.#expect('end-of-body', tag, now)
+    return [...told, { kind: 'write', bytes }]
+  }
+
+  receive(bytes: Uint8Array, now: Instant): readonly ClientOutput<Tag>[] {
+    if (this.#over) return []
+    this.#input.push(bytes)
+    const out: ClientOutput<Tag>[] = []
+    for (;;) {
+      const heard = this.#replies.next(this.#input)
+      if (heard === undefined) return out
+      if ('fault' in heard) return [...out, ...this.#fail('4.5.0', `not a reply (${heard.fault}): ${heard.line}`)]
+      out.push(...heard.lines.flatMap(line => this.#tell('S', utf8Text(line.bytes))))
+      const waiting = this.#waiting.shift()
+      if (!waiting) {
+        const why = heard.value.code === 421 ? 'the server hung up' : 'a reply that nobody had asked for'
+        return [...out, ...this.#fail('4.4.2', `${why}: ${sayReply(heard.value)}`)]
+      }
+      this.#phase = after(this.#phase, waiting.said, heard.value.code)
+      if (waiting.said === 'data' && heard.value.code < 400) this.#body = new DotWriter()
+      this.#wait(now)
+      out.push({ kind: 'answered', tag: waiting.tag, heard })
+    }
+  }
+
+  end(): readonly ClientOutput<Tag>[] {
+    return this.#over || this.#phase === 'closed' ? [] : this.#fail('4.4.2', 'the connection was closed')
+  }
+
+  tick(now: Instant): readonly ClientOutput<Tag>[] {
+    if (this.#over || this.#deadline === undefined || now < this.#deadline) return []
+    return this.#fail('4.4.2', `no answer in time to ${this.#waiting[0]?.said ?? 'nothing'}`)
+  }
+
+  #expect(what: Said, tag: Tag, now: Instant): void {
+    this.#waiting.push({ said: what, tag })
+    if (this.#waiting.length === 1) this.#wait(now)
+  }
+
+  /** The clock is that of the oldest unanswered: those behind it cannot be answered before. */
+  #wait(now: Instant): void {
+    const oldest = this.#waiting[0]
+    this.#deadline = oldest ? now + (WAITS[oldest.said] ?? WAITS.other) : undefined
+  }
+
+  #fail(status: string, why: string): readonly ClientOutput<Tag>[] {
+    this.#over = true
+    this.#deadline = undefined
+    return [
+      { kind: 'failed', status, why },
+      { kind: 'close', how: 'at-once' },
+    ]
+  }
+
+  #tell(by: 'C' | 'S', text: string): readonly ClientOutput<Tag>[] {
+    return this.#trace ? [{ kind: 'trace', by, text }] : []
+  }
+}

@@ -1,0 +1,72 @@
+import type { Instant } from '../base/time.ts'
+import type { Envelope } from '../mail/envelope.ts'
+import { type Reply, sayReply } from '../smtp/reply.ts'
+
+export type SpoolId = string
+
+/** A message we have taken: its envelope, what became of each recipient, and why it is where it is. */
+export interface SpoolEntry {
+  readonly id: SpoolId
+  readonly revision: number
+  readonly arrived: Instant
+  readonly expires: Instant
+  readonly envelope: Envelope
+  readonly size: number
+  /** As in `envelope.recipients`, by position. */
+  readonly recipients: readonly RecipientState[]
+  /** The trail: every reason since arrival, oldest first. */
+  readonly trail: readonly Note[]
+}
+
+export interface Note {
+  readonly at: Instant
+  readonly what: string
+}
+
+/** A trail keeps its beginning and its end; a message that was tried for days must not grow without bound. */
+export const MAX_NOTES = 200
+
+export type RecipientState =
+  | { readonly kind: 'waiting'; readonly due: Instant; readonly attempts: number; readonly last?: Outcome }
+  | { readonly kind: 'done'; readonly at: Instant; readonly outcome: Outcome }
+
+/** What became of one recipient in one attempt. */
+export type Outcome =
+  | { readonly kind: 'delivered' | 'relayed'; readonly to: string; readonly by?: Reply }
+  | { readonly kind: 'deferred' | 'failed'; readonly by: Reply | Failure }
+
+/** Something that failed and is no reply: an enhanced status (RFC 3463) and the reason in words. */
+export interface Failure {
+  readonly status: string
+  readonly why: string
+}
+
+export function sayOutcome(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'delivered':
+    case 'relayed':
+      return `${outcome.kind} to ${outcome.to}${outcome.by ? `: ${sayReply(outcome.by)}` : ''}`
+    default:
+      return `${outcome.kind}: ${'code' in outcome.by ? sayReply(outcome.by) : `${outcome.by.status} ${outcome.by.why}`}`
+  }
+}
+
+export function noted(entry: SpoolEntry, at: Instant, what: string): SpoolEntry {
+  const trail = [...entry.trail, { at, what }]
+  const kept = trail.length > MAX_NOTES ? [...trail.slice(0, 10), ...trail.slice(trail.length - MAX_NOTES + 10)] : trail
+  return { ...entry, trail: kept }
+}
+
+/** Is every recipient delivered or given up? Then nothing is left to do but to report. */
+export function isDone(entry: SpoolEntry): boolean {
+  return entry.recipients.every(({ kind }) => kind === 'done')
+}
+
+/** When the next recipient is due; undefined when none waits. */
+export function dueAt({ recipients }: SpoolEntry): Instant | undefined {
+  let earliest: Instant | undefined
+  for (const state of recipients) {
+    if (state.kind === 'waiting' && (earliest === undefined || state.due < earliest)) earliest = state.due
+  }
+  return earliest
+}
