@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { anySample } from './any-sample.test.ts'
 import { diff } from './diff.ts'
 import { parse } from './parse.ts'
-import { anySample, EMPTY, SAMPLE, type Sample } from './sample.test.ts'
+import { EMPTY, SAMPLE, type Sample } from './sample.test.ts'
 import { show } from './show.ts'
 
 function config(text: string): Sample {

@@ -6,7 +6,7 @@ import { type Line, readLines } from './text.ts'
 /**
  * The lines, `no …` among them, that lead from one configuration to the other.
  *
- * Several ways are tried on `from`, and the shortest that arrives exactly at what `to` shows is given, order included.
+ * Several ways are tried on `from`, the short ones first, until one arrives exactly at what `to` shows, order included.
  * Where none arrives, because something cannot be undone, the first lines are comments (`!`) that say so.
  */
 export function diff<C>(grammar: Grammar<C>, from: C, to: C): readonly string[] {
@@ -14,17 +14,14 @@ export function diff<C>(grammar: Grammar<C>, from: C, to: C): readonly string[] 
   const after = showLines(grammar, to)
   const gone = without(before, after)
   const fresh = without(after, before)
-  const ways = [
-    [...undoAll(grammar, gone), ...fresh],
-    // A line that replaces another, as `hostname b` does, needs no `no`.
-    [...fresh, ...undoAll(grammar, without(showLines(grammar, run(grammar, from, fresh) ?? from), after))],
-    rebuild(grammar, from, to),
-    [...undoAll(grammar, before), ...after],
-  ]
-  const arriving = ways.filter(way => arrives(grammar, { from, way, after }))
-  const [shortest] = arriving.toSorted((a, b) => a.length - b.length)
-  if (shortest) return shortest
-  const [plain = []] = ways
+  const plain = [...undoAll(grammar, gone), ...fresh]
+  // A line that replaces another, as `hostname b` does, needs no `no`.
+  const left = without(showLines(grammar, run(grammar, from, fresh) ?? from), after)
+  const replacing = [...fresh, ...undoAll(grammar, left)]
+  const short = replacing.length < plain.length ? [replacing, plain] : [plain, replacing]
+  const ways = [...short, rebuild(grammar, from, to), [...undoAll(grammar, before), ...after]]
+  const way = ways.find(way => arrives(grammar, { from, way, after }))
+  if (way) return way
   const stuck = gone.filter(line => undo(grammar, line) === undefined)
   return ['! these lines do not lead there exactly', ...stuck.map(line => `! nothing undoes ${line}`), ...plain]
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { anyTyped } from './any-sample.test.ts'
 import { complete, help } from './help.ts'
 import { parseLine } from './parse.ts'
-import { anyTyped, EMPTY, SAMPLE } from './sample.test.ts'
+import { EMPTY, SAMPLE } from './sample.test.ts'
 
 function asked(typed: string): string {
   return help(SAMPLE, typed).join('\n')

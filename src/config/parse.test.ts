@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { formatDiagnostic } from '../base/problem.ts'
+import { anySample, anyTyped } from './any-sample.test.ts'
 import { type LineOptions, parse, parseLine } from './parse.ts'
-import { anySample, anyTyped, EMPTY, SAMPLE, type Sample } from './sample.test.ts'
+import { EMPTY, SAMPLE, type Sample } from './sample.test.ts'
 import { show } from './show.ts'
 
 /** Everything that is said about a file. */

@@ -107,7 +107,10 @@ test('many optional parts cost one look per part and word, not one per way throu
   const counted: ArgumentKind<string> = {
     name: 'counted',
     help: 'anything but z',
-    read: word => (looks++, word === 'z' ? { wrong: 'z is the end' } : { value: word }),
+    read(word) {
+      looks++
+      return word === 'z' ? { wrong: 'z is the end' } : { value: word }
+    },
   }
   const parts = Array.from({ length: 40 }, (_, i) => `[<a${i}:counted>] [{b | b b | <b${i}:counted>}]`)
   const many = grammar([`go ${parts.join(' ')} stop`], () => 'taken', [counted])

@@ -88,8 +88,7 @@ function compileAll<C>(commands: readonly CommandSpec<C>[], kinds: Kinds): Patte
 
 type Kinds = ReadonlyMap<string, ArgumentKind>
 
-/** Exported for its tests; others ask `patternsOf`. */
-export function compile<C>(spec: CommandSpec<C>, syntax: string, kinds: Kinds): Pattern<C> {
+function compile<C>(spec: CommandSpec<C>, syntax: string, kinds: Kinds): Pattern<C> {
   const compiler = new Compiler(syntax, kinds)
   const { steps, first, follow } = compiler.compile()
   if (first.length === 0 || !first.every(step => steps[step]?.kind === 'word')) {

@@ -41,7 +41,7 @@ export function refuseEnd<C>({ threads, taken }: Walk<C>, line: Line): Diagnosti
 }
 
 /** The steps that may take the next word, each once. */
-export function stepsAfter<C>(threads: readonly Thread<C>[]): readonly Step[] {
+function stepsAfter<C>(threads: readonly Thread<C>[]): readonly Step[] {
   return [...new Set(threads.flatMap(thread => followers(thread).map(step => thread.pattern.steps[step])))].filter(
     step => step !== undefined,
   )
@@ -85,16 +85,20 @@ function toEnd(at: SourceRef, line: Line): SourceRef {
 }
 
 /** The words that `typed` was probably meant to be: the nearest by typing mistakes, else those it abbreviates. */
-export function suggestions(typed: string, words: readonly string[]): readonly string[] {
+function suggestions(typed: string, words: readonly string[]): readonly string[] {
   const word = lower(typed)
   const near = words
     .map(each => ({ each, distance: distance(word, lower(each)) }))
-    // In a word of three letters two mistakes leave nothing to recognise.
-    .filter(({ each, distance }) => distance <= (Math.min(word.length, each.length) < 5 ? 1 : 2))
+    // In a short word two mistakes leave nothing to recognise, and in a single letter not even one.
+    .filter(({ each, distance }) => distance <= mistakes(Math.min(word.length, each.length)))
   const least = Math.min(...near.map(({ distance }) => distance))
   const nearest = near.filter(({ distance }) => distance === least).map(({ each }) => each)
   const candidates = nearest.length > 0 ? nearest : words.filter(each => lower(each).startsWith(word))
   return candidates.length > 3 ? [] : candidates
+}
+
+function mistakes(length: number): number {
+  return length < 2 ? 0 : length < 5 ? 1 : 2
 }
 
 /** How many letters were left out, added, replaced or swapped with their neighbour; above 2 any number above 2. */

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { anySample } from './any-sample.test.ts'
 import { parse } from './parse.ts'
-import { anySample, EMPTY, SAMPLE, withoutPlaces } from './sample.test.ts'
+import { EMPTY, SAMPLE, withoutPlaces } from './sample.test.ts'
 import { show } from './show.ts'
 
 test('show() writes the canonical lines, in the order of the table', () => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { show, text } from '../base/bytes.ts'
 import { formatDiagnostic } from '../base/problem.ts'
 import { parseTranscript } from './parse.ts'
-import { readDirection, sectionBytes } from './transcript.ts'
+import { readDirection, readScenes, sectionBytes } from './transcript.ts'
 
 const SMALL = `# A server that greets.
 # It is polite.
@@ -151,4 +152,18 @@ test('directions that are built in', () => {
   assert.equal(sent('client sends my text raw'), 'C B\\r\\n.\\r\\n')
   assert.equal(sent('client sends nothing'), 'other')
   assert.equal(sent('5 minutes pass'), 'other')
+})
+
+test('the examples in docs/transcripts.md are well-formed', () => {
+  const page = readFileSync(new URL('../../docs/transcripts.md', import.meta.url), 'utf8')
+  const examples = [...page.matchAll(/^```smtp\n(.*?)^```$/gms)].map(found => found[1] ?? '')
+  assert.equal(examples.length, 2)
+  for (const example of examples) {
+    const { transcript, problems } = parseTranscript(example, 'docs/transcripts.md')
+    assert.deepEqual(problems.map(formatDiagnostic), [])
+    assert.deepEqual(
+      readScenes(transcript, transcript.headers.get('subject') === 'firewall' ? [] : ['S']).misplaced,
+      [],
+    )
+  }
 })

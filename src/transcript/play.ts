@@ -140,7 +140,10 @@ class Player {
         const done = this.#subject.direct(input.text, this.#now)
         if (done) take(done)
         else if (last) this.#fail('nobody knows this direction', last.at)
+        break
       }
+      default:
+        return unreachable(input)
     }
     this.#advance(this.#now + (input.kind === 'pass' ? input.duration : 0), take, last)
     return acts
@@ -171,11 +174,8 @@ class Player {
   #comparePassed(speeches: readonly Speech[], passed: string, edits: Edits): void {
     const outcomes = speeches.map(outcomeOf)
     const wanted = linesWanted(outcomes.flatMap((pattern, turn) => ({ way: '=>', pattern, turn }) as const))
-    const { same, before, missing, extra, bound } = compare(
-      wanted,
-      linesCame([{ way: '=>', text: passed }]),
-      this.#bound,
-    )
+    const came = linesCame([{ way: '=>', text: passed }])
+    const { same, before, missing, extra, bound } = compare(wanted, came, this.#bound)
     this.#bound = bound
     if (same) return
     const speech = speeches[missing[0]?.from ?? (wanted[before - 1]?.to ?? -1) + 1] ?? speeches.at(-1)
@@ -252,13 +252,8 @@ class Player {
     const line = missing[0] === undefined ? at : { ...at, line: at.line + 1 + fitting.before, text: missing[0] }
     if (section) this.#fail(`section "${name}" is not what came`, line, { expected: missing, got: extra })
     const lines = [...expected.slice(0, fitting.before), ...extra, ...expected.slice(expected.length - fitting.after)]
-    const text = lines
-      .map(
-        line => `${line}
-`,
-      )
-      .join('')
-    return [[name, { name, text, blankAfter: section?.blankAfter ?? false, at }]]
+    const rewritten = lines.map(line => `${line}\n`).join('')
+    return [[name, { name, text: rewritten, blankAfter: section?.blankAfter ?? false, at }]]
   }
 
   #fail(message: string, at: SourceRef, lines: Pick<Failure, 'expected' | 'got'> = { expected: [], got: [] }): void {

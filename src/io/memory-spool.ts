@@ -1,0 +1,93 @@
+import type { Instant } from '../base/time.ts'
+import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
+import type { Claim, Kept, Spool } from '../spool/spool.ts'
+
+/** Octets of bodies a memory spool takes before it says that it is full. */
+export const MEMORY_SPOOL_SIZE: number = 512 * 1024 * 1024
+
+interface Held {
+  entry: SpoolEntry
+  readonly body: readonly Uint8Array[]
+  claimedUntil: Instant
+}
+
+/** Messages in memory: for laboratories and tests. What it keeps, it keeps as long as the process lives. */
+export class MemorySpool implements Spool {
+  readonly #held = new Map<SpoolId, Held>()
+  readonly #limit: number
+  #size = 0
+
+  constructor({ limit = MEMORY_SPOOL_SIZE }: { readonly limit?: number } = {}) {
+    this.#limit = limit
+  }
+
+  async put(entry: SpoolEntry, body: AsyncIterable<Uint8Array>): Promise<Kept> {
+    const pieces: Uint8Array[] = []
+    let size = 0
+    try {
+      for await (const piece of body) {
+        size += piece.length
+        // What is under way counts, or many at once would pass the limit together.
+        this.#size += piece.length
+        if (this.#size > this.#limit) return this.#refuse(size)
+        // A copy: the piece may be a window on a socket's buffer.
+        pieces.push(piece.slice())
+      }
+    } catch (cause) {
+      this.#size -= size
+      throw cause
+    }
+    this.#held.set(entry.id, { entry: { ...entry, size }, body: pieces, claimedUntil: 0 })
+    return { kept: true }
+  }
+
+  #refuse(size: number): Kept {
+    this.#size -= size
+    return { kept: false, why: 'no-space', words: `the spool holds its ${this.#limit} octets` }
+  }
+
+  async claim(now: Instant, until: Instant, limit: number): Promise<readonly Claim[]> {
+    const due = [...this.#held.values()]
+      .map(held => ({ held, at: dueAt(held.entry) ?? Number.POSITIVE_INFINITY }))
+      .filter(({ held, at }) => at <= now && held.claimedUntil <= now)
+      .sort((a, b) => a.at - b.at)
+      .slice(0, limit)
+    return due.map(({ held }) => {
+      held.claimedUntil = until
+      return { entry: held.entry, until }
+    })
+  }
+
+  async update({ entry }: Claim, next: SpoolEntry): Promise<boolean> {
+    const held = this.#held.get(entry.id)
+    if (!held || held.entry.revision !== entry.revision) return false
+    held.entry = next
+    held.claimedUntil = 0
+    return true
+  }
+
+  async remove({ entry }: Claim): Promise<void> {
+    const held = this.#held.get(entry.id)
+    if (!held || !this.#held.delete(entry.id)) return
+    for (const { length } of held.body) this.#size -= length
+  }
+
+  async *body(id: SpoolId): AsyncIterable<Uint8Array> {
+    yield* this.#held.get(id)?.body ?? []
+  }
+
+  async nextDue(): Promise<Instant | undefined> {
+    let earliest: Instant | undefined
+    for (const { entry, claimedUntil } of this.#held.values()) {
+      const due = dueAt(entry)
+      if (due === undefined) continue
+      const at = Math.max(due, claimedUntil)
+      if (earliest === undefined || at < earliest) earliest = at
+    }
+    return earliest
+  }
+
+  async list(): Promise<readonly SpoolEntry[]> {
+    return [...this.#held.values()].map(({ entry }) => entry).sort((a, b) => a.arrived - b.arrived)
+  }
+}

@@ -1,0 +1,168 @@
+import { formatDuration, parseDuration } from '../base/time.ts'
+import { SIZE } from '../config/argument.ts'
+import type { CommandSpec, Grammar } from '../config/grammar.ts'
+import { within } from '../config/within.ts'
+import { ROUTING_COMMANDS } from '../routing/commands.ts'
+import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
+import { EMPTY_MTA, type MtaConfig } from './config.ts'
+
+type Spec = CommandSpec<MtaConfig>
+
+const COMMANDS: readonly Spec[] = [
+  {
+    syntax: 'hostname <host:domain>',
+    help: 'The name this server goes by',
+    apply: (config, args) => ({ ...config, hostname: args.text('host') }),
+    show: ({ hostname }) => [`hostname ${hostname}`],
+  },
+  {
+    syntax: 'dialect <dialect:postern|exchange2000> [version <version:word>]',
+    help: 'How replies are worded, and which extensions the EHLO reply lists',
+    apply: (config, args) => ({
+      ...config,
+      dialect: args.text('dialect') as MtaConfig['dialect'],
+      version: args.text('version', EMPTY_MTA.version),
+    }),
+    show: ({ dialect, version }) => [`dialect ${dialect}${version === EMPTY_MTA.version ? '' : ` version ${version}`}`],
+  },
+  {
+    syntax: 'unknown-verb quote',
+    help: 'Refuse an unknown verb in the words that quote what was heard, as Sendmail does',
+    apply: config => ({ ...config, quoteUnknown: true }),
+    remove: config => ({ ...config, quoteUnknown: false }),
+    show: ({ quoteUnknown }) => (quoteUnknown ? ['unknown-verb quote'] : []),
+  },
+  {
+    syntax: 'listen <ip> [port <port>]',
+    help: 'Take mail at this address',
+    apply: (config, args) => {
+      const next = { ip: args.text('ip'), port: args.number('port', 25) }
+      const others = config.listens.filter(({ ip, port }) => ip !== next.ip || port !== next.port)
+      return { ...config, listens: [...others, next] }
+    },
+    remove: (config, args) => ({
+      ...config,
+      listens: config.listens.filter(({ ip, port }) => ip !== args.text('ip') || port !== args.number('port', 25)),
+    }),
+    show: ({ listens }) => listens.map(({ ip, port }) => `listen ${ip}${port === 25 ? '' : ` port ${port}`}`),
+  },
+  {
+    syntax: 'local-domain <domain>',
+    help: 'Mail for this domain is delivered here',
+    apply: (config, args) => ({
+      ...config,
+      localDomains: [
+        ...config.localDomains.filter(each => !sameDomain(each, args.text('domain'))),
+        args.text('domain'),
+      ],
+    }),
+    remove: (config, args) => ({
+      ...config,
+      localDomains: config.localDomains.filter(each => !sameDomain(each, args.text('domain'))),
+    }),
+    show: ({ localDomains }) => localDomains.map(each => `local-domain ${each}`),
+  },
+  {
+    syntax: 'mailbox <address>',
+    help: 'Somebody who gets mail here',
+    apply(config, args) {
+      const mailbox = mailboxOf(args.text('address'))
+      if (!config.localDomains.some(each => sameDomain(each, mailbox.domain))) {
+        const message = `${mailbox.domain} is not a local domain`
+        const hint = config.localDomains.length === 0 ? 'none is set yet' : `known: ${config.localDomains.join(', ')}`
+        return { problems: [{ severity: 'error', message, hint, at: args.at('address') }] }
+      }
+      return { ...config, mailboxes: [...config.mailboxes.filter(each => !sameMailbox(each, mailbox)), mailbox] }
+    },
+    remove: (config, args) => ({
+      ...config,
+      mailboxes: config.mailboxes.filter(each => !sameMailbox(each, mailboxOf(args.text('address')))),
+    }),
+    show: ({ mailboxes }) => mailboxes.map(each => `mailbox ${formatMailbox(each)}`),
+  },
+  {
+    syntax: 'relay-from <net:ip> <mask>',
+    help: 'Take mail for anywhere from these addresses; without it nobody may relay',
+    apply: (config, args) => ({
+      ...config,
+      relayFrom: [
+        ...config.relayFrom.filter(({ ip, mask }) => ip !== args.text('net') || mask !== args.text('mask')),
+        { ip: args.text('net'), mask: args.text('mask') },
+      ],
+    }),
+    remove: (config, args) => ({
+      ...config,
+      relayFrom: config.relayFrom.filter(({ ip, mask }) => ip !== args.text('net') || mask !== args.text('mask')),
+    }),
+    show: ({ relayFrom }) => relayFrom.map(({ ip, mask }) => `relay-from ${ip} ${mask}`),
+  },
+  {
+    syntax: 'login <user:word> password-file <file>',
+    help: 'Somebody who may log in; the password is the first line of the file',
+    apply: (config, args, at) => ({
+      ...config,
+      logins: [
+        ...config.logins.filter(({ user }) => user !== args.text('user')),
+        { user: args.text('user'), passwordFile: args.text('file'), at },
+      ],
+    }),
+    remove: (config, args) => ({
+      ...config,
+      logins: config.logins.filter(({ user }) => user !== args.text('user')),
+    }),
+    noSyntax: 'login <user:word>',
+    show: ({ logins }) => logins.map(({ user, passwordFile }) => `login ${user} password-file ${passwordFile}`),
+  },
+  {
+    syntax: 'auth-without-tls',
+    help: 'Let names and passwords cross in clear: anyone on the way can read them',
+    apply: config => ({ ...config, authWithoutTls: true }),
+    remove: config => ({ ...config, authWithoutTls: false }),
+    show: ({ authWithoutTls }) => (authWithoutTls ? ['auth-without-tls'] : []),
+  },
+  {
+    syntax: 'message-size <size>',
+    help: 'The largest message that is taken',
+    apply: (config, args) => ({ ...config, messageSize: args.number('size') }),
+    remove: config => ({ ...config, messageSize: EMPTY_MTA.messageSize }),
+    show: ({ messageSize }) =>
+      messageSize === EMPTY_MTA.messageSize ? [] : [`message-size ${SIZE.show(messageSize)}`],
+  },
+  {
+    syntax: 'queue retry <waits:text...>',
+    help: 'How long to wait before each new try, the last one again and again: 10m 10m 10m 15m',
+    words: { queue: 'what happens to mail that waits' },
+    apply(config, args) {
+      const words = args.text('waits').split(/\s+/)
+      const waits = words.map(parseDuration)
+      const known = waits.filter(wait => wait !== undefined && wait > 0)
+      if (known.length === words.length) return { ...config, retry: known as number[] }
+      const message = `"${words.find((_, i) => !waits[i])}" is not a wait`
+      return {
+        problems: [{ severity: 'error', message, hint: 'expected waits such as 90s 10m 1h', at: args.at('waits') }],
+      }
+    },
+    remove: config => ({ ...config, retry: EMPTY_MTA.retry }),
+    noSyntax: 'queue retry',
+    show: ({ retry }) => [`queue retry ${retry.map(formatDuration).join(' ')}`],
+  },
+  {
+    syntax: 'queue expire <duration>',
+    help: 'Give up after this time, and tell the sender',
+    apply: (config, args) => ({ ...config, expire: args.number('duration') }),
+    remove: config => ({ ...config, expire: EMPTY_MTA.expire }),
+    noSyntax: 'queue expire',
+    show: ({ expire }) => [`queue expire ${formatDuration(expire)}`],
+  },
+]
+
+function mailboxOf(text: string): Mailbox {
+  const read = parseMailbox(text)
+  return 'wrong' in read ? { local: text, domain: '' } : read
+}
+
+export const MTA: Grammar<MtaConfig> = {
+  name: 'mta',
+  empty: EMPTY_MTA,
+  commands: [...COMMANDS, ...within<MtaConfig, 'routing'>('routing', ROUTING_COMMANDS)],
+}

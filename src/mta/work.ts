@@ -1,0 +1,71 @@
+import { type Instant, sayDuration } from '../base/time.ts'
+import { type Connector, route } from '../routing/connector.ts'
+import { formatMailbox, type Mailbox } from '../smtp/address.ts'
+import { noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import { nextTry, type RetryPlan } from '../spool/retry.ts'
+import { isLocal, mailboxFor } from './acceptance.ts'
+import type { MtaConfig } from './config.ts'
+
+/** Recipients of one entry that are due and go the same way. */
+export type Batch =
+  | { readonly kind: 'local'; readonly mailbox: Mailbox; readonly recipients: readonly number[] }
+  | { readonly kind: 'relay'; readonly connector: Connector; readonly recipients: readonly number[] }
+  | { readonly kind: 'nowhere'; readonly outcome: Outcome; readonly recipients: readonly number[] }
+
+/** The batches of an entry, made fresh each time: a change of routes may split or join them. */
+export function batches(config: MtaConfig, entry: SpoolEntry, now: Instant): readonly Batch[] {
+  const found = new Map<string, Batch>()
+  for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
+    const state = entry.recipients[recipient]
+    if (state?.kind !== 'waiting' || state.due > now) continue
+    const [key, batch] = batchFor(config, to)
+    const before = found.get(key)
+    found.set(key, { ...(before ?? batch), recipients: [...(before?.recipients ?? []), recipient] })
+  }
+  return [...found.values()]
+}
+
+function batchFor(config: MtaConfig, to: Mailbox): readonly [key: string, batch: Batch] {
+  if (isLocal(config, to)) {
+    const mailbox = mailboxFor(config, to)
+    if (mailbox) return [`mailbox ${formatMailbox(mailbox)}`, { kind: 'local', mailbox, recipients: [] }]
+    return nowhere('5.1.1', `no such user: ${formatMailbox(to)}`)
+  }
+  const way = route(config.routing, to)
+  if (way.kind === 'unreachable') return nowhere('5.4.4', way.why)
+  return [`connector ${way.connector.name}`, { kind: 'relay', connector: way.connector, recipients: [] }]
+}
+
+function nowhere(status: string, why: string): readonly [string, Batch] {
+  return [why, { kind: 'nowhere', outcome: { kind: 'failed', by: { status, why } }, recipients: [] }]
+}
+
+/** The entry after its attempts: every outcome noted, and who was deferred due again, or given up. */
+export function conclude(
+  entry: SpoolEntry,
+  outcomes: ReadonlyMap<number, Outcome>,
+  { plan, now }: { readonly plan: RetryPlan; readonly now: Instant },
+): SpoolEntry {
+  let next: SpoolEntry = { ...entry, revision: entry.revision + 1 }
+  const states = entry.recipients.map((state, i): RecipientState => {
+    const outcome = outcomes.get(i)
+    if (state.kind === 'done' || !outcome) return state
+    if (outcome.kind !== 'deferred') return { kind: 'done', at: now, outcome }
+    const attempts = state.attempts + 1
+    const due = nextTry(plan, { attempts, now, expires: entry.expires })
+    if (due !== undefined) return { kind: 'waiting', due, attempts, last: outcome }
+    return { kind: 'done', at: now, outcome: { kind: 'failed', by: expired(outcome) } }
+  })
+  next = { ...next, recipients: states }
+  for (const [i, outcome] of outcomes) {
+    const to = entry.envelope.recipients[i]?.to
+    const state = states[i]
+    const when = state?.kind === 'waiting' ? `; next try in ${sayDuration(Math.max(0, state.due - now))}` : ''
+    next = noted(next, now, `${to ? formatMailbox(to) : '?'}: ${sayOutcome(outcome)}${when}`)
+  }
+  return next
+}
+
+function expired(last: Outcome) {
+  return { status: '5.4.7', why: `not delivered in time; the last try: ${sayOutcome(last)}` }
+}
