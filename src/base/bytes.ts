@@ -69,6 +69,11 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return out
 }
 
+/** A copy of its own. Never `slice`: on a Node `Buffer`, which is a `Uint8Array` too, that is a view on the same octets. */
+export function copy(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes)
+}
+
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false

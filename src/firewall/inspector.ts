@@ -4,7 +4,7 @@
  * It works *per segment*, as the PIX did: a segment is one chunk given to it, and leaves as one chunk of the same
  * length. It never adds a reply and never swallows an octet; what it changes, it explains.
  */
-import { CR, DOT, LF, SP, text, upper } from '../base/bytes.ts'
+import { CR, copy, DOT, LF, SP, text, upper } from '../base/bytes.ts'
 import { type CommandKind, parseCommand } from '../smtp/command.ts'
 import { Onlooker, said } from '../smtp/dialogue.ts'
 import { judge } from './judge.ts'
@@ -113,7 +113,7 @@ export class Inspector {
       const piece = segment.subarray(at, end)
       const done = this.#clientMidLine || lf < 0 ? this.#fragment(piece) : this.#line(piece)
       if (done) {
-        if (out === segment) out = segment.slice()
+        if (out === segment) out = copy(segment)
         out.set(done.after, at)
         explanations ??= []
         explanations.push(done)
@@ -161,7 +161,7 @@ export class Inspector {
       const isPipe = octet === PIPE && pipe.kind === 'mask'
       const isStray = ((octet === OPEN && i !== open) || (octet === CLOSE && i !== close)) && bracket.kind === 'mask'
       if (!isPipe && !isStray) continue
-      out ??= line.slice()
+      out ??= copy(line)
       out[i] = SP
     }
     return out && explainChange('address', upper(kind), line, out, verdict)

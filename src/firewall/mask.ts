@@ -1,4 +1,4 @@
-import { bytes, CR, LF, SP } from '../base/bytes.ts'
+import { bytes, CR, copy, LF, SP } from '../base/bytes.ts'
 import type { MaskKind } from './policy.ts'
 
 /**
@@ -30,7 +30,7 @@ export const GREETING_START: GreetingCursor = { at: 0, previous: 0 }
  * later `220-` does not; the older forms hide the later codes too, and such clients waited for ever.
  */
 export function maskGreeting(segment: Uint8Array, how: MaskKind, cursor: GreetingCursor): Uint8Array {
-  const out = segment.slice()
+  const out = copy(segment)
   let { at, previous } = cursor
   for (const [i, octet] of segment.entries()) {
     if (at >= 4 && octet !== CR && octet !== LF) out[i] = greetingOctet(octet, how, at - 4, previous)
@@ -53,7 +53,7 @@ function greetingOctet(octet: number, how: MaskKind, column: number, previous: n
 
 /** Masks a command line, whose verb is its first `verbLength` octets. CR and LF stay where they are. */
 export function maskLine(line: Uint8Array, how: MaskKind, verbLength: number): Uint8Array {
-  const out = line.slice()
+  const out = copy(line)
   // A NOOP does not fit into a shorter verb.
   const noop = how === 'noop' && verbLength >= NOOP.length
   const end = how === 'x-line' ? line.length : verbLength

@@ -1,3 +1,4 @@
+import { copy } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import type { Claim, Kept, Spool } from '../spool/spool.ts'
@@ -31,7 +32,7 @@ export class MemorySpool implements Spool {
         this.#size += piece.length
         if (this.#size > this.#limit) return this.#refuse(size)
         // A copy: the piece may be a window on a socket's buffer.
-        pieces.push(piece.slice())
+        pieces.push(copy(piece))
       }
     } catch (cause) {
       this.#size -= size

@@ -89,7 +89,11 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
   /** The message is over. After BDAT nothing is said: the size told where the end is. */
   endBody(octets: number, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
     const told = this.#tell('C', `(message of ${octets} octets)`)
-    if (!this.#body) return told
+    if (!this.#body) {
+      // The chunk is out only now: the wait for its reply begins here.
+      this.#wait(now)
+      return told
+    }
     const bytes = this.#body.end()
     this.#body = undefined
     this.#expect('end-of-body', tag, now)

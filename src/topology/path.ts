@@ -23,29 +23,30 @@ export const MAX_HOPS = 32
 
 /**
  * The way from a node to an address, decided hop by hop by each node's own routes, as packets would go: that site A's
- * firewall is not on it is a result, not a premise.
+ * firewall is not on it is a result, not a premise. `entered`: the port by which it came to the first node already.
  */
 export function path(
   topology: Topology,
   from: string,
   destination: string,
   translation: Translation,
+  entered?: string,
 ): readonly Hop[] | { readonly wrong: string } {
   const hops: Hop[] = []
   let at = topology.nodes.get(from)
-  let enters: string | undefined
+  let enters = entered
   let address = destination
   while (at) {
     const here = at
     if (enters !== undefined) address = translation.translate(here.name, enters, address)
     const arrived = here.attachments.some(({ ip }) => ip === address)
-    const entered = enters === undefined ? {} : { enters }
-    if (arrived) return [...hops, { node: here.name, ...entered, destination: address }]
+    const by = enters === undefined ? {} : { enters }
+    if (arrived) return [...hops, { node: here.name, ...by, destination: address }]
     if (hops.length >= MAX_HOPS)
       return { wrong: `${from} → ${destination}: more than ${MAX_HOPS} hops, a routing loop` }
     const next = step(topology, here, address, translation)
     if (!next) return { wrong: `${here.name} has no route to ${address}` }
-    hops.push({ node: here.name, ...entered, leaves: next.leaves, over: next.over, destination: address })
+    hops.push({ node: here.name, ...by, leaves: next.leaves, over: next.over, destination: address })
     at = next.node
     enters = next.enters
   }

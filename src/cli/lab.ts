@@ -1,0 +1,195 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import type { Command } from 'commander'
+import { CASE_STUDY, CaseStudy, type Letter, type Letters } from '../app/case-study.ts'
+import { Lab, type LabFiles, labFolder, readLab } from '../app/lab.ts'
+import { PosternError } from '../base/problem.ts'
+import { askControl } from '../io/control.ts'
+import { readBytes } from '../io/files.ts'
+import { sayEndpoint } from '../io/sockets.ts'
+import { CONTROL, runningStates } from '../io/state.ts'
+import { ending, type Step } from '../lab/story.ts'
+import { formatMailbox } from '../smtp/address.ts'
+import { complain, EXIT, print, printEnding, printStep, styled } from './print.ts'
+import { until } from './signals.ts'
+
+/** `postern lab …`: laboratories on this machine. */
+export function labCommands(program: Command): void {
+  const lab = program.command('lab').description('laboratories: sites, firewalls and mail servers on this machine')
+  lab
+    .command('run')
+    .description('bring a laboratory up and tell its story')
+    .argument('<lab>', 'a folder with a lab.conf, or an example by name: case-study')
+    .option('--once', 'end after the story; exit status 1 if an expectation did not hold')
+    .option('--json', 'print one JSON object per step, and a last one that counts')
+    .option('--mail <file>', 'send this message, too')
+    .action(async (name: string, options: RunOptions) => {
+      process.exitCode = await run(name, options)
+    })
+  lab
+    .command('exec')
+    .description('bring a laboratory up, run a command in it, take it down; POSTERN_… name its entries')
+    .argument('<lab>', 'a folder with a lab.conf, or an example by name')
+    .argument('<command...>', 'the command, behind --')
+    .action(async (name: string, command: readonly string[]) => {
+      process.exitCode = await exec(name, command)
+    })
+  lab
+    .command('type')
+    .description('type a line at a firewall of the running laboratory, and print its answer')
+    .argument('<node>', 'the firewall, such as fw-b')
+    .argument('<line>', "the line, such as 'show fixup', 'no fixup protocol smtp 25' or '?'")
+    .action(async (node: string, line: string) => {
+      process.exitCode = await type(node, line)
+    })
+}
+
+interface RunOptions {
+  readonly once?: boolean
+  readonly json?: boolean
+  readonly mail?: string
+}
+
+async function run(name: string, { once = false, json = false, mail }: RunOptions): Promise<number> {
+  const files = readLab(labFolder(name))
+  if (files.config.name !== CASE_STUDY) throw misuse(`there is no story for the laboratory "${files.config.name}"`)
+  const letters = readLetters(files, mail)
+  const tell = (step: Step) => (json ? print(JSON.stringify(step)) : printStep(step))
+  if (!json) announce(files)
+  const study = await CaseStudy.begin(files, letters, tell)
+  const interrupted = until('SIGINT', 'SIGTERM', 'SIGHUP')
+  try {
+    const told = study.run()
+    // Whoever is interrupted in the middle wants out, not the end of the story.
+    const steps = await Promise.race([told, interrupted.then(() => undefined)])
+    if (!steps) {
+      told.catch(() => {})
+      return EXIT.failed
+    }
+    const end = ending(CASE_STUDY, steps)
+    if (json) print(JSON.stringify(end))
+    else printEnding(end, steps)
+    if (!once) {
+      if (!json) invite(study.lab)
+      await interrupted
+    }
+    return end.failed === 0 ? EXIT.ok : EXIT.failed
+  } finally {
+    await study.lab.stop()
+  }
+}
+
+function announce({ config, folder }: LabFiles): void {
+  print(styled(`The laboratory ${config.name}, on loopback, from ${folder}`, 'head'))
+  print(
+    styled(
+      '   mail-a -- vpn-a == TLS tunnel == vpn-b -- (vpn, security50) fw-b (inside, security100) -- mail-b',
+      'quiet',
+    ),
+  )
+}
+
+/** How to use what is still up. */
+function invite(lab: Lab): void {
+  print()
+  print('The laboratory stays up. Press Ctrl-C to take it down. Meanwhile, from another terminal:')
+  print()
+  for (const { name, node, source, destination } of lab.files.config.entries) {
+    const at = lab.entries.get(name)
+    if (at) print(`   ${name.padEnd(13)} ${sayEndpoint(at).padEnd(16)} at ${node}, as ${source} calling ${destination}`)
+  }
+  print()
+  const { from, to, entry } = lab.files.config.mails[0] ?? {}
+  const at = entry === undefined ? undefined : lab.entries.get(entry)
+  if (from && to && at) {
+    print('   send a message of your own through the tunnel:')
+    print(
+      `     curl smtp://${sayEndpoint(at)} --mail-from ${formatMailbox(from)} --mail-rcpt ${formatMailbox(to)} -T FILE`,
+    )
+    print(`   and read it in ${lab.maildir(formatMailbox(to))}/new`)
+  }
+  print("   switch inspection on again:    ./postern lab type fw-b 'fixup protocol smtp 25'")
+  print("   look at what passes:           ./postern lab type fw-b 'show conn'")
+}
+
+async function exec(name: string, [command, ...args]: readonly string[]): Promise<number> {
+  if (command === undefined) throw misuse('a command is missing: postern lab exec LAB -- COMMAND …')
+  const files = readLab(labFolder(name))
+  const lab = await Lab.start(files)
+  const env: Record<string, string | undefined> = { ...process.env, POSTERN_LAB: lab.state }
+  for (const [entry, at] of lab.entries) env[`POSTERN_${entry}`] = sayEndpoint(at)
+  for (const { node, address } of recipients(files)) env[`POSTERN_RCPT_${node}`] = address
+  try {
+    return await outcome(spawn(command, args, { stdio: 'inherit', env }), command)
+  } finally {
+    await lab.stop()
+  }
+}
+
+/** `POSTERN_RCPT_A`: who gets mail at the entry `MAIL_A`. */
+function recipients({ config, mtas }: LabFiles): readonly { readonly node: string; readonly address: string }[] {
+  return config.entries.flatMap(({ name, node }) => {
+    const mailbox = name.startsWith('MAIL_') ? mtas.get(node)?.mailboxes[0] : undefined
+    return mailbox ? [{ node: name.slice('MAIL_'.length), address: formatMailbox(mailbox) }] : []
+  })
+}
+
+/** The command's own status; as a shell counts it where a signal ended it. */
+function outcome(child: ChildProcess, command: string): Promise<number> {
+  // The terminal sends Ctrl-C to both of us; the command decides, and we clean up behind it.
+  const ignore = () => {}
+  const pass = () => child.kill('SIGTERM')
+  process.on('SIGINT', ignore).on('SIGTERM', pass).on('SIGHUP', pass)
+  return new Promise<number>((resolve, reject) => {
+    child.on('error', cause => reject(misuse(`cannot run ${command}: ${cause.message}`)))
+    child.on('exit', (status, signal) => resolve(status ?? 128 + (SIGNALS[signal ?? ''] ?? 15)))
+  }).finally(() => process.off('SIGINT', ignore).off('SIGTERM', pass).off('SIGHUP', pass))
+}
+
+const SIGNALS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }
+
+async function type(node: string, line: string): Promise<number> {
+  const own = process.env.POSTERN_LAB
+  const running = own === undefined ? runningStates() : [{ folder: own, lab: '', pid: 0 }]
+  const [found, ...others] = running
+  if (!found) throw misuse('no laboratory is running (start one: ./postern lab run case-study)')
+  if (others.length > 0)
+    complain(`${running.length} laboratories are running; this is the newest, process ${found.pid}`)
+  const { answer, wrong } = await askControl(join(found.folder, CONTROL), { node, line })
+  for (const each of answer) print(each)
+  return wrong ? EXIT.misuse : EXIT.ok
+}
+
+/** The messages of the story, and the user's own behind those of the first entry. */
+function readLetters({ config, folder }: LabFiles, own: string | undefined): readonly Letters[] {
+  return config.mails.map((mail, i) => {
+    const from = join(folder, mail.folder)
+    const names = list(from).filter(name => name.endsWith('.eml'))
+    const letters: Letter[] = names.map(name => ({ name, content: readLetter(join(from, name)) }))
+    if (own !== undefined && i === 0) letters.push({ name: basename(own), content: readLetter(own) })
+    return { folder: mail, letters }
+  })
+}
+
+function list(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder).sort()
+  } catch (cause) {
+    throw misuse(`cannot read the folder ${folder}: ${(cause as Error).message}`)
+  }
+}
+
+/** A message as SMTP carries it: every line ends with CRLF, and so does the last. */
+function readLetter(path: string): Uint8Array {
+  const text = readBytes(path).toString('latin1')
+  if (text === '') throw misuse(`${path} is empty: a message was expected`)
+  const lines = text.replace(/\r\n|\r|\n/g, '\r\n')
+  if (!/^[!-9;-~]+:/.test(lines))
+    throw misuse(`${path}:1:1: a message begins with a header field, such as "Subject: …"`)
+  return Buffer.from(lines.endsWith('\r\n') ? lines : `${lines}\r\n`, 'latin1')
+}
+
+function misuse(message: string): PosternError {
+  return new PosternError('POSTERN_MISUSE', message, { side: 'us', retry: 'never' })
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+/** The command: it reads what was asked, and says what came of it. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { firewallCommands } from './firewall.ts'
+import { labCommands } from './lab.ts'
+import { complain, EXIT, explainFailure, statusOf } from './print.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  readonly version: string
+}
+
+const program = new Command('postern')
+  .description('An SMTP-aware firewall, a mail transfer agent, and the diagnosis of what altered your mail')
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError('(postern --help tells what can be asked)')
+labCommands(program)
+firewallCommands(program)
+// Each command of a command has its own way out; all of them lead to ours.
+for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
+
+// A reader that went away (`| head`) is no failure of ours.
+process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+  if (cause.code === 'EPIPE') process.exit(EXIT.ok)
+})
+
+try {
+  await program.parseAsync()
+} catch (cause) {
+  if (cause instanceof CommanderError) {
+    process.exitCode = cause.exitCode === 0 ? EXIT.ok : EXIT.misuse
+  } else {
+    complain(explainFailure(cause))
+    process.exitCode = statusOf(cause)
+  }
+}

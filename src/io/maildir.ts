@@ -1,0 +1,42 @@
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+
+let delivered = 0
+
+/**
+ * Delivers into a Maildir: written under `tmp`, flushed to the disk, and only then moved to `new`, so that nobody ever
+ * reads half a message. Line ends stay CRLF, as they came: what arrived can be compared octet by octet.
+ */
+export async function deliver(maildir: string, content: AsyncIterable<Uint8Array>): Promise<string> {
+  const folders = ['tmp', 'new', 'cur'].map(name => join(maildir, name))
+  for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 })
+  // Unique by time, process and count, as Maildir wants it; "/" and ":" would mean something there.
+  const host = hostname().replace(/[/:]/g, '_')
+  const name = `${Math.floor(Date.now() / 1000)}.M${Date.now() % 1000}P${process.pid}Q${++delivered}.${host}`
+  const path = join(maildir, 'tmp', name)
+  const file = await open(path, 'wx', 0o600)
+  try {
+    for await (const piece of content) await file.appendFile(piece)
+    await file.sync()
+  } catch (cause) {
+    await file.close()
+    await rm(path, { force: true })
+    throw cause
+  }
+  await file.close()
+  const final = join(maildir, 'new', name)
+  await rename(path, final)
+  // The name is only safe once its directory is.
+  const folder = await open(join(maildir, 'new'), 'r')
+  await folder.sync().finally(() => folder.close())
+  return final
+}
+
+/** Every message that lies there, oldest first. */
+export async function readMaildir(maildir: string): Promise<readonly Buffer[]> {
+  const names = await readdir(join(maildir, 'new')).catch(() => [])
+  const order = (name: string) => Number(/Q(\d+)\./.exec(name)?.[1] ?? 0)
+  const sorted = names.sort((a, b) => order(a) - order(b))
+  return Promise.all(sorted.map(name => readFile(join(maildir, 'new', name))))
+}

@@ -1,0 +1,89 @@
+import type net from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Duration } from '../base/time.ts'
+import type { Inspector, Side } from '../firewall/inspector.ts'
+import type { Explanation } from '../firewall/verdict.ts'
+
+/** A connection on which nothing moves for this long is forgotten (PIX: `timeout conn 1:00:00`). */
+export const CONNECTION_IDLE: Duration = 3_600_000
+
+/** What passed, so far. */
+export interface Passage {
+  fromClient: number
+  fromServer: number
+  altered: number
+}
+
+/**
+ * Joins two sockets, with an inspector between them or none: every chunk one side sends leaves as one chunk of the same
+ * length on the other. Whoever does not read stops the other from sending.
+ */
+export function splice(
+  client: Duplex,
+  server: Duplex,
+  inspector: Inspector | undefined,
+  onAltered: (explanation: Explanation) => void,
+): { readonly passage: Passage; readonly over: Promise<void> } {
+  const passage: Passage = { fromClient: 0, fromServer: 0, altered: 0 }
+  const ends = { client, server }
+
+  const pass = (from: Side, chunk: Uint8Array): void => {
+    if (from === 'client') passage.fromClient += chunk.length
+    else passage.fromServer += chunk.length
+    const to = from === 'client' ? server : client
+    if (!inspector) return forward(from, to, chunk)
+    for (const output of inspector.receive(from, chunk)) {
+      if (output.kind === 'forward') forward(from, to, output.bytes)
+      else {
+        passage.altered++
+        onAltered(output.explanation)
+      }
+    }
+  }
+
+  const forward = (from: Side, to: Duplex, bytes: Uint8Array): void => {
+    if (to.write(bytes)) return
+    const source = ends[from]
+    source.pause()
+    to.once('drain', () => source.resume())
+  }
+
+  const over = new Promise<void>(resolve => {
+    let open = 2
+    const closed = () => {
+      if (--open === 0) resolve()
+    }
+    for (const [from, to, side] of [
+      [client, server, 'client'],
+      [server, client, 'server'],
+    ] as const) {
+      from.on('data', (chunk: Uint8Array) => pass(side, chunk))
+      from.on('end', () => to.end())
+      from.on('error', () => reset(to))
+      from.on('close', () => {
+        // A side that vanished without an end takes the other with it.
+        if (!from.readableEnded) reset(to)
+        closed()
+      })
+      idle(from, () => {
+        from.destroy()
+        to.destroy()
+      })
+    }
+  })
+  server.resume()
+  client.resume()
+  return { passage, over }
+}
+
+function idle(side: Duplex, gone: () => void): void {
+  const socket = side as Partial<net.Socket>
+  socket.setTimeout?.(CONNECTION_IDLE, gone)
+}
+
+/** As a reset where the transport knows one: the other side must not take half for the whole. */
+export function reset(side: Duplex): void {
+  const socket = side as Partial<net.Socket>
+  if (socket.resetAndDestroy && !side.destroyed) socket.resetAndDestroy()
+  else side.destroy()
+}

@@ -1,0 +1,56 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { PosternError } from '../base/problem.ts'
+
+/** Where running laboratories of this user keep what they need; only the owner may look inside. */
+function stateRoot(): string {
+  const root = join(tmpdir(), `postern-${userInfo().uid}`)
+  mkdirSync(root, { recursive: true, mode: 0o700 })
+  const { uid, mode } = statSync(root)
+  if (uid !== userInfo().uid || (mode & 0o077) !== 0) {
+    // Somebody else made it first: a control socket in there would be theirs.
+    throw new PosternError('POSTERN_STATE_NOT_OURS', `${root} must belong to you, and be closed to others`, {
+      side: 'us',
+      retry: 'never',
+    })
+  }
+  return root
+}
+
+/** A folder of its own for one running laboratory. */
+export function makeState(name: string): string {
+  return mkdtempSync(join(stateRoot(), `${name}.${process.pid}.`))
+}
+
+export function removeState(folder: string): void {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** The folders of running laboratories, newest first; what a killed one left behind is swept away. */
+export function runningStates(): readonly { readonly folder: string; readonly lab: string; readonly pid: number }[] {
+  const root = stateRoot()
+  const found = readdirSync(root).flatMap(entry => {
+    const [, lab, pid] = /^(.+)\.(\d+)\.[^.]+$/.exec(entry) ?? []
+    const folder = join(root, entry)
+    if (lab === undefined || pid === undefined) return []
+    if (!isAlive(Number(pid))) {
+      removeState(folder)
+      return []
+    }
+    return existsSync(join(folder, CONTROL)) ? [{ folder, lab, pid: Number(pid) }] : []
+  })
+  return found.sort((a, b) => statSync(b.folder).mtimeMs - statSync(a.folder).mtimeMs)
+}
+
+/** The name of the control socket in such a folder. */
+export const CONTROL = 'control'
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
