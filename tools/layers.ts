@@ -35,7 +35,7 @@ export const LAYERS: readonly Layer[] = [
   { folder: 'lab', part: 'core', outside: [], what: 'plans for a lab' },
   { folder: 'io', part: 'edge', outside: ['node:*'], what: 'the world' },
   { folder: 'app', part: 'product', outside: ['node:path', 'node:url', 'node:http'], what: 'the products' },
-  { folder: 'cli', part: 'product', outside: ['node:*'], what: 'the command' },
+  { folder: 'cli', part: 'product', outside: ['node:*', 'commander'], what: 'the command' },
 ]
 
 /** What a `*.test.ts` may use, whatever folder it stands in. */

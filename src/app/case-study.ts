@@ -19,7 +19,7 @@ import { converse, submit } from './submission.ts'
 export const CASE_STUDY = 'case-study'
 
 /** How long the story waits for what it expects, before it says that it did not come. */
-const PATIENCE: Duration = 20_000
+export const PATIENCE: Duration = 20_000
 
 /** A message of the story: its name, and its octets. */
 export interface Letter {
@@ -30,6 +30,13 @@ export interface Letter {
 export interface Letters {
   readonly folder: MailFolder
   readonly letters: readonly Letter[]
+}
+
+/** How the story is told: with which messages, to whom, and how long it waits. */
+export interface Telling {
+  readonly letters: readonly Letters[]
+  readonly tell: (step: Step) => void
+  readonly patience: Duration
 }
 
 /** What was said at one end of a session, in order. */
@@ -48,20 +55,22 @@ export class CaseStudy {
   readonly #tried: Map<string, Map<string, SpoolEntry>>
   readonly steps: Step[] = []
 
+  readonly #patience: Duration
+
   private constructor(
     lab: Lab,
-    letters: readonly Letters[],
-    tell: (step: Step) => void,
+    { letters, tell, patience }: Telling,
     seen: { lines: Map<string, Heard[]>; tried: Map<string, Map<string, SpoolEntry>> },
   ) {
     this.lab = lab
     this.#letters = letters
     this.#tell = tell
+    this.#patience = patience
     this.#lines = seen.lines
     this.#tried = seen.tried
   }
 
-  static async begin(files: LabFiles, letters: readonly Letters[], tell: (step: Step) => void): Promise<CaseStudy> {
+  static async begin(files: LabFiles, telling: Telling): Promise<CaseStudy> {
     const lines = new Map<string, Heard[]>()
     const tried = new Map<string, Map<string, SpoolEntry>>()
     const mta = (node: string): MtaEvents => {
@@ -75,7 +84,7 @@ export class CaseStudy {
         tried: entry => seen.set(entry.id, entry),
       }
     }
-    return new CaseStudy(await Lab.start(files, { mta }), letters, tell, { lines, tried })
+    return new CaseStudy(await Lab.start(files, { mta }), telling, { lines, tried })
   }
 
   /** Tells the whole story. */
@@ -113,6 +122,12 @@ export class CaseStudy {
     return [heard, said.find(lines => fits(first(lines, 'S'), greeting)) ?? []]
   }
 
+  /** Waits until it is so, or until patience ends: the expectation that follows says which. */
+  async #until(so: () => boolean | Promise<boolean>): Promise<void> {
+    const end = now() + this.#patience
+    while (!(await so()) && now() < end) await new Promise(resolve => setTimeout(resolve, 50))
+  }
+
   #told(title: string, lines: readonly Line[], expectations: readonly Expectation[], facts: Step['facts']): void {
     const step = { story: CASE_STUDY, step: this.steps.length + 1, title, lines, expectations, facts }
     this.steps.push(step)
@@ -136,7 +151,7 @@ export class CaseStudy {
     const sent = await this.#send('MAIL_A')
     const taken = sent.filter(({ refusal }) => refusal === undefined).length
     const tried = this.#tried.get('mail-a') ?? new Map<string, SpoolEntry>()
-    await until(() => tried.size >= taken)
+    await this.#until(() => tried.size >= taken)
     const waiting = await this.#mta('mail-a').queue()
     const [heard, said] = this.#sameSession('mail-a', 'mail-b')
     const [saidGreeting, heardGreeting] = [first(said, 'S'), first(heard, 'S')]
@@ -356,7 +371,7 @@ export class CaseStudy {
     const found = this.#letters.find(({ folder }) => folder.entry === entry)
     if (!found) return []
     const maildir = this.lab.maildir(formatMailbox(found.folder.to))
-    await until(async () => (await readMaildir(maildir)).length >= found.letters.length)
+    await this.#until(async () => (await readMaildir(maildir)).length >= found.letters.length)
     const arrived = [...(await readMaildir(maildir))]
     return found.letters.map(({ name, content }) => {
       const at = arrived.findIndex(each => 'gained' in withoutTrace(each, content))
@@ -444,10 +459,4 @@ function distinct(altered: readonly Altered[]): readonly Altered[] {
     if (!seen.has(key)) seen.set(key, each)
   }
   return [...seen.values()]
-}
-
-/** Waits until it is so, or until patience ends: the expectation that follows says which. */
-async function until(so: () => boolean | Promise<boolean>): Promise<void> {
-  const end = now() + PATIENCE
-  while (!(await so()) && now() < end) await new Promise(resolve => setTimeout(resolve, 50))
 }

@@ -45,6 +45,12 @@ export function labFolder(name: string): string {
   })
 }
 
+/** A path as a person would write it from here: short where it is below, whole where it is elsewhere. */
+function shown(path: string): string {
+  const near = relative(process.cwd(), path)
+  return near === '' || near.startsWith('..') ? path : near
+}
+
 /** Reads all files of a laboratory. Throws a `ConfigurationError` with every mistake in any of them. */
 export function readLab(folder: string): LabFiles {
   const problems: Diagnostic[] = []
@@ -58,7 +64,6 @@ export function readLab(folder: string): LabFiles {
     }
   }
   // Files are cited so that they can be opened from where one stands.
-  const shown = (path: string) => relative(process.cwd(), path) || path
   const main = join(folder, 'lab.conf')
   const config = readConfig(LAB, main, shown(main)).config
   const firewalls = new Map<string, FirewallConfig>()

@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
-import { CASE_STUDY, CaseStudy, type Letter, type Letters } from '../app/case-study.ts'
+import { CASE_STUDY, CaseStudy, type Letter, type Letters, PATIENCE } from '../app/case-study.ts'
 import { Lab, type LabFiles, labFolder, readLab } from '../app/lab.ts'
 import { PosternError } from '../base/problem.ts'
+import { formatDuration, parseDuration } from '../base/time.ts'
 import { askControl } from '../io/control.ts'
 import { readBytes } from '../io/files.ts'
 import { sayEndpoint } from '../io/sockets.ts'
@@ -24,6 +25,7 @@ export function labCommands(program: Command): void {
     .option('--once', 'end after the story; exit status 1 if an expectation did not hold')
     .option('--json', 'print one JSON object per step, and a last one that counts')
     .option('--mail <file>', 'send this message, too')
+    .option('--patience <duration>', 'how long to wait for what is expected', formatDuration(PATIENCE))
     .action(async (name: string, options: RunOptions) => {
       process.exitCode = await run(name, options)
     })
@@ -49,15 +51,18 @@ interface RunOptions {
   readonly once?: boolean
   readonly json?: boolean
   readonly mail?: string
+  readonly patience: string
 }
 
-async function run(name: string, { once = false, json = false, mail }: RunOptions): Promise<number> {
+async function run(name: string, { once = false, json = false, mail, patience: wait }: RunOptions): Promise<number> {
+  const patience = parseDuration(wait)
+  if (patience === undefined) throw misuse(`"${wait}" is not a duration: expected one such as 20s or 2m`)
   const files = readLab(labFolder(name))
   if (files.config.name !== CASE_STUDY) throw misuse(`there is no story for the laboratory "${files.config.name}"`)
   const letters = readLetters(files, mail)
   const tell = (step: Step) => (json ? print(JSON.stringify(step)) : printStep(step))
   if (!json) announce(files)
-  const study = await CaseStudy.begin(files, letters, tell)
+  const study = await CaseStudy.begin(files, { letters, tell, patience })
   const interrupted = until('SIGINT', 'SIGTERM', 'SIGHUP')
   try {
     const told = study.run()

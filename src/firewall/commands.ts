@@ -1,4 +1,4 @@
-import type { Diagnostic } from '../base/problem.ts'
+import type { Diagnostic, SourceRef } from '../base/problem.ts'
 import { IP, MASK, PORTS, type Ports } from '../config/argument.ts'
 import type { Arguments, CommandSpec, Grammar } from '../config/grammar.ts'
 import { within } from '../config/within.ts'
@@ -41,6 +41,7 @@ const VERSION: Spec = {
       version,
       otherFixups: other,
       smtpFixups: smtp ? [{ ports: SMTP, at, implied: true }] : [],
+      disabledFixups: [],
     }
   },
   show: ({ version }) => (version === undefined ? [] : [`PIX Version ${version}`]),
@@ -76,7 +77,9 @@ const FIXUP_SMTP: Spec = {
         hint: 'to switch it off: no fixup protocol smtp 25',
         at,
       }
-      return { problems: [problem], config: { ...config, smtpFixups: [{ ports: SMTP, at, implied: false }] } }
+      const disabledFixups = config.disabledFixups.filter(each => !each.startsWith('smtp '))
+      const smtpFixups = [{ ports: SMTP, at, implied: false }]
+      return { problems: [problem], config: { ...config, smtpFixups, disabledFixups } }
     }
     const name = `smtp ${PORTS.show(ports)}`
     const rest = config.smtpFixups.filter(each => !samePorts(each.ports, ports))
@@ -87,9 +90,10 @@ const FIXUP_SMTP: Spec = {
     }
     return { ...config, smtpFixups: rest, disabledFixups: [...new Set([...config.disabledFixups, name])] }
   },
+  // What is off comes first: a later line may inspect a range around such a port, which then could not be taken out.
   show: ({ smtpFixups, disabledFixups }) => [
-    ...smtpFixups.map(({ ports }) => `fixup protocol smtp ${PORTS.show(ports)}`),
     ...disabledFixups.filter(each => each.startsWith('smtp ')).map(each => `no fixup protocol ${each}`),
+    ...smtpFixups.map(({ ports }) => `fixup protocol smtp ${PORTS.show(ports)}`),
   ],
 }
 
@@ -197,19 +201,19 @@ const ACCESS_GROUP: Spec = {
 const STATIC: Spec = {
   syntax: 'static (<real:name>,<mapped:name>) <mapped-ip:ip> <real-ip:ip> [netmask <mask>] [<limits:text...>]',
   help: 'Let a host behind one interface answer, under an address of its own, on another',
-  apply: (config, args, at) =>
-    unknownInterface(config, args, 'real') ?? unknownInterface(config, args, 'mapped') ?? addStatic(config, args, at),
-  remove: (config, args, at) => removeStatic(config, args, at),
-  show: ({ statics }) => statics.filter(each => !each.redirect).map(showStatic),
+  apply: (config, args, at) => addStatic(config, readStatic(args, false), args, at),
+  remove: (config, args, at) => removeStatic(config, readStatic(args, false), at),
+  // Those of one port as well: the first that fits a connection decides, so their order must not change.
+  show: ({ statics }) => statics.map(showStatic),
 }
 
 const STATIC_PORT: Spec = {
   syntax:
     'static (<real:name>,<mapped:name>) tcp <mapped-ip:ip> <mapped-port:port> <real-ip:ip> <real-port:port> [netmask <mask>] [<limits:text...>]',
   help: 'Let one port of a host behind one interface answer, as another port, on another interface',
-  apply: STATIC.apply,
-  remove: (config, args, at) => removeStatic(config, args, at),
-  show: ({ statics }) => statics.filter(each => each.redirect).map(showStatic),
+  apply: (config, args, at) => addStatic(config, readStatic(args, true), args, at),
+  remove: (config, args, at) => removeStatic(config, readStatic(args, true), at),
+  show: () => [],
 }
 
 function readStatic(args: Arguments, redirected: boolean): Static {
@@ -352,26 +356,17 @@ const ROUTE: Spec = {
     ),
 }
 
-function addStatic(config: FirewallConfig, args: Arguments, at: NonNullable<Diagnostic['at']>): FirewallConfig {
-  const next = readStatic(args, hasRedirect(args))
+function addStatic(config: FirewallConfig, next: Static, args: Arguments, at: SourceRef) {
+  const wrong = unknownInterface(config, args, 'real') ?? unknownInterface(config, args, 'mapped')
+  if (wrong) return wrong
   const others = config.statics.filter(each => showStatic(each) !== showStatic(next))
   return { ...config, statics: [...others, { ...next, at }] }
 }
 
-function removeStatic(config: FirewallConfig, args: Arguments, at: NonNullable<Diagnostic['at']>) {
-  const gone = showStatic({ ...readStatic(args, hasRedirect(args)), limits: '' })
+function removeStatic(config: FirewallConfig, next: Static, at: SourceRef) {
+  const gone = showStatic({ ...next, limits: '' })
   const rest = config.statics.filter(each => showStatic({ ...each, limits: '' }) !== gone)
   return rest.length === config.statics.length ? error('there is no such static', at) : { ...config, statics: rest }
-}
-
-/** The two forms share their code; asking the one for the other's words would be a mistake of ours. */
-function hasRedirect(args: Arguments): boolean {
-  return (
-    args
-      .at('real')
-      .text.replace(/^\s*no\s+/, '')
-      .split(/\s+/)[2] === 'tcp'
-  )
 }
 
 const [NAMEIF, INTERFACE, IP_ADDRESS] = within<FirewallConfig, 'ports'>('ports', INTERFACE_COMMANDS)

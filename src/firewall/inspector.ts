@@ -4,9 +4,9 @@
  * It works *per segment*, as the PIX did: a segment is one chunk given to it, and leaves as one chunk of the same
  * length. It never adds a reply and never swallows an octet; what it changes, it explains.
  */
-import { CR, copy, DOT, LF, SP, text, upper } from '../base/bytes.ts'
-import { type CommandKind, parseCommand } from '../smtp/command.ts'
-import { Onlooker, said } from '../smtp/dialogue.ts'
+import { CR, copy, DOT, LF, lower, SP, text, upper } from '../base/bytes.ts'
+import { COMMAND_KINDS, type CommandKind, parseCommand } from '../smtp/command.ts'
+import { Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import { judge } from './judge.ts'
 import { GREETING_START, type GreetingCursor, maskGreeting, maskLine } from './mask.ts'
 import type { Policy } from './policy.ts'
@@ -28,6 +28,8 @@ export class Inspector {
   /** The first octets of the reply line under way: its code, and whether more lines follow. */
   #replyHead = ''
   #clientMidLine = false
+  /** What the line under way was let through as, while only its beginning has come. */
+  #begun: Said = 'other'
   /** 2 of the 5: the line end before the first line of a body has come already. */
   #bodyState: BodyState = 2
 
@@ -37,13 +39,17 @@ export class Inspector {
 
   /** Is the client in the middle of a message, whose octets are not looked at? */
   get inBody(): boolean {
-    return this.#onlooker.phase === 'body'
+    // Once the end was sent it is over, though the server has not said so: commands may follow before it does.
+    return this.#onlooker.phase === 'body' && this.#onlooker.outstanding === 0
   }
 
   /** One segment from one side. Gives it back as one segment for the other, with what was done to it. */
   receive(from: Side, segment: Uint8Array): readonly InspectorOutput[] {
     if (from === 'server') return this.#fromServer(segment)
     if (!this.inBody) return this.#commands(segment, 0)
+    // A line begun behind DATA, before the server took the message, is the message's.
+    if (this.#clientMidLine) this.#bodyState = 0
+    this.#clientMidLine = false
     const end = this.#endOfBody(segment)
     if (end < 0) return [{ kind: 'forward', to: 'server', bytes: segment }]
     this.#onlooker.say('end-of-body')
@@ -66,7 +72,8 @@ export class Inspector {
     const end = this.#greetingEnd ?? segment.length
     const masked = maskGreeting(segment.subarray(0, end), verdict.how, cursor)
     const out = end === segment.length ? masked : join(masked, segment.subarray(end))
-    return this.#changed('client', segment, out, [explainChange('greeting', '', segment, out, verdict)])
+    const hidden = same(segment, out) ? [] : [explainChange('greeting', '', segment, out, verdict)]
+    return this.#changed('client', segment, out, hidden)
   }
 
   #greetingEnd: number | undefined
@@ -82,10 +89,11 @@ export class Inspector {
     this.#greetingEnd = undefined
     let from = 0
     while (from < segment.length) {
-      if (this.#replyHead.length < 4) {
-        this.#replyHead += text(segment, from, Math.min(segment.length, from + 4 - this.#replyHead.length))
-      }
       const lf = segment.indexOf(LF, from)
+      const end = lf < 0 ? segment.length : lf
+      if (this.#replyHead.length < 4) {
+        this.#replyHead += text(segment, from, Math.min(end, from + 4 - this.#replyHead.length))
+      }
       if (lf < 0) break
       const head = this.#replyHead
       this.#replyHead = ''
@@ -111,14 +119,15 @@ export class Inspector {
       const lf = segment.indexOf(LF, at)
       const end = lf < 0 ? segment.length : lf + 1
       const piece = segment.subarray(at, end)
-      const done = this.#clientMidLine || lf < 0 ? this.#fragment(piece) : this.#line(piece)
+      const isWhole = lf >= 0 && !this.#clientMidLine
+      const done = isWhole ? this.#line(piece) : this.#fragment(piece)
       if (done) {
         if (out === segment) out = copy(segment)
         out.set(done.after, at)
         explanations ??= []
         explanations.push(done)
       }
-      if (lf >= 0 && this.#clientMidLine) this.#onlooker.say('other')
+      if (lf >= 0 && !isWhole) this.#onlooker.say(this.#begun)
       this.#clientMidLine = lf < 0
       at = end
     }
@@ -130,10 +139,12 @@ export class Inspector {
     const verdict = judge(this.#policy, { on: 'verb', verb: verb.word })
     if (verdict.kind === 'mask') {
       this.#onlooker.say('other')
-      return explainChange('command', verb.word, line, maskLine(line, verdict.how, verb.length), verdict)
+      const after = maskLine(line, verdict.how, verb.length)
+      return same(line, after) ? undefined : explainChange('command', verb.word, line, after, verdict)
     }
     const command = parseCommand(trimEnd(line))
-    this.#onlooker.say(command.kind === 'garbled' ? 'other' : said(command))
+    // What we cannot read, the server may: it is followed as what its verb says.
+    this.#onlooker.say(command.kind === 'garbled' ? command.verb : said(command))
     return verb.word === 'MAIL' || verb.word === 'RCPT'
       ? this.#address(verb.word.toLowerCase() as CommandKind, line)
       : undefined
@@ -143,6 +154,7 @@ export class Inspector {
     const verb = this.#clientMidLine ? undefined : verbOf(piece)
     const whole = verb && verb.length < piece.length ? verb.word : undefined
     const verdict = judge(this.#policy, { on: 'fragment', verb: whole })
+    if (!this.#clientMidLine) this.#begun = verdict.kind === 'pass' ? saidBy(whole) : 'other'
     if (verdict.kind === 'pass') return undefined
     const after = maskLine(piece, verdict.how, piece.length)
     return same(piece, after) ? undefined : explainChange('fragment', '', piece, after, verdict)
@@ -202,11 +214,22 @@ const PIPE = 0x7c
 const OPEN = 0x3c
 const CLOSE = 0x3e
 
-/** The first word of a line: what the box takes for the verb. */
+/**
+ * The first word of a line: what the box takes for the verb. Blanks before it count to its length and not to the word,
+ * as there are servers that skip them.
+ */
 function verbOf(line: Uint8Array): { readonly word: string; readonly length: number } {
-  let length = 0
+  let start = 0
+  while (line[start] === SP || line[start] === 0x09) start++
+  let length = start
   while (length < line.length && !isBlank(line[length])) length++
-  return { word: upper(text(line, 0, Math.min(length, 32))), length }
+  return { word: upper(text(line, start, Math.min(length, start + 32))), length }
+}
+
+/** How the dialogue calls a line of which only the verb is known. */
+function saidBy(verb: string | undefined): Said {
+  const kind = lower(verb ?? '') as CommandKind
+  return COMMAND_KINDS.includes(kind) ? kind : 'other'
 }
 
 function isBlank(octet: number | undefined): boolean {

@@ -1,4 +1,4 @@
-import { lower, text } from '../base/bytes.ts'
+import { LF, lower, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import type { Dialect } from '../smtp/dialect.ts'
 import type { SessionFacts } from '../smtp/server.ts'
@@ -51,28 +51,41 @@ export function withoutTrace(
   return odd ? { differsAt: 0 } : { gained }
 }
 
+/** Octets of a line that are looked at: enough to tell a field's name. */
+const LINE_START = 64
+
 /** The header of a message, counted as it streams past: its octets, and the hops it tells of (RFC 5321 §6.3). */
 export class HeaderWatch {
-  /** The beginning of a line whose end has not come yet. */
-  #line = ''
+  /** The first octets of the line under way, so that a line without end costs a constant. */
+  #start = ''
+  /** All its octets so far. */
+  #length = 0
   #over = false
+  /** Octets of the header so far, the lines' ends included and the blank line not. */
   size = 0
   hops = 0
 
   /** `most`: once a header is longer than this it is only known to be too long. */
   push(chunk: Uint8Array, most: number): void {
-    if (this.#over) return
-    const lines = (this.#line + text(chunk, 0, Math.min(chunk.length, most))).split('\r\n')
-    // Only the start of a line is looked at, so a line without end costs a constant.
-    this.#line = (lines.pop() ?? '').slice(0, 1024)
-    for (const line of lines) {
-      if (line === '') {
+    for (let from = 0; from < chunk.length && !this.#over; ) {
+      const lf = chunk.indexOf(LF, from)
+      const end = lf < 0 ? chunk.length : lf + 1
+      this.#start += text(chunk, from, Math.min(end, from + LINE_START - this.#start.length))
+      this.#length += end - from
+      from = end
+      if (lf >= 0) this.#endLine()
+      if (this.size + this.#length > most) {
+        this.size += this.#length
         this.#over = true
-        return
       }
-      this.size += line.length + 2
-      if (/^received:/i.test(line)) this.hops++
     }
-    this.#over = this.size + this.#line.length > most
+  }
+
+  #endLine(): void {
+    if (this.#start === '\r\n') this.#over = true
+    else this.size += this.#length
+    if (/^received:/i.test(this.#start)) this.hops++
+    this.#start = ''
+    this.#length = 0
   }
 }

@@ -62,6 +62,8 @@ export class Attempt implements Machine<AttemptOutput> {
   #refusal: Reply | undefined
   #chunking = false
   #done = false
+  /** The message is going out: nobody may answer it yet. */
+  #sending = false
   #ehloRefused: string | undefined
 
   constructor(order: Order, { trace }: { readonly trace: boolean }) {
@@ -96,6 +98,7 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   endBody(now: Instant): readonly AttemptOutput[] {
+    this.#sending = false
     return this.#follow(this.#client.endBody(this.#order.size, { step: 'end' }, now), now)
   }
 
@@ -119,6 +122,9 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #answered(tag: Tag, reply: Reply, now: Instant): readonly AttemptOutput[] {
+    if (this.#done) return []
+    // Whatever it answers, the server hangs up with it, and what waits behind it gets no reply (RFC 5321 §3.8).
+    if (reply.code === 421) return this.#giveUp(reply, now)
     switch (tag.step) {
       case 'greeting':
         if (digit(reply) !== 2) return this.#giveUp(reply, now)
@@ -128,7 +134,6 @@ export class Attempt implements Machine<AttemptOutput> {
           this.#offered = readCapabilities(reply)
           return this.#afterHello(now)
         }
-        if (reply.code === 421) return this.#giveUp(reply, now)
         this.#ehloRefused = sayReply(reply)
         return this.#say({ kind: 'helo', domain: this.#order.hello }, { step: 'helo' }, now)
       case 'helo':
@@ -143,7 +148,7 @@ export class Attempt implements Machine<AttemptOutput> {
       case 'data':
         return this.#afterData(reply, now)
       case 'end':
-        return [...this.#settle(this.#verdict(reply)), ...this.#quit(now)]
+        return this.#sending ? this.#early(reply) : [...this.#settle(this.#verdict(reply)), ...this.#quit(now)]
       case 'rset':
         return this.#quit(now)
       case 'quit':
@@ -228,7 +233,7 @@ export class Attempt implements Machine<AttemptOutput> {
     const { envelope, size } = this.#order
     const params: Param[] = []
     if (offers(this.#offered, 'SIZE')) params.push({ keyword: 'SIZE', value: String(size) })
-    if (envelope.body !== '7bit' && offers(this.#offered, '8BITMIME')) {
+    if (envelope.body !== '7bit' && offers(this.#offered, envelope.body.toUpperCase())) {
       params.push({ keyword: 'BODY', value: envelope.body.toUpperCase() })
     }
     if (envelope.smtputf8 && offers(this.#offered, 'SMTPUTF8')) params.push({ keyword: 'SMTPUTF8' })
@@ -273,14 +278,32 @@ export class Attempt implements Machine<AttemptOutput> {
     if (this.#accepted.length === 0) return [...out, ...this.#quit(now)]
     if (!this.#chunking) return [...out, ...this.#say({ kind: 'data' }, { step: 'data' }, now)]
     const chunk = { kind: 'bdat', size: this.#order.size, last: true } as const
-    return [...out, ...this.#say(chunk, { step: 'end' }, now), { kind: 'want-body' }]
+    return [...out, ...this.#say(chunk, { step: 'end' }, now), ...this.#wantBody()]
   }
 
   #afterData(reply: Reply, now: Instant): readonly AttemptOutput[] {
+    if (digit(reply) === 2) {
+      // Nothing was sent yet: a yes to it would count as delivered what nobody has.
+      const by = { status: '4.5.0', why: `DATA was answered ${sayReply(reply)}` }
+      return [...this.#settle({ kind: 'deferred', by }), ...this.#quit(now)]
+    }
     if (digit(reply) !== 3) return [...this.#settle(this.#verdict(this.#refusal ?? reply)), ...this.#quit(now)]
-    if (this.#accepted.length > 0) return [{ kind: 'want-body' }]
+    if (this.#accepted.length > 0) return this.#wantBody()
     // It takes data for nobody: an empty message ends that, and counts as delivered for no one (RFC 2920 §3.1).
     return this.#client.endBody(0, { step: 'rset' }, now) as readonly AttemptOutput[]
+  }
+
+  #wantBody(): readonly AttemptOutput[] {
+    this.#sending = true
+    return [{ kind: 'want-body' }]
+  }
+
+  /** A reply in the middle of the chunk. A refusal counts; a yes cannot mean a message that is not there yet. */
+  #early(reply: Reply): readonly AttemptOutput[] {
+    const by = { status: '4.5.0', why: `answered before the message was over: ${sayReply(reply)}` }
+    const outcome: Outcome = digit(reply) === 2 ? { kind: 'deferred', by } : this.#verdict(reply)
+    // A QUIT would be taken for octets of the chunk.
+    return [...this.#settle(outcome), ...this.#finish(), { kind: 'close', how: 'at-once' }]
   }
 
   #verdict(reply: Reply): Outcome {

@@ -31,7 +31,7 @@ export function parsePath(text: string): { readonly path: Mailbox | null; readon
   if (close < 0) return { wrong: 'the path has no >' }
   const rest = text.slice(close + 1)
   if (rest !== '' && rest[0] !== ' ') return { wrong: 'a space must follow the path' }
-  if (close > MAX_PATH) return { wrong: `the path is longer than ${MAX_PATH} octets` }
+  if (octets(text.slice(0, close + 1)) > MAX_PATH) return { wrong: `the path is longer than ${MAX_PATH} octets` }
   let inner = text.slice(1, close)
   if (inner === '') return { path: null, rest }
   if (inner[0] === '@') {

@@ -63,6 +63,7 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
   }
 
   say(command: Sayable, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+    if (this.#over) return []
     const bytes = formatCommand(command)
     if (!bytes) return this.#fail('5.5.2', 'a command would have held a line end')
     this.#expect(said(command), tag, now)
@@ -76,18 +77,21 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
 
   /** A line of a SASL exchange; traces show that there was one, and nothing of it. */
   respond(response: Uint8Array, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+    if (this.#over) return []
     this.#expect('auth-line', tag, now)
     return [...this.#tell('C', '[secret]'), { kind: 'write', bytes: utf8(`${toBase64(response)}\r\n`) }]
   }
 
   /** A piece of the message: dot-stuffed after DATA, as it is after BDAT. */
   body(piece: Uint8Array): readonly ClientOutput<Tag>[] {
+    if (this.#over) return []
     const pieces = this.#body ? this.#body.push(piece) : [piece]
     return pieces.map(bytes => ({ kind: 'write', bytes }))
   }
 
   /** The message is over. After BDAT nothing is said: the size told where the end is. */
   endBody(octets: number, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+    if (this.#over) return []
     const told = this.#tell('C', `(message of ${octets} octets)`)
     if (!this.#body) {
       // The chunk is out only now: the wait for its reply begins here.
@@ -122,7 +126,8 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
   }
 
   end(): readonly ClientOutput<Tag>[] {
-    return this.#over || this.#phase === 'closed' ? [] : this.#fail('4.4.2', 'the connection was closed')
+    const asExpected = this.#phase === 'closed' && this.#waiting.length === 0
+    return this.#over || asExpected ? [] : this.#fail('4.4.2', 'the connection was closed')
   }
 
   tick(now: Instant): readonly ClientOutput<Tag>[] {

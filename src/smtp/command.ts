@@ -55,8 +55,9 @@ export function parseCommand(line: Uint8Array): Command {
   for (const octet of line) {
     if (octet < 0x20 && octet !== 0x09) return { kind: 'unreadable', wrong: 'a control character in a command' }
   }
-  // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one and refused later.
-  const said = strictUtf8(line) ?? text(line)
+  // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one.
+  const wellFormed = strictUtf8(line)
+  const said = wellFormed ?? text(line)
   const verb = /^[A-Za-z0-9][A-Za-z0-9-]*/.exec(said)?.[0]
   if (verb === undefined) return { kind: 'unreadable', wrong: 'no verb' }
   const rest = said.slice(verb.length)
@@ -64,7 +65,10 @@ export function parseCommand(line: Uint8Array): Command {
   const known = VERBS[verb.toUpperCase()]
   const argument = rest.replace(/^[ \t]+/, '')
   if (!known) return { kind: 'other', verb, argument }
-  return known[1](known[0], argument)
+  const [kind, parse] = known
+  // As ISO 8859-1 the octets would make another address, and one that we would pass on.
+  if (wellFormed === undefined && (kind === 'mail' || kind === 'rcpt')) return garbled(kind, 'not well-formed UTF-8')
+  return parse(kind, argument)
 }
 
 function garbled(verb: CommandKind, wrong: string): Command {

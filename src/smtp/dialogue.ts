@@ -128,9 +128,12 @@ export class Onlooker {
   /** A whole reply passed: what it answered, or `undefined` where nobody had asked. */
   hear(code: number): Said | undefined {
     const asked = this.#unanswered.shift()
-    if (asked === undefined) return undefined
     // Whoever only looks on may have missed how it came to this; that the server takes a message is what counts.
-    this.#phase = asked === 'data' && Math.floor(code / 100) === 3 ? 'body' : after(this.#phase, asked, code)
+    if (code === 354 || (asked === 'data' && Math.floor(code / 100) === 3)) {
+      this.#phase = 'body'
+      // What was said behind DATA was no command: to the server it is the message's beginning.
+      this.#unanswered = []
+    } else if (asked !== undefined) this.#phase = after(this.#phase, asked, code)
     return asked
   }
 }

@@ -106,6 +106,8 @@ export class Server implements Machine<ServerOutput> {
   #asked: Asked | undefined
   #errors = 0
   #now: Instant = 0
+  /** When the last whole line or piece of a message came: the octets of half a line buy no time. */
+  #heardAt: Instant = 0
   #deadline: Instant | undefined
   #out: ServerOutput[] = []
 
@@ -120,6 +122,7 @@ export class Server implements Machine<ServerOutput> {
   /** The connection stands: the server speaks first. */
   open(now: Instant): readonly ServerOutput[] {
     return this.#run(now, () => {
+      this.#heardAt = now
       this.#say('connect', this.#word('greeting'))
     })
   }
@@ -127,8 +130,8 @@ export class Server implements Machine<ServerOutput> {
   receive(bytes: Uint8Array, now: Instant): readonly ServerOutput[] {
     return this.#run(now, () => {
       this.#input.push(bytes)
-      if (this.#input.size > this.#options.limits.pending) this.#hangUp('too-many-errors')
       this.#work()
+      if (this.#input.size > this.#options.limits.pending) this.#hangUp('too-many-errors')
     })
   }
 
@@ -138,6 +141,7 @@ export class Server implements Machine<ServerOutput> {
       const asked = this.#asked
       if (!asked) return
       this.#asked = undefined
+      this.#heardAt = now
       this.#settle(asked, answer)
       this.#work()
     })
@@ -169,20 +173,22 @@ export class Server implements Machine<ServerOutput> {
     const { idle, data } = this.#options.limits
     // While we owe an answer it is not the client who is slow.
     const waits = this.#phase !== 'closed' && !this.#asked
-    this.#deadline = waits ? now + (this.#body ? data : idle) : undefined
+    this.#deadline = waits ? this.#heardAt + (this.#body ? data : idle) : undefined
     return this.#out
   }
 
   #work(): void {
     while (this.#phase !== 'closed' && !this.#asked && this.#input.size > 0) {
       if (this.#body) {
+        this.#heardAt = this.#now
         if (!this.#readBody(this.#body)) return
       } else {
         const line = this.#input.next(AUTH_LINE)
         if (line === undefined) return
-        if (line === 'overlong') this.#mistake(this.#sasl ? 'auth-line-too-long' : 'line-too-long')
+        this.#heardAt = this.#now
+        if (line === 'overlong') this.#overlong()
         else if (this.#sasl) this.#authLine(text(line.bytes))
-        else if (line.ending !== 'crlf') this.#mistake('bare-newline')
+        else if (line.ending !== 'crlf') this.#refuseLine(line.bytes, 'bare-newline')
         else this.#command(line.bytes)
       }
     }
@@ -190,20 +196,20 @@ export class Server implements Machine<ServerOutput> {
 
   #command(line: Uint8Array): void {
     const command = parseCommand(line)
-    this.#trace('C', command.kind === 'auth' || command.kind === 'x-exps' ? sayAuth(command) : utf8Text(line))
+    this.#trace('C', sayCommand(command, line))
     const kind = command.kind === 'garbled' ? command.verb : command.kind
     const known = kind !== 'other' && kind !== 'unreadable'
-    if (line.length + 2 > lineLimit(known ? kind : undefined)) return this.#mistake('line-too-long')
+    if (line.length + 2 > lineLimit(known ? kind : undefined)) return this.#refuseLine(line, 'line-too-long')
     switch (command.kind) {
       case 'unreadable':
-        return this.#mistake('unreadable', command.wrong)
+        return this.#refuseLine(line, 'unreadable', command.wrong)
       case 'other':
         if (NOT_SMTP.has(command.verb.toUpperCase())) return this.#hangUp('not-smtp')
         return this.#mistake('unknown-verb', utf8Text(line))
       case 'garbled':
-        // The octets of a chunk of unknown size cannot be told from commands: there is no going on.
-        if (command.verb === 'bdat') return this.#hangUp('bad-argument', reply(501, '5.5.4', command.wrong))
+        if (command.verb === 'bdat') return this.#unframed(command.wrong)
         if (this.#refusedNow(command.verb)) return
+        if (command.verb === 'x-link2state' || command.verb === 'xexch50') return this.#exchangeOnly(command.verb)
         if (command.verb === 'mail' || command.verb === 'rcpt') return this.#mistake('bad-address', command.wrong)
         return this.#mistake('bad-argument', command.wrong)
       case 'bdat':
@@ -211,6 +217,28 @@ export class Server implements Machine<ServerOutput> {
       default:
         if (!this.#refusedNow(said(command))) this.#proceed(command)
     }
+  }
+
+  /** Not even kept: what it was cannot be told. A login that it was part of is over (RFC 4954 §4). */
+  #overlong(): void {
+    if (this.#sasl) this.#authOver('auth-line-too-long')
+    else this.#mistake('line-too-long')
+  }
+
+  /** A line that is refused unread; if it announces a chunk, what follows it is no command. */
+  #refuseLine(line: Uint8Array, situation: Situation, about = ''): void {
+    if (/^BDAT/i.test(text(line, 0, 4))) this.#unframed('BDAT size [LAST] was expected')
+    else this.#mistake(situation, about)
+  }
+
+  /** The octets of a chunk of unknown size cannot be told from commands: there is no going on. */
+  #unframed(wrong: string): void {
+    this.#hangUp('bad-argument', reply(501, '5.5.4', wrong))
+  }
+
+  /** The identity comes before any parsing (CVE-2005-0560, CVE-2003-0714). */
+  #exchangeOnly(verb: 'x-link2state' | 'xexch50'): void {
+    this.#mistake(this.#login === undefined ? 'exchange-auth-first' : 'not-offered', verb.toUpperCase())
   }
 
   /** 503 where the table of `dialogue.ts` has no such step from here. */
@@ -260,11 +288,7 @@ export class Server implements Machine<ServerOutput> {
         return this.#mistake('no-tls')
       case 'x-link2state':
       case 'xexch50':
-        // The identity comes before any parsing (CVE-2005-0560, CVE-2003-0714).
-        return this.#mistake(
-          this.#login === undefined ? 'exchange-auth-first' : 'not-offered',
-          command.kind.toUpperCase(),
-        )
+        return this.#exchangeOnly(command.kind)
       case 'expn':
       case 'turn':
       case 'atrn':
@@ -310,7 +334,10 @@ export class Server implements Machine<ServerOutput> {
     if ('wrong' in checked) return this.#mistake(checked.situation, checked.wrong)
     if (!transaction) return this.#mistake('mail-first')
     if (!isAscii(to.local + to.domain) && !transaction.smtputf8) return this.#mistake('needs-smtputf8')
-    if (transaction.recipients.length >= this.#options.limits.recipients) return this.#mistake('too-many-recipients')
+    if (transaction.recipients.length >= this.#options.limits.recipients) {
+      // Not an error of the client's: the rest are to come in another transaction (RFC 5321 §4.5.3.1.10).
+      return this.#say('rcpt', this.#word('too-many-recipients'))
+    }
     this.#transaction = { ...transaction, recipients: [...transaction.recipients, { to, params }] }
     const question = { about: 'rcpt', to, from: transaction.from, login: this.#login } as const
     this.#ask('rcpt', question, 'recipient-ok', formatMailbox(to))
@@ -533,9 +560,14 @@ export class Server implements Machine<ServerOutput> {
   }
 }
 
-function sayAuth(command: { kind: 'auth' | 'x-exps'; mechanism: string; initial?: string }): string {
-  const secret = command.initial === undefined ? '' : ' [secret]'
-  return `${command.kind.toUpperCase()} ${command.mechanism}${secret}`
+/** A command as traces show it. What stands behind AUTH is a secret, all the more where it cannot be read. */
+function sayCommand(command: Command, line: Uint8Array): string {
+  if (command.kind === 'auth' || command.kind === 'x-exps') {
+    const secret = command.initial === undefined ? '' : ' [secret]'
+    return `${command.kind.toUpperCase()} ${command.mechanism}${secret}`
+  }
+  const verb = /^(?:AUTH|X-EXPS)/i.exec(text(line, 0, 6))?.[0]
+  return verb === undefined ? utf8Text(line) : `${verb.toUpperCase()} [secret]`
 }
 
 /** HELO opens no extensions, so no parameter is known behind it. */

@@ -1,0 +1,132 @@
+/** The suite that every Spool passes. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { SpoolEntry } from '../../src/spool/entry.ts'
+import type { Spool } from '../../src/spool/spool.ts'
+
+const NOON = 1_001_783_358_000
+
+function entry(id: string, due: number = NOON): SpoolEntry {
+  return {
+    id,
+    revision: 0,
+    arrived: NOON,
+    expires: NOON + 1000,
+    envelope: {
+      from: null,
+      recipients: [{ to: { local: 'bob', domain: 'b.example' } }],
+      smtputf8: false,
+      body: '7bit',
+    },
+    size: 0,
+    recipients: [{ kind: 'waiting', due, attempts: 0 }],
+    trail: [],
+  }
+}
+
+async function* body(...pieces: readonly string[]): AsyncIterable<Uint8Array> {
+  for (const piece of pieces) yield Buffer.from(piece)
+}
+
+async function whole(spool: Spool, id: string): Promise<string> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of spool.body(id)) pieces.push(piece)
+  return Buffer.concat(pieces).toString()
+}
+
+export function spoolContract(name: string, make: (limit: number) => Spool): void {
+  const spool = () => make(1_000_000)
+
+  test(`${name}: put() keeps entry and body, and counts its octets`, async () => {
+    const it = spool()
+    assert.deepEqual(await it.put(entry('a'), body('Subject: x\r\n', '\r\nhi\r\n')), { kept: true })
+    assert.equal(await whole(it, 'a'), 'Subject: x\r\n\r\nhi\r\n')
+    assert.equal((await it.list())[0]?.size, 18)
+  })
+
+  test(`${name}: put() keeps its own copy: the buffer of a piece may be used again`, async () => {
+    const it = spool()
+    const buffer = Buffer.from('first')
+    async function* reused(): AsyncIterable<Uint8Array> {
+      yield buffer
+      buffer.fill('x')
+    }
+    await it.put(entry('a'), reused())
+    assert.equal(await whole(it, 'a'), 'first')
+  })
+
+  test(`${name}: a body that breaks off leaves nothing behind, and its room is free again`, async () => {
+    const it = make(10)
+    async function* broken(): AsyncIterable<Uint8Array> {
+      yield Buffer.from('12345678')
+      throw new Error('the client went away')
+    }
+    await assert.rejects(it.put(entry('a'), broken()))
+    assert.deepEqual(await it.list(), [])
+    assert.deepEqual(await it.put(entry('b'), body('12345678')), { kept: true })
+  })
+
+  test(`${name}: a full spool refuses, keeps nothing of it, and takes mail again when there is room`, async () => {
+    const it = make(10)
+    assert.deepEqual(await it.put(entry('a'), body('1234567')), { kept: true })
+    const refused = await it.put(entry('b'), body('123', '4567'))
+    assert.equal(refused.kept === false && refused.why, 'no-space')
+    assert.deepEqual(
+      (await it.list()).map(({ id }) => id),
+      ['a'],
+    )
+    const [claim] = await it.claim(NOON, NOON + 10, 1)
+    assert.ok(claim)
+    await it.remove(claim)
+    assert.deepEqual(await it.put(entry('b'), body('1234567890')), { kept: true })
+  })
+
+  test(`${name}: claim() gives what is due, oldest due first, and to nobody else until the claim runs out`, async () => {
+    const it = spool()
+    await it.put(entry('late', NOON + 5), body('x'))
+    await it.put(entry('early', NOON + 1), body('x'))
+    await it.put(entry('not-yet', NOON + 100), body('x'))
+    const first = await it.claim(NOON + 10, NOON + 50, 10)
+    assert.deepEqual(
+      first.map(claim => claim.entry.id),
+      ['early', 'late'],
+    )
+    assert.deepEqual(await it.claim(NOON + 20, NOON + 60, 10), [])
+    assert.equal((await it.claim(NOON + 50, NOON + 90, 10)).length, 2)
+  })
+
+  test(`${name}: update() records the next state, gives the claim back, and refuses an old revision`, async () => {
+    const it = spool()
+    await it.put(entry('a'), body('x'))
+    const [claim] = await it.claim(NOON, NOON + 50, 1)
+    assert.ok(claim)
+    const next: SpoolEntry = {
+      ...claim.entry,
+      revision: 1,
+      recipients: [{ kind: 'waiting', due: NOON + 7, attempts: 1 }],
+    }
+    assert.equal(await it.update(claim, next), true)
+    assert.equal(await it.update(claim, next), false)
+    assert.equal(await it.nextDue(), NOON + 7)
+    assert.equal((await it.claim(NOON + 7, NOON + 50, 1))[0]?.entry.revision, 1)
+  })
+
+  test(`${name}: nextDue() tells when to look again, a claim's end included; nothing waits: undefined`, async () => {
+    const it = spool()
+    assert.equal(await it.nextDue(), undefined)
+    await it.put(entry('a', NOON + 3), body('x'))
+    assert.equal(await it.nextDue(), NOON + 3)
+    await it.claim(NOON + 3, NOON + 99, 1)
+    assert.equal(await it.nextDue(), NOON + 99)
+  })
+
+  test(`${name}: remove() forgets entry and body`, async () => {
+    const it = spool()
+    await it.put(entry('a'), body('x'))
+    const [claim] = await it.claim(NOON, NOON + 50, 1)
+    assert.ok(claim)
+    await it.remove(claim)
+    assert.deepEqual(await it.list(), [])
+    assert.equal(await whole(it, 'a'), '')
+  })
+}
