@@ -10,6 +10,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { COMMON_KINDS } from '../src/config/argument.ts'
+import type { Grammar } from '../src/config/grammar.ts'
+import { FIREWALL } from '../src/firewall/commands.ts'
+import { LAB } from '../src/lab/commands.ts'
+import { MTA } from '../src/mta/commands.ts'
+import { EXTENSIONS } from '../src/smtp/extension.ts'
 import { markdown, readTree, scan } from './layers.ts'
 
 /** The texts a document is made from, by path from the root: the code, and the documents as they are now. */
@@ -28,6 +34,8 @@ export interface Generated {
 
 export const GENERATED: readonly Generated[] = [
   { file: 'docs/rfcs.md', render: tree => rfcIndex(tree) },
+  { file: 'docs/esmtp.md', render: extensions },
+  { file: 'docs/config.md', render: reference },
   { file: 'ARCHITECTURE.md', render: tree => region(tree, 'ARCHITECTURE.md', { name: 'layers', content: markdown() }) },
 ]
 
@@ -126,6 +134,43 @@ function rfcIndex(tree: Tree): string {
     })
   const opening = 'Which file follows which section, collected from comments of the form `RFC 5321 §4.5.3.1.6`.\n'
   return whole('RFCs, and where they are implemented', [opening, ...parts].join('\n'))
+}
+
+/** What works behind each keyword, as server and as client. */
+function extensions(): string {
+  const opening = `The verbs and keywords Postern knows, and how far each works. In the \`exchange2000\` dialect the EHLO list is the
+product's own, to the letter; what does not work behind a keyword is refused when it is used, in the words below. In the
+\`postern\` dialect a keyword stands in the list only while it works.
+
+Through the firewall: \`fixup protocol smtp\` (PIX MailGuard) lets HELO, MAIL, RCPT, DATA, RSET, NOOP and QUIT through and
+nothing else, so none of these extensions is to be had behind it.
+`
+  const rows = EXTENSIONS.map(
+    ({ keyword, source, server, client }) => `| ${keyword} | ${source} | ${server} | ${client} |\n`,
+  )
+  const head = '| Keyword | Source | As server | As client |\n| --- | --- | --- | --- |\n'
+  return whole('ESMTP', [opening, head + rows.join('')].join('\n'))
+}
+
+/** Every command of every kind of file, from the tables that the parser reads. */
+function reference(): string {
+  const opening = `One language for all files: a command per line, \`!\` before a comment, \`no\` before a command to take it back where it
+says so. \`<name>\` stands for a value, \`[ ]\` may be left out, \`{ | }\` is a choice, \`<name...>\` takes the rest of the line.
+`
+  const part = <C>(title: string, { commands }: Grammar<C>): string => {
+    const rows = commands.map(({ syntax, help, remove, noSyntax }) => {
+      const no = remove ? `\n  no ${noSyntax ?? syntax}` : ''
+      return `\`\`\`\n${syntax}${no.replace(/^\n {2}/, '\n')}\n\`\`\`\n${help}.\n`
+    })
+    return `## ${title}\n\n${rows.join('\n')}`
+  }
+  const parts = [
+    part('Firewall', FIREWALL),
+    part('Mail server', MTA),
+    part('Laboratory (`lab.conf`)', LAB),
+    `## Values\n\n| Value | What it takes |\n| --- | --- |\n${COMMON_KINDS.map(({ name, help }) => `| \`<${name}>\` | ${help} |\n`).join('')}`,
+  ]
+  return whole('Configuration reference', [opening, ...parts].join('\n'))
 }
 
 /** The code, and those of the generated documents that are there. */

@@ -187,25 +187,30 @@ export class Inspector {
 
   /** Behind CRLF.CRLF, wherever the segments cut it; -1 while it has not come. */
   #endOfBody(segment: Uint8Array): number {
+    const started = this.#follow(segment, 0, Math.min(4, segment.length))
+    if (started >= 0 || segment.length <= 4) return started
+    // Dots are rarer than line ends, so the search goes from dot to dot.
+    for (let dot = segment.indexOf(DOT, 2); dot >= 0; dot = segment.indexOf(DOT, dot + 1)) {
+      const begins = segment[dot - 2] === CR && segment[dot - 1] === LF
+      if (begins && segment[dot + 1] === CR && segment[dot + 2] === LF) return dot + 3
+    }
+    // What may become an end with the next segment shows in the last four octets.
+    this.#bodyState = 0
+    return this.#follow(segment, segment.length - 4, segment.length)
+  }
+
+  /** The automaton of CRLF.CRLF over part of a segment. */
+  #follow(segment: Uint8Array, from: number, to: number): number {
     let state = this.#bodyState
-    let i = 0
-    while (i < segment.length) {
-      if (state === 0) {
-        // Nothing of an end yet: the next one begins with a CR.
-        i = segment.indexOf(CR, i)
-        if (i < 0) break
-        state = 1
-        i++
-        continue
-      }
-      const octet = segment[i++]
+    for (let i = from; i < to; i++) {
+      const octet = segment[i]
       if (octet === CR) state = state === 3 ? 4 : 1
-      else if (octet === LF && state === 4) return i
+      else if (octet === LF && state === 4) return i + 1
       else if (octet === LF && state === 1) state = 2
       else if (octet === DOT && state === 2) state = 3
       else state = 0
     }
-    this.#bodyState = i < 0 ? 0 : state
+    this.#bodyState = state
     return -1
   }
 }

@@ -109,7 +109,7 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
     this.#input.push(bytes)
     const out: ClientOutput<Tag>[] = []
     for (;;) {
-      const heard = this.#replies.next(this.#input)
+      const heard = this.#isOver ? undefined : this.#replies.next(this.#input)
       if (heard === undefined) return out
       if ('fault' in heard) return [...out, ...this.#fail('4.5.0', `not a reply (${heard.fault}): ${heard.line}`)]
       out.push(...heard.lines.flatMap(line => this.#tell('S', utf8Text(line.bytes))))
@@ -119,6 +119,8 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
         return [...out, ...this.#fail('4.4.2', `${why}: ${sayReply(heard.value)}`)]
       }
       this.#phase = after(this.#phase, waiting.said, heard.value.code)
+      // 421 comes in the place of any reply, and no other follows (RFC 5321 §3.8).
+      if (heard.value.code === 421) this.#waiting = []
       if (waiting.said === 'data' && heard.value.code < 400) this.#body = new DotWriter()
       this.#wait(now)
       out.push({ kind: 'answered', tag: waiting.tag, heard })
@@ -126,8 +128,12 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
   }
 
   end(): readonly ClientOutput<Tag>[] {
-    const asExpected = this.#phase === 'closed' && this.#waiting.length === 0
-    return this.#over || asExpected ? [] : this.#fail('4.4.2', 'the connection was closed')
+    return this.#over || this.#isOver ? [] : this.#fail('4.4.2', 'the connection was closed')
+  }
+
+  /** Behind the reply that ended the session nobody listens. A QUIT may still be due to a server that refused us. */
+  get #isOver(): boolean {
+    return this.#phase === 'closed' && this.#waiting.length === 0
   }
 
   tick(now: Instant): readonly ClientOutput<Tag>[] {

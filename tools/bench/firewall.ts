@@ -214,7 +214,7 @@ async function startPostern({ listen, sink }: Ports): Promise<Program> {
     `static (inside,outside) tcp 127.0.0.1 ${listen} 127.0.0.1 ${sink} netmask 255.255.255.255`,
     'access-group mail in interface outside',
   ])
-  return start({ name: 'postern-pix', command: join(CHECKOUT, 'postern'), args: ['firewall', 'run', file] })
+  return start({ name: 'postern-pix', command: join(CHECKOUT, 'postern'), args: ['firewall', 'run', '--quiet', file] })
 }
 
 async function startNodePass({ listen, sink }: Ports): Promise<Program> {
