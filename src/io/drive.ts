@@ -135,6 +135,8 @@ export class Drive<Output extends { readonly kind: string }> {
       if (performed === undefined) continue
       const rest = outputs.slice(i + 1)
       if (!(performed instanceof Promise)) return this.#then(writes, [...performed, ...rest])
+      // What was said so far goes out now: whoever waits for it must not wait for the answer, too.
+      this.#write(writes.splice(0))
       return performed.then(more => this.#then(writes, [...(more ?? []), ...rest]))
     }
     return this.#write(writes) || this.#readsOn ? undefined : this.#drained()

@@ -124,7 +124,10 @@ export class TunnelClient {
         noDelay: true,
       } as tls.ConnectionOptions)
       const timer = setTimeout(() => socket.destroy(new Error('the tunnel did not come up in time')), TUNNEL_WAIT)
-      socket.once('error', reject)
+      socket.on('error', cause => {
+        clearTimeout(timer)
+        reject(cause)
+      })
       socket.once('secureConnect', () => {
         clearTimeout(timer)
         const session = http2.connect('https://tunnel', { createConnection: () => socket, maxSessionMemory: 256 })

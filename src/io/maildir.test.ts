@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { deliver, readMaildir } from './maildir.ts'
+
+function folder(t: { after(work: () => void): void }): string {
+  const made = mkdtempSync(join(tmpdir(), 'maildir-'))
+  t.after(() => rmSync(made, { recursive: true, force: true }))
+  return join(made, 'bob')
+}
+
+async function* pieces(...texts: readonly string[]): AsyncIterable<Uint8Array> {
+  for (const text of texts) yield Buffer.from(text, 'latin1')
+}
+
+test('deliver() writes every octet as it came, for its owner alone, and leaves nothing in tmp', async t => {
+  const maildir = folder(t)
+  const path = await deliver(maildir, pieces('Subject: x\r\n\r\n', 'a lone \n, a \xe9\r\n'))
+  const [content] = await readMaildir(maildir)
+  assert.equal(content?.toString('latin1'), 'Subject: x\r\n\r\na lone \n, a \xe9\r\n')
+  assert.equal(statSync(path).mode & 0o777, 0o600)
+  assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
+})
+
+test('messages keep the order in which they were delivered', async t => {
+  const maildir = folder(t)
+  for (let i = 0; i < 12; i++) await deliver(maildir, pieces(`${i}`))
+  assert.deepEqual(
+    (await readMaildir(maildir)).map(String),
+    Array.from({ length: 12 }, (_, i) => `${i}`),
+  )
+})
+
+test('a message that breaks off is in nobody`s mailbox, and its beginning is taken away', async t => {
+  const maildir = folder(t)
+  async function* broken(): AsyncIterable<Uint8Array> {
+    yield Buffer.from('half')
+    throw new Error('the body is gone')
+  }
+  await assert.rejects(deliver(maildir, broken()), /the body is gone/)
+  assert.deepEqual(await readMaildir(maildir), [])
+  assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
+})
