@@ -133,6 +133,9 @@ export class Onlooker {
       this.#phase = 'body'
       // What was said behind DATA was no command: to the server it is the message's beginning.
       this.#unanswered = []
+    } else if (asked === 'end-of-body' && code !== 421) {
+      // Whatever the server makes of it, the client has ended its message: what follows are commands.
+      this.#phase = 'ready'
     } else if (asked !== undefined) this.#phase = after(this.#phase, asked, code)
     return asked
   }
