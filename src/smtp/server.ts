@@ -566,8 +566,11 @@ function sayCommand(command: Command, line: Uint8Array): string {
     const secret = command.initial === undefined ? '' : ' [secret]'
     return `${command.kind.toUpperCase()} ${command.mechanism}${secret}`
   }
-  const verb = /^(?:AUTH|X-EXPS)/i.exec(text(line, 0, 6))?.[0]
-  return verb === undefined ? utf8Text(line) : `${verb.toUpperCase()} [secret]`
+  const said = utf8Text(line)
+  const isLogin = command.kind === 'garbled' && (command.verb === 'auth' || command.verb === 'x-exps')
+  if (!isLogin && command.kind !== 'unreadable' && command.kind !== 'other') return said
+  const word = /AUTH|X-EXPS/i.exec(said)
+  return word ? `${said.slice(0, word.index)}${word[0].toUpperCase()} [secret]` : said
 }
 
 /** HELO opens no extensions, so no parameter is known behind it. */

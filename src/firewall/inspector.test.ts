@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { anyCuts, cut, runs, singly } from '../base/any-bytes.test.ts'
+import { bytes, concat, text } from '../base/bytes.ts'
+import { cite } from '../base/problem.ts'
+import { DotWriter } from '../smtp/body.ts'
+import { Inspector, type Side } from './inspector.ts'
+import type { Policy } from './policy.ts'
+import { PIX_TRAITS, type PixProfile, pix, SEVEN } from './profiles/pix.ts'
+import type { Explanation } from './verdict.ts'
+
+const AT = { file: 'firewall.conf', line: 4, column: 1, length: 23, text: 'fixup protocol smtp 25' }
+const CAUSE = { at: AT, command: 'fixup protocol smtp 25', cure: 'no fixup protocol smtp 25' }
+const PROFILES = Object.keys(PIX_TRAITS) as PixProfile[]
+
+interface Segment {
+  readonly from: Side
+  readonly bytes: Uint8Array
+}
+
+/** What each segment became, one for one, and what was told of it. */
+function pass(policy: Policy, segments: readonly Segment[]) {
+  const inspector = new Inspector(policy)
+  return segments.map(({ from, bytes }) => {
+    const outputs = inspector.receive(from, bytes)
+    const forwards = outputs.flatMap(output => (output.kind === 'forward' ? [output] : []))
+    const told = outputs.flatMap(output => (output.kind === 'altered' ? [output.explanation] : []))
+    assert.equal(forwards.length, 1, 'a segment leaves as one segment')
+    const [forward] = forwards
+    assert.ok(forward && outputs.at(-1) === forward)
+    assert.equal(forward.to, from === 'client' ? 'server' : 'client')
+    return { from, before: bytes, bytes: forward.bytes, told }
+  })
+}
+
+const client = (said: string): Segment => ({ from: 'client', bytes: bytes(said) })
+const server = (said: string): Segment => ({ from: 'server', bytes: bytes(said) })
+
+function heard(profile: PixProfile, ...segments: readonly Segment[]): readonly string[] {
+  return pass(pix(profile, CAUSE), segments).map(segment => text(segment.bytes))
+}
+
+const clientWords = fc.constantFrom(
+  ...[
+    'EHLO a\r\n',
+    'helo a\r\n',
+    'MAIL FROM:<a|b@a.example>\r\n',
+    'RCPT TO:<b>@b.example>\r\n',
+    'DATA\r\n',
+    'DATA\r\n',
+    'QUIT\r\n',
+  ],
+  ...[
+    'EHLO',
+    ' a',
+    '\r\n',
+    '\n',
+    '\r',
+    '.',
+    '.\r\n',
+    '\r\n.\r\n',
+    'X-LINK2STATE LAST CHUNK={1}\r\n',
+    'WIZ\r\n',
+    'STARTTLS\r\n',
+    'text\r\n',
+  ],
+  ...[' EXPN a\r\n', 'DATA\r', 'NOOP', 'BDAT 5 LAST\r\n', '\0', '|<>\r\n', 'D', 'ATA\r\n'],
+)
+const serverWords = fc.constantFrom(
+  ...[
+    '250 ok\r\n',
+    '250-a\r\n250 b\r\n',
+    '354 go\r\n',
+    '354 go\r\n',
+    '500 5.5.1 Command unrecognized: "XXXX a"\r\n',
+    '503 no\r\n',
+    '354',
+    ' go\r\n',
+  ],
+  ...['220 20 0 2\r\n', '421 bye\r\n', '334 x\r\n', 'garbage\r\n', '\r\n'],
+)
+const greeting = fc
+  .tuple(
+    fc.constantFrom('220 mx 20 0 x0 y\r\n', '220-a 2\r\n220 b 0\r\n', '554 5.7.1 no 220\r\n', '220\r\n', '220 '),
+    anyCuts,
+  )
+  .map(([words, cuts]) => cut(bytes(words), cuts).map(piece => ({ from: 'server' as const, bytes: piece })))
+const segment: fc.Arbitrary<Segment> = fc.oneof(
+  { arbitrary: fc.array(clientWords, { minLength: 1, maxLength: 4 }).map(words => client(words.join(''))), weight: 5 },
+  { arbitrary: fc.array(serverWords, { minLength: 1, maxLength: 3 }).map(words => server(words.join(''))), weight: 4 },
+  {
+    arbitrary: fc.record({ from: fc.constantFrom<Side>('client', 'server'), bytes: fc.uint8Array({ maxLength: 9 }) }),
+    weight: 1,
+  },
+)
+const session = fc.tuple(greeting, fc.array(segment, { maxLength: 25 })).map(([first, rest]) => [...first, ...rest])
+
+/** What an octet may become, by who said it. Only the 5.1 profile puts a space into an address. */
+const FILL: Readonly<Record<Side, string>> = { client: 'XNOP ', server: '*SMTP/cmap ready_' }
+
+test('no segment changes its length or its line ends, and an octet stays or becomes a mask', () => {
+  fc.assert(
+    fc.property(session, fc.constantFrom(...PROFILES), (segments, profile) => {
+      for (const { from, before, bytes: after, told } of pass(pix(profile, CAUSE), segments)) {
+        assert.equal(after.length, before.length)
+        let changed = false
+        for (const [i, octet] of before.entries()) {
+          if (after[i] === octet) continue
+          changed = true
+          assert.ok(octet !== 13 && octet !== 10, 'a line end stays')
+          assert.ok(FILL[from].includes(String.fromCharCode(after[i] ?? 0)), `${octet} became ${after[i]}`)
+        }
+        assert.equal(told.length > 0, changed, 'what is altered is told, and nothing else')
+      }
+    }),
+    runs(1000),
+  )
+})
+
+test('what was masked once passes a second firewall as it is', () => {
+  fc.assert(
+    fc.property(session, fc.constantFrom(...PROFILES), (segments, profile) => {
+      const policy = pix(profile, CAUSE)
+      const once = pass(policy, segments)
+      for (const { before, bytes: after, told } of pass(policy, once)) {
+        assert.deepEqual(after, before)
+        assert.deepEqual(told, [])
+      }
+    }),
+    runs(1000),
+  )
+})
+
+test('a verb that is not one of the seven never leaves, however a client goes about it', () => {
+  fc.assert(
+    fc.property(session, segments => {
+      const out = pass(pix('5.1', CAUSE), segments)
+      // Nothing is a message here: whatever the server says, it never says 354.
+      const quiet = out.map(({ from, before }) => ({
+        from,
+        bytes: from === 'server' ? bytes(text(before).replace(/354|3/g, match => '5'.repeat(match.length))) : before,
+      }))
+      const lines = pass(pix('5.1', CAUSE), quiet).filter(({ from }) => from === 'client')
+      const said = text(concat(lines.map(line => line.bytes)))
+        .split('\n')
+        .slice(0, -1)
+      for (const line of said) {
+        const verb = /^[ \t]*([^ \t\r]*)/.exec(line)?.[1]?.toUpperCase() ?? ''
+        assert.ok(
+          verb === '' || /^X+$/.test(verb) || [...SEVEN].some(each => verb.startsWith(each)),
+          JSON.stringify(line),
+        )
+      }
+    }),
+    runs(1000),
+  )
+})
+
+const anyMessage = fc
+  .array(fc.constantFrom('', '.', '.x', 'EHLO a', 'X-EXPS', 'DATA', 'RCPT TO:<|>', 'text', 'a\rb', 'a\nEHLO'), {
+    maxLength: 12,
+  })
+  .map(lines => bytes(lines.map(line => `${line}\r\n`).join('')))
+
+test('a message passes octet by octet however it is cut, and what follows it does not', () => {
+  fc.assert(
+    fc.property(anyMessage, anyCuts, (message, cuts) => {
+      const writer = new DotWriter()
+      const sent = concat([...writer.push(message), writer.end()])
+      for (const pieces of [cut(sent, cuts), singly(sent)]) {
+        const opening = [server('220 mx\r\n'), client('DATA\r\n'), server('354 go\r\n')]
+        const body = pieces.map(piece => ({ from: 'client' as const, bytes: piece }))
+        const closing = [client('EHLO a\r\n'), server('250 ok\r\n'), client('EHLO b\r\n')]
+        const out = pass(pix('5.1', CAUSE), [...opening, ...body, ...closing])
+        assert.deepEqual(concat(out.slice(3, -3).map(each => each.bytes)), sent)
+        assert.deepEqual(
+          out.slice(-3).map(each => text(each.bytes)),
+          ['XXXX a\r\n', '250 ok\r\n', 'XXXX b\r\n'],
+        )
+      }
+    }),
+    runs(300),
+  )
+})
+
+test('nothing passes between the end of a message and the reply to it', () => {
+  const open = [server('220 mx\r\n'), client('DATA\r\n'), server('354 go\r\n'), client('text\r\n.\r\n')]
+  assert.equal(heard('5.1', ...open, client('EXPN a\r\n')).at(-1), 'XXXX a\r\n')
+  // Even if the server answers it with something that is no answer.
+  for (const odd of ['334 what\r\n', 'garbage\r\n', '199 x\r\n']) {
+    assert.equal(heard('5.1', ...open, server(odd), client('EXPN a\r\n')).at(-1), 'XXXX a\r\n', odd)
+  }
+})
+
+test('what was piped behind DATA in the hope that it would be taken is the message, once it is', () => {
+  const out = heard(
+    '5.1',
+    server('220 mx\r\n'),
+    client('DATA\r\nSubj'),
+    server('354 go\r\n'),
+    client('.\r\nEXPN a\r\n.\r\n'),
+    client('EXPN b\r\n'),
+  )
+  // The dot that follows "Subj" is in the middle of a line, and ends nothing.
+  assert.deepEqual(out.slice(3), ['.\r\nEXPN a\r\n.\r\n', 'XXXX b\r\n'])
+})
+
+test('DATA in two segments is DATA, wherever its line end is cut', () => {
+  for (const [one, two] of [
+    ['DATA\r', '\n'],
+    ['data ', '\r\n'],
+    ['DATA\r\n', ''],
+  ] as const) {
+    const segments = [
+      server('220 mx\r\n'),
+      client(one),
+      ...(two === '' ? [] : [client(two)]),
+      server('354 go\r\n'),
+      client('EHLO text\r\n'),
+    ]
+    assert.equal(heard('5.1', ...segments).at(-1), 'EHLO text\r\n', JSON.stringify(one))
+  }
+})
+
+test('a thousand commands without a reply do not blind it to the message that follows', () => {
+  const flood = client('RSET\r\n'.repeat(1500))
+  const out = heard(
+    '5.1',
+    server('220 mx\r\n'),
+    flood,
+    client('DATA\r\n'),
+    server('354 go\r\n'),
+    client('EHLO text\r\n.\r\n'),
+    client('EHLO a\r\n'),
+  )
+  assert.deepEqual(out.slice(-2), ['EHLO text\r\n.\r\n', 'XXXX a\r\n'])
+})
+
+test('an alteration tells what it was, what became of it, by which line, and who will miss it', () => {
+  const told: Explanation[] = pass(pix('5.1', CAUSE), [
+    server('220 mx\r\n'),
+    client('ehlo a\r\nMAIL FROM:<a|b@a.example>\r\nEH'),
+  ]).flatMap(each => each.told)
+  assert.deepEqual(
+    told.map(({ what, subject, before, after, because }) => [
+      what,
+      subject,
+      text(before),
+      text(after),
+      cite(because.cause.at),
+    ]),
+    [
+      ['greeting', '', '220 mx', '220 **', 'firewall.conf:4'],
+      ['command', 'EHLO', 'ehlo a', 'XXXX a', 'firewall.conf:4'],
+      ['address', 'MAIL', 'MAIL FROM:<a|b@a.example>', 'MAIL FROM:<a b@a.example>', 'firewall.conf:4'],
+      ['fragment', '', 'EH', 'XX', 'firewall.conf:4'],
+    ],
+  )
+  const lost = told[1]?.losses.map(({ verb }) => verb)
+  // With EHLO goes all that it would have told of.
+  assert.deepEqual(lost, ['EHLO', 'X-EXPS', 'X-LINK2STATE', 'XEXCH50', 'BDAT', 'STARTTLS', 'AUTH', 'ETRN'])
+  assert.equal(told[0]?.because.cause.cure, 'no fixup protocol smtp 25')
+  assert.match(told[1]?.because.reason ?? '', /HELO MAIL RCPT DATA RSET NOOP QUIT/)
+})
+
+test('a segment that is only looked at leaves as the very octets that came', () => {
+  const inspector = new Inspector(pix('5.1', CAUSE))
+  inspector.receive('server', bytes('220 \r\n'))
+  for (const { from, bytes: octets } of [client('HELO a\r\n'), server('250 mx\r\n')]) {
+    const [output] = inspector.receive(from, octets)
+    assert.ok(output?.kind === 'forward' && output.bytes === octets)
+  }
+})

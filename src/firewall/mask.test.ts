@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
+import { bytes, concat, equal, text } from '../base/bytes.ts'
+import { GREETING_START, type GreetingCursor, maskGreeting, maskLine } from './mask.ts'
+import type { MaskKind } from './policy.ts'
+
+const GREETING_KINDS: readonly MaskKind[] = ['keep-2-0', 'stars', 'cmap']
+const LINE_KINDS: readonly MaskKind[] = ['x-verb', 'x-line', 'noop']
+
+const masked = (greeting: string, how: MaskKind) => text(maskGreeting(bytes(greeting), how, GREETING_START))
+
+test('maskGreeting() keeps the first code, 2, 0, and a space behind an original 0', () => {
+  assert.equal(masked('220 20 0 2 x0\r\n', 'keep-2-0'), '220 20 0 2**0\r\n')
+  assert.equal(masked('220-a\r\n220-b\r\n220 c\r\n', 'keep-2-0'), '220-*\r\n220**\r\n220 *\r\n')
+  assert.equal(masked('220 20 0\r\n220 b\r\n', 'stars'), '220 ****\r\n*****\r\n')
+  assert.equal(masked('220 mail.example ready now\r\n', 'cmap'), '220 SMTP/cmap ready_______\r\n')
+})
+
+test('a greeting in pieces is masked as it is in one', () => {
+  fc.assert(
+    fc.property(
+      anyOctets('220 ', '220-', '2', '0', ' ', '\r\n', 'text'),
+      anyCuts,
+      fc.constantFrom(...GREETING_KINDS),
+      (octets, cuts, how) => {
+        let cursor: GreetingCursor = GREETING_START
+        const pieces = cut(octets, cuts).map(piece => {
+          const out = maskGreeting(piece, how, cursor)
+          cursor = { at: cursor.at + piece.length, previous: piece.at(-1) ?? 0 }
+          return out
+        })
+        assert.deepEqual(concat(pieces), maskGreeting(octets, how, GREETING_START))
+      },
+    ),
+    runs(500),
+  )
+})
+
+test('no mask changes a length or a line end, and none changes what it has masked', () => {
+  const kinds = fc.constantFrom<MaskKind>(...GREETING_KINDS, ...LINE_KINDS)
+  fc.assert(
+    fc.property(anyOctets('EHLO', ' ', '\r', '\n', '20 ', 'x'), fc.nat(12), kinds, (octets, length, how) => {
+      const verbLength = Math.min(length, octets.length)
+      const mask = (it: Uint8Array) =>
+        GREETING_KINDS.includes(how) ? maskGreeting(it, how, GREETING_START) : maskLine(it, how, verbLength)
+      const before = octets.slice()
+      const out = mask(octets)
+      assert.ok(equal(octets, before), 'what was given stays as it was')
+      assert.equal(out.length, octets.length)
+      for (const [i, octet] of octets.entries()) {
+        if (octet === 13 || octet === 10) assert.equal(out[i], octet)
+      }
+      assert.deepEqual(mask(out), out)
+    }),
+    runs(500),
+  )
+})
+
+test('maskLine() hides the verb, or the line, or says NOOP where it fits', () => {
+  const line = (words: string, how: MaskKind, verb: number) => text(maskLine(bytes(words), how, verb))
+  assert.equal(line('EHLO a.example\r\n', 'x-verb', 4), 'XXXX a.example\r\n')
+  assert.equal(line('EHLO a.example\r\n', 'x-line', 4), 'XXXXXXXXXXXXXX\r\n')
+  assert.equal(line('STARTTLS\r\n', 'noop', 8), 'NOOP    \r\n')
+  assert.equal(line('WIZ\r\n', 'noop', 3), 'XXX\r\n')
+})
+
+test('a Buffer, whose slices share their memory, is not written to', () => {
+  const segment = Buffer.from('EHLO a\r\n')
+  maskLine(segment, 'x-line', 4)
+  maskGreeting(segment, 'stars', GREETING_START)
+  assert.equal(segment.toString(), 'EHLO a\r\n')
+})

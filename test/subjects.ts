@@ -1,0 +1,347 @@
+/** The real machines behind the face that a transcript plays: what a golden file is held against. */
+import { bytes, concat, show, text } from '../src/base/bytes.ts'
+import { cite, formatDiagnostic } from '../src/base/problem.ts'
+import type { Instant } from '../src/base/time.ts'
+import { unreachable } from '../src/base/unreachable.ts'
+import type { Grammar } from '../src/config/grammar.ts'
+import { parse } from '../src/config/parse.ts'
+import { admit, causeOf } from '../src/firewall/admission.ts'
+import { FIREWALL } from '../src/firewall/commands.ts'
+import type { FirewallConfig } from '../src/firewall/config.ts'
+import { Inspector } from '../src/firewall/inspector.ts'
+import type { Policy } from '../src/firewall/policy.ts'
+import { pix, pixProfile } from '../src/firewall/profiles/pix.ts'
+import type { Explanation } from '../src/firewall/verdict.ts'
+import { formatDate } from '../src/mail/date.ts'
+import type { Envelope, Recipient } from '../src/mail/envelope.ts'
+import { acceptRecipient } from '../src/mta/acceptance.ts'
+import { Attempt, type AttemptOutput, type Order } from '../src/mta/attempt.ts'
+import { MTA } from '../src/mta/commands.ts'
+import type { MtaConfig } from '../src/mta/config.ts'
+import { formatMailbox, formatPath, parsePath } from '../src/smtp/address.ts'
+import { dialect } from '../src/smtp/dialect.ts'
+import { LIMITS } from '../src/smtp/limits.ts'
+import { param, parseParams } from '../src/smtp/params.ts'
+import { type Answer, type Question, Server, type ServerOutput } from '../src/smtp/server.ts'
+import { sayOutcome } from '../src/spool/entry.ts'
+import { direction } from '../src/topology/topology.ts'
+import type { Act, Part, Subject } from '../src/transcript/play.ts'
+import { sectionBytes, sectionLines, type Transcript } from '../src/transcript/transcript.ts'
+
+/** By what stands behind `subject:`. */
+export const SUBJECTS: Readonly<Record<string, (transcript: Transcript) => Subject>> = {
+  server: transcript => new ServerSubject(transcript),
+  client: transcript => new ClientSubject(transcript),
+  firewall: transcript => new FirewallSubject(transcript),
+}
+
+/** The configuration of a transcript, without a problem; the lines are counted from its section's first. */
+function configOf<C>(grammar: Grammar<C>, { sections, file }: Transcript, name: string): C {
+  const { config, problems } = parse(grammar, sections.get('config')?.text ?? '', name)
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  if (errors.length > 0) throw new Error([`${file}: -- config --`, ...errors.map(formatDiagnostic)].join('\n'))
+  return config
+}
+
+function note(section: string, line: string): Act {
+  return { kind: 'note', section, line }
+}
+
+/** `src/smtp/server.ts`, answered by the rules of `src/mta/acceptance.ts`; what it takes is noted under `spool`. */
+class ServerSubject implements Subject {
+  readonly parts: readonly Part[] = ['S']
+  readonly #config: MtaConfig
+  readonly #login: readonly string[]
+  readonly #traces: boolean
+  #server: Server | undefined
+  #peer = ''
+  #body: Uint8Array[] = []
+  #protocol = ''
+  #messages = 0
+
+  constructor(transcript: Transcript) {
+    this.#config = configOf(MTA, transcript, 'mta.conf')
+    this.#login = transcript.headers.get('login')?.split(' ') ?? []
+    this.#traces = transcript.sections.has('trace')
+  }
+
+  get deadline(): Instant | undefined {
+    return this.#server?.deadline
+  }
+
+  open(words: string, now: Instant): readonly Act[] {
+    const { hostname, dialect: name, version, quoteUnknown, authWithoutTls, logins, messageSize } = this.#config
+    this.#peer = / from (\S+)$/.exec(words)?.[1] ?? '192.0.2.7'
+    this.#server = new Server({
+      host: hostname,
+      peer: this.#peer,
+      dialect: dialect(name, { quoteUnknown }),
+      version,
+      limits: { ...LIMITS, messageSize },
+      mechanisms: logins.length > 0 && authWithoutTls ? ['LOGIN', 'PLAIN'] : [],
+      date: formatDate,
+      trace: this.#traces,
+    })
+    return this.#carryOut(this.#server.open(now), now)
+  }
+
+  hear(_from: Part, segment: Uint8Array, now: Instant): readonly Act[] {
+    return this.#server ? this.#carryOut(this.#server.receive(segment, now), now) : []
+  }
+
+  direct(words: string, now: Instant): readonly Act[] | undefined {
+    if (words !== 'the server is stopped' || !this.#server) return undefined
+    return this.#carryOut(this.#server.stop(now), now)
+  }
+
+  end(_from: Part, now: Instant): readonly Act[] {
+    return this.#server ? this.#carryOut(this.#server.end(now), now) : []
+  }
+
+  tick(now: Instant): readonly Act[] {
+    return this.#server ? this.#carryOut(this.#server.tick(now), now) : []
+  }
+
+  #carryOut(outputs: readonly ServerOutput[], now: Instant): readonly Act[] {
+    return outputs.flatMap((output): readonly Act[] => {
+      switch (output.kind) {
+        case 'write':
+          return [{ kind: 'say', by: 'S', bytes: output.bytes }]
+        case 'start-tls':
+          return [{ kind: 'start-tls' }]
+        case 'close':
+          return [{ kind: 'close' }]
+        case 'message-begins':
+          this.#body = []
+          this.#protocol = output.facts.protocol
+          return []
+        case 'body':
+          this.#body.push(output.bytes)
+          return []
+        case 'body-abandoned':
+          return [note('spool', `abandoned: ${output.why}`)]
+        case 'trace':
+          return [note('trace', `${output.by}: ${output.text}`)]
+        case 'ask': {
+          const kept = output.question.about === 'message' ? this.#keep(output.question) : []
+          return [...kept, ...this.#carryOut(this.#server?.answer(this.#answer(output.question), now) ?? [], now)]
+        }
+        default:
+          return unreachable(output)
+      }
+    })
+  }
+
+  #answer(question: Question): Answer {
+    switch (question.about) {
+      case 'mail':
+        return { yes: '' }
+      case 'rcpt':
+        return acceptRecipient(this.#config, this.#peer, question)
+      case 'login': {
+        const { user, password } = question.claim
+        return this.#login.join(' ') === `${user} ${password}` ? { yes: '' } : { no: 'auth-failed' }
+      }
+      case 'message': {
+        const id = `M${this.#messages}`
+        return { yes: this.#config.dialect === 'exchange2000' ? `<${id}@${this.#config.hostname}>` : id }
+      }
+      default:
+        return unreachable(question)
+    }
+  }
+
+  #keep({ transaction, size }: Question & { readonly about: 'message' }): readonly Act[] {
+    const { from, recipients, body } = transaction
+    const to = recipients.map(each => formatPath(each.to)).join(' ')
+    const head = `M${++this.#messages} from ${formatPath(from)} to ${to} by ${this.#protocol}, ${body}, ${size} octets`
+    const lines = text(concat(this.#body))
+      .split(/(?<=\r\n)/)
+      .filter(line => line !== '')
+    const content = lines.map(line => `| ${show(bytes(line.replace(/\r\n$/, '')))}`.trimEnd())
+    return [head, ...content].map(line => note('spool', line))
+  }
+}
+
+/** `src/mta/attempt.ts` with the order of `-- envelope --`; outcomes are noted under `outcomes`. */
+class ClientSubject implements Subject {
+  readonly parts: readonly Part[] = ['C']
+  readonly #attempt: Attempt
+  readonly #order: Order
+  readonly #message: Uint8Array
+
+  constructor(transcript: Transcript) {
+    const message = transcript.sections.get('message')
+    this.#message = message ? sectionBytes(message, { raw: true }) : new Uint8Array(0)
+    this.#order = readOrder(transcript, this.#message.length)
+    this.#attempt = new Attempt(this.#order, { trace: transcript.sections.has('trace') })
+  }
+
+  get deadline(): Instant | undefined {
+    return this.#attempt.deadline
+  }
+
+  open(_words: string, now: Instant): readonly Act[] {
+    return this.#carryOut(this.#attempt.open(now), now)
+  }
+
+  hear(_from: Part, segment: Uint8Array, now: Instant): readonly Act[] {
+    return this.#carryOut(this.#attempt.receive(segment, now), now)
+  }
+
+  direct(): undefined {}
+
+  end(_from: Part, now: Instant): readonly Act[] {
+    return this.#carryOut(this.#attempt.end(now), now)
+  }
+
+  tick(now: Instant): readonly Act[] {
+    return this.#carryOut(this.#attempt.tick(now), now)
+  }
+
+  #carryOut(outputs: readonly AttemptOutput[], now: Instant): readonly Act[] {
+    return outputs.flatMap((output): readonly Act[] => {
+      switch (output.kind) {
+        case 'write':
+          return [{ kind: 'say', by: 'C', bytes: output.bytes }]
+        case 'start-tls':
+          return [{ kind: 'start-tls' }]
+        case 'close':
+          return [{ kind: 'close' }]
+        case 'want-body':
+          return this.#carryOut([...this.#attempt.body(this.#message), ...this.#attempt.endBody(now)], now)
+        case 'outcome': {
+          const to = this.#order.envelope.recipients[output.recipient]?.to
+          return [note('outcomes', `${to ? formatMailbox(to) : '?'}  ${sayOutcome(output.outcome)}`)]
+        }
+        case 'done':
+          return [note('outcomes', 'done')]
+        case 'trace':
+          return [note('trace', `${output.by}: ${output.text}`)]
+        default:
+          return unreachable(output)
+      }
+    })
+  }
+}
+
+/** The lines of `-- envelope --`, as `docs/transcripts.md` describes them. */
+function readOrder({ sections, file }: Transcript, size: number): Order {
+  const envelope = sections.get('envelope')
+  const lines = (envelope ? sectionLines(envelope) : []).filter(line => line !== '')
+  const words = lines.map(line => /^([a-z0-9]+): (.*)$/.exec(line) ?? fail(file, line))
+  const one = (key: string) => words.find(([, name]) => name === key)?.[2]
+  const known = ['hello', 'from', 'to', 'body', 'smtputf8', 'ret', 'envid', 'size', 'login']
+  for (const [line, name = ''] of words) if (!known.includes(name)) fail(file, line)
+
+  const recipients = words.flatMap(([line, name, value = '']) => {
+    if (name !== 'to') return []
+    const read = parsePath(value)
+    const params = 'wrong' in read ? read : parseParams(read.rest)
+    if ('wrong' in read || 'wrong' in params || read.path === null) return fail(file, line)
+    const [notify, orcpt] = [param(params, 'NOTIFY')?.value, param(params, 'ORCPT')?.value]
+    const recipient: Recipient = { to: read.path, ...(notify && { notify }), ...(orcpt && { orcpt }) }
+    return [recipient]
+  })
+  const from = parsePath(one('from') ?? '')
+  if ('wrong' in from) return fail(file, 'from')
+  const [ret, envid] = [one('ret'), one('envid')]
+  const whole: Envelope = {
+    from: from.path,
+    recipients,
+    smtputf8: one('smtputf8') === 'yes',
+    body: (one('body') ?? '7bit') as Envelope['body'],
+    ...(ret && { ret: ret as 'FULL' }),
+    ...(envid && { envid }),
+  }
+  const [, verb, user, password, required, by] =
+    /^(x-exps|auth) (\S+) (\S+)( required)? by (.+)$/.exec(one('login') ?? '') ?? []
+  return {
+    hello: one('hello') ?? 'mail-a.a.example',
+    to: 'mail-b [10.54.7.10]',
+    envelope: whole,
+    recipients: recipients.map((_, i) => i),
+    size: Number(one('size') ?? size),
+    outcome: 'relayed',
+    ...(verb && user && password && by
+      ? { login: { verb: verb as 'auth', user, password, required: required !== undefined, by } }
+      : {}),
+  }
+}
+
+function fail(file: string, line: string): never {
+  throw new Error(`${file}: -- envelope --: cannot read "${line}"`)
+}
+
+/** `src/firewall/inspector.ts` under the policy that the configuration puts on the connection's way. */
+class FirewallSubject implements Subject {
+  readonly parts: readonly Part[] = []
+  readonly deadline = undefined
+  readonly #config: FirewallConfig
+  #inspector: Inspector | undefined
+
+  constructor(transcript: Transcript) {
+    this.#config = configOf(FIREWALL, transcript, 'firewall.conf')
+  }
+
+  open(words: string): readonly Act[] {
+    this.#inspector = undefined
+    const [, source, port, destination] = /^client connects from (\S+) at (\S+) to (\S+)$/.exec(words) ?? []
+    if (source && port && destination) return this.#admit(port, source, destination)
+    const policy = this.#policyBetween(words)
+    this.#inspector = policy && new Inspector(policy)
+    return []
+  }
+
+  /** As the whole firewall decides it: translations, access lists, security levels. */
+  #admit(port: string, source: string, destination: string): readonly Act[] {
+    const admission = admit(this.#config, 'firewall', port, { source, destination, port: 25 })
+    if (admission.kind === 'refuse') {
+      const by = admission.rule === undefined ? '' : ` (${admission.rule})`
+      return [note('admission', `refuse: ${admission.reason}${by}`), { kind: 'close' }]
+    }
+    const { crossing, to, policy } = admission
+    if (policy) this.#inspector = new Inspector(policy)
+    const way = `from ${crossing.from.name} to ${crossing.to.name}, ${crossing.direction}, to ${to.destination}`
+    return [note('admission', `${admission.kind} ${way}`)]
+  }
+
+  /** As the security levels alone decide it: `outside` 0, `inside` 100 where no line names them. */
+  #policyBetween(words: string): Policy | undefined {
+    const [, from = 'outside', to = 'inside'] = /^client connects(?: from (\S+) to (\S+))?$/.exec(words) ?? []
+    const named = (name: string) =>
+      this.#config.ports.interfaces.find(each => each.name === name) ?? {
+        name,
+        device: name,
+        level: name === 'inside' ? 100 : 0,
+      }
+    const [fixup] = this.#config.smtpFixups
+    const policy = fixup && pix(pixProfile(this.#config.version), causeOf(fixup))
+    return policy?.directions.has(direction(named(from), named(to))) ? policy : undefined
+  }
+
+  hear(from: Part, segment: Uint8Array): readonly Act[] {
+    if (!this.#inspector) return [{ kind: 'say', by: from, bytes: segment }]
+    return this.#inspector.receive(from === 'C' ? 'client' : 'server', segment).map((output): Act => {
+      if (output.kind === 'altered') return note('verdicts', sayExplanation(output.explanation))
+      // A segment for the server is one that the client said.
+      return { kind: 'say', by: output.to === 'server' ? 'C' : 'S', bytes: output.bytes }
+    })
+  }
+
+  direct(): undefined {}
+
+  end(): readonly Act[] {
+    return [{ kind: 'close' }]
+  }
+
+  tick(): readonly Act[] {
+    return []
+  }
+}
+
+/** `mask EHLO          firewall.conf:3 fixup protocol smtp 25`. */
+function sayExplanation({ what, subject, because: { cause } }: Explanation): string {
+  const about = what === 'command' ? subject : `${what} ${subject}`.trim()
+  return `mask ${about.padEnd(14)} ${cite(cause.at)} ${cause.command}`
+}
