@@ -81,7 +81,9 @@ export class CaseStudy {
         line: (session, direction, by, said) => {
           if (heard.length < MAX_LINES) heard.push({ session, direction, by, text: said })
         },
-        tried: entry => seen.set(entry.id, entry),
+        tried: entry => {
+          if (seen.size < MAX_LINES) seen.set(entry.id, entry)
+        },
       }
     }
     return new CaseStudy(await Lab.start(files, { mta }), telling, { lines, tried })

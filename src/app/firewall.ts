@@ -1,9 +1,11 @@
+import { PosternError } from '../base/problem.ts'
 import { sayDuration } from '../base/time.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import { type ConsoleView, type Typed, type } from '../firewall/console.ts'
 import { now } from '../io/clock.ts'
+import { ConfigurationError } from '../io/files.ts'
 import { dial, type Endpoint } from '../io/sockets.ts'
-import type { Connection, Gateway } from './gateway.ts'
+import type { Connection, Door, Gateway } from './gateway.ts'
 
 /** `show conn`, in the PIX's form, with what inspects each. */
 export function showConnections(gateway: Gateway): readonly string[] {
@@ -36,16 +38,20 @@ export async function typeAt(gateway: Gateway, line: string): Promise<Typed> {
 /** The doors that the text itself describes: every `static … tcp` says where to listen, and where it leads. */
 export async function openDoors(gateway: Gateway, config: FirewallConfig): Promise<readonly Endpoint[]> {
   const opened: Endpoint[] = []
-  for (const { mapped, mappedIp, redirect } of config.statics) {
+  for (const { mapped, mappedIp, redirect, at } of config.statics) {
     if (!redirect) continue
-    const at = { host: mappedIp, port: redirect.mappedPort }
+    const door: Door = {
+      port: mapped,
+      destination: mappedIp,
+      destinationPort: redirect.mappedPort,
+      listen: { host: mappedIp, port: redirect.mappedPort },
+      dial: to => dial({ host: to.destination, port: to.port }),
+    }
     opened.push(
-      await gateway.open({
-        port: mapped,
-        destination: mappedIp,
-        destinationPort: redirect.mappedPort,
-        listen: at,
-        dial: to => dial({ host: to.destination, port: to.port }),
+      await gateway.open(door).catch(cause => {
+        if (!(cause instanceof PosternError)) throw cause
+        // It is this line that asks for the port.
+        throw new ConfigurationError([{ severity: 'error', message: cause.message, at }])
       }),
     )
   }

@@ -1,7 +1,7 @@
 /** The firewall, running: doors to listen at, the configuration that judges who comes in, and what passed. */
 import type { Instant } from '../base/time.ts'
 import type { Caller } from '../firewall/access.ts'
-import { admit } from '../firewall/admission.ts'
+import { type Admission, admit } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import { Inspector } from '../firewall/inspector.ts'
 import type { Cause } from '../firewall/policy.ts'
@@ -36,6 +36,8 @@ export interface Connection {
   readonly passage: Passage
 }
 
+/** Connections at once; one more is reset. */
+export const MAX_CONNECTIONS = 10_000
 /** Alterations kept for `show explain`. */
 export const MAX_ALTERED = 1000
 
@@ -126,7 +128,10 @@ export class Gateway {
   #accept(door: Door, client: Socket): void {
     const source = door.source ?? client.remoteAddress ?? ''
     const caller: Caller = { source, destination: door.destination, port: door.destinationPort }
-    const admission = admit(this.#config, this.name, door.port, caller)
+    const full = this.#sockets.size >= 2 * MAX_CONNECTIONS
+    const admission: Admission = full
+      ? { kind: 'refuse', reason: `there are ${MAX_CONNECTIONS} connections already` }
+      : admit(this.#config, this.name, door.port, caller)
     this.#hold(client)
     client.on('error', () => {})
     if (admission.kind === 'refuse') {

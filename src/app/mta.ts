@@ -25,6 +25,8 @@ import type { Claim, Kept, Spool } from '../spool/spool.ts'
 
 /** Entries worked on at once; each may have an attempt per next hop. */
 export const MAX_WORKING = 20
+/** Sessions at once; one more hears 421 and may come again. */
+export const MAX_SESSIONS = 1000
 /** Octets of a header kept for a report. */
 const REPORTED_HEADER = 16_384
 /** No claim outlives this: a worker that hangs must not hold a message for ever. */
@@ -109,7 +111,7 @@ export class Mta {
     })
     this.#hold(socket)
     this.#sessions.set(server, drive)
-    drive.do(() => server.open(now()))
+    drive.do(() => (this.#sessions.size > MAX_SESSIONS || this.#stopped ? server.stop(now()) : server.open(now())))
     void drive.over.then(() => {
       arriving?.abandon('the client went away')
       this.#sessions.delete(server)

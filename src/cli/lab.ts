@@ -62,8 +62,9 @@ async function run(name: string, { once = false, json = false, mail, patience: w
   const letters = readLetters(files, mail)
   const tell = (step: Step) => (json ? print(JSON.stringify(step)) : printStep(step))
   if (!json) announce(files)
-  const study = await CaseStudy.begin(files, { letters, tell, patience })
+  // Before anything is up that would have to be taken down.
   const interrupted = until('SIGINT', 'SIGTERM', 'SIGHUP')
+  const study = await CaseStudy.begin(files, { letters, tell, patience })
   try {
     const told = study.run()
     // Whoever is interrupted in the middle wants out, not the end of the story.
@@ -121,13 +122,15 @@ function invite(lab: Lab): void {
 async function exec(name: string, [command, ...args]: readonly string[]): Promise<number> {
   if (command === undefined) throw misuse('a command is missing: postern lab exec LAB -- COMMAND …')
   const files = readLab(labFolder(name))
+  const signals = passSignals()
   const lab = await Lab.start(files)
   const env: Record<string, string | undefined> = { ...process.env, POSTERN_LAB: lab.state }
   for (const [entry, at] of lab.entries) env[`POSTERN_${entry}`] = sayEndpoint(at)
   for (const { node, address } of recipients(files)) env[`POSTERN_RCPT_${node}`] = address
   try {
-    return await outcome(spawn(command, args, { stdio: 'inherit', env }), command)
+    return await outcome(signals.to(spawn(command, args, { stdio: 'inherit', env })), command)
   } finally {
+    signals.end()
     await lab.stop()
   }
 }
@@ -140,16 +143,35 @@ function recipients({ config, mtas }: LabFiles): readonly { readonly node: strin
   })
 }
 
+/**
+ * Hands signals on to the command. The terminal sends Ctrl-C to both of us: the command decides what it means, and we
+ * clean up behind it. One that does not end when asked is ended when asked again.
+ */
+function passSignals(): { to(child: ChildProcess): ChildProcess; end(): void } {
+  let child: ChildProcess | undefined
+  let asked = false
+  const ignore = () => {}
+  const pass = () => {
+    child?.kill(asked ? 'SIGKILL' : 'SIGTERM')
+    asked = true
+  }
+  process.on('SIGINT', ignore).on('SIGTERM', pass).on('SIGHUP', pass)
+  return {
+    to: started => {
+      child = started
+      if (asked) child.kill('SIGTERM')
+      return child
+    },
+    end: () => void process.off('SIGINT', ignore).off('SIGTERM', pass).off('SIGHUP', pass),
+  }
+}
+
 /** The command's own status; as a shell counts it where a signal ended it. */
 function outcome(child: ChildProcess, command: string): Promise<number> {
-  // The terminal sends Ctrl-C to both of us; the command decides, and we clean up behind it.
-  const ignore = () => {}
-  const pass = () => child.kill('SIGTERM')
-  process.on('SIGINT', ignore).on('SIGTERM', pass).on('SIGHUP', pass)
   return new Promise<number>((resolve, reject) => {
     child.on('error', cause => reject(misuse(`cannot run ${command}: ${cause.message}`)))
     child.on('exit', (status, signal) => resolve(status ?? 128 + (SIGNALS[signal ?? ''] ?? 15)))
-  }).finally(() => process.off('SIGINT', ignore).off('SIGTERM', pass).off('SIGHUP', pass))
+  })
 }
 
 const SIGNALS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }

@@ -22,7 +22,9 @@ for (const group of program.commands) for (const command of [group, ...group.com
 
 // A reader that went away (`| head`) is no failure of ours.
 process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
-  if (cause.code === 'EPIPE') process.exit(EXIT.ok)
+  if (cause.code !== 'EPIPE') return
+  // Whoever has something to take down does so; the others just end.
+  if (!process.emit('SIGTERM')) process.exit(EXIT.ok)
 })
 
 try {

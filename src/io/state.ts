@@ -20,6 +20,7 @@ function stateRoot(): string {
 
 /** A folder of its own for one running laboratory. */
 export function makeState(name: string): string {
+  sweep()
   return mkdtempSync(join(stateRoot(), `${name}.${process.pid}.`))
 }
 
@@ -28,19 +29,28 @@ export function removeState(folder: string): void {
 }
 
 /** The folders of running laboratories, newest first; what a killed one left behind is swept away. */
-export function runningStates(): readonly { readonly folder: string; readonly lab: string; readonly pid: number }[] {
+export function runningStates(): readonly State[] {
+  const running = sweep().filter(({ folder }) => existsSync(join(folder, CONTROL)))
+  return running.sort((a, b) => statSync(b.folder).mtimeMs - statSync(a.folder).mtimeMs)
+}
+
+export interface State {
+  readonly folder: string
+  readonly lab: string
+  readonly pid: number
+}
+
+/** The folders whose process lives, once those of the dead are taken away. */
+function sweep(): State[] {
   const root = stateRoot()
-  const found = readdirSync(root).flatMap(entry => {
+  return readdirSync(root).flatMap(entry => {
     const [, lab, pid] = /^(.+)\.(\d+)\.[^.]+$/.exec(entry) ?? []
-    const folder = join(root, entry)
     if (lab === undefined || pid === undefined) return []
-    if (!isAlive(Number(pid))) {
-      removeState(folder)
-      return []
-    }
-    return existsSync(join(folder, CONTROL)) ? [{ folder, lab, pid: Number(pid) }] : []
+    const folder = join(root, entry)
+    if (isAlive(Number(pid))) return [{ folder, lab, pid: Number(pid) }]
+    removeState(folder)
+    return []
   })
-  return found.sort((a, b) => statSync(b.folder).mtimeMs - statSync(a.folder).mtimeMs)
 }
 
 /** The name of the control socket in such a folder. */

@@ -82,15 +82,15 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   receive(received: Uint8Array, now: Instant): readonly AttemptOutput[] {
-    return this.#follow(this.#client.receive(received, now), now)
+    return this.#done ? [] : this.#follow(this.#client.receive(received, now), now)
   }
 
   end(now: Instant): readonly AttemptOutput[] {
-    return this.#follow(this.#client.end(), now)
+    return this.#done ? [] : this.#follow(this.#client.end(), now)
   }
 
   tick(now: Instant): readonly AttemptOutput[] {
-    return this.#follow(this.#client.tick(now), now)
+    return this.#done ? [] : this.#follow(this.#client.tick(now), now)
   }
 
   body(piece: Uint8Array): readonly AttemptOutput[] {
@@ -112,6 +112,8 @@ export class Attempt implements Machine<AttemptOutput> {
     for (const output of outputs) {
       if (output.kind === 'answered') out.push(...this.#answered(output.tag, output.heard.value, now))
       else if (output.kind === 'failed') {
+        // The connection is being closed already.
+        if (this.#done) break
         out.push(
           ...this.#settle({ kind: 'deferred', by: { status: output.status, why: output.why } }),
           ...this.#finish(),
@@ -180,8 +182,8 @@ export class Attempt implements Machine<AttemptOutput> {
       if (response) return this.#client.respond(response, { step: 'login' }, now) as readonly AttemptOutput[]
       return this.#giveUp({ status: '4.7.0', why: 'the server asked for more than a name and a password' }, now)
     }
-    if (digit(reply) === 2) return this.#transaction(now)
-    if (!login?.required) return this.#transaction(now)
+    // Only 235 is a login (RFC 4954 §4): a box that makes NOOP of what it does not know has a 250 for everything.
+    if (reply.code === 235 || !login?.required) return this.#transaction(now)
     const verb = login.verb.toUpperCase()
     return this.#giveUp(
       { status: '4.7.0', why: `${login.by} requires ${verb}, which was refused: ${sayReply(reply)}` },

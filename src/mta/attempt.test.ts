@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
+import { bytes, text } from '../base/bytes.ts'
+import type { Envelope } from '../mail/envelope.ts'
+import { type Outcome, sayOutcome } from '../spool/entry.ts'
+import { Attempt, type AttemptOutput, type Order } from './attempt.ts'
+import { classify } from './classify.ts'
+
+const MESSAGE = 'Subject: hi\r\n\r\n.dot\r\n'
+const ENVELOPE: Envelope = {
+  from: { local: 'alice', domain: 'a.example' },
+  recipients: [{ to: { local: 'bob', domain: 'b.example' } }, { to: { local: 'carol', domain: 'b.example' } }],
+  smtputf8: false,
+  body: '7bit',
+}
+const ORDER: Order = {
+  hello: 'mail-a.a.example',
+  to: 'mail-b',
+  envelope: ENVELOPE,
+  recipients: [0, 1],
+  size: MESSAGE.length,
+  outcome: 'relayed',
+}
+
+interface Run {
+  readonly attempt: Attempt
+  readonly outcomes: Map<number, Outcome>
+  /** Everything that happened, in order: `C: …` for what was written. */
+  readonly said: string[]
+  hear(said: string | Uint8Array): void
+  perform(outputs: readonly AttemptOutput[]): void
+}
+
+/** `body`: hand the message in when it is wanted; otherwise the test does. */
+function run(order: Order = ORDER, { body = true }: { readonly body?: boolean } = {}): Run {
+  const attempt = new Attempt(order, { trace: false })
+  const outcomes = new Map<number, Outcome>()
+  const said: string[] = []
+  const perform = (outputs: readonly AttemptOutput[]): void => {
+    for (const output of outputs) {
+      if (output.kind === 'write') said.push(`C: ${text(output.bytes)}`)
+      else if (output.kind === 'outcome') {
+        assert.ok(!outcomes.has(output.recipient), 'a recipient has one outcome')
+        assert.ok(!said.includes('done'), 'no outcome comes behind the end')
+        outcomes.set(output.recipient, output.outcome)
+      } else said.push(output.kind)
+      if (output.kind === 'want-body' && body) {
+        perform(attempt.body(bytes(MESSAGE)))
+        perform(attempt.endBody(0))
+      }
+    }
+  }
+  perform(attempt.open(0))
+  const hear = (octets: string | Uint8Array): void =>
+    perform(attempt.receive(typeof octets === 'string' ? bytes(octets) : octets, 0))
+  return { attempt, outcomes, said, hear, perform }
+}
+
+const outcome = ({ outcomes }: Run, recipient = 0): string => {
+  const found = outcomes.get(recipient)
+  return found ? sayOutcome(found) : 'none'
+}
+
+const WORDS = [
+  ...[
+    '220 mx\r\n',
+    '250 ok\r\n',
+    '354 go\r\n',
+    '334 VXNlcm5hbWU6\r\n',
+    '235 in\r\n',
+    '550 5.1.1 no\r\n',
+    '450 later\r\n',
+  ],
+  ...['421 bye\r\n', '221 bye\r\n', '250-a\r\n', '\r\n', 'x', '250-mx\r\n250-PIPELINING\r\n250 SIZE 100\r\n'],
+]
+const LOGIN_WORDS = ['334 VXNlcm5hbWU6\r\n', '334 UGFzc3dvcmQ6\r\n', '235 in\r\n']
+const OK = '250 ok\r\n'
+/** What a server says that takes everything, by what it offers. */
+const SCRIPTS: readonly (readonly string[])[] = [
+  ['250-mx\r\n250 8BITMIME\r\n', OK, OK, OK, '354 go\r\n', OK, '221 bye\r\n'],
+  ['250-mx\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 SIZE 100\r\n', OK, OK, OK, '354 go\r\n', OK, '221 bye\r\n'],
+  ['250-mx\r\n250-8BITMIME\r\n250 CHUNKING\r\n', OK, OK, OK, OK, '221 bye\r\n'],
+  [
+    '250-mx\r\n250-8BITMIME\r\n250-X-EXPS LOGIN\r\n250-PIPELINING\r\n250 CHUNKING\r\n',
+    ...LOGIN_WORDS,
+    OK,
+    OK,
+    OK,
+    OK,
+    '221 bye\r\n',
+  ],
+  ['500 what?\r\n', '250 mx\r\n', OK, OK, OK, '354 go\r\n', OK, '221 bye\r\n'],
+]
+
+/** A server that keeps to its script but for a few words that it changes, leaves out or puts in; or any octets at all. */
+const anyServer: fc.Arbitrary<Uint8Array> = fc.oneof(
+  anyOctets(...WORDS, ...SCRIPTS.map(([hello = '']) => hello)),
+  fc
+    .tuple(
+      fc.constantFrom(...SCRIPTS),
+      fc.array(fc.tuple(fc.nat(12), fc.nat(1), fc.array(fc.constantFrom(...WORDS), { maxLength: 2 })), {
+        maxLength: 2,
+      }),
+    )
+    .map(([script, edits]) => {
+      const said = [...script]
+      for (const [at, gone, words] of edits) said.splice(at, gone, ...words)
+      return bytes(said.join(''))
+    }),
+)
+const anyOrder: fc.Arbitrary<Order> = fc
+  .record({
+    login: fc.constantFrom<Order['login']>(undefined, {
+      verb: 'x-exps',
+      user: 'u',
+      password: 'p',
+      required: true,
+      by: 'me',
+    }),
+    body: fc.constantFrom<Envelope['body']>('7bit', '8bitmime'),
+  })
+  .map(({ login, body }) => ({ ...ORDER, envelope: { ...ENVELOPE, body }, ...(login && { login }) }))
+
+test('whatever a server says and when it stops, every recipient has exactly one outcome', () => {
+  fc.assert(
+    fc.property(fc.boolean(), anyServer, anyCuts, anyOrder, (greets, octets, cuts, order) => {
+      const it = run(order)
+      if (greets) it.hear('220 mx\r\n')
+      for (const piece of cut(octets, cuts)) if (!it.said.includes('close')) it.hear(piece)
+      if (!it.said.includes('close')) it.perform(it.attempt.end(0))
+      assert.deepEqual([...it.outcomes.keys()].toSorted(), [0, 1])
+      assert.equal(it.said.filter(each => each === 'done').length, 1)
+      assert.equal(it.said.filter(each => each === 'close').length, 1)
+      assert.equal(it.said.at(-1), 'close')
+      assert.deepEqual([it.attempt.end(0), it.attempt.receive(bytes('250 ok\r\n'), 0)].flat(), [])
+    }),
+    runs(3000),
+  )
+})
+
+/** One reply at a time, as a server speaks that waits for its turn. */
+function replies(octets: Uint8Array): readonly string[] {
+  return (
+    text(octets)
+      .match(/(?:\d{3}-[^\n]*\n)*[^\n]*\n?/g)
+      ?.filter(each => each !== '') ?? []
+  )
+}
+
+test('nothing counts as relayed that was not sent whole, to whom it was said, with the login that is required', () => {
+  let relayed = 0
+  fc.assert(
+    fc.property(anyServer, anyOrder, (octets, order) => {
+      const it = run(order)
+      it.hear('220 mx\r\n')
+      for (const reply of replies(octets)) {
+        if (it.said.includes('close')) break
+        const before = it.said.join('')
+        it.hear(reply)
+        const gone = [...it.outcomes].filter(([, { kind }]) => kind === 'relayed')
+        if (gone.length === 0) continue
+        relayed++
+        assert.ok(
+          before.endsWith('C: .\r\n') || before.endsWith(`BDAT ${MESSAGE.length} LAST\r\nwant-bodyC: ${MESSAGE}`),
+          before,
+        )
+        for (const [recipient] of gone) assert.ok(before.includes(recipient === 0 ? 'TO:<bob@' : 'TO:<carol@'))
+        if (order.login) assert.ok(before.includes('C: X-EXPS LOGIN\r\n'), before)
+        break
+      }
+    }),
+    runs(3000),
+  )
+  assert.ok(relayed > 300, `only ${relayed} of the dialogues relayed anything`)
+})
+
+test('without a login that is required no MAIL is ever said', () => {
+  const login = { verb: 'x-exps', user: 'u', password: 'p', required: true, by: 'connector A-to-B' } as const
+  let said = 0
+  fc.assert(
+    fc.property(anyServer, octets => {
+      const it = run({ ...ORDER, login })
+      it.hear('220 mx\r\n')
+      let loggedIn = false
+      for (const reply of replies(octets)) {
+        if (it.said.includes('close')) break
+        loggedIn ||= reply.startsWith('235') && it.said.includes('C: X-EXPS LOGIN\r\n')
+        it.hear(reply)
+      }
+      if (!it.said.some(each => each.startsWith('C: MAIL'))) return
+      said++
+      assert.ok(loggedIn)
+    }),
+    runs(1000),
+  )
+  assert.ok(said > 50, `MAIL was said only ${said} times`)
+  const it = run({ ...ORDER, login })
+  it.hear('220 mx\r\n')
+  it.hear('250-mx\r\n250 AUTH LOGIN\r\n')
+  assert.equal(
+    outcome(it),
+    'deferred: 4.7.0 connector A-to-B requires X-EXPS, which is not offered: it is not in the EHLO list',
+  )
+})
+
+test('a login that is not required is left out where it is not to be had', () => {
+  const it = run({ ...ORDER, login: { verb: 'auth', user: 'u', password: 'p', required: false, by: 'me' } })
+  it.hear('220 mx\r\n')
+  it.hear('250 mx\r\n')
+  assert.deepEqual(it.said.slice(-1), ['C: MAIL FROM:<alice@a.example>\r\n'])
+})
+
+/** As far as the chunk, which the test itself hands in. */
+function atChunk(): Run {
+  const it = run(ORDER, { body: false })
+  for (const said of ['220 mx\r\n', '250-mx\r\n250 CHUNKING\r\n', '250 ok\r\n', '250 ok\r\n', '250 ok\r\n'])
+    it.hear(said)
+  assert.deepEqual(it.said.slice(-2), [`C: BDAT ${MESSAGE.length} LAST\r\n`, 'want-body'])
+  it.perform(it.attempt.body(bytes('Subject: hi\r\n')))
+  return it
+}
+
+test('a yes in the middle of a chunk is no yes to the message, and no QUIT goes into the chunk', () => {
+  const it = atChunk()
+  it.hear('250 queued\r\n')
+  assert.equal(outcome(it), 'deferred: 4.5.0 answered before the message was over: 250 queued')
+  assert.deepEqual(it.said.slice(-3), ['C: Subject: hi\r\n', 'done', 'close'])
+})
+
+test('a no in the middle of a chunk is a no', () => {
+  const it = atChunk()
+  it.hear('552 5.3.4 too big\r\n')
+  assert.equal(outcome(it), 'failed: 552 5.3.4 too big')
+  assert.deepEqual(it.said.slice(-2), ['done', 'close'])
+})
+
+test('a message that cannot be read is not ended, so that nobody takes half of it for the whole', () => {
+  const it = atChunk()
+  it.perform(it.attempt.abandon({ status: '4.3.0', why: 'the disk is gone' }))
+  assert.equal(outcome(it, 1), 'deferred: 4.3.0 the disk is gone')
+  assert.deepEqual(it.said.slice(-3), ['C: Subject: hi\r\n', 'done', 'close'])
+})
+
+test('a server that says nothing is waited for as RFC 5321 §4.5.3.2 has it', () => {
+  const attempt = new Attempt(ORDER, { trace: false })
+  attempt.open(1000)
+  const waits: (number | undefined)[] = [attempt.deadline]
+  for (const said of ['220 mx', '250 mx', '250 ok', '250 ok', '250 ok', '354 go']) {
+    attempt.receive(bytes(`${said}\r\n`), 1000)
+    waits.push(attempt.deadline)
+  }
+  attempt.endBody(2000)
+  waits.push(attempt.deadline)
+  const minutes = (count: number, from = 1000) => from + count * 60_000
+  assert.deepEqual(waits, [...[5, 5, 5, 5, 5, 2].map(each => minutes(each)), undefined, minutes(10, 2000)])
+})
+
+test('a session that does not come about says nothing about the message: 5xx or not, it waits', () => {
+  for (const said of ['554 no service\r\n', '220 mx\r\n502 no\r\n']) {
+    const it = run()
+    for (const line of said.match(/.*\r\n/g) ?? []) it.hear(line)
+    if (said.startsWith('220')) it.hear('550 no HELO either\r\n')
+    assert.equal(it.outcomes.get(0)?.kind, 'deferred', said)
+  }
+})
+
+test('classify() takes 2xx for theirs, 5xx for never, and all else for later', () => {
+  const kinds = [250, 251, 354, 421, 450, 550, 599].map(
+    code => classify({ code, text: [] }, { to: 'x', kind: 'delivered' }).kind,
+  )
+  assert.deepEqual(kinds, ['delivered', 'delivered', 'deferred', 'deferred', 'deferred', 'failed', 'failed'])
+})

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { runs } from '../base/any-bytes.test.ts'
+import { parse } from '../config/parse.ts'
+import { show } from '../config/show.ts'
+import { MTA } from './commands.ts'
+import type { MtaConfig } from './config.ts'
+
+const plain = (config: MtaConfig): unknown =>
+  JSON.parse(JSON.stringify(config, (key, value) => (key === 'at' ? undefined : value)))
+
+const one = (...words: readonly (string | fc.Arbitrary<unknown>)[]): fc.Arbitrary<string> =>
+  fc.tuple(...words.map(word => (typeof word === 'string' ? fc.constant(word) : word))).map(parts => parts.join(' '))
+
+const anyDomain = fc.constantFrom('a.example', 'b.example', 'grüße.example')
+const anyIp = fc.nat(255).map(d => `10.53.7.${d}`)
+const anyConnector = fc.constantFrom('A-to-B', 'A-to-C')
+const anyWait = fc.constantFrom('250ms', '90s', '10m', '60m', '1h', '2d', '24h')
+const anyLine: fc.Arbitrary<string> = fc.oneof(
+  one('hostname', anyDomain),
+  one('dialect', fc.constantFrom('postern', 'exchange2000', 'exchange2000 version 6.0.3790.0')),
+  one(fc.constantFrom('unknown-verb quote', 'no unknown-verb quote', 'auth-without-tls', 'no auth-without-tls')),
+  one(fc.constantFrom('listen', 'no listen'), anyIp),
+  one('listen', anyIp, 'port', fc.constantFrom('25', '587')),
+  one('local-domain', anyDomain),
+  one(
+    fc.constantFrom('mailbox', 'no mailbox'),
+    fc.constantFrom('bob@a.example', 'BOB@A.example', 'ann+x@b.example', 'grüße@a.example'),
+  ),
+  one(fc.constantFrom('relay-from', 'no relay-from'), anyIp, fc.constantFrom('255.255.255.0', '255.255.255.255')),
+  one('login', fc.constantFrom('u', 'v'), 'password-file', fc.constantFrom('secrets/a', 'b')),
+  one('no login', fc.constantFrom('u', 'v')),
+  one('message-size', fc.constantFrom('1', '1024', '64k', '1000k', '10m', '2g')),
+  one(
+    'queue retry',
+    fc.array(anyWait, { minLength: 1, maxLength: 4 }).map(waits => waits.join(' ')),
+  ),
+  one('queue expire', anyWait),
+  one('routing-group', fc.constantFrom('A', 'B')),
+  one('connector', anyConnector, 'to', fc.constantFrom('B', 'C'), 'cost', fc.nat(101), 'target', anyIp),
+  one('connector', anyConnector, 'to B cost 1 target', anyIp, 'port 2525'),
+  one('no connector', anyConnector),
+  one('address-space', anyConnector, 'smtp', fc.constantFrom('*', '*.b.example', 'b.example', 'b.example cost 7')),
+  one('no address-space', anyConnector, 'smtp *'),
+  one('connector-login', anyConnector, 'x-exps login u password-file f', fc.constantFrom('', 'required')),
+  one('no connector-login', anyConnector),
+)
+
+test('whatever is configured, the text of an MTA reads as the same configuration', () => {
+  fc.assert(
+    fc.property(fc.array(anyLine, { maxLength: 20 }), lines => {
+      // A line may be refused, as a person's may: what stands then is what must read back.
+      const { config } = parse(MTA, `${lines.join('\n')}\n`, 'mta.conf')
+      const text = show(MTA, config)
+      const { config: again, problems } = parse(MTA, text, 'mta.conf')
+      assert.deepEqual(problems, [], text)
+      assert.deepEqual(plain(again), plain(config), text)
+    }),
+    runs(600),
+  )
+})
