@@ -1,6 +1,8 @@
 /** A laboratory lent to a command: what it sees through the firewall, and what it may type there. */
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { postern, ROOT, run, type Said } from './postern.ts'
@@ -141,4 +143,57 @@ test('without a running laboratory `lab type` says so', async () => {
   const { status, err } = await postern(['lab', 'type', 'fw-b', 'show fixup'], { env: { TMPDIR: '/var/tmp' } })
   assert.equal(status, 2)
   assert.match(err, /no laboratory is running/)
+})
+
+/** Starts `./postern …`, does something to it once it has printed `until`, and tells how it ended. */
+function interrupted(
+  args: readonly string[],
+  until: RegExp,
+  act: (child: ChildProcessWithoutNullStreams) => void,
+): Promise<{ readonly status: number | null; readonly out: string; readonly pid: number }> {
+  const child = spawn(`${ROOT}/postern`, args, { cwd: ROOT, env: { ...process.env, NO_COLOR: '1' } })
+  let out = ''
+  let acted = false
+  child.stdout.on('data', chunk => {
+    out += chunk
+    if (!acted && until.test(out)) {
+      acted = true
+      act(child)
+    }
+  })
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', status => resolve({ status, out, pid: child.pid ?? 0 }))
+  })
+}
+
+const stateOf = (pid: number) =>
+  readdirSync(join(tmpdir(), `postern-${userInfo().uid}`)).filter(each => each.includes(`.${pid}.`))
+
+for (const [when, until, status] of [
+  ['before the story begins', /The laboratory/, 1],
+  ['in the middle of the story', /1\. Site A writes/, 1],
+  ['when the story is over and the laboratory stays up', /Press Ctrl-C/, 0],
+] as const) {
+  test(`Ctrl-C ${when} takes everything down`, async () => {
+    const ended = await interrupted(['lab', 'run', 'case-study'], until, child => child.kill('SIGINT'))
+    assert.equal(ended.status, status)
+    assert.deepEqual(stateOf(ended.pid), [])
+  })
+}
+
+test('a reader that goes away ends the story, and nothing is left behind', async () => {
+  const ended = await interrupted(['lab', 'run', 'case-study'], /The laboratory/, child => child.stdout.destroy())
+  assert.notEqual(ended.status, null)
+  assert.deepEqual(stateOf(ended.pid), [])
+})
+
+test('a command that ignores SIGTERM is ended when asked again, and the laboratory with it', async () => {
+  const stubborn = 'trap "" TERM; echo ready; while :; do sleep 0.1; done'
+  const ended = await interrupted(['lab', 'exec', 'case-study', '--', 'sh', '-c', stubborn], /ready/, child => {
+    child.kill('SIGTERM')
+    setTimeout(() => child.kill('SIGTERM'), 200)
+  })
+  assert.equal(ended.status, 137)
+  assert.deepEqual(stateOf(ended.pid), [])
 })
