@@ -56,6 +56,7 @@ export class CaseStudy {
   readonly steps: Step[] = []
 
   readonly #patience: Duration
+  #abandoned = false
 
   private constructor(
     lab: Lab,
@@ -87,6 +88,12 @@ export class CaseStudy {
       }
     }
     return new CaseStudy(await Lab.start(files, { mta }), telling, { lines, tried })
+  }
+
+  /** Somebody wants out: wait for nothing any more, and take everything down. */
+  async abandon(): Promise<void> {
+    this.#abandoned = true
+    await this.lab.stop()
   }
 
   /** Tells the whole story. */
@@ -127,7 +134,7 @@ export class CaseStudy {
   /** Waits until it is so, or until patience ends: the expectation that follows says which. */
   async #until(so: () => boolean | Promise<boolean>): Promise<void> {
     const end = now() + this.#patience
-    while (!(await so()) && now() < end) await new Promise(resolve => setTimeout(resolve, 50))
+    while (!this.#abandoned && !(await so()) && now() < end) await new Promise(resolve => setTimeout(resolve, 50))
   }
 
   #told(title: string, lines: readonly Line[], expectations: readonly Expectation[], facts: Step['facts']): void {

@@ -82,7 +82,7 @@ async function run(name: string, { once = false, json = false, mail, patience: w
     }
     return end.failed === 0 ? EXIT.ok : EXIT.failed
   } finally {
-    await study.lab.stop()
+    await study.abandon()
   }
 }
 

@@ -5,6 +5,11 @@ import { now } from './clock.ts'
 
 /** A peer that does not read what we write holds our memory: after this long it is gone. */
 export const WRITE_WAIT: Duration = 300_000
+/**
+ * Octets given to a machine at once. A short command may have a long reply (EHLO: fifty times as long), and only between
+ * two slices is it noticed that the peer does not read them.
+ */
+export const SLICE = 16_384
 /** How long a closed connection may linger until the other side closes, too. */
 export const LINGER: Duration = 5_000
 
@@ -54,7 +59,12 @@ export class Drive<Output extends { readonly kind: string }> {
     this.over = new Promise(resolve => {
       this.#settle = resolve
     })
-    socket.on('data', (chunk: Uint8Array) => this.do(() => machine.receive(chunk, now())))
+    socket.on('data', (chunk: Uint8Array) => {
+      for (let at = 0; at < chunk.length; at += SLICE) {
+        const slice = chunk.subarray(at, at + SLICE)
+        this.do(() => machine.receive(slice, now()))
+      }
+    })
     socket.on('end', () => this.#end())
     socket.on('error', () => this.#end())
     socket.on('close', () => this.#end())
