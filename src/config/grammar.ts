@@ -60,6 +60,10 @@ export interface Objection<C> {
  */
 export type Effect<C> = C | Objection<C>
 
+export function isObjection<C>(effect: Effect<C>): effect is Objection<C> {
+  return typeof effect === 'object' && effect !== null && 'problems' in effect
+}
+
 export interface CommandSpec<C> {
   /**
    * Words, placeholders and optional parts:

@@ -1,7 +1,7 @@
 import { lower } from '../base/bytes.ts'
 import type { Diagnostic, SourceRef } from '../base/problem.ts'
 import { argumentsOf } from './arguments.ts'
-import type { Effect, Grammar, Objection } from './grammar.ts'
+import { type Effect, type Grammar, isObjection } from './grammar.ts'
 import { mayEnd, type Thread, type Walk, type WalkOptions, walk } from './match.ts'
 import { type Pattern, patternsOf } from './pattern.ts'
 import { refuseEnd, refuseWord } from './refusal.ts'
@@ -126,10 +126,6 @@ function settle<C>(before: C, effect: Effect<C>, at: SourceRef): Parsed<C> {
   const problems = effect.problems.map(problem => (problem.at ? problem : { ...problem, at }))
   const isRefused = problems.some(({ severity }) => severity === 'error')
   return { config: isRefused ? before : (effect.config ?? before), problems }
-}
-
-function isObjection<C>(effect: Effect<C>): effect is Objection<C> {
-  return typeof effect === 'object' && effect !== null && 'problems' in effect
 }
 
 function inOrder(problems: readonly Diagnostic[]): readonly Diagnostic[] {

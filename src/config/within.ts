@@ -1,8 +1,4 @@
-import type { CommandSpec, Effect, Objection } from './grammar.ts'
-
-function isObjection<C>(effect: Effect<C>): effect is Objection<C> {
-  return typeof effect === 'object' && effect !== null && 'problems' in effect
-}
+import { type CommandSpec, type Effect, isObjection } from './grammar.ts'
 
 /** The commands of a part, as commands of the whole that holds it under `key`: each folder keeps its own commands. */
 export function within<Whole, Key extends keyof Whole>(

@@ -132,3 +132,8 @@ test('untranslate() keeps the host part of an address', () => {
   assert.equal(untranslate(net, caller)?.destination, '10.54.7.77')
   assert.equal(untranslate(net, { ...caller, destination: '10.99.8.77' }), undefined)
 })
+
+test('borrowed addresses lead to lower levels only: a nat lets nobody in', () => {
+  const borrowed = SITE_B.replace(/static .*/, 'nat (vpn) 1 10.53.7.0 255.255.255.0')
+  assert.equal(why(toB(borrowed)), 'no translation leads from vpn to 10.54.7.10')
+})

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { anyCuts, cut, runs, singly } from '../base/any-bytes.test.ts'
+import { anyCuts, anyOctets, cut, runs, singly } from '../base/any-bytes.test.ts'
 import { bytes, concat, text } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import { DotWriter } from '../smtp/body.ts'
@@ -181,6 +181,28 @@ test('a message passes octet by octet however it is cut, and what follows it doe
       }
     }),
     runs(300),
+  )
+})
+
+test('a message ends at the first CRLF.CRLF however it is cut, and not before', () => {
+  const anyBody = anyOctets('\r\n', '\r', '\n', '.', '\r\n.', '\r\n.\r', '.\r\n', 'EHLO a', '\r\n.\r\n')
+  fc.assert(
+    fc.property(anyBody, anyCuts, (body, cuts) => {
+      // It begins at the start of a line, so its end may be its beginning.
+      const end = `\r\n${text(body)}`.indexOf('\r\n.\r\n')
+      for (const pieces of [cut(body, cuts), singly(body)]) {
+        const inspector = new Inspector(pix('5.1', CAUSE))
+        for (const { from, bytes: octets } of [server('220 mx\r\n'), client('DATA\r\n'), server('354 go\r\n')])
+          inspector.receive(from, octets)
+        const out = pieces
+          .flatMap(piece => inspector.receive('client', piece))
+          .flatMap(each => (each.kind === 'forward' ? [each.bytes] : []))
+        assert.equal(inspector.inBody, end < 0)
+        const same = end < 0 ? body.length : end + 3
+        assert.deepEqual(concat(out).subarray(0, same), body.subarray(0, same))
+      }
+    }),
+    runs(1000),
   )
 })
 

@@ -4,9 +4,9 @@
  * It works *per segment*, as the PIX did: a segment is one chunk given to it, and leaves as one chunk of the same
  * length. It never adds a reply and never swallows an octet; what it changes, it explains.
  */
-import { CR, copy, DOT, LF, lower, SP, text, upper } from '../base/bytes.ts'
-import { COMMAND_KINDS, type CommandKind, parseCommand } from '../smtp/command.ts'
-import { Onlooker, type Said, said } from '../smtp/dialogue.ts'
+import { CR, copy, DOT, LF, SP, text, upper } from '../base/bytes.ts'
+import { type CommandKind, parseCommand } from '../smtp/command.ts'
+import { Onlooker, said } from '../smtp/dialogue.ts'
 import { judge } from './judge.ts'
 import { GREETING_START, type GreetingCursor, maskGreeting, maskLine } from './mask.ts'
 import type { Policy } from './policy.ts'
@@ -28,8 +28,6 @@ export class Inspector {
   /** The first octets of the reply line under way: its code, and whether more lines follow. */
   #replyHead = ''
   #clientMidLine = false
-  /** What the line under way was let through as, while only its beginning has come. */
-  #begun: Said = 'other'
   /** 2 of the 5: the line end before the first line of a body has come already. */
   #bodyState: BodyState = 2
 
@@ -127,7 +125,8 @@ export class Inspector {
         explanations ??= []
         explanations.push(done)
       }
-      if (lf >= 0 && !isWhole) this.#onlooker.say(this.#begun)
+      // Whatever it was; if it was DATA, the 354 will tell.
+      if (lf >= 0 && !isWhole) this.#onlooker.say('other')
       this.#clientMidLine = lf < 0
       at = end
     }
@@ -154,7 +153,6 @@ export class Inspector {
     const verb = this.#clientMidLine ? undefined : verbOf(piece)
     const whole = verb && verb.length < piece.length ? verb.word : undefined
     const verdict = judge(this.#policy, { on: 'fragment', verb: whole })
-    if (!this.#clientMidLine) this.#begun = verdict.kind === 'pass' ? saidBy(whole) : 'other'
     if (verdict.kind === 'pass') return undefined
     const after = maskLine(piece, verdict.how, piece.length)
     return same(piece, after) ? undefined : explainChange('fragment', '', piece, after, verdict)
@@ -229,12 +227,6 @@ function verbOf(line: Uint8Array): { readonly word: string; readonly length: num
   let length = start
   while (length < line.length && !isBlank(line[length])) length++
   return { word: upper(text(line, start, Math.min(length, start + 32))), length }
-}
-
-/** How the dialogue calls a line of which only the verb is known. */
-function saidBy(verb: string | undefined): Said {
-  const kind = lower(verb ?? '') as CommandKind
-  return COMMAND_KINDS.includes(kind) ? kind : 'other'
 }
 
 function isBlank(octet: number | undefined): boolean {

@@ -272,3 +272,28 @@ test('classify() takes 2xx for theirs, 5xx for never, and all else for later', (
   )
   assert.deepEqual(kinds, ['delivered', 'delivered', 'deferred', 'deferred', 'deferred', 'failed', 'failed'])
 })
+
+/** As far as a group of MAIL, both RCPT and DATA. */
+function atGroup(): Run {
+  const it = run()
+  for (const said of ['220 mx\r\n', '250-mx\r\n250 PIPELINING\r\n']) it.hear(said)
+  assert.equal(it.said.at(-1), 'C: DATA\r\n')
+  return it
+}
+
+test('what a server says behind its 421 is heard by nobody, and the connection is closed once', () => {
+  for (const behind of ['250 ok\r\n250 ok\r\n354 go\r\n', 'garbage\r\n', '421 again\r\n']) {
+    const it = atGroup()
+    it.hear(`421 bye\r\n${behind}`)
+    assert.equal(outcome(it, 1), 'deferred: 421 bye')
+    assert.deepEqual(it.said.slice(-3), ['C: DATA\r\n', 'done', 'close'], behind)
+  }
+})
+
+test('a recipient who was taken after a refused sender was not taken: a lone dot is sent, and nobody has the message', () => {
+  const it = atGroup()
+  it.hear('550 5.7.1 not you\r\n250 ok\r\n250 ok\r\n354 go\r\n')
+  it.hear('250 queued\r\n221 bye\r\n')
+  assert.deepEqual([outcome(it, 0), outcome(it, 1)], ['failed: 550 5.7.1 not you', 'failed: 550 5.7.1 not you'])
+  assert.ok(it.said.includes('C: .\r\n') && !it.said.includes('want-body'))
+})

@@ -124,7 +124,6 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #answered(tag: Tag, reply: Reply, now: Instant): readonly AttemptOutput[] {
-    if (this.#done) return []
     // Whatever it answers, the server hangs up with it, and what waits behind it gets no reply (RFC 5321 §3.8).
     if (reply.code === 421) return this.#giveUp(reply, now)
     switch (tag.step) {

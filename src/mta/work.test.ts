@@ -67,7 +67,9 @@ test('who may send where: to us anybody, elsewhere a login or an address that a 
   assert.deepEqual(ask(at('bob', 'b.example'), '10.53.7.1'), { yes: '' })
   assert.deepEqual(ask(at('bob', 'b.example'), '192.0.2.7', 'alice'), { yes: '' })
   assert.deepEqual(ask(at('bob', 'elsewhere.example'), '10.53.7.1', 'alice'), { no: 'relay-refused' })
-  assert.deepEqual(ask(at('bob', ''), '10.53.7.1', 'alice'), { no: 'relay-refused' })
+  const open = read(`${TEXT}address-space A-to-C smtp *\n`)
+  const bare = { about: 'rcpt', to: at('bob', ''), from: null, login: 'alice' } as const
+  assert.deepEqual(acceptRecipient(open, '10.53.7.1', bare), { no: 'relay-refused' })
 })
 
 test('recipients that go one way are one batch, and those with none have their outcome at once', () => {

@@ -59,12 +59,24 @@ test('DotReader finds the same content, end and strays however the octets are cu
   )
 })
 
-test('DotReader takes the first CRLF.CRLF for the end, and nothing else', () => {
+test('DotReader takes the first CRLF.CRLF for the end and nothing else, and the first dot of a line from the content', () => {
   fc.assert(
     fc.property(anyBody, octets => {
       // A message begins at the start of a line, so its end may be its beginning.
       const end = `\r\n${text(octets)}`.indexOf('\r\n.\r\n')
-      const { rest } = read([octets])
+      const { rest, content } = read([octets])
+      if (end >= 0)
+        assert.equal(
+          content,
+          show(
+            bytes(
+              `\r\n${text(octets)}`
+                .slice(0, end + 2)
+                .replaceAll('\r\n.', '\r\n')
+                .slice(2),
+            ),
+          ),
+        )
       assert.equal(rest, end < 0 ? undefined : show(octets.subarray(end + 3)))
     }),
     runs(1000),

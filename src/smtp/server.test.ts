@@ -43,7 +43,7 @@ function talk(limits: Partial<Limits> = {}, name: Dialect['name'] = 'postern'): 
     let written = ''
     for (const output of outputs) {
       if (output.kind === 'write') written += text(output.bytes)
-      if (output.kind === 'body-abandoned') while (heard.at(-1)?.startsWith('body')) heard.pop()
+      if (output.kind === 'body-abandoned') forget(heard)
       const last = heard.at(-1)
       if (output.kind === 'body' && last?.startsWith('body ')) heard[heard.length - 1] = last + text(output.bytes)
       else if (output.kind === 'body') heard.push(`body ${text(output.bytes)}`)
@@ -56,6 +56,12 @@ function talk(limits: Partial<Limits> = {}, name: Dialect['name'] = 'postern'): 
   const send = (octets: string | Uint8Array): string =>
     carryOut(server.receive(typeof octets === 'string' ? bytes(octets) : octets, 0))
   return { server, heard, send }
+}
+
+/** What was kept of a message that is abandoned depends on its pieces, and is nobody's. */
+function forget(heard: string[]): void {
+  const since = heard.findLastIndex(each => each.startsWith('begins'))
+  heard.push(...heard.splice(since).filter(each => !each.startsWith('body ')))
 }
 
 function say(output: ServerOutput): string {
@@ -270,4 +276,17 @@ test('a client that goes away in the middle of a message leaves nothing behind',
   send(`${READY}DATA\r\nhalf`)
   assert.deepEqual(server.end(0).map(say), ['abandoned the client went away', 'close'])
   assert.deepEqual(server.end(0), [])
+})
+
+test('EHLO between two chunks drops the message, and the next one begins anew', () => {
+  const { send, heard } = talk()
+  send(`${READY}BDAT 5\r\nhalf \r\n`.replace('\r\n\r\n', '\r\n'))
+  send('EHLO c.example\r\n')
+  assert.ok(heard.includes('abandoned reset'))
+  send(`${READY}BDAT 5 LAST\r\nwhole`)
+  assert.deepEqual(
+    heard.filter(each => each.startsWith('body')),
+    ['body whole'],
+  )
+  assert.equal(heard.filter(each => each.startsWith('begins')).length, 2)
 })
