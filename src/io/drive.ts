@@ -9,7 +9,7 @@ export const WRITE_WAIT: Duration = 300_000
  * Octets given to a machine at once. A short command may have a long reply (EHLO: fifty times as long), and only between
  * two slices is it noticed that the peer does not read them.
  */
-export const SLICE = 16_384
+export const SLICE = 4096
 /** How long a closed connection may linger until the other side closes, too. */
 export const LINGER: Duration = 5_000
 

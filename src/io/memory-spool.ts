@@ -1,4 +1,3 @@
-import { copy } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import type { Claim, Kept, Spool } from '../spool/spool.ts'
@@ -23,7 +22,7 @@ export class MemorySpool implements Spool {
   }
 
   async put(entry: SpoolEntry, body: AsyncIterable<Uint8Array>): Promise<Kept> {
-    const pieces: Uint8Array[] = []
+    const blocks = new Blocks()
     let size = 0
     try {
       for await (const piece of body) {
@@ -31,14 +30,13 @@ export class MemorySpool implements Spool {
         // What is under way counts, or many at once would pass the limit together.
         this.#size += piece.length
         if (this.#size > this.#limit) return this.#refuse(size)
-        // A copy: the piece may be a window on a socket's buffer.
-        pieces.push(copy(piece))
+        blocks.push(piece)
       }
     } catch (cause) {
       this.#size -= size
       throw cause
     }
-    this.#held.set(entry.id, { entry: { ...entry, size }, body: pieces, claimedUntil: 0 })
+    this.#held.set(entry.id, { entry: { ...entry, size }, body: blocks.whole(), claimedUntil: 0 })
     return { kept: true }
   }
 
@@ -90,5 +88,37 @@ export class MemorySpool implements Spool {
 
   async list(): Promise<readonly SpoolEntry[]> {
     return [...this.#held.values()].map(({ entry }) => entry).sort((a, b) => a.arrived - b.arrived)
+  }
+}
+
+/** Octets of a block. */
+const BLOCK = 65_536
+
+/** Pieces gathered into blocks: copied, for a piece may be a window on a socket's buffer, and joined, for it may be one octet. */
+class Blocks {
+  readonly #full: Uint8Array[] = []
+  #block: Uint8Array = new Uint8Array(0)
+  #used = 0
+
+  push(piece: Uint8Array): void {
+    for (let at = 0; at < piece.length; ) {
+      if (this.#used === this.#block.length) this.#next(piece.length - at)
+      const part = piece.subarray(at, at + this.#block.length - this.#used)
+      this.#block.set(part, this.#used)
+      this.#used += part.length
+      at += part.length
+    }
+  }
+
+  #next(wanted: number): void {
+    if (this.#used > 0) this.#full.push(this.#block)
+    // A small message gets a small block.
+    const size = this.#full.length === 0 && this.#used === 0 ? Math.max(1024, wanted) : BLOCK
+    this.#block = new Uint8Array(Math.min(size, BLOCK))
+    this.#used = 0
+  }
+
+  whole(): readonly Uint8Array[] {
+    return [...this.#full, this.#block.subarray(0, this.#used)]
   }
 }

@@ -297,3 +297,11 @@ test('a recipient who was taken after a refused sender was not taken: a lone dot
   assert.deepEqual([outcome(it, 0), outcome(it, 1)], ['failed: 550 5.7.1 not you', 'failed: 550 5.7.1 not you'])
   assert.ok(it.said.includes('C: .\r\n') && !it.said.includes('want-body'))
 })
+
+test('once it is done it hears, sees and does nothing more', () => {
+  const it = run()
+  it.hear('334 what?\r\n')
+  it.hear('250 an odd answer to QUIT\r\n')
+  assert.deepEqual(it.said, ['C: QUIT\r\n', 'done', 'close'])
+  assert.deepEqual([it.attempt.end(1), it.attempt.tick(1e9), it.attempt.receive(bytes('x\r\n'), 1)], [[], [], []])
+})

@@ -202,6 +202,7 @@ test('no report is owed while someone waits, to <>, to those who asked for none,
   const one = entry(at('nobody', 'b.example'))
   assert.equal(bounce(one, FACTS), undefined)
   assert.equal(bounce(done(one, gone), FACTS), undefined)
+  assert.equal(bounce(done(entry(at('nobody', 'b.example'), at('busy', 'b.example')), never, later), FACTS), undefined)
   assert.equal(bounce(done({ ...one, envelope: { ...one.envelope, from: null } }, never), FACTS), undefined)
   for (const [notify, owed] of [
     ['NEVER', false],

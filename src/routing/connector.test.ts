@@ -29,6 +29,7 @@ test('the most particular address space decides, whatever it costs', () => {
     connector('wild', 1, ['*.b.example', 1]),
   ]
   assert.equal(way(all, 'b.example'), 'dear 198')
+  assert.equal(way([...all, connector('later by name', 1, ['*', 1])], 'b.example'), 'dear 198')
   assert.equal(way(all, 'B.EXAMPLE'), 'dear 198')
   assert.equal(way(all, 'x.b.example'), 'wild 2')
   assert.equal(way(all, 'xb.example'), 'cheap 2')

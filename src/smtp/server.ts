@@ -5,7 +5,7 @@
  * *asks* and pauses, and pipelined input stays in its buffer until `answer` is called. What is allowed when stands in
  * `dialogue.ts`, what it sounds like in `dialect.ts`, and how long things may be in `limits.ts`.
  */
-import { fromBase64, text, toBase64, utf8Text } from '../base/bytes.ts'
+import { concat, fromBase64, text, toBase64, utf8Text } from '../base/bytes.ts'
 import type { Machine, WireOutput } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
 import { formatMailbox, isAscii, type Mailbox, type ReversePath } from './address.ts'
@@ -381,7 +381,8 @@ export class Server implements Machine<ServerOutput> {
   #readBody(body: Body): boolean {
     if (body.kind === 'data') {
       const { content, rest } = body.reader.push(this.#input.take())
-      for (const piece of content) this.#keep(piece)
+      // As one piece: a message of nothing but dots must not become a million of them.
+      this.#keep(concat(content))
       if (rest === undefined) return false
       this.#input.push(rest)
       if (body.reader.stray) this.#refuseLater('stray-octet', body.reader.stray)

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { runs } from '../base/any-bytes.test.ts'
+import { bytes, text } from '../base/bytes.ts'
+import type { Recipient } from '../mail/envelope.ts'
+import type { Outcome, SpoolEntry } from '../spool/entry.ts'
+import { type Bounce, bounce } from './bounce.ts'
+
+const SATURDAY = 1_001_783_358_000
+const HEADER = 'From: <alice@a.example>\r\nSubject: Are you there?\r\n'
+const FACTS = { host: 'mail-a.a.example', id: 'R1', now: SATURDAY + 60_000, header: bytes(HEADER) }
+const BOB: Recipient = { to: { local: 'bob', domain: 'b.example' } }
+const DAVE: Recipient = { to: { local: 'dave', domain: 'd.example' } }
+
+const refused = (...said: readonly string[]): Outcome => ({
+  kind: 'failed',
+  by: { code: 550, status: '5.1.1', text: said },
+})
+const EXPIRED: Outcome = { kind: 'failed', by: { status: '4.4.7', why: 'not delivered in time' } }
+const RELAYED: Outcome = { kind: 'relayed', to: 'mail-b' }
+
+function entry(
+  ended: readonly (readonly [recipient: Recipient, outcome: Outcome | 'waiting'])[],
+  more: Partial<SpoolEntry['envelope']> = {},
+): SpoolEntry {
+  return {
+    id: 'E1',
+    revision: 1,
+    arrived: SATURDAY,
+    expires: SATURDAY + 1000,
+    envelope: {
+      from: { local: 'alice', domain: 'a.example' },
+      recipients: ended.map(([recipient]) => recipient),
+      smtputf8: false,
+      body: '7bit',
+      ...more,
+    },
+    size: 10,
+    recipients: ended.map(([, outcome]) =>
+      outcome === 'waiting' ? { kind: 'waiting', due: 0, attempts: 1 } : { kind: 'done', at: SATURDAY, outcome },
+    ),
+    trail: [],
+  }
+}
+
+function owed(...args: Parameters<typeof entry>): Bounce {
+  const report = bounce(entry(...args), FACTS)
+  assert.ok(report, 'a report is owed')
+  return report
+}
+
+const said = (report: Bounce): string => text(report.body)
+
+/** The parts of a report as a reader that knows only its boundary finds them, and the header above them. */
+function parts(report: Bounce): readonly string[] {
+  const whole = said(report)
+  const boundary = /^Content-Type: multipart\/report; .*boundary="([^"]+)"\r$/m.exec(whole)?.[1]
+  assert.ok(boundary, whole)
+  const [inner, after, ...rest] = whole.split(`\r\n--${boundary}--\r\n`)
+  assert.deepEqual([after, rest], ['', []], 'nothing stands behind the last boundary')
+  return (inner ?? '').split(`\r\n--${boundary}\r\n`)
+}
+
+test('a report goes to the sender, and from <>, so that nobody reports a report', () => {
+  const { envelope } = owed([[BOB, refused('no such user')]])
+  assert.deepEqual(envelope, {
+    from: null,
+    recipients: [{ to: { local: 'alice', domain: 'a.example' } }],
+    smtputf8: false,
+    body: '8bitmime',
+  })
+})
+
+test('to <> no report is ever sent', () => {
+  assert.equal(bounce(entry([[BOB, refused('no')]], { from: null }), FACTS), undefined)
+})
+
+test('NOTIFY decides who is told of: NEVER nobody, FAILURE and the default are', () => {
+  const told = (notify?: string) => {
+    const recipient = notify === undefined ? BOB : { ...BOB, notify }
+    return bounce(entry([[recipient, refused('no')]]), FACTS) !== undefined
+  }
+  assert.deepEqual([undefined, 'FAILURE', 'SUCCESS,FAILURE', 'NEVER', 'SUCCESS', 'DELAY'].map(told), [
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+  ])
+})
+
+test('of two who failed, the one with NOTIFY=NEVER is not told of', () => {
+  const whole = said(
+    owed([
+      [{ ...BOB, notify: 'NEVER' }, refused('no')],
+      [DAVE, refused('no')],
+    ]),
+  )
+  assert.ok(!whole.includes('bob@b.example'), whole)
+  assert.match(whole, /^Final-Recipient: rfc822; dave@d\.example\r$/m)
+})
+
+test('nothing is reported while a recipient waits, nor where all is well', () => {
+  const one: readonly [Recipient, Outcome] = [BOB, refused('no')]
+  assert.equal(bounce(entry([one, [DAVE, 'waiting']]), FACTS), undefined)
+  assert.notEqual(bounce(entry([one, [DAVE, RELAYED]]), FACTS), undefined)
+  assert.equal(bounce(entry([[BOB, RELAYED]]), FACTS), undefined)
+})
+
+test('a report has three parts: words, the delivery status, and the header of what failed', () => {
+  const asked = { ...BOB, orcpt: 'rfc822;robert+40b.example' }
+  const [top, words, status, header, ...more] = parts(
+    owed(
+      [
+        [asked, refused('no such user')],
+        [DAVE, EXPIRED],
+      ],
+      { envid: 'QQ+2B1' },
+    ),
+  )
+  assert.deepEqual(more, [])
+  assert.match(top ?? '', /^From: Mail Delivery System <postmaster@mail-a\.a\.example>\r\nTo: <alice@a\.example>\r\n/)
+  assert.match(top ?? '', /^Date: Sat, 29 Sep 2001 17:10:18 \+0000\r$/m)
+  assert.match(top ?? '', /^Auto-Submitted: auto-replied\r$/m)
+  assert.match(top ?? '', /^Content-Type: multipart\/report; report-type=delivery-status; /m)
+  assert.match(words ?? '', /^Content-Type: text\/plain; charset=utf-8\r\n/)
+  assert.match(words ?? '', /\r\n {2}bob@b\.example\r\n {4}5\.1\.1 550 5\.1\.1 no such user\r\n/)
+  // Fields of the message, a blank line, and the fields of each recipient after one more (RFC 3464 §2.1).
+  assert.deepEqual(
+    status?.split('\r\n\r\n').map(group => group.trimEnd()),
+    [
+      'Content-Type: message/delivery-status',
+      'Reporting-MTA: dns; mail-a.a.example\r\nOriginal-Envelope-Id: QQ+1\r\nArrival-Date: Sat, 29 Sep 2001 17:09:18 +0000',
+      'Original-Recipient: rfc822; robert@b.example\r\nFinal-Recipient: rfc822; bob@b.example\r\nAction: failed\r\n' +
+        'Status: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user',
+      // What was no reply of a server has no Diagnostic-Code; and what is given up is no 4.x.x any more.
+      'Final-Recipient: rfc822; dave@d.example\r\nAction: failed\r\nStatus: 5.4.7',
+    ],
+  )
+  assert.equal(header, `Content-Type: text/rfc822-headers\r\n\r\n${HEADER}`)
+})
+
+test('a reply without an enhanced status is told of by the class of its code', () => {
+  const whole = said(owed([[BOB, { kind: 'failed', by: { code: 554, text: ['no'] } }]]))
+  assert.match(whole, /^Status: 5\.0\.0\r\nDiagnostic-Code: smtp; 554 no\r$/m)
+})
+
+test('an address beyond ASCII is named as one of utf-8', () => {
+  const whole = said(owed([[{ to: { local: 'grüße', domain: 'b.example' } }, refused('no')]], { smtputf8: true }))
+  assert.ok(whole.includes('\r\nFinal-Recipient: utf-8; '), whole)
+})
+
+test('a hostile reply cannot begin a header, nor a part', () => {
+  const evil = 'no\r\nX-Evil: 1\r\n\r\n--report-R1\r\n--report-R1--\r\n'
+  const report = owed([[BOB, refused(evil, 'X-Evil: 2\nX-Evil: 3\rX-Evil: 4')]])
+  assert.ok(!/(?:^|[\r\n])X-Evil/.test(said(report)), said(report))
+  assert.equal(parts(report).length, 4)
+})
+
+test('whatever a server says, a report has the same lines but for the words', () => {
+  const lines = (...words: readonly string[]) => said(owed([[BOB, refused(...words)]])).split(/\r\n|\r|\n/).length
+  const usual = lines('no')
+  const any = fc.string({ unit: fc.constantFrom('\r', '\n', '\0', 'a', ' ', '-', ':') })
+  fc.assert(
+    fc.property(fc.array(any, { minLength: 1, maxLength: 3 }), words => {
+      assert.equal(lines(...words), usual)
+    }),
+    runs(300),
+  )
+})
