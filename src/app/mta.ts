@@ -27,10 +27,13 @@ import type { Claim, Kept, Spool } from '../spool/spool.ts'
 export const MAX_WORKING = 20
 /** Sessions at once; one more hears 421 and may come again. */
 export const MAX_SESSIONS = 1000
+const LONGEST_SLEEP: Duration = 86_400_000
 /** Octets of a header kept for a report. */
 const REPORTED_HEADER = 16_384
-/** No claim outlives this: a worker that hangs must not hold a message for ever. */
-const CLAIM = 3_600_000
+/** How long an attempt may take, whatever the peer does. */
+export const ATTEMPT_LIMIT: Duration = 3_000_000
+/** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
+const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
 
 /** What an MTA needs from the world. */
 export interface MtaWorld {
@@ -57,7 +60,7 @@ export class Mta {
   readonly config: MtaConfig
   readonly #world: MtaWorld
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
-  readonly #working = new Set<Promise<void>>()
+  readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
   #timer: NodeJS.Timeout | undefined
   #stopped = false
@@ -176,8 +179,9 @@ export class Mta {
     const free = MAX_WORKING - this.#working.size
     const at = now()
     for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, free) : []) {
-      const work = this.#work(claim)
-        .catch(() => {})
+      const work: Promise<unknown> = this.#work(claim)
+        // A mistake of ours: the message is not lost, and is due again soon instead of when its claim runs out.
+        .catch(cause => this.#world.spool.update(claim, faulted(claim.entry, now(), words(cause))))
         .finally(() => {
           this.#working.delete(work)
           this.wake()
@@ -187,7 +191,8 @@ export class Mta {
     const due = await this.#world.spool.nextDue()
     if (due === undefined || this.#stopped || this.#working.size >= MAX_WORKING) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.#pump(), Math.max(1, due - now()))
+    // No timer is longer than this; looking once too often does no harm.
+    this.#timer = setTimeout(() => void this.#pump(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
   }
 
   /** Tries what is due of one entry, and records what became of it. */
@@ -196,7 +201,9 @@ export class Mta {
     const outcomes = new Map<number, Outcome>()
     await Promise.all(
       batches(this.config, entry, now()).map(async batch => {
-        for (const [recipient, outcome] of await this.#try(entry, batch)) outcomes.set(recipient, outcome)
+        const tried = await this.#try(entry, batch)
+        // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
+        for (const recipient of batch.recipients) outcomes.set(recipient, tried.get(recipient) ?? BROKE_OFF)
       }),
     )
     const plan = { waits: this.config.retry, expire: this.config.expire }
@@ -271,10 +278,12 @@ export class Mta {
     }
     const session = `${connector.name}#${++this.#sessionCount}`
     const trace = (by: 'C' | 'S', text: string) => this.#world.events?.line?.(session, 'out', by, text)
+    const limit = setTimeout(() => socket.destroy(), ATTEMPT_LIMIT)
     await runAttempt(socket, order, () => this.#world.spool.body(entry.id), {
       outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
       trace: this.#world.events?.line && trace,
     })
+    clearTimeout(limit)
     return outcomes
   }
 
@@ -336,6 +345,20 @@ export class Mta {
 
 /** How long to wait with a report that could not be kept. */
 const REPORT_AGAIN = 60_000
+
+/** An attempt that broke on a mistake of ours. */
+function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
+  const recipients = entry.recipients.map(state =>
+    state.kind === 'waiting' ? { ...state, due: Math.max(state.due, at + REPORT_AGAIN) } : state,
+  )
+  return noted(
+    { ...entry, revision: entry.revision + 1, recipients },
+    at,
+    `the attempt failed by a mistake here: ${why}`,
+  )
+}
+
+const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }
 
 /** What failed is open again until its report can be kept: a message is never forgotten unreported. */
 function unreported(entry: SpoolEntry, at: Instant): SpoolEntry {

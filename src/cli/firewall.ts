@@ -5,7 +5,7 @@ import { cite, formatDiagnostic, PosternError } from '../base/problem.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import { readConfig } from '../io/files.ts'
 import { sayEndpoint } from '../io/sockets.ts'
-import { complain, EXIT } from './print.ts'
+import { complain, EXIT, log } from './print.ts'
 import { until } from './signals.ts'
 
 /** `postern firewall …`: a firewall of its own, before a mail server of this machine. */
@@ -27,7 +27,7 @@ async function run(file: string, quiet: boolean): Promise<number> {
   const gateway = new Gateway(config.hostname, config, {
     ...(!quiet && {
       altered: ({ explanation: { what, subject, because } }) =>
-        complain(
+        log(
           `altered ${what} ${subject} because of ${cite(because.cause.at)}: ${because.cause.command}`.replace(
             '  ',
             ' ',
@@ -35,7 +35,7 @@ async function run(file: string, quiet: boolean): Promise<number> {
         ),
     }),
     refused: ({ source, destination, port }, reason) =>
-      complain(`refused ${source} to ${destination} port ${port}: ${reason}`),
+      log(`refused ${source} to ${destination} port ${port}: ${reason}`),
   })
   try {
     const doors = await openDoors(gateway, config)

@@ -130,8 +130,8 @@ async function exec(name: string, [command, ...args]: readonly string[]): Promis
   try {
     return await outcome(signals.to(spawn(command, args, { stdio: 'inherit', env })), command)
   } finally {
-    signals.end()
     await lab.stop()
+    signals.end()
   }
 }
 

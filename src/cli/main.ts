@@ -27,6 +27,9 @@ process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
   if (!process.emit('SIGTERM')) process.exit(EXIT.ok)
 })
 
+// A log that nobody reads any more is no reason to cut the connections it would have told of.
+process.stderr.on('error', () => {})
+
 try {
   await program.parseAsync()
 } catch (cause) {

@@ -22,6 +22,19 @@ export function complain(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
+let untold = 0
+
+/** Says what happened, as long as somebody reads it: what peers cause must not fill our memory. */
+export function log(text: string): void {
+  if (process.stderr.writableNeedDrain) {
+    untold++
+    return
+  }
+  if (untold > 0) complain(`(${untold} lines were left out: nobody read them in time)`)
+  untold = 0
+  complain(text)
+}
+
 export function printLine({ text, how }: Line): void {
   print(text === '' ? '' : `   ${styled(text, how)}`)
 }

@@ -276,7 +276,7 @@ test('an alteration tells what it was, what became of it, by which line, and who
       ['greeting', '', '220 mx', '220 **', 'firewall.conf:4'],
       ['command', 'EHLO', 'ehlo a', 'XXXX a', 'firewall.conf:4'],
       ['address', 'MAIL', 'MAIL FROM:<a|b@a.example>', 'MAIL FROM:<a b@a.example>', 'firewall.conf:4'],
-      ['fragment', '', 'EH', 'XX', 'firewall.conf:4'],
+      ['fragment', '', '(2 octets)', '(2 times X)', 'firewall.conf:4'],
     ],
   )
   const lost = told[1]?.losses.map(({ verb }) => verb)
@@ -293,4 +293,30 @@ test('a segment that is only looked at leaves as the very octets that came', () 
     const [output] = inspector.receive(from, octets)
     assert.ok(output?.kind === 'forward' && output.bytes === octets)
   }
+})
+
+test('what is told of a login holds no secret: neither behind AUTH, nor in the lines after it, nor typed in pieces', () => {
+  const told = pass(pix('5.1', CAUSE), [
+    server('220 mx\r\n'),
+    client('AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\r\nczNjcmV0UGFzcw==\r\n'),
+    server('500 no\r\n500 no\r\n'),
+    client('X-EXPS LOGIN\r\n'),
+    client('c2VjcmV0\r\n'),
+    client('c2Vj'),
+    client('cmV0\r\n'),
+  ]).flatMap(each => each.told)
+  const said = told.map(({ subject, before, after }) => [subject, text(before), text(after)])
+  assert.deepEqual(said.slice(1), [
+    ['AUTH', 'AUTH PLAIN [secret]', 'XXXX PLAIN [secret]'],
+    ['[secret]', '[secret]', 'XXXXXXXX'],
+    ['X-EXPS', 'X-EXPS LOGIN', 'XXXXXX LOGIN'],
+    ['[secret]', '[secret]', 'XXXXXXXX'],
+    ['', '(4 octets)', '(4 times X)'],
+    ['', '(4 octets)', '(4 times X)'],
+  ])
+})
+
+test('a verb that nobody knows is told without its control characters', () => {
+  const [, told] = pass(pix('5.1', CAUSE), [server('220 mx\r\n'), client('\x1b[31mEVIL x\r\n')]).map(each => each.told)
+  assert.equal(told?.[0]?.subject, '?[31MEVIL')
 })

@@ -4,8 +4,8 @@
  * It works *per segment*, as the PIX did: a segment is one chunk given to it, and leaves as one chunk of the same
  * length. It never adds a reply and never swallows an octet; what it changes, it explains.
  */
-import { CR, copy, DOT, LF, SP, text, upper } from '../base/bytes.ts'
-import { type CommandKind, parseCommand } from '../smtp/command.ts'
+import { bytes, CR, copy, DOT, LF, SP, text, upper } from '../base/bytes.ts'
+import { type Command, type CommandKind, parseCommand } from '../smtp/command.ts'
 import { Onlooker, said } from '../smtp/dialogue.ts'
 import { judge } from './judge.ts'
 import { GREETING_START, type GreetingCursor, maskGreeting, maskLine } from './mask.ts'
@@ -28,6 +28,8 @@ export class Inspector {
   /** The first octets of the reply line under way: its code, and whether more lines follow. */
   #replyHead = ''
   #clientMidLine = false
+  /** A login was begun that did not pass: the lines behind it may be secrets. */
+  #loginBegun = false
   /** 2 of the 5: the line end before the first line of a body has come already. */
   #bodyState: BodyState = 2
 
@@ -121,9 +123,9 @@ export class Inspector {
       const done = isWhole ? this.#line(piece) : this.#fragment(piece)
       if (done) {
         if (out === segment) out = copy(segment)
-        out.set(done.after, at)
+        out.set(done.bytes, at)
         explanations ??= []
-        explanations.push(done)
+        explanations.push(done.explanation)
       }
       // Whatever it was; if it was DATA, the 354 will tell.
       if (lf >= 0 && !isWhole) this.#onlooker.say('other')
@@ -133,15 +135,20 @@ export class Inspector {
     return this.#changed('server', segment, out, explanations ?? [])
   }
 
-  #line(line: Uint8Array): Explanation | undefined {
+  #line(line: Uint8Array): Change | undefined {
     const verb = verbOf(line)
     const verdict = judge(this.#policy, { on: 'verb', verb: verb.word })
+    const command = parseCommand(trimEnd(line))
     if (verdict.kind === 'mask') {
       this.#onlooker.say('other')
       const after = maskLine(line, verdict.how, verb.length)
-      return same(line, after) ? undefined : explainChange('command', verb.word, line, after, verdict)
+      const shown = this.#withoutSecrets(line, verb, command)
+      const change = [shown.bytes, maskLine(shown.bytes, verdict.how, shown.verbLength)] as const
+      return same(line, after)
+        ? undefined
+        : { bytes: after, explanation: explainChange('command', shown.verb, ...change, verdict) }
     }
-    const command = parseCommand(trimEnd(line))
+    this.#loginBegun = false
     // What we cannot read, the server may: it is followed as what its verb says.
     this.#onlooker.say(command.kind === 'garbled' ? command.verb : said(command))
     return verb.word === 'MAIL' || verb.word === 'RCPT'
@@ -149,17 +156,44 @@ export class Inspector {
       : undefined
   }
 
-  #fragment(piece: Uint8Array): Explanation | undefined {
+  /**
+   * A masked line as it may be shown. Behind AUTH stands a secret, and so may the lines after it, whose base64 looks like
+   * verbs: they are told of, and not told.
+   */
+  #withoutSecrets(
+    line: Uint8Array,
+    { word, length }: Verb,
+    { kind }: Command,
+  ): { readonly bytes: Uint8Array; readonly verb: string; readonly verbLength: number } {
+    if (word === 'AUTH' || word === 'X-EXPS') {
+      this.#loginBegun = true
+      const [verb = '', mechanism = '', ...more] = text(trimEnd(line))
+        .trimStart()
+        .split(/[ \t]+/)
+      const words = more.length > 0 ? [verb, mechanism, SECRET] : [verb, mechanism]
+      return { bytes: bytes(words.join(' ').trimEnd()), verb: word, verbLength: verb.length }
+    }
+    if (kind !== 'other' && kind !== 'unreadable') this.#loginBegun = false
+    if (this.#loginBegun) return { bytes: bytes(SECRET), verb: SECRET, verbLength: SECRET.length }
+    // A verb nobody knows may hold anything, escape sequences included.
+    return { bytes: line, verb: word.replace(/[^!-~]/g, '?'), verbLength: length }
+  }
+
+  #fragment(piece: Uint8Array): Change | undefined {
     const verb = this.#clientMidLine ? undefined : verbOf(piece)
     const whole = verb && verb.length < piece.length ? verb.word : undefined
     const verdict = judge(this.#policy, { on: 'fragment', verb: whole })
     if (verdict.kind === 'pass') return undefined
     const after = maskLine(piece, verdict.how, piece.length)
-    return same(piece, after) ? undefined : explainChange('fragment', '', piece, after, verdict)
+    if (same(piece, after)) return undefined
+    // What is typed octet by octet may be a password: how much it was is enough.
+    const octets = trimEnd(piece).length
+    const change = [bytes(`(${octets} octets)`), bytes(`(${octets} times X)`)] as const
+    return { bytes: after, explanation: explainChange('fragment', '', ...change, verdict) }
   }
 
   /** Replaces what does not belong into the address of MAIL or RCPT (PIX syslog 108002). */
-  #address(kind: CommandKind, line: Uint8Array): Explanation | undefined {
+  #address(kind: CommandKind, line: Uint8Array): Change | undefined {
     const pipe = judge(this.#policy, { on: 'address-octet', octets: 'pipe' })
     const bracket = judge(this.#policy, { on: 'address-octet', octets: 'stray-bracket' })
     const verdict = pipe.kind === 'mask' ? pipe : bracket
@@ -174,13 +208,13 @@ export class Inspector {
       out ??= copy(line)
       out[i] = SP
     }
-    return out && explainChange('address', upper(kind), line, out, verdict)
+    return out && { bytes: out, explanation: explainChange('address', upper(kind), line, out, verdict) }
   }
 
-  #changed(to: Side, before: Uint8Array, bytes: Uint8Array, why: readonly Explanation[]): readonly InspectorOutput[] {
-    if (bytes.length !== before.length) throw new Error('an in-place firewall changed a length')
+  #changed(to: Side, before: Uint8Array, after: Uint8Array, why: readonly Explanation[]): readonly InspectorOutput[] {
+    if (after.length !== before.length) throw new Error('an in-place firewall changed a length')
     const altered = why.map(explanation => ({ kind: 'altered', explanation }) as const)
-    return [...altered, { kind: 'forward', to, bytes }]
+    return [...altered, { kind: 'forward', to, bytes: after }]
   }
 
   /** Behind CRLF.CRLF, wherever the segments cut it; -1 while it has not come. */
@@ -221,13 +255,26 @@ const CLOSE = 0x3e
  * The first word of a line: what the box takes for the verb. Blanks before it count to its length and not to the word,
  * as there are servers that skip them.
  */
-function verbOf(line: Uint8Array): { readonly word: string; readonly length: number } {
+function verbOf(line: Uint8Array): Verb {
   let start = 0
   while (line[start] === SP || line[start] === 0x09) start++
   let length = start
   while (length < line.length && !isBlank(line[length])) length++
   return { word: upper(text(line, start, Math.min(length, start + 32))), length }
 }
+
+interface Verb {
+  readonly word: string
+  readonly length: number
+}
+
+/** What takes the place of part of a segment, and the record of it, which may show less. */
+interface Change {
+  readonly bytes: Uint8Array
+  readonly explanation: Explanation
+}
+
+const SECRET = '[secret]'
 
 function isBlank(octet: number | undefined): boolean {
   return octet === SP || octet === CR || octet === LF || octet === 0x09

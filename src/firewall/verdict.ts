@@ -1,3 +1,4 @@
+import { copy } from '../base/bytes.ts'
 import type { Crossing } from '../topology/topology.ts'
 import { type Loss, lossesOf } from './losses.ts'
 import type { Cause, MaskKind } from './policy.ts'
@@ -36,7 +37,22 @@ export function explain(
   change: { readonly before: Uint8Array; readonly after: Uint8Array },
   because: Because,
 ): Explanation {
-  return { what, subject, ...change, because, losses: what === 'command' ? lossesOf(subject) : [] }
+  const [before, after] = [change.before, change.after].map(kept)
+  return {
+    what,
+    subject,
+    before: before ?? change.before,
+    after: after ?? change.after,
+    because,
+    losses: what === 'command' ? lossesOf(subject) : [],
+  }
+}
+
+/** Octets of a line that a record keeps, as a copy: the segment it came in may be large, and is gone. */
+export const MAX_KEPT = 512
+
+function kept(line: Uint8Array): Uint8Array {
+  return copy(line.subarray(0, MAX_KEPT))
 }
 
 /** An explanation with the connection it belongs to. */

@@ -20,12 +20,18 @@ export interface ControlAnswer {
 }
 
 export const MAX_REQUEST = 65_536
+/** An answer may be everything a firewall remembers. */
+export const MAX_ANSWER: number = 64 * 1024 * 1024
 const ANSWER_WAIT: Duration = 30_000
 
 export async function openControl(path: string, handle: ControlHandler): Promise<{ close(): void }> {
+  const sockets = new Set<net.Socket>()
   const server = net.createServer(socket => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
-    oneLine(socket, line => {
+    socket.setTimeout(ANSWER_WAIT, () => socket.destroy())
+    oneLine(socket, MAX_REQUEST, line => {
       const request = readRequest(line)
       const answer = request
         ? handle(request).catch(cause => ({ answer: [String((cause as Error).message ?? cause)], wrong: true }))
@@ -34,11 +40,16 @@ export async function openControl(path: string, handle: ControlHandler): Promise
     })
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.on('error', reject)
     server.listen(path, resolve)
   })
   chmodSync(path, 0o600)
-  return { close: () => void server.close() }
+  return {
+    close: () => {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
 }
 
 export function askControl(path: string, request: ControlRequest): Promise<ControlAnswer> {
@@ -48,7 +59,9 @@ export function askControl(path: string, request: ControlRequest): Promise<Contr
     const socket = net.connect(path)
     socket.setTimeout(ANSWER_WAIT, () => socket.destroy(new Error('no answer in time')))
     socket.on('error', cause => fail(`the running laboratory does not answer: ${cause.message}`))
-    oneLine(socket, line => {
+    // Settled once; after an answer this changes nothing.
+    socket.on('close', () => fail('the running laboratory closed without an answer'))
+    oneLine(socket, MAX_ANSWER, line => {
       socket.destroy()
       try {
         resolve(JSON.parse(line) as ControlAnswer)
@@ -71,7 +84,7 @@ function readRequest(line: string): ControlRequest | undefined {
   }
 }
 
-function oneLine(socket: net.Socket, take: (line: string) => void): void {
+function oneLine(socket: net.Socket, most: number, take: (line: string) => void): void {
   let held = ''
   socket.setEncoding('utf8')
   socket.on('data', (chunk: string) => {
@@ -80,6 +93,6 @@ function oneLine(socket: net.Socket, take: (line: string) => void): void {
     if (end >= 0) {
       socket.removeAllListeners('data')
       take(held.slice(0, end))
-    } else if (held.length > MAX_REQUEST) socket.destroy()
+    } else if (held.length > most) socket.destroy()
   })
 }

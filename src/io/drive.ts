@@ -79,12 +79,14 @@ export class Drive<Output extends { readonly kind: string }> {
 
   /** Kept once everything asked for was carried out, and what was written is on its way. */
   async idle(): Promise<void> {
-    await new Promise<void>(resolve =>
+    const done = new Promise<void>(resolve =>
       this.do(() => {
         resolve()
         return []
       }),
     )
+    // Nothing is carried out any more once it is over.
+    await Promise.race([done, this.over])
     if (this.#socket.writableNeedDrain) await this.#drained()
   }
 
@@ -100,8 +102,7 @@ export class Drive<Output extends { readonly kind: string }> {
 
   #over(): void {
     clearTimeout(this.#timer)
-    if (!this.#closed) this.#socket.end()
-    this.#closed = true
+    this.#close('after-writes')
     this.#settle()
   }
 

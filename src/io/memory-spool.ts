@@ -67,7 +67,7 @@ export class MemorySpool implements Spool {
 
   async remove({ entry }: Claim): Promise<void> {
     const held = this.#held.get(entry.id)
-    if (!held || !this.#held.delete(entry.id)) return
+    if (!held || held.entry.revision !== entry.revision || !this.#held.delete(entry.id)) return
     for (const { length } of held.body) this.#size -= length
   }
 

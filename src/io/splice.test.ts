@@ -124,3 +124,12 @@ test('twenty megabytes pass each way at once, whole and in order', async t => {
   assert.deepEqual(sizes, { client: 320 * 65_536, server: 320 * 65_536 })
   assert.equal(disorder, 0)
 })
+
+test('a side that is gone before they are joined takes the other with it', async t => {
+  const { client, server } = await joined(t)
+  client.destroy()
+  await once(client, 'close')
+  const { over } = splice(client, server, undefined, () => {})
+  await over
+  assert.equal(server.destroyed, true)
+})

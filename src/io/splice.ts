@@ -25,6 +25,12 @@ export function splice(
   onAltered: (explanation: Explanation) => void,
 ): { readonly passage: Passage; readonly over: Promise<void> } {
   const passage: Passage = { fromClient: 0, fromServer: 0, altered: 0 }
+  // One of them is gone already, and will not say so again.
+  if (client.destroyed || server.destroyed) {
+    reset(client)
+    reset(server)
+    return { passage, over: Promise.resolve() }
+  }
   const ends = { client, server }
 
   const pass = (from: Side, chunk: Uint8Array): void => {
@@ -84,6 +90,7 @@ function idle(side: Duplex, gone: () => void): void {
 /** As a reset where the transport knows one: the other side must not take half for the whole. */
 export function reset(side: Duplex): void {
   const socket = side as Partial<net.Socket>
-  if (socket.resetAndDestroy && !side.destroyed) socket.resetAndDestroy()
+  if (side.destroyed) return
+  if (socket.resetAndDestroy) socket.resetAndDestroy()
   else side.destroy()
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { PosternError } from '../base/problem.ts'
@@ -7,8 +7,9 @@ import { PosternError } from '../base/problem.ts'
 function stateRoot(): string {
   const root = join(tmpdir(), `postern-${userInfo().uid}`)
   mkdirSync(root, { recursive: true, mode: 0o700 })
-  const { uid, mode } = statSync(root)
-  if (uid !== userInfo().uid || (mode & 0o077) !== 0) {
+  // Not through a link: what is swept away in here must be ours.
+  const found = lstatSync(root)
+  if (!found.isDirectory() || found.uid !== userInfo().uid || (found.mode & 0o077) !== 0) {
     // Somebody else made it first: a control socket in there would be theirs.
     throw new PosternError('POSTERN_STATE_NOT_OURS', `${root} must belong to you, and be closed to others`, {
       side: 'us',

@@ -89,3 +89,13 @@ test('a connection that the far end does not know is refused, and the others liv
   stream.write('still there')
   assert.equal(await hear(stream), 'STILL THERE')
 })
+
+test('somebody who connects and says nothing does not keep the tunnel from closing', async () => {
+  const server = await openTunnelServer(KEY, () => {})
+  const silent = net.connect(server.endpoint)
+  silent.on('error', () => {})
+  await once(silent, 'connect')
+  const closed = await Promise.race([server.close().then(() => 'closed'), sleep(5_000, 'still open', { ref: false })])
+  assert.equal(closed, 'closed')
+  silent.destroy()
+})

@@ -45,6 +45,13 @@ export async function openTunnelServer(
     settings: { maxConcurrentStreams: MAX_CARRIED },
     // Connections are the traffic here, so what would be an attack on a web server is not one.
     maxSessionMemory: 256,
+    handshakeTimeout: TUNNEL_WAIT,
+  })
+  // Whoever connects and says nothing has no session yet, and must not keep us from closing.
+  const sockets = new Set<net.Socket>()
+  server.on('connection', (socket: net.Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
   })
   const sessions = new Set<http2.ServerHttp2Session>()
   server.on('session', session => {
@@ -67,7 +74,7 @@ export async function openTunnelServer(
     accept(carried, stream, () => stream.close(http2.constants.NGHTTP2_CONNECT_ERROR))
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.on('error', reject)
     server.listen(0, '127.0.0.1', resolve)
   })
   return {
@@ -75,6 +82,7 @@ export async function openTunnelServer(
     close: () =>
       new Promise(resolve => {
         for (const session of sessions) session.destroy()
+        for (const socket of sockets) socket.destroy()
         server.close(() => resolve())
       }),
   }
@@ -92,7 +100,7 @@ export class TunnelClient {
   }
 
   async open({ source, destination, port }: Carried): Promise<Duplex> {
-    this.#session ??= this.#dial()
+    this.#session ??= this.#dialOnce()
     let session: http2.ClientHttp2Session
     try {
       session = await this.#session
@@ -112,7 +120,14 @@ export class TunnelClient {
     session?.destroy()
   }
 
-  #dial(): Promise<http2.ClientHttp2Session> {
+  #dialOnce(): Promise<http2.ClientHttp2Session> {
+    const own: Promise<http2.ClientHttp2Session> = this.#dial(() => {
+      if (this.#session === own) this.#session = undefined
+    })
+    return own
+  }
+
+  #dial(forget: () => void): Promise<http2.ClientHttp2Session> {
     return new Promise((resolve, reject) => {
       const socket = tls.connect({
         ...this.#to,
@@ -131,9 +146,6 @@ export class TunnelClient {
       socket.once('secureConnect', () => {
         clearTimeout(timer)
         const session = http2.connect('https://tunnel', { createConnection: () => socket, maxSessionMemory: 256 })
-        const forget = () => {
-          this.#session = undefined
-        }
         session.on('error', forget).on('close', forget)
         resolve(session)
       })
@@ -180,7 +192,7 @@ export async function openTap(to: Endpoint): Promise<Tap> {
     }
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.on('error', reject)
     server.listen(0, '127.0.0.1', resolve)
   })
   return {

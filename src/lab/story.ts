@@ -72,10 +72,10 @@ export function compare(
   const label = Math.max(saidBy.length, heardBy.length)
   if (said === heard)
     return [line(`${saidBy.padEnd(label)}  ${said}`), line(`${heardBy.padEnd(label)}  the same`, 'quiet')]
-  const [a, b, m] = [said, heard, marks(said, heard)].map(text => fold(text, width))
-  return (a ?? []).flatMap((part, i) => [
-    line(`${(i === 0 ? saidBy : '').padEnd(label)}  ${part}`),
-    line(`${(i === 0 ? heardBy : '').padEnd(label)}  ${b?.[i] ?? ''}`, 'bad'),
-    line(`${''.padEnd(label)}  ${m?.[i] ?? ''}`, 'bad'),
-  ])
+  const [a = [], b = [], m = []] = [said, heard, marks(said, heard)].map(text => fold(text, width))
+  return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => [
+    line(`${(i === 0 ? saidBy : '').padEnd(label)}  ${a[i] ?? ''}`),
+    line(`${(i === 0 ? heardBy : '').padEnd(label)}  ${b[i] ?? ''}`, 'bad'),
+    line(`${''.padEnd(label)}  ${m[i] ?? ''}`, 'bad'),
+  ]).flat()
 }

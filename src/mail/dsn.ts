@@ -53,6 +53,7 @@ export function formatReport(report: Report, to: Mailbox): Uint8Array {
     `Message-ID: <${id}.report@${host}>`,
     'Auto-Submitted: auto-replied',
     'MIME-Version: 1.0',
+    'Content-Transfer-Encoding: 8bit',
     `Content-Type: multipart/report; report-type=delivery-status; boundary="${boundary}"`,
     '',
     `--${boundary}`,
@@ -93,5 +94,7 @@ function originalOf({ recipients }: Envelope, recipient: number): string | undef
 
 /** Whatever a peer said must not begin a new field. */
 function oneLine(text: string): string {
-  return text.replace(/[\r\n\0]+/g, ' ')
+  const line = text.replace(/[\r\n\0]+/g, ' ')
+  // A line of a message has 998 octets at most (RFC 5322 §2.1.1), and a character up to three of them.
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line
 }

@@ -44,9 +44,10 @@ export function withoutTrace(
   for (let i = 0; i < sent.length; i++) {
     if (start < 0 || arrived[start + i] !== sent[i]) return { differsAt: i }
   }
-  const gained = text(arrived, 0, start)
-    .split(/\r\n(?![ \t])/)
-    .filter(field => field !== '')
+  if (start === 0) return { gained: [] }
+  const gained = text(arrived, 0, start).split(/\r\n(?![ \t])/)
+  // A whole line must end where the message begins, and no empty one stand before: that would end the header.
+  if (gained.pop() !== '') return { differsAt: 0 }
   const odd = gained.some(field => !TRACE_FIELDS.has(lower(field.split(':')[0] ?? '')))
   return odd ? { differsAt: 0 } : { gained }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { runs } from '../base/any-bytes.test.ts'
+import { cite } from '../base/problem.ts'
 import { parse } from '../config/parse.ts'
 import { show } from '../config/show.ts'
 import { MTA } from './commands.ts'
@@ -59,4 +60,15 @@ test('whatever is configured, the text of an MTA reads as the same configuration
     }),
     runs(600),
   )
+})
+
+test('a mistake is pointed at: the line, and the word in it', () => {
+  const at = (line: string) => {
+    const { problems } = parse(MTA, `local-domain a.example\n${line}\n`, 'mta.conf')
+    return problems.map(({ at }) => at && `${cite(at)} ${at.text.slice(at.column - 1, at.column - 1 + at.length)}`)
+  }
+  assert.deepEqual(at('mailbox eve@e.example'), ['mta.conf:2 eve@e.example'])
+  assert.deepEqual(at('connector X to Y cost 0 target 10.0.0.1'), ['mta.conf:2 0'])
+  assert.deepEqual(at('address-space A-to-D smtp *'), ['mta.conf:2 A-to-D'])
+  assert.deepEqual(at('listen 10.0.0.256'), ['mta.conf:2 10.0.0.256'])
 })

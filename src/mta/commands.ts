@@ -1,6 +1,7 @@
 import { formatDuration, parseDuration } from '../base/time.ts'
 import { SIZE } from '../config/argument.ts'
 import type { CommandSpec, Grammar } from '../config/grammar.ts'
+import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
 import { ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
@@ -23,7 +24,9 @@ const COMMANDS: readonly Spec[] = [
       dialect: args.text('dialect') as MtaConfig['dialect'],
       version: args.text('version', EMPTY_MTA.version),
     }),
-    show: ({ dialect, version }) => [`dialect ${dialect}${version === EMPTY_MTA.version ? '' : ` version ${version}`}`],
+    show: ({ dialect, version }) => [
+      `dialect ${dialect}${version === EMPTY_MTA.version ? '' : ` version ${quote(version)}`}`,
+    ],
   },
   {
     syntax: 'unknown-verb quote',
@@ -59,6 +62,8 @@ const COMMANDS: readonly Spec[] = [
     remove: (config, args) => ({
       ...config,
       localDomains: config.localDomains.filter(each => !sameDomain(each, args.text('domain'))),
+      // A mailbox without its domain would not read back.
+      mailboxes: config.mailboxes.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
     }),
     show: ({ localDomains }) => localDomains.map(each => `local-domain ${each}`),
   },
@@ -78,7 +83,7 @@ const COMMANDS: readonly Spec[] = [
       ...config,
       mailboxes: config.mailboxes.filter(each => !sameMailbox(each, mailboxOf(args.text('address')))),
     }),
-    show: ({ mailboxes }) => mailboxes.map(each => `mailbox ${formatMailbox(each)}`),
+    show: ({ mailboxes }) => mailboxes.map(each => `mailbox ${quote(formatMailbox(each))}`),
   },
   {
     syntax: 'relay-from <net:ip> <mask>',
@@ -111,7 +116,8 @@ const COMMANDS: readonly Spec[] = [
       logins: config.logins.filter(({ user }) => user !== args.text('user')),
     }),
     noSyntax: 'login <user:word>',
-    show: ({ logins }) => logins.map(({ user, passwordFile }) => `login ${user} password-file ${passwordFile}`),
+    show: ({ logins }) =>
+      logins.map(({ user, passwordFile }) => `login ${quote(user)} password-file ${quote(passwordFile)}`),
   },
   {
     syntax: 'auth-without-tls',

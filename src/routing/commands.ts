@@ -1,4 +1,5 @@
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { quote } from '../config/text.ts'
 import { type Connector, NO_ROUTING, type RoutingConfig } from './connector.ts'
 
 type Spec = CommandSpec<RoutingConfig>
@@ -72,7 +73,7 @@ const ADDRESS_SPACE: Spec = {
   noSyntax: 'address-space <connector:name> smtp <space:word>',
   show: ({ connectors }) =>
     connectors.flatMap(({ name, spaces }) =>
-      spaces.map(({ space, cost }) => `address-space ${name} smtp ${space}${cost === 1 ? '' : ` cost ${cost}`}`),
+      spaces.map(({ space, cost }) => `address-space ${name} smtp ${quote(space)}${cost === 1 ? '' : ` cost ${cost}`}`),
     ),
 }
 
@@ -96,7 +97,7 @@ const LOGIN: Spec = {
     connectors.flatMap(({ name, login }) =>
       login
         ? [
-            `connector-login ${name} x-exps login ${login.user} password-file ${login.passwordFile}${login.required ? ' required' : ''}`,
+            `connector-login ${name} x-exps login ${quote(login.user)} password-file ${quote(login.passwordFile)}${login.required ? ' required' : ''}`,
           ]
         : [],
     ),

@@ -172,3 +172,17 @@ test('a network holds its own addresses and no others', () => {
     runs(50),
   )
 })
+
+test('the longest prefix wins, whichever order the routes are written in', () => {
+  const anywhere: Route = { to: net('0.0.0.0', '0.0.0.0'), via: { gateway: '10.53.7.1' } }
+  const toB: Route = { to: net('10.54.0.0', '255.255.0.0'), via: { gateway: '10.53.7.2' } }
+  const mailA = (...routes: Route[]) => node('mail-a', 'mta', [['lan-a', 'eth0', '10.53.7.203']], ...routes)
+  for (const routes of [
+    [anywhere, toB],
+    [toB, anywhere],
+  ]) {
+    const others = SITES.filter(({ name }) => name !== 'mail-a')
+    const way = names(path(topology([mailA(...routes), ...others]), 'mail-a', '10.54.7.10', PLAIN))
+    assert.equal(way[1], 'eth0 vpn-a tunnel')
+  }
+})

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { askControl, type ControlHandler, MAX_REQUEST, openControl } from './control.ts'
+
+async function control(t: { after(work: () => void): void }, handle: ControlHandler) {
+  const folder = mkdtempSync(join(tmpdir(), 'control-'))
+  const path = join(folder, 'control')
+  const open = await openControl(path, handle)
+  t.after(() => {
+    open.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return { path, open }
+}
+
+test('a line typed is answered, and only the owner may open the socket', async t => {
+  const { path } = await control(t, async ({ node, line }) => ({ answer: [`${node}: ${line}`], wrong: false }))
+  assert.deepEqual(await askControl(path, { node: 'fw-b', line: 'show fixup' }), {
+    answer: ['fw-b: show fixup'],
+    wrong: false,
+  })
+  assert.equal(statSync(path).mode & 0o777, 0o600)
+})
+
+test('an answer may be longer than a request may be', async t => {
+  const long = 'x'.repeat(MAX_REQUEST * 3)
+  const { path } = await control(t, async () => ({ answer: [long], wrong: false }))
+  assert.equal((await askControl(path, { node: 'fw-b', line: 'show explain' })).answer[0], long)
+})
+
+test('a request without end is cut off, and what is no request is refused', async t => {
+  const { path } = await control(t, async () => ({ answer: [], wrong: false }))
+  const endless = net.connect(path)
+  endless.on('error', () => {})
+  endless.write('x'.repeat(MAX_REQUEST * 2))
+  await once(endless, 'close')
+  const nonsense = net.connect(path)
+  nonsense.write('{"node": 1}\n')
+  const [heard] = (await once(nonsense, 'data')) as [Buffer]
+  assert.deepEqual(JSON.parse(String(heard)), { answer: ['not a request'], wrong: true })
+})
+
+test('whoever asks when everything is being taken down is told so, and a silent one does not hold it up', async t => {
+  const { path, open } = await control(t, () => new Promise(() => {}))
+  const silent = net.connect(path)
+  silent.on('error', () => {})
+  await once(silent, 'connect')
+  const asked = askControl(path, { node: 'fw-b', line: 'show conn' })
+  setTimeout(() => open.close(), 50)
+  await assert.rejects(asked, /closed without an answer|does not answer/)
+  await once(silent, 'close')
+})
