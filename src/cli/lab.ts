@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { constants } from 'node:os'
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
 import { CASE_STUDY, CaseStudy, type Letter, type Letters, PATIENCE } from '../app/case-study.ts'
@@ -120,7 +121,7 @@ function invite(lab: Lab): void {
 }
 
 async function exec(name: string, [command, ...args]: readonly string[]): Promise<number> {
-  if (command === undefined) throw misuse('a command is missing: postern lab exec LAB -- COMMAND …')
+  if (command === undefined || command === '') throw misuse('a command is missing: postern lab exec LAB -- COMMAND …')
   const files = readLab(labFolder(name))
   const signals = passSignals()
   const lab = await Lab.start(files)
@@ -170,11 +171,9 @@ function passSignals(): { to(child: ChildProcess): ChildProcess; end(): void } {
 function outcome(child: ChildProcess, command: string): Promise<number> {
   return new Promise<number>((resolve, reject) => {
     child.on('error', cause => reject(misuse(`cannot run ${command}: ${cause.message}`)))
-    child.on('exit', (status, signal) => resolve(status ?? 128 + (SIGNALS[signal ?? ''] ?? 15)))
+    child.on('exit', (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)))
   })
 }
-
-const SIGNALS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }
 
 async function type(node: string, line: string): Promise<number> {
   const own = process.env.POSTERN_LAB

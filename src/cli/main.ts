@@ -40,3 +40,10 @@ try {
     process.exitCode = statusOf(cause)
   }
 }
+
+// Everything is taken down and said. Whatever still lingers (a peer that does not close) must not keep us: what is left
+// of standard output is waited for, what is left of the log a moment.
+const flushed = (stream: NodeJS.WriteStream): Promise<void> => new Promise(done => stream.write('', () => done()))
+await flushed(process.stdout)
+await Promise.race([flushed(process.stderr), new Promise(done => setTimeout(done, 1_000))])
+process.exit()
