@@ -133,3 +133,13 @@ test('a side that is gone before they are joined takes the other with it', async
   await over
   assert.equal(server.destroyed, true)
 })
+
+test('a mistake of ours on one connection ends that one, and not the process', async t => {
+  const inspector = new Inspector(pix('5.1', CAUSE))
+  inspector.receive = () => {
+    throw new Error('we are wrong')
+  }
+  const { client, over } = await joined(t, inspector)
+  client.write('EHLO a\r\n')
+  await over
+})

@@ -63,7 +63,15 @@ export function splice(
       [client, server, 'client'],
       [server, client, 'server'],
     ] as const) {
-      from.on('data', (chunk: Uint8Array) => pass(side, chunk))
+      from.on('data', (chunk: Uint8Array) => {
+        try {
+          pass(side, chunk)
+        } catch {
+          // We are wrong: this connection ends, and no other.
+          reset(client)
+          reset(server)
+        }
+      })
       from.on('end', () => to.end())
       from.on('error', () => reset(to))
       from.on('close', () => {
