@@ -62,9 +62,9 @@ async function run(name: string, { once = false, json = false, mail, patience: w
   if (files.config.name !== CASE_STUDY) throw misuse(`there is no story for the laboratory "${files.config.name}"`)
   const letters = readLetters(files, mail)
   const tell = (step: Step) => (json ? print(JSON.stringify(step)) : printStep(step))
-  if (!json) announce(files)
-  // Before anything is up that would have to be taken down.
+  // Before anything is said or up: from now on an end is an orderly one.
   const interrupted = until('SIGINT', 'SIGTERM', 'SIGHUP')
+  if (!json) announce(files)
   const study = await CaseStudy.begin(files, { letters, tell, patience })
   try {
     const told = study.run()
