@@ -22,3 +22,8 @@ export type WireOutput =
   | { readonly kind: 'write'; readonly bytes: Uint8Array }
   | { readonly kind: 'start-tls' }
   | { readonly kind: 'close'; readonly how: 'after-writes' | 'at-once' }
+
+/** Is it for the connection, or for whoever drives the machine? */
+export function isWire(output: { readonly kind: string }): output is WireOutput {
+  return output.kind === 'write' || output.kind === 'close' || output.kind === 'start-tls'
+}

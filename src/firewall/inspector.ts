@@ -4,7 +4,7 @@
  * It works *per segment*, as the PIX did: a segment is one chunk given to it, and leaves as one chunk of the same
  * length. It never adds a reply and never swallows an octet; what it changes, it explains.
  */
-import { bytes, CR, copy, DOT, LF, SP, text, upper } from '../base/bytes.ts'
+import { bytes, CR, concat, copy, DOT, equal, LF, SP, text, upper } from '../base/bytes.ts'
 import { type Command, type CommandKind, parseCommand } from '../smtp/command.ts'
 import { Onlooker, said } from '../smtp/dialogue.ts'
 import { judge } from './judge.ts'
@@ -71,8 +71,8 @@ export class Inspector {
     // The part behind the greeting's last line is a reply to something, and not masked.
     const end = this.#greetingEnd ?? segment.length
     const masked = maskGreeting(segment.subarray(0, end), verdict.how, cursor)
-    const out = end === segment.length ? masked : join(masked, segment.subarray(end))
-    const hidden = same(segment, out) ? [] : [explainChange('greeting', '', segment, out, verdict)]
+    const out = end === segment.length ? masked : concat([masked, segment.subarray(end)])
+    const hidden = equal(segment, out) ? [] : [explainChange('greeting', '', segment, out, verdict)]
     return this.#changed('client', segment, out, hidden)
   }
 
@@ -144,7 +144,7 @@ export class Inspector {
       const after = maskLine(line, verdict.how, verb.length)
       const shown = this.#withoutSecrets(line, verb, command)
       const change = [shown.bytes, maskLine(shown.bytes, verdict.how, shown.verbLength)] as const
-      return same(line, after)
+      return equal(line, after)
         ? undefined
         : { bytes: after, explanation: explainChange('command', shown.verb, ...change, verdict) }
     }
@@ -185,7 +185,7 @@ export class Inspector {
     const verdict = judge(this.#policy, { on: 'fragment', verb: whole })
     if (verdict.kind === 'pass') return undefined
     const after = maskLine(piece, verdict.how, piece.length)
-    if (same(piece, after)) return undefined
+    if (equal(piece, after)) return undefined
     // What is typed octet by octet may be a password: how much it was is enough.
     const octets = trimEnd(piece).length
     const change = [bytes(`(${octets} octets)`), bytes(`(${octets} times X)`)] as const
@@ -284,17 +284,6 @@ function trimEnd(line: Uint8Array): Uint8Array {
   let end = line.length
   while (end > 0 && (line[end - 1] === CR || line[end - 1] === LF)) end--
   return line.subarray(0, end)
-}
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((octet, i) => octet === b[i])
-}
-
-function join(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const out = new Uint8Array(a.length + b.length)
-  out.set(a)
-  out.set(b, a.length)
-  return out
 }
 
 function explainChange(

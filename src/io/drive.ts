@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { Machine, WireOutput } from '../base/machine.ts'
+import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
 import type { Duration } from '../base/time.ts'
 import { now } from './clock.ts'
 
@@ -195,8 +195,4 @@ export class Drive<Output extends { readonly kind: string }> {
     if (deadline === undefined || this.#closed) return
     this.#timer = setTimeout(() => this.do(() => this.#machine.tick(now())), Math.max(0, deadline - now()) + 1)
   }
-}
-
-function isWire(output: { readonly kind: string }): output is WireOutput {
-  return output.kind === 'write' || output.kind === 'close' || output.kind === 'start-tls'
 }

@@ -1,4 +1,4 @@
-import type { Machine, WireOutput } from '../base/machine.ts'
+import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
 
 /** One end of a wire: a machine, how it begins, and who carries out what is not the wire's. */
@@ -92,8 +92,4 @@ export function wire<C extends { readonly kind: string }, S extends { readonly k
     carryOut('server', server, server.machine.tick(now))
   }
   return { carried, now }
-}
-
-function isWire(output: { readonly kind: string }): output is WireOutput {
-  return output.kind === 'write' || output.kind === 'close' || output.kind === 'start-tls'
 }
