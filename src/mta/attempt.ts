@@ -30,6 +30,12 @@ export type AttemptOutput =
   | { readonly kind: 'outcome'; readonly recipient: number; readonly outcome: Outcome }
   /** TLS did not come about, and may be gone without: dial again, and leave it out. Nothing was sent yet. */
   | { readonly kind: 'again-in-clear'; readonly why: string }
+  /** The other side answered a `pull`. */
+  | { readonly kind: 'pulled'; readonly reply: Reply }
+  /** And said yes to TURN or ATRN: from here on this end is the server, and this machine has no more to say. */
+  | { readonly kind: 'turned' }
+  /** The order is carried out, and the session can take another: `next`, or `quit`. */
+  | { readonly kind: 'idle' }
   /** Something an operator should know, that changed nothing. */
   | { readonly kind: 'note'; readonly what: string }
   /** Every recipient has its outcome; the connection is being closed. */
@@ -50,10 +56,19 @@ type Step =
   | 'data'
   | 'end'
   | 'nobody'
+  | 'pull'
+  | 'rset'
   | 'quit'
 
+export interface AttemptOptions {
+  readonly trace: boolean
+  /** Be ready for another order when one is carried out, instead of saying QUIT. */
+  readonly keep?: boolean
+}
+
 export class Attempt implements Machine<AttemptOutput> {
-  readonly #order: Order
+  readonly #keep: boolean
+  #order: Order
   readonly #client: Client<Tag>
   #offered: Capabilities = NO_CAPABILITIES
   #tls: TlsFacts | undefined
@@ -76,7 +91,8 @@ export class Attempt implements Machine<AttemptOutput> {
   #sending = false
   #ehloRefused: string | undefined
 
-  constructor(order: Order, { trace }: { readonly trace: boolean }) {
+  constructor(order: Order, { trace, keep = false }: AttemptOptions) {
+    this.#keep = keep
     this.#order = order
     this.#client = new Client({ trace })
     this.#open = new Set(order.recipients)
@@ -103,6 +119,20 @@ export class Attempt implements Machine<AttemptOutput> {
 
   tick(now: Instant): readonly AttemptOutput[] {
     return this.#done ? [] : this.#follow(this.#client.tick(now), now)
+  }
+
+  /** Another order for the same server, after `idle`. How to behave in the session is settled already. */
+  next(order: Order, now: Instant): readonly AttemptOutput[] {
+    if (this.#done) return []
+    this.#order = order
+    this.#open = new Set(order.recipients)
+    this.#form = { body: order.envelope.body, size: order.size }
+    return this.#transaction(now)
+  }
+
+  /** No more orders, after `idle`. */
+  quit(now: Instant): readonly AttemptOutput[] {
+    return this.#done ? [] : this.#quit(now)
   }
 
   secured(tls: TlsFacts, now: Instant): readonly AttemptOutput[] {
@@ -138,7 +168,7 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   unconvertible(by: Failure, now: Instant): readonly AttemptOutput[] {
-    return [...this.#settle({ kind: 'failed', by }), ...this.#quit(now)]
+    return [...this.#settle({ kind: 'failed', by }), ...this.#rest(now)]
   }
 
   answer(answer: SaslClientAnswer, now: Instant): readonly AttemptOutput[] {
@@ -206,6 +236,10 @@ export class Attempt implements Machine<AttemptOutput> {
         return this.#sending ? this.#early(reply) : this.#afterMessage(reply, now)
       case 'nobody':
         return this.#next(now)
+      case 'pull':
+        return this.#pulled(reply, now)
+      case 'rset':
+        return digit(reply) === 2 ? [{ kind: 'idle' }] : this.#quit(now)
       case 'quit':
         return [...this.#finish(), { kind: 'close', how: 'after-writes' }]
       default:
@@ -363,10 +397,12 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #transaction(now: Instant): readonly AttemptOutput[] {
+    const { pull } = this.#order
+    if (pull) return this.#say(pull, { step: 'pull' }, now)
     const form = this.#wantedForm()
     if (form) return [{ kind: 'convert', to: form }]
     const unsendable = this.#unsendable()
-    if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#quit(now)]
+    if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
     this.#chunking = offers(this.#offered, 'CHUNKING')
     this.#later = this.#order.recipients.filter(recipient => this.#open.has(recipient))
     return this.#next(now)
@@ -374,7 +410,7 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** The next transaction with those who have not had their turn, or the end. */
   #next(now: Instant): readonly AttemptOutput[] {
-    if (this.#later.length === 0) return this.#quit(now)
+    if (this.#later.length === 0) return this.#rest(now)
     this.#round = this.#later.splice(0, this.#mostRecipients())
     this.#accepted = []
     this.#refusal = undefined
@@ -413,7 +449,7 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** RCPT for all of them, and DATA behind them where the peer takes a group. */
   #afterMail(now: Instant): readonly AttemptOutput[] {
-    if (this.#refusal) return [...this.#settle(this.#verdict(this.#refusal)), ...this.#quit(now)]
+    if (this.#refusal) return [...this.#settle(this.#verdict(this.#refusal)), ...this.#rest(now)]
     const out: AttemptOutput[] = []
     for (const recipient of this.#pipelined ? this.#round : this.#round.slice(0, 1)) {
       out.push(...this.#rcpt(recipient, now))
@@ -446,7 +482,7 @@ export class Attempt implements Machine<AttemptOutput> {
     if (next < round.length) return out
     // DATA was said with the group already.
     if (this.#pipelined && !this.#chunking && !this.#hasBlob) return out
-    if (this.#accepted.length === 0) return [...out, ...this.#quit(now)]
+    if (this.#accepted.length === 0) return [...out, ...this.#rest(now, { open: true })]
     return [...out, ...(this.#hasBlob ? this.#xexch50(now) : this.#content(now))]
   }
 
@@ -485,7 +521,10 @@ export class Attempt implements Machine<AttemptOutput> {
       const by = { status: '4.5.0', why: `DATA was answered ${sayReply(reply)}` }
       return [...this.#settle({ kind: 'deferred', by }), ...this.#quit(now)]
     }
-    if (digit(reply) !== 3) return [...this.#settle(this.#verdict(this.#refusal ?? reply)), ...this.#quit(now)]
+    if (digit(reply) !== 3) {
+      const refused = this.#settle(this.#verdict(this.#refusal ?? reply), this.#accepted)
+      return [...refused, ...this.#rest(now, { open: this.#refusal === undefined })]
+    }
     if (this.#accepted.length > 0) return this.#wantBody()
     // It takes data for nobody: an empty message ends that, and counts as delivered for no one (RFC 2920 §3.1).
     return this.#follow(this.#client.endBody(0, { step: 'nobody' }, now), now)
@@ -526,6 +565,19 @@ export class Attempt implements Machine<AttemptOutput> {
   #settle(outcome: Outcome, which: readonly number[] = [...this.#open]): readonly AttemptOutput[] {
     const open = which.filter(recipient => this.#open.delete(recipient))
     return open.map(recipient => ({ kind: 'outcome', recipient, outcome }))
+  }
+
+  /** The order is carried out; `open`: a transaction was begun that came to nothing. */
+  #rest(now: Instant, { open }: { readonly open: boolean } = { open: false }): readonly AttemptOutput[] {
+    if (!this.#keep) return this.#quit(now)
+    return open ? this.#say({ kind: 'rset' }, { step: 'rset' }, now) : [{ kind: 'idle' }]
+  }
+
+  #pulled(reply: Reply, now: Instant): readonly AttemptOutput[] {
+    const turned = this.#client.phase === 'turned'
+    return turned
+      ? [{ kind: 'pulled', reply }, { kind: 'turned' }, ...this.#finish()]
+      : [{ kind: 'pulled', reply }, ...this.#rest(now)]
   }
 
   #quit(now: Instant): readonly AttemptOutput[] {

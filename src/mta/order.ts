@@ -13,12 +13,18 @@ export interface Order {
   /** Positions in `envelope.recipients`. */
   readonly recipients: readonly number[]
   readonly size: number
+  /** Instead of a message: ask for those that wait at the other end (RFC 1985, RFC 2645). */
+  readonly pull?: Pull
   readonly tls?: TlsWish
   readonly login?: LoginWish
   readonly workarounds?: Workarounds
   /** Is this the last hop, from where on it is not our affair? */
   readonly outcome: 'delivered' | 'relayed'
 }
+
+export type Pull =
+  | { readonly kind: 'etrn' | 'atrn'; readonly argument: string }
+  | { readonly kind: 'turn' }
 
 /**
  * How much TLS there must be. `may`: if it is offered, whoever it is with; `require`: nothing is sent in clear; `verify`:

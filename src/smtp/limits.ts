@@ -39,7 +39,6 @@ export const LIMIT_SPECS: { readonly [K in keyof Limits]: LimitSpec } = {
     word: 'message-size',
     of: 'octets',
     normal: 64 * 1024 * 1024,
-    least: 65_536,
     help: 'The largest message that is taken (RFC 1870)',
   },
   recipients: {
