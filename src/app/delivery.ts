@@ -1,12 +1,13 @@
 /** A session that sends: an `Attempt` on a socket, with what it needs of the world. */
 import { now } from '../io/clock.ts'
+import { convert } from '../io/convert.ts'
 import { Drive } from '../io/drive.ts'
 import type { Duplex } from '../io/sockets.ts'
 import type { Secured } from '../io/tls.ts'
 import { Attempt, type AttemptOutput, type Order } from '../mta/attempt.ts'
 import type { Reply } from '../smtp/reply.ts'
 import type { SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
-import type { Failure, Outcome } from '../spool/entry.ts'
+import type { Outcome } from '../spool/entry.ts'
 import { words } from './words.ts'
 
 /** One message for a session to send. */
@@ -14,11 +15,6 @@ export interface Job {
   readonly order: Order
   readonly body: () => AsyncIterable<Uint8Array>
 }
-
-/** A message in the form that the next server takes, with its size; or why there is no such form. */
-export type Converted =
-  | { readonly size: number; readonly content: () => AsyncIterable<Uint8Array> }
-  | { readonly cannot: Failure }
 
 /** What a session that sends needs, and whom it tells. */
 export interface Hand {
@@ -28,7 +24,6 @@ export interface Hand {
   readonly note?: (what: string) => void
   readonly secure?: (socket: Duplex) => Promise<Secured>
   readonly answer?: (question: SaslClientQuestion) => Promise<SaslClientAnswer>
-  readonly convert?: (body: () => AsyncIterable<Uint8Array>, to: '7bit' | '8bitmime') => Promise<Converted>
   readonly pulled?: (reply: Reply) => void
   /** Another message for the same server, once the one before has its outcomes; without it the session ends then. */
   readonly next?: () => Promise<Job | undefined>
@@ -92,7 +87,7 @@ class Sending {
         void this.#send(this.#body)
         return undefined
       case 'convert':
-        return this.#convert(output.to)
+        return this.#convert(output)
       case 'ask':
         return this.#answer(output.question)
       case 'again-in-clear':
@@ -115,9 +110,10 @@ class Sending {
     return this.#attempt.next(job.order, now())
   }
 
-  async #convert(to: '7bit' | '8bitmime'): Promise<readonly AttemptOutput[]> {
-    const { convert } = this.#hand
-    const converted = convert ? await convert(this.#body, to).catch(cannot) : cannot('nothing here converts it')
+  async #convert({ to, smtputf8 }: AttemptOutput & { readonly kind: 'convert' }): Promise<readonly AttemptOutput[]> {
+    const converted = await convert(this.#body, to, { smtputf8 }).catch(cause => ({
+      cannot: { status: '5.6.3', why: `the message cannot be converted: ${words(cause)}` },
+    }))
     if ('cannot' in converted) return this.#attempt.unconvertible(converted.cannot, now())
     this.#body = converted.content
     return this.#attempt.converted(converted.size, now())
@@ -144,8 +140,4 @@ class Sending {
       drive.do(() => attempt.abandon({ status: '4.3.0', why: `the message cannot be read: ${words(cause)}` }))
     }
   }
-}
-
-function cannot(why: unknown): Converted {
-  return { cannot: { status: '5.6.3', why: `the message cannot be converted: ${words(why)}` } }
 }

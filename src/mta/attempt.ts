@@ -24,7 +24,7 @@ export type AttemptOutput =
   /** The server is ready for the message: hand it in by `body`, then `endBody`. */
   | { readonly kind: 'want-body' }
   /** The next server does not take the message as it is: answer by `converted` or `unconvertible`. */
-  | { readonly kind: 'convert'; readonly to: '7bit' | '8bitmime' }
+  | { readonly kind: 'convert'; readonly to: '7bit' | '8bitmime'; readonly smtputf8: boolean }
   /** A mechanism must have something worked out: answer by `answer`. */
   | { readonly kind: 'ask'; readonly question: SaslClientQuestion }
   | { readonly kind: 'outcome'; readonly recipient: number; readonly outcome: Outcome }
@@ -400,7 +400,7 @@ export class Attempt implements Machine<AttemptOutput> {
     const { pull } = this.#order
     if (pull) return this.#say(pull, { step: 'pull' }, now)
     const form = this.#wantedForm()
-    if (form) return [{ kind: 'convert', to: form }]
+    if (form) return [{ kind: 'convert', to: form, smtputf8: offers(this.#offered, 'SMTPUTF8') }]
     const unsendable = this.#unsendable()
     if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
     this.#chunking = offers(this.#offered, 'CHUNKING')
