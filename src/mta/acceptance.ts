@@ -17,11 +17,7 @@ export function mailboxFor({ mailboxes }: MtaConfig, to: Mailbox): Mailbox | und
 }
 
 /** May this client send this there? Relaying is closed unless a line opens it. */
-export function acceptRecipient(
-  config: MtaConfig,
-  peer: string,
-  { to, login }: Question & { readonly about: 'rcpt' },
-): Answer {
+export function acceptRecipient(config: MtaConfig, { to, peer, login }: Question & { readonly about: 'rcpt' }): Answer {
   if (isLocal(config, to)) return mailboxFor(config, to) ? { yes: '' } : { no: 'no-such-user' }
   const mayRelay = login !== undefined || config.relayFrom.some(network => holds(network, peer))
   if (to.domain === '' || !mayRelay) return { no: 'relay-refused' }
