@@ -1,6 +1,6 @@
 /** Every mechanism against other people's: curl and GNU SASL as clients, GNU SASL as a server, each over a socket or a pipe. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { fromBase64, toBase64 } from '../../src/base/bytes.ts'
 import { AccountFile, newAccount } from '../../src/io/accounts.ts'
 import { type GssCredential, gssAcceptor } from '../../src/io/gssapi.ts'
 import { HASHES, saltedPassword, tlsFacts } from '../../src/io/hashes.ts'
-import { SaslAnswers, type SaslSources } from '../../src/io/sasl.ts'
+import { SaslAnswers, SaslClientAnswers, type SaslSources } from '../../src/io/sasl.ts'
 import { formatAccount } from '../../src/mta/accounts.ts'
 import type { SaslServer, TlsFacts } from '../../src/smtp/sasl/mechanism.ts'
 import { mechanismNamed } from '../../src/smtp/sasl/mechanisms.ts'
@@ -162,7 +162,7 @@ describe('other people’s SASL', { skip: missing() }, () => {
     }
   })
 
-  test('GNU SASL logs in by SCRAM-SHA-256 and by PLAIN', async () => {
+  test('GNU SASL logs in by SCRAM-SHA-256, PLAIN and LOGIN', async () => {
     for (const name of ['SCRAM-SHA-256', 'PLAIN', 'LOGIN']) {
       const server = await serve([name], { sources: { accounts } })
       const login = (password: string): Promise<Said> =>
@@ -219,6 +219,40 @@ describe('other people’s SASL', { skip: missing() }, () => {
       ['done alice', 'refused the channel binding is tls-exporter, and no other'],
       out + err,
     )
+  })
+
+  test('our client logs in by SCRAM-SHA-256 where GNU SASL is the server, and believes its signature', async () => {
+    const args = ['--server', '-m', 'SCRAM-SHA-256', '-a', 'alice', '-p', 'grüne Wiese', '--quiet']
+    const child = spawn(gsasl.command, args, {
+      env: { ...process.env, ...gsasl.env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    const hear = async (): Promise<string> => (await lines.next()).value ?? assert.fail('GNU SASL has ended')
+    try {
+      const client = (mechanismNamed('SCRAM-SHA-256') ?? assert.fail()).client({
+        hashes: HASHES,
+        now: Date.now(),
+        tls: { secured: false },
+        offered: ['SCRAM-SHA-256'],
+        user: 'alice',
+        password: 'grüne Wiese',
+      })
+      const answers = new SaslClientAnswers()
+      // It says the mechanism, and an empty challenge.
+      assert.deepEqual([await hear(), await hear()], ['SCRAM-SHA-256', ''])
+      let said = client.start().initial
+      while (!client.complete) {
+        child.stdin.write(`${toBase64(said ?? assert.fail('nothing to say'))}\n`)
+        let step = client.step(fromBase64(await hear()))
+        while (step.kind === 'ask') step = client.answer(await answers.answer(step.question))
+        assert.equal(step.kind, 'respond', JSON.stringify(step))
+        said = step.kind === 'respond' ? step.bytes : undefined
+      }
+      assert.equal(said?.length, 0)
+    } finally {
+      child.kill()
+    }
   })
 
   test('a verifier of GNU SASL’s is ours', async () => {
