@@ -32,6 +32,7 @@ const TREES = {
   haproxy: ['haproxy'],
   exim: ['exim4-daemon-light'],
   dovecot: ['dovecot-core', 'dovecot-imapd', 'dovecot-lmtpd'],
+  gsasl: ['gsasl'],
   krb5: ['krb5-kdc', 'krb5-admin-server', 'krb5-user'],
 } as const
 
@@ -44,6 +45,7 @@ const PEERS = {
   haproxy: { tree: 'haproxy', command: 'usr/sbin/haproxy' },
   exim: { tree: 'exim', command: 'usr/sbin/exim4' },
   dovecot: { tree: 'dovecot', command: 'usr/sbin/dovecot' },
+  gsasl: { tree: 'gsasl', command: 'usr/bin/gsasl' },
   krb5kdc: { tree: 'krb5', command: 'usr/sbin/krb5kdc' },
   kdb5_util: { tree: 'krb5', command: 'usr/sbin/kdb5_util' },
   'kadmin.local': { tree: 'krb5', command: 'usr/sbin/kadmin.local' },
