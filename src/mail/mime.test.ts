@@ -143,6 +143,11 @@ for (const [what, line] of [
   })
 }
 
+test('the end of one multipart may be the delimiter of another: readers may not agree', () => {
+  const inner = 'Content-Type: multipart/mixed; boundary="b--"\r\n\r\n--b--\r\n\r\na\r\n'
+  assert.match(read([bytes(`${MULTIPART}--b\r\n${inner}`)]).ambiguous ?? '', /^a line begins as a delimiter/)
+})
+
 test('the same boundary inside itself is left alone', () => {
   const lines = outline(`${MULTIPART}--b\r\n${MULTIPART}--b\r\n\r\na\r\n--b--\r\n`)
   assert.equal(lines[3], '1 content "": its boundary is that of a part around it, too')
