@@ -204,7 +204,7 @@ for (const [what, message, to, cannot] of [
     'the lines end in LF',
     'Subject: a\n\nx\n',
     '8bitmime',
-    '5.6.3 a header has a LF without CR, and headers are not encoded',
+    '5.6.3 a header has an LF without CR, and headers are not encoded',
   ],
   [
     'the base64 is none',
