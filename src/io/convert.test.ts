@@ -121,12 +121,17 @@ test('convert() leaves a part that fits octet for octet, and says 7bit around th
   )
 })
 
-test('convert() for 8bitmime encodes only what is not in lines', async () => {
+test('convert() for 8bitmime encodes only what is not in lines, and says 8bit at most', async () => {
   const [one, two] = ['--b\r\n\r\n\xe4\r\n', '--b\r\nContent-Type: a/b\r\n\r\n\xe4\n\r\n']
-  assert.equal(
-    await shown(`${MIXED.replace('8bit', 'binary')}${one}${two}--b--\r\n`, '8bitmime'),
-    `${MIXED}${one}--b\r\nContent-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n5Ao=\r\n--b--\r\n`,
-  )
+  for (const [said, says] of [
+    ['binary', '8bit'],
+    ['8BIT (c)', '8BIT (c)'],
+  ] as const) {
+    assert.equal(
+      await shown(`${MIXED.replace('8bit', said)}${one}${two}--b--\r\n`, '8bitmime'),
+      `${MIXED.replace('8bit', says)}${one}--b\r\nContent-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n5Ao=\r\n--b--\r\n`,
+    )
+  }
 })
 
 test('convert() goes into messages in messages, each with a MIME-Version of its own', async () => {

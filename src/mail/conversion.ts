@@ -112,8 +112,6 @@ export class Planner {
   /** What the header of this part and those around it must say, now that something under them is encoded. */
   #edit(of: Part, encoding: Encoding | undefined, eightBit: boolean): void {
     for (let part: Part | undefined = of; part; part = part.parent) {
-      // Those around an edited one are, too.
-      if (part !== of && this.#edits.has(part.index)) return
       const { isMessage, hasContentType, hasMimeVersion } = part
       const version = isMessage && !hasMimeVersion ? 'MIME-Version: 1.0\r\n' : ''
       // Nobody says which charset it is (RFC 1428 §3).
