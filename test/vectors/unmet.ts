@@ -23,6 +23,7 @@ export const UNMET: ReadonlyMap<string, string> = new Map([
   ]),
   ...rows('the client has no STARTTLS', ['resp-inject-after-220tls', 'resp-starttls-refused']),
   ...rows('no least rate of data', ['slow-data', 'slow-bdat', 'slow-bdat-refused']),
+  ...rows('no share of the sessions per address', ['flood-connect']),
   ...rows('no clock for the session', ['slow-noop']),
   ...rows('a line that looks like a header field does not end the session', [
     'http-header-line',
