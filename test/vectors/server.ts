@@ -36,6 +36,21 @@ export function configure(more: readonly string[] = []): MtaConfig {
   return config
 }
 
+/** A server as the mail server makes one for a stranger. */
+export function serverOf(config: MtaConfig): Server {
+  const { hostname, dialect: name, version, quoteUnknown, authWithoutTls, logins, messageSize } = config
+  return new Server({
+    host: hostname,
+    peer: STRANGER,
+    dialect: dialect(name, { quoteUnknown }),
+    version,
+    limits: { ...LIMITS, messageSize },
+    mechanisms: logins.length > 0 && authWithoutTls ? ['LOGIN', 'PLAIN'] : [],
+    date: formatDate,
+    trace: false,
+  })
+}
+
 export interface Arrived extends Taken {
   readonly content: string
   readonly body: Transaction['body']
@@ -61,17 +76,7 @@ export class ServerUnderTest {
   constructor(config: MtaConfig, now: Instant = 1_000_000) {
     this.#config = config
     this.#now = now
-    const { hostname, dialect: name, version, quoteUnknown, authWithoutTls, logins, messageSize } = config
-    this.#server = new Server({
-      host: hostname,
-      peer: STRANGER,
-      dialect: dialect(name, { quoteUnknown }),
-      version,
-      limits: { ...LIMITS, messageSize },
-      mechanisms: logins.length > 0 && authWithoutTls ? ['LOGIN', 'PLAIN'] : [],
-      date: formatDate,
-      trace: false,
-    })
+    this.#server = serverOf(config)
     this.#carryOut(this.#server.open(now))
   }
 
