@@ -35,11 +35,20 @@ export function sayReply({ code, status, text: lines }: Reply): string {
   return [code, status, ...lines].filter(part => part !== undefined && part !== '').join(' ')
 }
 
-/** Caps on one reply: `220-` without end must not fill the memory (peers send at most a few dozen lines). */
+/** Caps on one reply, in lines and octets: `220-` without end must not fill the memory (peers send a few dozen lines). */
 export const MAX_REPLY_LINES = 100
 export const MAX_REPLY_LINE = 4096
+export const MAX_REPLY = 65_536
 
-export type ReplyFault = 'overlong' | 'too-many-lines' | 'no-code' | 'codes-differ'
+/** How much one reply may hold. */
+export interface ReplyCaps {
+  readonly lines: number
+  readonly octets: number
+}
+
+const CAPS: ReplyCaps = { lines: MAX_REPLY_LINES, octets: MAX_REPLY }
+
+export type ReplyFault = 'overlong' | 'too-many-lines' | 'too-long' | 'no-code' | 'codes-differ'
 
 const STATUS = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/
 
@@ -47,10 +56,16 @@ const STATUS = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/
 export class ReplyReader {
   #lines: Line[] = []
   #code = 0
+  #octets = 0
 
-  next(splitter: LineSplitter): Heard<Reply> | { readonly fault: ReplyFault; readonly line: string } | undefined {
+  next(
+    splitter: LineSplitter,
+    caps: ReplyCaps = CAPS,
+  ): Heard<Reply> | { readonly fault: ReplyFault; readonly line: string } | undefined {
     for (;;) {
       const line = splitter.next(MAX_REPLY_LINE)
+      // The end of such a line need not be waited for: it may never come.
+      if (line === undefined && splitter.isOverlong) return { fault: 'overlong', line: '' }
       if (line === undefined) return undefined
       if (line === 'overlong') return { fault: 'overlong', line: '' }
       const said = text(line.bytes)
@@ -58,12 +73,15 @@ export class ReplyReader {
       if (!found) return { fault: 'no-code', line: said }
       const code = Number(found[1])
       if (this.#lines.length > 0 && code !== this.#code) return { fault: 'codes-differ', line: said }
-      if (this.#lines.length >= MAX_REPLY_LINES) return { fault: 'too-many-lines', line: said }
+      if (this.#lines.length >= caps.lines) return { fault: 'too-many-lines', line: said }
+      this.#octets += line.bytes.length
+      if (this.#octets > caps.octets) return { fault: 'too-long', line: said.slice(0, 128) }
       this.#code = code
       this.#lines.push(line)
       if (found[2] !== '-') {
         const lines = this.#lines
         this.#lines = []
+        this.#octets = 0
         return { value: understand(code, lines), lines }
       }
     }
