@@ -92,7 +92,11 @@ function playServer(vector: ServerVector, cut: Cut): void {
     for (const piece of piecesOf(sent)) {
       if ('wait' in piece) server.wait(piece.wait)
       else if ('bytes' in piece) for (const segment of cut(piece.bytes)) server.send(segment)
-      else assert.ok(server.wantsTls, 'the server awaits a handshake')
+      else if ('closeNotify' in piece) server.end()
+      else {
+        assert.ok(server.wantsTls, 'the server awaits a handshake')
+        server.secured()
+      }
     }
     const before = server.closedHeard
     const heard = sayHeard(server.replies(), server.closed && !before)
@@ -116,6 +120,10 @@ function playClient(vector: ClientVector, cut: Cut): void {
     seen = client.said.length
     for (const piece of piecesOf(send)) {
       if ('wait' in piece) client.wait(piece.wait)
+      if ('tls' in piece) {
+        assert.ok(client.wantsTls, 'the client awaits a handshake')
+        client.secured()
+      }
       if (!('bytes' in piece)) continue
       for (const segment of cut(piece.bytes)) {
         if (client.closed) break

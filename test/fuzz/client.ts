@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { bytes } from '../../src/base/bytes.ts'
 import type { Order } from '../../src/mta/attempt.ts'
 import { MAX_REPLY_LINE } from '../../src/smtp/reply.ts'
-import { ClientUnderTest, orderOf } from '../vectors/client.ts'
+import { ClientUnderTest, loginOf, orderOf } from '../vectors/client.ts'
 import { anyServerNoise, EHLO_KEYWORDS } from './grammar.ts'
 import { heldOctets } from './server.ts'
 import type { Target } from './target.ts'
@@ -134,15 +134,7 @@ function order({ recipients, login, message }: Dialogue): Order {
   return {
     ...base,
     size: message.length,
-    ...(login !== 'none' && {
-      login: {
-        verb: 'x-exps' as const,
-        user: 'alice',
-        password: 's3cret',
-        required: login === 'required',
-        by: 'connector out',
-      },
-    }),
+    ...(login !== 'none' && { login: loginOf(login === 'required') }),
   }
 }
 

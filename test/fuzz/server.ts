@@ -7,7 +7,7 @@ import type { MtaConfig } from '../../src/mta/config.ts'
 import { AUTH_LINE, LIMITS } from '../../src/smtp/limits.ts'
 import { LineSplitter } from '../../src/smtp/line.ts'
 import type { Answer, Question, ServerOutput } from '../../src/smtp/server.ts'
-import { configure, serverOf } from '../vectors/server.ts'
+import { checkPassword, configure, serverOf } from '../vectors/server.ts'
 import { repliesIn } from '../vectors/vector.ts'
 import { clientSession, framedCommand } from './grammar.ts'
 import type { Target } from './target.ts'
@@ -71,6 +71,7 @@ function run({ dialect, answers }: Session, pieces: readonly Uint8Array[], late:
     const question = open
     open = undefined
     if (!question) return []
+    if (question.about === 'sasl') return server.answer({ sasl: checkPassword(question.question) }, 0)
     const made = ANSWERS[answers[asked++ % answers.length] ?? 0]?.(
       question.about === 'message' ? `M${++messages}` : '',
     ) ?? { yes: '' }
