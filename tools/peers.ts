@@ -32,6 +32,7 @@ const TREES = {
   haproxy: ['haproxy'],
   exim: ['exim4-daemon-light'],
   dovecot: ['dovecot-core', 'dovecot-imapd', 'dovecot-lmtpd'],
+  krb5: ['krb5-kdc', 'krb5-admin-server', 'krb5-user'],
 } as const
 
 const PEERS = {
@@ -43,6 +44,10 @@ const PEERS = {
   haproxy: { tree: 'haproxy', command: 'usr/sbin/haproxy' },
   exim: { tree: 'exim', command: 'usr/sbin/exim4' },
   dovecot: { tree: 'dovecot', command: 'usr/sbin/dovecot' },
+  krb5kdc: { tree: 'krb5', command: 'usr/sbin/krb5kdc' },
+  kdb5_util: { tree: 'krb5', command: 'usr/sbin/kdb5_util' },
+  'kadmin.local': { tree: 'krb5', command: 'usr/sbin/kadmin.local' },
+  kinit: { tree: 'krb5', command: 'usr/bin/kinit' },
 } as const
 
 export type PeerName = keyof typeof PEERS

@@ -22,9 +22,7 @@ export interface Order {
   readonly outcome: 'delivered' | 'relayed'
 }
 
-export type Pull =
-  | { readonly kind: 'etrn' | 'atrn'; readonly argument: string }
-  | { readonly kind: 'turn' }
+export type Pull = { readonly kind: 'etrn' | 'atrn'; readonly argument: string } | { readonly kind: 'turn' }
 
 /**
  * How much TLS there must be. `may`: if it is offered, whoever it is with; `require`: nothing is sent in clear; `verify`:

@@ -34,7 +34,9 @@ export type RecipientState =
 export type Outcome =
   /** `dsn`: whoever it was relayed to sees to the reports that were asked for. */
   | { readonly kind: 'delivered' | 'relayed'; readonly to: string; readonly by?: Reply; readonly dsn?: boolean }
-  | { readonly kind: 'deferred' | 'failed'; readonly by: Reply | Failure }
+  /** `until`: it is not tried before, whatever the plan. */
+  | { readonly kind: 'deferred'; readonly by: Reply | Failure; readonly until?: Instant }
+  | { readonly kind: 'failed'; readonly by: Reply | Failure }
 
 /** Something that failed and is no reply: an enhanced status (RFC 3463) and the reason in words. */
 export interface Failure {
