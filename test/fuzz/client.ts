@@ -171,7 +171,7 @@ export const CLIENT: Target<Dialogue> = {
       if (does === 'waits') client.wait(60_000)
       if (does === 'noise' || does === 'twice') {
         honest = false
-        if (/(?:^|\n)2\d\d/.test(noise) || does === 'twice') yesByNoise = true
+        if (/(?:^|\n)[23]\d\d/.test(noise) || does === 'twice') yesByNoise = true
       }
       if (does === 'noise') say(noise, cut)
       if (to === undefined || does === 'nothing' || does === 'waits' || does === 'noise') continue
