@@ -21,6 +21,8 @@ export interface Kerberos {
   readonly env: Readonly<Record<string, string>>
   /** Where a ticket of this user's is, fetched just now: `FILE:…`. */
   ticket(user: string): string
+  /** SIGSTOP makes a KDC that does not answer, SIGCONT one that does. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void
   stop(): Promise<void>
 }
 
@@ -89,6 +91,9 @@ export async function startKerberos({
       const cache = `FILE:${files(`ticket-${user}`)}`
       tool('kinit', '-k', '-t', files('users.keytab'), '-c', cache, user)
       return cache
+    },
+    signal: signal => {
+      kdc?.kill(signal)
     },
     stop,
   }

@@ -1,15 +1,7 @@
 /** Who may have a session: so many at once, so many from one client, and a reserve for the peers we know. */
 import type { Instant } from '../base/time.ts'
+import type { SessionLimits } from '../mta/config.ts'
 import { type Limits, stressed } from '../smtp/limits.ts'
-
-export interface DoorLimits {
-  /** Sessions at once. */
-  readonly most: number
-  /** Of one client's address. */
-  readonly perClient: number
-  /** New sessions of one client within a minute; 0: any number. */
-  readonly perMinute: number
-}
 
 /** From this share of `most` on only known peers come in. */
 const RESERVE = 0.9
@@ -21,13 +13,13 @@ const MAX_REMEMBERED = 100_000
 
 /** Counts the sessions that come and go. */
 export class Door {
-  readonly #limits: DoorLimits
+  readonly #limits: SessionLimits
   readonly #open = new Map<string, number>()
   /** Of each client, how many came in which minute. */
   readonly #came = new Map<string, { minute: number; count: number }>()
   #count = 0
 
-  constructor(limits: DoorLimits) {
+  constructor(limits: SessionLimits) {
     this.#limits = limits
   }
 

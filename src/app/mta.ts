@@ -12,21 +12,22 @@ import { type SecureContext, secureServer } from '../io/tls.ts'
 import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
-import { acceptRecipient, isKnownPeer, verify } from '../mta/acceptance.ts'
+import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
 import { bounce } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Batch, batches, conclude, turnFor } from '../mta/work.ts'
+import { type Batch, batches, conclude } from '../mta/work.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
-import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
+import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
 import { dueAt, isDone, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
 import type { Claim, Spool } from '../spool/spool.ts'
+import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
-import type { Logins } from './logins.ts'
+import type { Answers, Logins } from './logins.ts'
 import { Outgoing } from './outgoing.ts'
 import { words } from './words.ts'
 
@@ -39,8 +40,6 @@ const REPORTED_HEADER = 16_384
 export const ATTEMPT_LIMIT: Duration = 3_000_000
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
-/** Octets of the secret that strangers' SCRAM salts are made of. */
-const SECRET_LENGTH = 32
 
 /** What an MTA needs from the world. */
 export interface MtaWorld {
@@ -78,7 +77,6 @@ export class Mta {
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
   readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
-  readonly #secret = random(SECRET_LENGTH)
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   #sessionCount = 0
@@ -110,14 +108,16 @@ export class Mta {
     const limits = this.#door.limits(this.config.limits)
     const server = this.#server(peer, limits, tls)
     let arriving: Arriving | undefined
-    const { identity } = this.#world
+    let answers: Answers | undefined
+    const { identity, logins } = this.#world
     const drive: Drive<ServerOutput> = new Drive<ServerOutput>(
       server,
       socket,
       output => {
         switch (output.kind) {
           case 'ask':
-            return this.#answer(output.question, arriving).then(answer => server.answer(answer, now()))
+            if (output.question.about === 'sasl') answers ??= logins.begin()
+            return this.#answer(output.question, { arriving, answers }).then(answer => server.answer(answer, now()))
           case 'message-begins':
             arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
             return undefined
@@ -150,6 +150,7 @@ export class Mta {
     })
     void drive.over.then(() => {
       arriving?.abandon('the client went away')
+      void answers?.close()
       this.#sessions.delete(server)
       if (entered) this.#door.leave(peer)
     })
@@ -173,7 +174,7 @@ export class Mta {
           now: at,
           tls: { secured: session !== undefined, ...(session?.exporter && { exporter: session.exporter }) },
           offered,
-          secret: this.#secret,
+          secret: this.#world.logins.secret,
           iterations: ITERATIONS.least,
           hostname,
           strict: !spoken.isExchange,
@@ -210,16 +211,20 @@ export class Mta {
     ])
   }
 
-  async #answer(question: Question, arriving: Arriving | undefined): Promise<Answer> {
+  async #answer(
+    question: Question,
+    { arriving, answers }: { readonly arriving: Arriving | undefined; readonly answers: Answers | undefined },
+  ): Promise<Answer> {
     switch (question.about) {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
         return acceptRecipient(this.config, question.peer, question)
       case 'vrfy':
-        return verify(this.config, question.text)
+        return verifyAddress(this.config, question.text)
       case 'sasl':
-        return { sasl: await this.#world.logins.answer(question.question) }
+        if (!answers) return { no: 'auth-unavailable' }
+        return { sasl: await answers.answer(question.question) }
       case 'etrn':
         return this.#etrn(question.node)
       case 'turn':

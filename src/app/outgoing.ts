@@ -1,14 +1,16 @@
 /** Connections that this server makes itself: to relay a message, or to ask for those that wait for us. */
 import type { TlsFacts } from '../base/machine.ts'
 import { now } from '../io/clock.ts'
-import { HASHES, saltedPassword } from '../io/hashes.ts'
+import { gssInitiator } from '../io/gssapi.ts'
+import { HASHES } from '../io/hashes.ts'
+import { SaslClientAnswers } from '../io/sasl.ts'
 import type { Duplex } from '../io/sockets.ts'
 import { type Expected, type Secured, secureClient } from '../io/tls.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { LoginWish, Order, TlsWish } from '../mta/order.ts'
 import type { Connector, ConnectorLogin } from '../routing/connector.ts'
+import type { Need, SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
 import { choose } from '../smtp/sasl/mechanisms.ts'
-import type { SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
 import { ATTEMPT_LIMIT, type MtaWorld } from './mta.ts'
@@ -27,6 +29,12 @@ export interface Turning {
   readonly entry: SpoolEntry
   readonly recipients: readonly number[]
   readonly done: (outcomes: ReadonlyMap<number, Outcome>) => Promise<void>
+}
+
+/** A session, for logs, and the name of the server it is with. */
+interface Session {
+  readonly id: string
+  readonly name: string
 }
 
 export class Outgoing {
@@ -59,7 +67,8 @@ export class Outgoing {
       await this.#session(connector, job, { outcome: (recipient, outcome) => outcomes.set(recipient, outcome) })
     } catch (cause) {
       const by = { status: '4.4.1', why: `connector ${connector.name}: ${words(cause)}` }
-      for (const recipient of recipients) if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+      for (const recipient of recipients)
+        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
     }
     return outcomes
   }
@@ -80,7 +89,7 @@ export class Outgoing {
       body: () => this.#world.spool.body(entry.id),
     })
     this.#around.hold(socket)
-    await this.#run(socket, `turned#${++this.#count}`, jobOf(turning), {
+    await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, jobOf(turning), {
       outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
       next: async () => {
         await settle()
@@ -139,7 +148,7 @@ export class Outgoing {
       this.#hadTls.add(name)
       return secured
     }
-    const session = `${name}#${++this.#count}`
+    const session = { id: `${name}#${++this.#count}`, name: tls?.name ?? target.ip }
     const wanted = job.order.tls?.floor ?? 'none'
     if (!tls?.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure })
     const { socket, facts } = await secure(raw)
@@ -147,19 +156,21 @@ export class Outgoing {
     return this.#run(socket, session, { ...job, order }, hand)
   }
 
-  async #run(socket: Duplex, session: string, job: Job, hand: Hand): Promise<Ended> {
+  async #run(socket: Duplex, session: Session, job: Job, hand: Hand): Promise<Ended> {
     const { events } = this.#world
-    const trace = (by: 'C' | 'S', text: string) => events?.line?.(session, 'out', by, text)
+    const trace = (by: 'C' | 'S', text: string) => events?.line?.(session.id, 'out', by, text)
     const limit = setTimeout(() => socket.destroy(), ATTEMPT_LIMIT)
+    const credentials = new Credentials(`smtp@${session.name}`)
     try {
       return await runAttempt(socket, job, {
-        answer: question => this.#answer(question),
-        note: what => events?.note?.(`${session}: ${what}`),
+        answer: question => credentials.answer(question),
+        note: what => events?.note?.(`${session.id}: ${what}`),
         trace: events?.line && trace,
         ...hand,
       })
     } finally {
       clearTimeout(limit)
+      await credentials.close()
     }
   }
 
@@ -205,18 +216,34 @@ export class Outgoing {
     const password = passwordFile === undefined ? '' : (this.#world.files.get(passwordFile) ?? '')
     const choosing = (offered: readonly string[], facts: TlsFacts | undefined) => {
       const tls = { secured: facts !== undefined, ...(facts?.exporter && { exporter: facts.exporter }) }
-      const has = new Set([...(passwordFile === undefined ? [] : ['password' as const]), ...this.#world.logins.client])
+      const has = new Set<Need>(passwordFile === undefined ? ['gss'] : ['password'])
       const found = choose(offered, { tls, plaintextWithoutTls: this.#config.authWithoutTls, has })
       const taken = found.find(({ name }) => mechanism === 'any' || name.toLowerCase() === mechanism)
       return taken?.client({ hashes: HASHES, now: now(), tls, offered, user, password })
     }
     return { verb, required, by, choose: choosing }
   }
+}
 
-  async #answer(question: SaslClientQuestion): Promise<SaslClientAnswer> {
-    if (question.kind !== 'salted-password') return this.#world.logins.initiate(question)
-    const { password, salt, iterations } = question
-    return { kind: question.kind, bytes: await saltedPassword(password, { salt, iterations }) }
+/** What a session's mechanism needs of the world. Kerberos is only asked where it is wanted: it may not be there. */
+class Credentials {
+  readonly #service: string
+  #answers: Promise<SaslClientAnswers> | undefined
+
+  constructor(service: string) {
+    this.#service = service
+  }
+
+  async answer(question: SaslClientQuestion): Promise<SaslClientAnswer> {
+    this.#answers ??=
+      question.kind === 'gss-initiate'
+        ? gssInitiator(this.#service).then(initiator => new SaslClientAnswers({ initiator }))
+        : Promise.resolve(new SaslClientAnswers())
+    return (await this.#answers).answer(question)
+  }
+
+  async close(): Promise<void> {
+    await (await this.#answers?.catch(() => undefined))?.close()
   }
 }
 

@@ -1,5 +1,8 @@
 /** TLS on a connection that began without it, or begins with it: both sides, and what is known of it afterwards. */
-import tls from 'node:tls'
+import tls, { type SecureContext } from 'node:tls'
+
+export type { SecureContext } from 'node:tls'
+
 import type { TlsFacts } from '../base/machine.ts'
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
@@ -18,7 +21,7 @@ export interface Secured {
 }
 
 /** A certificate with its key, as PEM, ready for use. Throws where the two do not fit, or are none. */
-export function identity(certificate: string | Uint8Array, key: string | Uint8Array): tls.SecureContext {
+export function identity(certificate: string | Uint8Array, key: string | Uint8Array): SecureContext {
   // A context of its own per listener: a ticket from one is worth nothing at another.
   return tls.createSecureContext({ cert: Buffer.from(certificate), key: Buffer.from(key), minVersion: OLDEST })
 }
@@ -34,7 +37,7 @@ export interface Expected {
 }
 
 /** The server's side of the handshake. */
-export function secureServer(socket: Duplex, context: tls.SecureContext): Promise<Secured> {
+export function secureServer(socket: Duplex, context: SecureContext): Promise<Secured> {
   const secure = new tls.TLSSocket(socket as never, { isServer: true, secureContext: context })
   return settled(secure, 'secure').then(() => ({ socket: secure, facts: factsOf(secure) }))
 }

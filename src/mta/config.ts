@@ -44,6 +44,7 @@ export interface MtaConfig {
   /** May names and passwords cross in clear? */
   readonly authWithoutTls: boolean
   readonly limits: Limits
+  readonly sessions: SessionLimits
   readonly retry: readonly Duration[]
   readonly expire: Duration
   readonly routing: RoutingConfig
@@ -79,6 +80,15 @@ export interface TrustedProxy {
   readonly by: 'proxy-protocol' | 'xclient'
 }
 
+/** How many sessions there may be. */
+export interface SessionLimits {
+  readonly most: number
+  /** Of one client's address; who may relay is not counted. */
+  readonly perClient: number
+  /** New ones of one client within a minute; 0: any number. */
+  readonly perMinute: number
+}
+
 /** Postfix's `smtp_pix_workarounds`, with its defaults. */
 export interface WorkaroundConfig {
   readonly names: readonly Workaround[]
@@ -104,6 +114,7 @@ export const EMPTY_MTA: MtaConfig = {
   ntlm: false,
   authWithoutTls: false,
   limits: LIMITS,
+  sessions: { most: 1000, perClient: 50, perMinute: 0 },
   retry: EXCHANGE_2003.waits,
   expire: EXCHANGE_2003.expire,
   routing: NO_ROUTING,

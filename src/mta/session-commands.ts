@@ -162,6 +162,27 @@ const TRUST_PROXY: Spec = {
   show: ({ proxies }) => proxies.map(({ network: { ip, mask }, by }) => `trust-proxy ${ip} ${mask} ${by}`),
 }
 
+const SESSIONS: Spec = {
+  syntax: 'sessions <most:number> [per-client <each:number>] [per-minute <rate:number>]',
+  help: 'Sessions at once, of one client, and new ones of it within a minute; who may relay is held to the first only',
+  apply: (config, args) => ({
+    ...config,
+    sessions: {
+      most: args.number('most'),
+      perClient: args.number('each', EMPTY_MTA.sessions.perClient),
+      perMinute: args.number('rate'),
+    },
+  }),
+  remove: config => ({ ...config, sessions: EMPTY_MTA.sessions }),
+  noSyntax: 'sessions',
+  show: ({ sessions: { most, perClient, perMinute } }) => {
+    const usual = EMPTY_MTA.sessions
+    if (most === usual.most && perClient === usual.perClient && perMinute === usual.perMinute) return []
+    const each = perClient === usual.perClient ? '' : ` per-client ${perClient}`
+    return [`sessions ${most}${each}${perMinute === 0 ? '' : ` per-minute ${perMinute}`}`]
+  },
+}
+
 const PIX_WORKAROUNDS: Spec = {
   syntax:
     'pix-workarounds {disable_esmtp delay_dotcrlf | disable_esmtp | delay_dotcrlf} [delay <delay:duration>] [threshold <threshold:duration>]',
@@ -198,6 +219,7 @@ export const SESSION_COMMANDS: readonly Spec[] = [
   VRFY,
   ...LIMIT_COMMANDS,
   MESSAGE_SIZE,
+  SESSIONS,
   TRUST_PROXY,
   PIX_WORKAROUNDS,
 ]
