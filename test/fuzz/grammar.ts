@@ -35,6 +35,9 @@ const PARAMETERS = [
   ' X-NOPE=1',
   ' SIZE=1 SIZE=2',
   ` ENVID=${'x'.repeat(120)}`,
+  ` AUTH=${'x'.repeat(500)}`,
+  ` ${'X'.repeat(600)}=1`,
+  ` NOTIFY=${'SUCCESS,'.repeat(50)}`,
 ] as const
 
 const COMMANDS = [
@@ -56,6 +59,12 @@ const COMMANDS = [
   'XCLIENT ADDR=127.0.0.1\r\n',
   'PROXY TCP4 127.0.0.1 192.0.2.1 1 25\r\n',
   'XYZZY\r\n',
+  `${'Y'.repeat(505)}\r\n`,
+  `VRFY ${'a'.repeat(500)}\r\n`,
+  `ETRN ${'a'.repeat(500)}\r\n`,
+  `EHLO ${'c'.repeat(500)}\r\n`,
+  `XCLIENT ${'A'.repeat(900)}=1\r\n`,
+  `AUTH ${'A'.repeat(20)} ${'A'.repeat(4000)}\r\n`,
   '\r\n',
   'DATA\r\n',
 ] as const
