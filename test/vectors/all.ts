@@ -40,7 +40,7 @@ export const SERVERS: readonly ClientVector[] = RESPONSES
 export const OVER_SOCKETS: readonly Pick<ServerVector, 'id' | 'holds' | 'source'>[] = [
   {
     id: 'slow-reader',
-    holds: 'a peer that writes and does not read is not read from either, and is gone when its time is over',
+    holds: 'a peer that asks and does not read is cut off, or not read from either',
     source: 'backpressure of Node’s streams',
   },
   {

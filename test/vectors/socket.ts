@@ -1,10 +1,16 @@
 /** The whole mail server on a real socket, and a client that plays a vector at it. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import tls from 'node:tls'
+import { openLogins } from '../../src/app/logins.ts'
 import { Mta } from '../../src/app/mta.ts'
 import { MemorySpool } from '../../src/io/memory-spool.ts'
 import { close, endpointOf, listen } from '../../src/io/sockets.ts'
+import { identity, type SecureContext } from '../../src/io/tls.ts'
 import { formatMailbox } from '../../src/smtp/address.ts'
+import { makeCertificates } from '../certificates.ts'
 import { configure, PASSWORDS, STRANGER } from './server.ts'
 import { heardPattern, piecesOf, repliesIn, type Sent, sayHeard, type Taken } from './vector.ts'
 
@@ -25,13 +31,31 @@ export interface Listening {
   stop(): Promise<void>
 }
 
+let made: SecureContext | undefined
+
+/** A certificate for mx.example.org, made once. */
+function testIdentity(): SecureContext {
+  if (made) return made
+  const folder = mkdtempSync(join(tmpdir(), 'vectors-'))
+  try {
+    const { certificate, key } = makeCertificates(folder, ['mx.example.org'])
+    made = identity(readFileSync(certificate), readFileSync(key))
+    return made
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
 export async function listening(more?: readonly string[]): Promise<Listening> {
   const spool = new KeptSpool()
-  const mta = new Mta(configure(more), {
+  const config = configure(more)
+  const mta = new Mta(config, {
     spool,
     dial: () => Promise.reject(new Error('nothing is relayed here')),
     maildir: () => '/nonexistent',
-    passwords: PASSWORDS,
+    files: PASSWORDS,
+    logins: await openLogins(config, PASSWORDS, file => file),
+    identity: testIdentity(),
   })
   const accepted: net.Socket[] = []
   const server = await listen({ host: '127.0.0.1', port: 0 }, socket => {
@@ -75,10 +99,14 @@ function withoutReceived(content: string): string {
 const PATIENCE = 5000
 /** How long is listened for what should not come. */
 const QUIET = 25
+/** …where it may be either what is expected or its beginning, and where it may also be nothing. */
+const OPEN_QUIET = 100
+const SILENCE = 500
 
 /** A client that says what it is told, and reads everything. */
 export class SocketClient {
   #socket: net.Socket
+  readonly #plain: net.Socket
   #heard = ''
   #closed = false
   #closeHeard = false
@@ -86,6 +114,7 @@ export class SocketClient {
 
   private constructor(socket: net.Socket) {
     this.#socket = socket
+    this.#plain = socket
     this.#listen(socket)
   }
 
@@ -145,7 +174,8 @@ export class SocketClient {
   /** Does anything come before it has been quiet for a while? */
   async #goesOn(): Promise<boolean> {
     const [length, closed] = [this.#heard.length, this.#closed]
-    await sleep(QUIET)
+    if (closed) return false
+    await sleep(length === 0 ? SILENCE : OPEN_QUIET)
     return this.#heard.length !== length || this.#closed !== closed
   }
 
@@ -164,9 +194,10 @@ export class SocketClient {
     return new Promise((resolve, reject) => secure.once('secureConnect', resolve).once('error', reject))
   }
 
-  /** Ends TLS, and goes on in clear. */
+  /** Ends TLS, and goes on in clear: the octet goes out on the socket below. */
   #closeNotify(): void {
     this.#socket.end()
+    setImmediate(() => this.#plain.write('X\r\nRSET\r\n'))
   }
 
   end(): void {
