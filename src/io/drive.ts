@@ -72,10 +72,12 @@ export class Drive<Output extends { readonly kind: string }> {
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
+    // All of them before the first is worked on: what stands behind STARTTLS must be there when it is looked for.
     for (let at = 0; at < chunk.length; at += SLICE) {
       const slice = chunk.subarray(at, at + SLICE)
-      this.#put({ run: () => this.#machine.receive(slice, now()), clear: true })
+      this.#inputs.push({ run: () => this.#machine.receive(slice, now()), clear: true })
     }
+    if (!this.#busy) void this.#work()
   }
 
   readonly #onEnd = (): void => this.#end()

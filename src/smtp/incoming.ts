@@ -72,8 +72,9 @@ export class Incoming {
     return this.#wrong ? NO_BYTES : piece
   }
 
+  /** What was found first; but its size goes before all else, or how the octets are cut would decide. */
   #refuse(situation: Situation, about: string): void {
-    this.#wrong ??= { situation, about }
+    if (!this.#wrong || situation === 'too-big') this.#wrong = { situation, about }
   }
 }
 

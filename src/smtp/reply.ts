@@ -1,4 +1,4 @@
-import { text, utf8 } from '../base/bytes.ts'
+import { text, utf8, utf8Text } from '../base/bytes.ts'
 import type { Heard, Line, LineSplitter } from './line.ts'
 
 /** A reply: its code, the enhanced status of RFC 3463 where there is one, and its text, a string per line. */
@@ -18,6 +18,11 @@ export function digit({ code }: Reply): number {
   return Math.floor(code / 100)
 }
 
+/** Octets of a reply's line, its end included (RFC 5321 §4.5.3.1.5). */
+export const REPLY_LINE = 512
+/** A challenge (RFC 4954 §4) and a frame of link state have their own limits. */
+const UNCUT = new Set([334, 200])
+
 /** The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. */
 export function formatReply({ code, status, text: lines }: Reply): Uint8Array {
   const said = lines.length === 0 ? [''] : lines
@@ -25,9 +30,20 @@ export function formatReply({ code, status, text: lines }: Reply): Uint8Array {
   for (const [i, line] of said.entries()) {
     // A line break inside a text would be a second reply, whatever put it there.
     const clean = line.replace(/[\r\n\0]/g, '?')
-    out += `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}${clean}\r\n`
+    const start = `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}`
+    out += `${start}${UNCUT.has(code) ? clean : fitting(clean, REPLY_LINE - 2 - start.length)}\r\n`
   }
   return utf8(out)
+}
+
+/** As much of the text as fits: it may quote what a client said, which can be longer than a reply may be. */
+function fitting(text: string, octets: number): string {
+  const whole = utf8(text)
+  if (whole.length <= octets) return text
+  let end = octets
+  // Not in the middle of a character.
+  while (((whole[end] ?? 0) & 0xc0) === 0x80) end--
+  return utf8Text(whole.subarray(0, end))
 }
 
 /** A reply on one line, for people. */
