@@ -69,4 +69,4 @@ export function bothWays({ name, skip = false, start, lines = [], takes = [], re
 }
 
 /** All that a mail system can take that has no BINARYMIME. */
-export const TEXTS: readonly Kind[] = ['dot-led lines', 'long lines', '8-bit', '25 MB']
+export const TEXTS: readonly Kind[] = ['dot-led lines', 'a dot at the end', 'long lines', '8-bit', '25 MB']
