@@ -4,12 +4,13 @@ import { after, before, describe, test } from 'node:test'
 import { freePorts, stopAll } from '../../tools/bench/process.ts'
 import { handIn } from './hand-in.ts'
 import { assertSame, type Kind, letter } from './letter.ts'
+import { type Needs, unmet } from './needs.ts'
 import type { MailSystem, Ports } from './peers/mail-system.ts'
 import { type Family, ours, type Postern, SENDER, startPostern, theirs } from './postern.ts'
 
 export interface Suite {
   readonly name: string
-  readonly skip?: string | false
+  readonly needs?: Needs
   start(ports: Ports): Promise<MailSystem>
   /** More of our configuration. */
   readonly lines?: readonly string[]
@@ -29,18 +30,16 @@ export interface Running extends Ports {
 const WIRES: readonly Family[] = ['v4', 'v6']
 const NAMES = { v4: 'IPv4', v6: 'IPv6' } as const
 
-export function bothWays({ name, skip = false, start, lines = [], takes = [], relays = [], more }: Suite): void {
-  describe(name, { skip }, () => {
+export function bothWays({ name, needs = {}, start, lines = [], takes = [], relays = [], more }: Suite): void {
+  describe(name, { skip: unmet(needs) }, () => {
     let running: Running
     before(async () => {
       const [port = 0, postern = 0] = await freePorts(2)
       const them = await start({ port, postern })
       running = { port, postern, them, us: await startPostern(postern, { peer: port, lines }) }
     })
-    after(async () => {
-      await running.them.stop()
-      await stopAll()
-    })
+    // Whatever came up, also where not all of it did.
+    after(() => Promise.all([running?.them.stop(), stopAll()]))
 
     for (const family of WIRES) {
       for (const kind of takes) {

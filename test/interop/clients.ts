@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { freePorts, stopAll, workDirectory } from '../../tools/bench/process.ts'
 import type { Said } from '../journeys/postern.ts'
 import { assertSame, attachment, BINARY, digest, type Kind, type Letter, letter } from './letter.ts'
+import { type Needs, unmet } from './needs.ts'
 import { FAMILIES, type Family, ours, type Postern, startPostern } from './postern.ts'
 
 /** What a client is asked to do. */
@@ -24,7 +25,7 @@ export interface Errand {
 
 export interface ClientSuite {
   readonly name: string
-  readonly skip?: string | false
+  readonly needs?: Needs
   readonly sends: readonly Kind[]
   send(errand: Errand, letter: Letter): Promise<Said>
   /** Sends a file as an attachment, in a message of its own making. */
@@ -33,8 +34,8 @@ export interface ClientSuite {
 
 const FROM = 'carol@client.example'
 
-export function testClient({ name, skip = false, sends, send, attaches }: ClientSuite): void {
-  describe(name, { skip }, () => {
+export function testClient({ name, needs = {}, sends, send, attaches }: ClientSuite): void {
+  describe(name, { skip: unmet(needs) }, () => {
     let us: Postern
     let folder: string
     before(async () => {

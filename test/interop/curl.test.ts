@@ -14,6 +14,7 @@ const envelope = ({ host, port, from, to }: Errand): readonly string[] => [
 
 testClient({
   name: 'curl',
+  needs: { commands: ['curl'] },
   sends: TEXTS,
   send: errand => run('curl', [...envelope(errand), '-T', errand.file]),
   attaches: errand =>

@@ -1,6 +1,5 @@
 /** Exim, both ways. */
 import { bothWays, TEXTS } from './both-ways.ts'
 import { startExim } from './peers/exim.ts'
-import { NEEDS_ROOT } from './peers/jail.ts'
 
-bothWays({ name: 'Exim', skip: NEEDS_ROOT, start: startExim, takes: TEXTS, relays: TEXTS })
+bothWays({ name: 'Exim', needs: { root: true, peers: ['exim'] }, start: startExim, takes: TEXTS, relays: TEXTS })

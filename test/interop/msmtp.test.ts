@@ -6,6 +6,7 @@ import { testClient } from './clients.ts'
 
 testClient({
   name: 'msmtp',
+  needs: { peers: ['msmtp'] },
   sends: TEXTS,
   send: ({ host, port, from, to, content }) => {
     const { command, env } = peer('msmtp')

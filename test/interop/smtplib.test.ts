@@ -25,6 +25,7 @@ const python = (program: string, { host, port, from, to, file }: Errand, more: r
 
 testClient({
   name: 'smtplib',
+  needs: { commands: ['python3'] },
   sends: TEXTS,
   send: (errand, { body }) => python(SEND, errand, body === '8bitmime' ? ['BODY=8BITMIME'] : []),
   attaches: errand => python(ATTACH, errand, [errand.token]),

@@ -21,6 +21,7 @@ function swaks({ family, host, port, from, to }: Errand, args: readonly string[]
 
 testClient({
   name: 'swaks',
+  needs: { peers: ['swaks'] },
   // A last line of a lone dot it takes for the end of the data it is given.
   sends: TEXTS.filter(kind => kind !== 'a dot at the end'),
   send: errand => {
