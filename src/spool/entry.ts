@@ -10,6 +10,8 @@ export interface SpoolEntry {
   readonly revision: number
   readonly arrived: Instant
   readonly expires: Instant
+  /** Since when an operator has it held: it is not tried, and does not expire, until it is released. */
+  readonly held?: Instant
   readonly envelope: Envelope
   readonly size: number
   /** As in `envelope.recipients`, by position. */
@@ -65,8 +67,9 @@ export function isDone(entry: SpoolEntry): boolean {
   return entry.recipients.every(({ kind }) => kind === 'done')
 }
 
-/** When the next recipient is due; undefined when none waits. */
-export function dueAt({ recipients }: SpoolEntry): Instant | undefined {
+/** When the next recipient is due; undefined when none waits, or the entry is held. */
+export function dueAt({ recipients, held }: SpoolEntry): Instant | undefined {
+  if (held !== undefined) return undefined
   let earliest: Instant | undefined
   for (const state of recipients) {
     if (state.kind === 'waiting' && (earliest === undefined || state.due < earliest)) earliest = state.due

@@ -197,6 +197,7 @@ const ENTRY_FIELDS: Shape<SpoolEntry> = object<SpoolEntry>({
   revision: whole,
   arrived: time,
   expires: time,
+  held: optional(time),
   envelope: ENVELOPE,
   size: whole,
   recipients: list(STATE),

@@ -33,4 +33,10 @@ export interface Spool {
   nextDue(): Promise<Instant | undefined>
   /** Everything that is there, oldest arrival first. */
   list(): Promise<readonly SpoolEntry[]>
+  /** The same one after the other: a queue may be longer than memory. What comes or goes meanwhile may be in it, or not. */
+  scan(): AsyncIterable<SpoolEntry>
+  /** How many there are. */
+  readonly count: number
+  /** Gives back what it holds of the world. Nothing may be asked of it after that. */
+  close(): Promise<void>
 }
