@@ -19,7 +19,7 @@ export const SPOOL_SIZE: number = 10 * 1024 ** 3
  * Octets of a body that is kept in the tree; a larger one becomes a file. Small ones share their flush with others; large
  * ones would be held in memory whole, and want as many free pages in a row.
  */
-export const IN_TREE = 65_536
+export const IN_TREE = 131_072
 /** Octets of the disk left alone, so that what becomes of a message can be written down when no more of them fit. */
 export const LEFT_FREE: number = 16 * 1024 ** 2
 /** How old what we know of the disk may be. */
@@ -68,7 +68,11 @@ export class LmdbSpool implements Spool {
   readonly #due = new DueTimes()
   readonly #file: { readonly dev: number; readonly ino: number }
   #size = 0
-  #free = 0
+  /** Octets of the tree's file that are in use, about. */
+  #inUse = 0
+  /** Octets left on the disk, and those that the tree can use again besides. */
+  #disk = 0
+  #reusable = 0
   #looked = 0
   #looking: Promise<string | undefined> | undefined
   #closed = false
@@ -149,6 +153,7 @@ export class LmdbSpool implements Spool {
       claimedUntil: 0,
     })
     this.#size += entry.size
+    this.#inUse += pages(entry.size, body)
     this.#schedule(entry.id)
   }
 
@@ -201,7 +206,7 @@ export class LmdbSpool implements Spool {
   /** Of a full disk LMDB says that its input or output failed, whatever the reason. */
   async #judged(refused: Refused, size: number): Promise<Kept> {
     await this.#lookNow()
-    return this.#free < this.#leftFree + size ? { ...refused, why: 'no-space' } : refused
+    return this.#disk < this.#leftFree + size + ONE_GROUP ? { ...refused, why: 'no-space' } : refused
   }
 
   /** Why there is no room for so many octets more, which are counted already; nothing when there is. */
@@ -211,8 +216,8 @@ export class LmdbSpool implements Spool {
     }
     const wrong = await this.#look()
     if (wrong !== undefined) return { kept: false, why: 'fault', words: wrong }
-    this.#free -= octets
-    if (this.#free >= this.#leftFree) return undefined
+    this.#disk -= octets
+    if (this.#disk + this.#reusable >= this.#leftFree) return undefined
     // It may be that there is more by now.
     if (performance.now() - this.#looked > LOOK) this.#looked = 0
     return { kept: false, why: 'no-space', words: `the disk of ${this.folder} is full` }
@@ -230,11 +235,13 @@ export class LmdbSpool implements Spool {
   async #lookNow(): Promise<string | undefined> {
     try {
       const { bavail, bsize } = await statfs(this.folder)
-      this.#free = bavail * bsize
       // What is written to a file that was taken away is kept by nobody.
-      const { dev, ino } = lstatSync(join(this.folder, TREE))
+      const { dev, ino, blocks } = lstatSync(join(this.folder, TREE))
       if (dev !== this.#file.dev || ino !== this.#file.ino)
         return `${this.folder} is no longer the spool that was opened`
+      this.#disk = bavail * bsize
+      // The file of a tree never shrinks; what messages leave behind in it is for the next ones.
+      this.#reusable = Math.max(0, blocks * 512 - this.#inUse)
       this.#looked = performance.now()
       return undefined
     } catch (cause) {
@@ -295,6 +302,7 @@ export class LmdbSpool implements Spool {
       if (slot.body.place === 'tree') bodies.remove(id)
     })
     this.#size -= slot.size
+    this.#inUse -= pages(slot.size, slot.body)
     // Its name may come back after a crash; whoever opens the spool then sweeps it away.
     if (slot.body.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
   }
@@ -361,10 +369,22 @@ export class LmdbSpool implements Spool {
 
   /** Gives the spool back. Who still waits for a change is told that it was not written. */
   async close(): Promise<void> {
+    if (this.#closed) return
     this.#closed = true
     this.#tree.exchange('owner', () => ({ put: '', result: undefined }))
     await this.#tree.close()
   }
+}
+
+/** What a commit may want besides the messages in it. */
+const ONE_GROUP = 1024 ** 2
+/** Octets of a page of the tree, and of what an entry takes in it, about. */
+const PAGE = 4096
+const ENTRY = 2048
+
+/** Octets of the tree that a message takes: a body begins on a page of its own. */
+function pages(size: number, { place }: StoredBody): number {
+  return ENTRY + (place === 'tree' ? Math.ceil((size + 16) / PAGE) * PAGE : 0)
 }
 
 /** Entries read in one go while others wait. */
