@@ -1,5 +1,5 @@
 /** The mail transfer agent, running: sessions come in, messages wait in the spool, attempts go out. */
-import { concat, lower, utf8 } from '../base/bytes.ts'
+import { concat, lower, NO_BYTES, utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
@@ -13,9 +13,9 @@ import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
-import { bounce } from '../mta/bounce.ts'
+import { bounce, delayed } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Batch, batches, conclude } from '../mta/work.ts'
+import { type Batch, batches, conclude, isLate } from '../mta/work.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
@@ -23,7 +23,7 @@ import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
 import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
 import { dueAt, isDone, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
-import type { Claim } from '../spool/spool.ts'
+import type { Claim, OwnMessage } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
@@ -316,7 +316,7 @@ export class Mta {
     void this.#pump().catch(cause => {
       this.#world.events?.note?.(`the spool cannot be read: ${words(cause)}`)
       clearTimeout(this.#timer)
-      if (!this.#stopped) this.#timer = setTimeout(() => this.#pumped(), REPORT_AGAIN)
+      if (!this.#stopped) this.#timer = setTimeout(() => this.#pumped(), AFTER_A_FAULT)
     })
   }
 
@@ -358,11 +358,17 @@ export class Mta {
 
   async #conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<void> {
     const plan = { waits: this.config.retry, expire: this.config.expire }
-    const next = conclude(claim.entry, outcomes, { plan, now: now() })
-    if (!isDone(next)) await this.#world.spool.update(claim, next)
-    else if (await this.#report(next)) await this.#world.spool.remove(claim)
-    else await this.#world.spool.update(claim, unreported(next, now()))
-    this.#world.events?.tried?.(next, outcomes)
+    const at = now()
+    const next = conclude(claim.entry, outcomes, { plan, now: at })
+    const { spool, events } = this.#world
+    if (isDone(next)) await spool.remove(claim, await this.#report(next, bounce, at))
+    else if (isLate(next, { after: this.config.delayReport, now: at })) {
+      const report = await this.#report(next, delayed, at)
+      const told = report ? 'the sender is told that it is delayed' : 'it is delayed, and nobody is to be told'
+      await spool.update(claim, noted({ ...next, toldLate: at }, at, told), report)
+    } else await spool.update(claim, next)
+    events?.tried?.(next, outcomes)
+    this.wake()
   }
 
   async #try(entry: SpoolEntry, batch: Batch): Promise<ReadonlyMap<number, Outcome>> {
@@ -394,20 +400,14 @@ export class Mta {
     }
   }
 
-  /** Sends the report an entry owes. `false`: it could not be kept, so the entry must stay. */
-  async #report(entry: SpoolEntry): Promise<boolean> {
-    const at = now()
+  /** The report that an entry owes, of one kind or the other. */
+  async #report(entry: SpoolEntry, tells: typeof bounce, at: Instant): Promise<OwnMessage | undefined> {
     const id = newId(at, random)
-    const header = await this.#header(entry)
-    const owed = bounce(entry, { host: this.config.hostname, id, now: at, header })
-    if (!owed) return true
-    const report = { ...this.#entry(id, owed.envelope, at, `report about ${entry.id}`), size: owed.body.length }
-    async function* body(): AsyncIterable<Uint8Array> {
-      if (owed) yield owed.body
-    }
-    const { kept } = await this.#world.spool.put(report, body())
-    this.wake()
-    return kept
+    // Before its header is read: most owe none.
+    const facts = { host: this.config.hostname, id, now: at, header: NO_BYTES }
+    if (!tells(entry, facts)) return undefined
+    const owed = tells(entry, { ...facts, header: await this.#header(entry).catch(() => NO_BYTES) })
+    return owed && { entry: this.#entry(id, owed.envelope, at, `report about ${entry.id}`), body: owed.body }
   }
 
   async #header(entry: SpoolEntry): Promise<Uint8Array> {
@@ -458,13 +458,13 @@ export class Mta {
   }
 }
 
-/** How long to wait with a report that could not be kept. */
-const REPORT_AGAIN = 60_000
+/** How long to wait after a mistake of ours, or of a disk. */
+const AFTER_A_FAULT: Duration = 60_000
 
 /** An attempt that broke on a mistake of ours. */
 function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
   const recipients = entry.recipients.map(state =>
-    state.kind === 'waiting' ? { ...state, due: Math.max(state.due, at + REPORT_AGAIN) } : state,
+    state.kind === 'waiting' ? { ...state, due: Math.max(state.due, at + AFTER_A_FAULT) } : state,
   )
   return noted(
     { ...entry, revision: entry.revision + 1, recipients },
@@ -474,16 +474,6 @@ function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
 }
 
 const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }
-
-/** What failed is open again until its report can be kept: a message is never forgotten unreported. */
-function unreported(entry: SpoolEntry, at: Instant): SpoolEntry {
-  const recipients = entry.recipients.map(state =>
-    state.kind === 'done' && state.outcome.kind === 'failed'
-      ? ({ kind: 'waiting', due: at + REPORT_AGAIN, attempts: 1, last: state.outcome } as const)
-      : state,
-  )
-  return noted({ ...entry, recipients }, at, 'the report could not be kept; it is tried again')
-}
 
 /** Is the domain what an ETRN argument means? `@domain` means all below it, too; `#` names a queue, and ours have domains' names. */
 function isMeant(node: string, domain: string): boolean {

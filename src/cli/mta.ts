@@ -1,9 +1,9 @@
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { MailServer, readMailServer } from '../app/mail-server.ts'
+import { openSpool, spoolFolder } from '../app/mta-spool.ts'
 import { formatDiagnostic } from '../base/problem.ts'
 import { now } from '../io/clock.ts'
-import { MemorySpool } from '../io/memory-spool.ts'
 import { sayEndpoint } from '../io/sockets.ts'
 import { sayReceived, sayTried } from '../mta/news.ts'
 import { passwordCommand } from './password.ts'
@@ -41,24 +41,34 @@ async function run(file: string, { maildir = join(dirname(file), 'maildir'), qui
   const files = await readMailServer(file)
   for (const warning of files.warnings) complain(formatDiagnostic(warning))
   const asked = until('SIGINT', 'SIGTERM')
+  const spool = openSpool(files.config, dirname(file), complain)
   const server = await MailServer.start(files, {
-    spool: new MemorySpool(),
+    spool,
     maildir,
-    ...(!quiet && {
-      events: {
+    events: {
+      note: log,
+      ...(!quiet && {
         received: entry => log(sayReceived(entry)),
         tried: (entry, outcomes) => {
           for (const line of sayTried(entry, outcomes.keys(), now())) log(line)
         },
-      },
-    }),
+      }),
+    },
   })
   complain(`mailboxes are Maildirs below ${maildir}`)
-  complain('the queue is in memory: what waits in it is lost when this process ends')
+  const folder = spoolFolder(files.config, dirname(file))
+  complain(
+    folder === undefined
+      ? 'the queue is in memory: what waits in it is lost when this process ends'
+      : `messages wait in ${folder}: ${count(spool.count)}`,
+  )
   for (const endpoint of server.endpoints) complain(`listening at ${sayEndpoint(endpoint)}`)
   await asked
   await server.stop()
-  const lost = (await server.mta.queue()).length
-  if (lost > 0) complain(`stopped with ${lost} ${lost === 1 ? 'message' : 'messages'} in the queue, now lost`)
+  const left = spool.count
+  await spool.close()
+  if (left > 0) complain(`stopped with ${count(left)} in the queue${spool.lasts ? '' : ', now lost'}`)
   return EXIT.ok
 }
+
+const count = (messages: number): string => `${messages} ${messages === 1 ? 'message' : 'messages'}`

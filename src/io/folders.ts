@@ -1,4 +1,15 @@
+import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+
+/** The same for a start, where nobody waits. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
+}
 
 /** Makes names in a folder durable: a file's own fsync does not. Whoever asks while one flush is under way shares the next. */
 export class FolderSync {

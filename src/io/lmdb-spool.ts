@@ -1,17 +1,17 @@
 import { lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { rm, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { PosternError } from '../base/problem.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { DueTimes } from '../spool/due.ts'
 import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { readRecord, type SpoolRecord, type StoredBody, writeRecord } from '../spool/record.ts'
-import type { Claim, Kept, Spool } from '../spool/spool.ts'
-import { FolderSync } from './folders.ts'
+import type { Claim, Kept, OwnMessage, Spool } from '../spool/spool.ts'
+import { FolderSync, syncFolder } from './folders.ts'
 import { owner, ownerLives, sayOwner } from './owner.ts'
 import { fileBody, IncomingBody } from './spool-body.ts'
-import { Tree } from './tree.ts'
+import { type Change, Tree } from './tree.ts'
 
 /** Octets of bodies that a spool takes before it says that it is full, where nothing else is said. */
 export const SPOOL_SIZE: number = 10 * 1024 ** 3
@@ -56,6 +56,7 @@ interface Slot {
  * One process at a time has a spool. Claims end with it: a new one starts with everything that was there.
  */
 export class LmdbSpool implements Spool {
+  readonly lasts = true
   readonly folder: string
   readonly #tree: Tree
   readonly #bodies: string
@@ -103,6 +104,8 @@ export class LmdbSpool implements Spool {
     try {
       this.#own()
       this.#file = statSync(join(folder, TREE))
+      // The tree's own name, and the folder's, or all of it is gone after a loss of power, however well it was flushed.
+      for (const made of [folder, dirname(folder)]) syncFolder(made)
       this.#load()
     } catch (cause) {
       void this.#tree.close()
@@ -279,25 +282,25 @@ export class LmdbSpool implements Spool {
     return { entry: record.entry, until }
   }
 
-  async update({ entry: { id, revision } }: Claim, next: SpoolEntry): Promise<boolean> {
+  async update({ entry: { id, revision } }: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean> {
     const slot = this.#slots.get(id)
     if (!slot || slot.revision !== revision) return false
     slot.revision = next.revision
     const record = stored({ entry: next, body: slot.body })
-    await this.#certainly(`what became of ${id}`, ({ entries }) => entries.put(id, record))
+    await this.#certainly(`what became of ${id}`, report, ({ entries }) => entries.put(id, record))
     slot.claimedUntil = 0
     slot.due = dueAt(next)
     this.#schedule(id)
     return true
   }
 
-  async remove({ entry: { id, revision } }: Claim): Promise<void> {
+  async remove({ entry: { id, revision } }: Claim, report?: OwnMessage): Promise<boolean> {
     const slot = this.#slots.get(id)
-    if (!slot || slot.revision !== revision) return
+    if (!slot || slot.revision !== revision) return false
     // Out of sight at once: it is done, and nobody may begin with it again.
     this.#slots.delete(id)
     this.#due.delete(id)
-    await this.#certainly(`that ${id} is done`, ({ entries, bodies }) => {
+    await this.#certainly(`that ${id} is done`, report, ({ entries, bodies }) => {
       entries.remove(id)
       if (slot.body.place === 'tree') bodies.remove(id)
     })
@@ -305,16 +308,27 @@ export class LmdbSpool implements Spool {
     this.#inUse -= pages(slot.size, slot.body)
     // Its name may come back after a crash; whoever opens the spool then sweeps it away.
     if (slot.body.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
+    return true
   }
 
   /**
    * Writes a change down however long it takes. Nobody else works on the message meanwhile: what was delivered is not
    * delivered again because the disk was full when it was to be recorded.
    */
-  async #certainly(what: string, change: (tables: Parameters<Parameters<Tree['write']>[0]>[0]) => void): Promise<void> {
+  async #certainly(what: string, report: OwnMessage | undefined, change: Change): Promise<void> {
+    const own = report && ownRecord(report)
+    const whole: Change = tables => {
+      change(tables)
+      if (!own) return
+      // In the tree whatever its size, so that it comes with what it tells of, or not at all.
+      tables.bodies.put(own.entry.id, report.body)
+      tables.entries.put(own.entry.id, stored(own))
+    }
     for (let said = false; ; said = true) {
       try {
-        return await this.#tree.write(change)
+        await this.#tree.write(whole)
+        if (own) this.#enter(own)
+        return
       } catch (cause) {
         if (!said) this.#note(`the spool cannot write down ${what}, and tries again: ${(cause as Error).message}`)
         if (this.#closed) throw cause
@@ -397,6 +411,10 @@ export function spoolError(folder: string, cause: unknown): PosternError {
     retry: 'later',
     cause,
   })
+}
+
+function ownRecord({ entry, body }: OwnMessage): SpoolRecord {
+  return { entry: { ...entry, size: body.length }, body: { place: 'tree', sum: crc32(body) } }
 }
 
 /** A record with the CRC-32 of its text before it. */

@@ -1,6 +1,6 @@
 import type { Instant } from '../base/time.ts'
 import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import type { Claim, Kept, Spool } from '../spool/spool.ts'
+import type { Claim, Kept, OwnMessage, Spool } from '../spool/spool.ts'
 import { Blocks } from './blocks.ts'
 
 /** Octets of bodies a memory spool takes before it says that it is full. */
@@ -14,6 +14,7 @@ interface Held {
 
 /** Messages in memory: for laboratories and tests. What it keeps, it keeps as long as the process lives. */
 export class MemorySpool implements Spool {
+  readonly lasts = false
   readonly #held = new Map<SpoolId, Held>()
   readonly #limit: number
   #size = 0
@@ -65,18 +66,29 @@ export class MemorySpool implements Spool {
     return { entry: held.entry, until }
   }
 
-  async update({ entry }: Claim, next: SpoolEntry): Promise<boolean> {
+  async update({ entry }: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean> {
     const held = this.#held.get(entry.id)
     if (!held || held.entry.revision !== entry.revision) return false
     held.entry = next
     held.claimedUntil = 0
+    this.#add(report)
     return true
   }
 
-  async remove({ entry }: Claim): Promise<void> {
+  async remove({ entry }: Claim, report?: OwnMessage): Promise<boolean> {
     const held = this.#held.get(entry.id)
-    if (!held || held.entry.revision !== entry.revision || !this.#held.delete(entry.id)) return
+    if (!held || held.entry.revision !== entry.revision || !this.#held.delete(entry.id)) return false
     for (const { length } of held.body) this.#size -= length
+    this.#add(report)
+    return true
+  }
+
+  /** A report is taken beyond the limit: it stands for a message that had its room. */
+  #add(report: OwnMessage | undefined): void {
+    if (!report) return
+    const { entry, body } = report
+    this.#size += body.length
+    this.#held.set(entry.id, { entry: { ...entry, size: body.length }, body: [body], claimedUntil: 0 })
   }
 
   async *body(id: SpoolId): AsyncIterable<Uint8Array> {

@@ -1,5 +1,5 @@
 import { lower } from '../base/bytes.ts'
-import { type Instant, sayDuration } from '../base/time.ts'
+import { type Duration, type Instant, sayDuration } from '../base/time.ts'
 import { type Connector, route } from '../routing/connector.ts'
 import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
 import { noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
@@ -88,6 +88,14 @@ export function conclude(
     next = noted(next, now, `${to ? formatMailbox(to) : '?'}: ${sayOutcome(outcome)}${when}`)
   }
   return next
+}
+
+/** Has it waited so long that its sender is to be told, and was not yet? `after` 0: never. */
+export function isLate(
+  { arrived, toldLate }: SpoolEntry,
+  { after, now }: { readonly after: Duration; readonly now: Instant },
+): boolean {
+  return after > 0 && toldLate === undefined && now - arrived >= after
 }
 
 function expired(last: Outcome) {

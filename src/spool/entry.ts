@@ -12,6 +12,8 @@ export interface SpoolEntry {
   readonly expires: Instant
   /** Since when an operator has it held: it is not tried, and does not expire, until it is released. */
   readonly held?: Instant
+  /** When its sender was told that it is delayed; once is enough. */
+  readonly toldLate?: Instant
   readonly envelope: Envelope
   readonly size: number
   /** As in `envelope.recipients`, by position. */

@@ -198,6 +198,7 @@ const ENTRY_FIELDS: Shape<SpoolEntry> = object<SpoolEntry>({
   arrived: time,
   expires: time,
   held: optional(time),
+  toldLate: optional(time),
   envelope: ENVELOPE,
   size: whole,
   recipients: list(STATE),

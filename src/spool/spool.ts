@@ -7,6 +7,12 @@ export interface Claim {
   readonly until: Instant
 }
 
+/** A message of our own, whole already: a report. */
+export interface OwnMessage {
+  readonly entry: SpoolEntry
+  readonly body: Uint8Array
+}
+
 /** The spool is at its limit, or its disk is: the message was not kept, and nothing of it remains. */
 export type Kept =
   | { readonly kept: true }
@@ -14,6 +20,8 @@ export type Kept =
 
 /** Where messages wait. What it promises is what a 250 stands on. */
 export interface Spool {
+  /** Does what it keeps outlive the process? */
+  readonly lasts: boolean
   /**
    * Keep a message. Resolves with `kept: true` only when entry and body would survive whatever this spool says it
    * survives (a memory spool: nothing but the message's own session); 250 is sent after this and never before.
@@ -23,10 +31,13 @@ export interface Spool {
   claim(now: Instant, until: Instant, limit: number): Promise<readonly Claim[]>
   /** One entry, due or not; nothing if it is not there, or somebody works on it. */
   take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined>
-  /** Record what became of it, and give the claim back. Refuses (`false`) when the revision has moved on. */
-  update(claim: Claim, next: SpoolEntry): Promise<boolean>
-  /** Forget it: delivered, or reported. */
-  remove(claim: Claim): Promise<void>
+  /**
+   * Record what became of it, and give the claim back; with the report that tells of it, which is there once this is, and
+   * never without. Resolves when it is kept, however long that takes. Refuses (`false`) when the revision has moved on.
+   */
+  update(claim: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean>
+  /** Forget it: delivered, or given up, and then there is the report in its place. Refuses like `update`. */
+  remove(claim: Claim, report?: OwnMessage): Promise<boolean>
   /** Its content; fails where there is none. */
   body(id: SpoolId): AsyncIterable<Uint8Array>
   /** When the next unclaimed entry is due. */

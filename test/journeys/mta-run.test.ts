@@ -36,6 +36,7 @@ const mailServer = (port: number): readonly string[] => [
   'local-domain a.example',
   'mailbox alice@a.example',
   'relay-from 127.0.0.0 255.0.0.0',
+  'spool memory',
 ]
 
 interface Running {
