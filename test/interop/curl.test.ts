@@ -3,9 +3,10 @@ import { run } from '../journeys/postern.ts'
 import { TEXTS } from './both-ways.ts'
 import { type Errand, testClient } from './clients.ts'
 
-const envelope = ({ host, port, from, to }: Errand): readonly string[] => [
+const envelope = ({ host, port, from, to, tls }: Errand): readonly string[] => [
   '-sS',
-  `smtp://${host.includes(':') ? `[${host}]` : host}:${port}/curl.client.example`,
+  `${tls?.by === 'implicit' ? 'smtps' : 'smtp'}://${host.includes(':') ? `[${host}]` : host}:${port}/curl.client.example`,
+  ...(tls ? ['--ssl-reqd', '--cacert', tls.authority] : []),
   '--mail-from',
   from,
   '--mail-rcpt',
@@ -16,6 +17,7 @@ testClient({
   name: 'curl',
   needs: { commands: ['curl'] },
   sends: TEXTS,
+  tls: ['starttls', 'implicit'],
   send: errand => run('curl', [...envelope(errand), '-T', errand.file]),
   attaches: errand =>
     run('curl', [

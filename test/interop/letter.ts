@@ -96,6 +96,34 @@ export function assertSame(arrived: Buffer, sent: Buffer): void {
   )
 }
 
+export type Encoding = 'quoted-printable' | 'base64'
+
+/** Holds when what arrived is what was sent, with a body that was encoded on its way and says so (RFC 2045 §6). */
+export function assertEncoded(arrived: Buffer, sent: Buffer, encoding: Encoding): void {
+  const [header, body] = cut(arrived)
+  assert.ok(header.every(octet => octet < 128) && body.every(octet => octet < 128), 'it has octets above 127')
+  assert.match(header.toString('latin1'), new RegExp(`^content-transfer-encoding: ${encoding}\r?$`, 'im'))
+  const text = body.toString('latin1')
+  assert.ok(!/[^\r\n]{77}/.test(text), 'an encoded line has more than 76 characters')
+  const decoded = encoding === 'base64' ? Buffer.from(text, 'base64') : unquoted(text)
+  assert.equal(digest(decoded), digest(cut(sent)[1]), `${decoded.length} octets instead of those that were sent`)
+}
+
+/** Header and body of a message. */
+function cut(message: Buffer): readonly [Buffer, Buffer] {
+  const end = message.indexOf('\r\n\r\n')
+  assert.ok(end > 0, 'a message without a body')
+  return [message.subarray(0, end + 2), message.subarray(end + 4)]
+}
+
+function unquoted(text: string): Buffer {
+  const joined = text.replace(/=\r\n/g, '')
+  return Buffer.from(
+    joined.replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
+  )
+}
+
 /** The octets of the first part in base64. */
 export function attachment(arrived: Buffer): Buffer {
   const found = /\r\ncontent-transfer-encoding: base64\r\n(?:[^\r]+\r\n)*\r\n([A-Za-z0-9+/=\r\n]+)/i.exec(

@@ -8,11 +8,15 @@ testClient({
   name: 'msmtp',
   needs: { peers: ['msmtp'] },
   sends: TEXTS,
-  send: ({ host, port, from, to, content }) => {
+  tls: ['starttls', 'implicit'],
+  send: ({ host, port, from, to, content, tls }) => {
     const { command, env } = peer('msmtp')
-    const where = [`--host=${host}`, `--port=${port}`, '--domain=msmtp.client.example', '--auth=off', '--tls=off']
+    const where = [`--host=${host}`, `--port=${port}`, '--domain=msmtp.client.example', '--auth=off']
+    const secure = tls
+      ? ['--tls=on', `--tls-starttls=${tls.by === 'starttls' ? 'on' : 'off'}`, `--tls-trust-file=${tls.authority}`]
+      : ['--tls=off']
     // It is called as sendmail is, and takes the line ends of files.
     const input = Buffer.from(content.toString('latin1').replaceAll('\r\n', '\n'), 'latin1')
-    return run(command, ['--file=/dev/null', ...where, `--from=${from}`, to], { env, input })
+    return run(command, ['--file=/dev/null', ...where, ...secure, `--from=${from}`, to], { env, input })
   },
 })

@@ -2,4 +2,10 @@
 import { bothWays, TEXTS } from './both-ways.ts'
 import { startOpenSmtpd } from './peers/opensmtpd.ts'
 
-bothWays({ name: 'OpenSMTPD', needs: { root: true, peers: ['opensmtpd'] }, start: startOpenSmtpd, relays: TEXTS })
+bothWays({
+  name: 'OpenSMTPD',
+  needs: { root: true, peers: ['opensmtpd'] },
+  start: startOpenSmtpd,
+  tls: true,
+  relays: TEXTS,
+})

@@ -2,4 +2,4 @@
 import { bothWays, TEXTS } from './both-ways.ts'
 import { startSmtpServer } from './peers/smtp-server.ts'
 
-bothWays({ name: 'smtp-server', start: startSmtpServer, takes: TEXTS })
+bothWays({ name: 'smtp-server', start: startSmtpServer, tls: true, takes: TEXTS })

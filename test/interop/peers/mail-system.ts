@@ -1,7 +1,11 @@
+import type { Certificates } from '../../certificates.ts'
+
 /** Of 127.0.0.1 and ::1 alike: where the peer shall listen, and where we do. */
 export interface Ports {
   readonly port: number
   readonly postern: number
+  /** For whoever is the server; without them everything goes in clear. */
+  readonly tls?: Certificates | undefined
 }
 
 /** Somebody else's mail system, running for one suite. */

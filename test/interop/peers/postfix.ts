@@ -43,7 +43,20 @@ showq    unix n - n - -    showq
 postlog  unix-dgram n - n - 1 postlogd
 `
 
-export async function startPostfix({ port, postern }: Ports): Promise<MailSystem> {
+/** Whom it must have proven to be: us, by the name in the certificate. */
+const PROVEN = (postern: number): string =>
+  ['127.0.0.1', '::1'].map(ip => `{ [${ip}]:${postern} = secure match=mx.postern.example }`).join(', ')
+
+const SECURE = (postern: number) => ({
+  smtpd_tls_security_level: 'may',
+  smtpd_tls_cert_file: '/etc/postfix/server.pem',
+  smtpd_tls_key_file: '/etc/postfix/server.key',
+  smtpd_tls_received_header: 'yes',
+  smtp_tls_CAfile: '/etc/postfix/authority.pem',
+  smtp_tls_policy_maps: `inline:{ ${PROVEN(postern)} }`,
+})
+
+export async function startPostfix({ port, postern, tls }: Ports): Promise<MailSystem> {
   const settings = {
     compatibility_level: '3.6',
     myhostname: 'postfix.peer.example',
@@ -65,6 +78,7 @@ export async function startPostfix({ port, postern }: Ports): Promise<MailSystem
     enable_original_recipient: 'no',
     transport_maps: `inline:{ {v4.postern.example = smtp:[127.0.0.1]:${postern}}, {v6.postern.example = smtp:[::1]:${postern}} }`,
     import_environment: 'LD_LIBRARY_PATH',
+    ...(tls && SECURE(postern)),
   }
   const jail = makeJail({
     peer: 'postfix',
@@ -84,6 +98,11 @@ export async function startPostfix({ port, postern }: Ports): Promise<MailSystem
         .map(([name, value]) => `${name} = ${value}\n`)
         .join(''),
       '/etc/postfix/master.cf': MASTER(port),
+      ...(tls && {
+        '/etc/postfix/server.pem': readFileSync(tls.certificate, 'utf8'),
+        '/etc/postfix/server.key': readFileSync(tls.key, 'utf8'),
+        '/etc/postfix/authority.pem': readFileSync(tls.authority, 'utf8'),
+      }),
     },
   })
   const program = jail.start('/usr/lib/postfix/sbin/master', ['-d'])

@@ -1,20 +1,24 @@
 /** npm's smtp-server: takes mail for anybody, and keeps it in memory. */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
+import { SMTPServer } from 'smtp-server'
 import { FAMILIES } from '../postern.ts'
 import type { MailSystem, Ports } from './mail-system.ts'
 
 const { version } = createRequire(import.meta.url)('smtp-server/package.json') as { readonly version: string }
 
-export async function startSmtpServer({ port }: Ports, options: SMTPServerOptions = {}): Promise<MailSystem> {
+export async function startSmtpServer({ port, tls }: Ports): Promise<MailSystem> {
   const kept: Buffer[] = []
   const servers: SMTPServer[] = []
   for (const host of Object.values(FAMILIES)) {
     const server = new SMTPServer({
       authOptional: true,
       disableReverseLookup: true,
-      hideSTARTTLS: true,
+      ...(tls
+        ? { cert: readFileSync(tls.certificate), key: readFileSync(tls.key) }
+        : // It would offer STARTTLS with a certificate of its own that proves nothing.
+          { hideSTARTTLS: true }),
       onData: (stream, _session, done) => {
         const pieces: Buffer[] = []
         stream.on('data', piece => pieces.push(piece))
@@ -23,7 +27,6 @@ export async function startSmtpServer({ port }: Ports, options: SMTPServerOption
           done()
         })
       },
-      ...options,
     })
     // A connection that breaks is for the test to notice, not for the process to end on.
     server.on('error', () => {})
