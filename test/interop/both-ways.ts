@@ -88,4 +88,11 @@ function run({ name, needs = {}, tls: secure = false, start, takes = [], relays 
 }
 
 /** All that a mail system can take that has no BINARYMIME. */
-export const TEXTS: readonly Kind[] = ['dot-led lines', 'a dot at the end', 'long lines', '8-bit', '25 MB']
+export const TEXTS: readonly Kind[] = [
+  'dot-led lines',
+  'a dot at the end',
+  'long lines',
+  'endless lines',
+  '8-bit',
+  '25 MB',
+]

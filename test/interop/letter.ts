@@ -10,7 +10,7 @@ export interface Letter {
   readonly content: Buffer
 }
 
-export type Kind = 'dot-led lines' | 'a dot at the end' | 'long lines' | '8-bit' | '25 MB' | 'binary'
+export type Kind = 'dot-led lines' | 'a dot at the end' | 'long lines' | 'endless lines' | '8-bit' | '25 MB' | 'binary'
 
 /** RFC 5321 §4.5.3.1.6: a line of text may have this many octets, its end included. */
 const LONGEST_LINE = 1000
@@ -32,6 +32,8 @@ const BODIES: Readonly<
     // With a dot in front it has one more on the wire, which does not count (RFC 5321 §4.5.3.1.6).
     return text('7bit', `${line}\r\n.${line.slice(1)}\r\nshort\r\n${line}\r\n`)
   },
+  // Beyond what RFC 5321 lets anybody send; they do, and who refuses or folds them breaks mail.
+  'endless lines': () => text('7bit', `${'y'.repeat(5_000)}\r\n.${'z'.repeat(70_000)}\r\nshort\r\n`),
   '8-bit': () => {
     const high = Array.from({ length: 128 }, (_, i) => String.fromCharCode(128 + i)).join('')
     return text('8bitmime', `${high}\r\n${Buffer.from('Grüße, 你好, 🙂').toString('latin1')}\r\n.${high}\r\n`)

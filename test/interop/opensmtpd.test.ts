@@ -7,5 +7,6 @@ bothWays({
   needs: { root: true, peers: ['opensmtpd'] },
   start: startOpenSmtpd,
   tls: true,
-  relays: TEXTS,
+  // A line of 70,000 octets it refuses: "500 5.0.0 Line too long".
+  relays: TEXTS.filter(kind => kind !== 'endless lines'),
 })

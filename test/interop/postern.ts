@@ -36,9 +36,11 @@ export interface Setting {
   readonly tls?: Certificates | undefined
   /** A port where TLS begins with the first octet. */
   readonly implicit?: number
+  /** More lines of configuration. */
+  readonly lines?: readonly string[]
 }
 
-export async function startPostern(port: number, { peer, tls, implicit }: Setting = {}): Promise<Postern> {
+export async function startPostern(port: number, { peer, tls, implicit, lines = [] }: Setting = {}): Promise<Postern> {
   const folder = mkdtempSync(join(workDirectory(), 'postern-'))
   const file = join(folder, 'mail.conf')
   const families = Object.entries(FAMILIES)
@@ -61,6 +63,7 @@ export async function startPostern(port: number, { peer, tls, implicit }: Settin
         ])),
     ...(tls ? [`tls certificate ${tls.certificate} key ${tls.key}`] : []),
     ...(implicit === undefined ? [] : families.map(([, ip]) => `listen ${ip} port ${implicit} tls`)),
+    ...lines,
   ]
   writeFileSync(file, `${configuration.join('\n')}\n`)
   const maildir = join(folder, 'maildir')

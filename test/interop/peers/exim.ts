@@ -12,6 +12,8 @@ const SERVER_TLS = `
 tls_advertise_hosts = *
 tls_certificate = /etc/exim4/server.pem
 tls_privatekey = /etc/exim4/server.key`
+/** It would refuse to send lines beyond 998 octets. */
+const ANY_LINE = '\n  message_linelength_limit = 1000000'
 const CLIENT_TLS = `
   hosts_require_tls = *
   tls_verify_hosts = *
@@ -61,12 +63,12 @@ four:
   driver = smtp
   hosts = 127.0.0.1
   port = ${postern}
-  allow_localhost${tls ? CLIENT_TLS : ''}
+  allow_localhost${ANY_LINE}${tls ? CLIENT_TLS : ''}
 six:
   driver = smtp
   hosts = <; ::1
   port = ${postern}
-  allow_localhost${tls ? CLIENT_TLS : ''}
+  allow_localhost${ANY_LINE}${tls ? CLIENT_TLS : ''}
 
 begin retry
 * * F,1h,5s

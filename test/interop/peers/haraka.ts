@@ -38,7 +38,7 @@ export async function startHaraka({ port, tls }: Ports): Promise<MailSystem> {
     }),
     'config/me': 'haraka.peer.example\n',
     // Octets of a message (0 is no limit), and of a line: beyond 992 it would fold, which RFC 5321 gives no right to.
-    'config/connection.ini': '[max]\nbytes=0\ndata_line_length=10000\n[message]\n[uuid]\n',
+    'config/connection.ini': '[max]\nbytes=0\ndata_line_length=100000\n[message]\n[uuid]\n',
     'plugins/keep.js': PLUGIN(kept),
   }
   for (const [path, text] of Object.entries(files)) {

@@ -76,6 +76,8 @@ export async function startPostfix({ port, postern, tls }: Ports): Promise<MailS
     virtual_mailbox_limit: '0',
     message_size_limit: '0',
     enable_original_recipient: 'no',
+    // It would fold lines beyond 998 octets.
+    smtp_line_length_limit: '0',
     transport_maps: `inline:{ {v4.postern.example = smtp:[127.0.0.1]:${postern}}, {v6.postern.example = smtp:[::1]:${postern}} }`,
     import_environment: 'LD_LIBRARY_PATH',
     ...(tls && SECURE(postern)),

@@ -8,22 +8,37 @@ import type { MailSystem, Ports } from './mail-system.ts'
 
 const { version } = createRequire(import.meta.url)('smtp-server/package.json') as { readonly version: string }
 
-export async function startSmtpServer({ port, tls }: Ports): Promise<MailSystem> {
-  const kept: Buffer[] = []
+export interface SmtpServer extends MailSystem {
+  /** Did the letter with this token come under TLS? `undefined` where it did not come. */
+  cameSecure(token: string): boolean | undefined
+}
+
+interface Kept {
+  readonly content: Buffer
+  readonly secure: boolean
+}
+
+/** `implicit`: TLS from the first octet on. */
+export async function startSmtpServer(
+  { port, tls }: Ports,
+  { implicit = false }: { readonly implicit?: boolean } = {},
+): Promise<SmtpServer> {
+  const kept: Kept[] = []
   const servers: SMTPServer[] = []
   for (const host of Object.values(FAMILIES)) {
     const server = new SMTPServer({
       authOptional: true,
       disableReverseLookup: true,
+      secure: implicit,
       ...(tls
         ? { cert: readFileSync(tls.certificate), key: readFileSync(tls.key) }
         : // It would offer STARTTLS with a certificate of its own that proves nothing.
           { hideSTARTTLS: true }),
-      onData: (stream, _session, done) => {
+      onData: (stream, { secure }, done) => {
         const pieces: Buffer[] = []
         stream.on('data', piece => pieces.push(piece))
         stream.on('end', () => {
-          kept.push(Buffer.concat(pieces))
+          kept.push({ content: Buffer.concat(pieces), secure })
           done()
         })
       },
@@ -37,10 +52,11 @@ export async function startSmtpServer({ port, tls }: Ports): Promise<MailSystem>
   return {
     version: `smtp-server ${version}`,
     async arrived(token) {
-      const found = kept.find(each => each.includes(token))
-      if (found) return found
+      const found = kept.find(({ content }) => content.includes(token))
+      if (found) return found.content
       throw new Error(`${token} is not among the ${kept.length} messages that smtp-server took`)
     },
+    cameSecure: token => kept.find(({ content }) => content.includes(token))?.secure,
     said: () => '',
     stop: async () => {
       for (const server of servers) await new Promise<void>(resolve => server.close(resolve))
