@@ -23,6 +23,14 @@ export interface Errand {
   /** To stand in the subject where the client writes the header itself. */
   readonly token: string
   readonly tls?: Tls
+  readonly login?: Login
+}
+
+export interface Login {
+  readonly user: string
+  readonly password: string
+  /** The mechanism's name, in capitals. */
+  readonly by: string
 }
 
 export interface Tls {
@@ -39,13 +47,31 @@ export interface ClientSuite {
   /** How it can come under TLS. */
   readonly tls?: readonly Tls['by'][]
   send(errand: Errand, letter: Letter): Promise<Said>
+  /** The mechanisms it can log in by, and with what password. */
+  readonly logins?: Readonly<Record<string, keyof typeof ACCOUNTS>>
   /** Sends a file as an attachment, in a message of its own making. */
   attaches?(errand: Errand): Promise<Said>
 }
 
+/**
+ * Passwords with what a shell, a URL and base64 might stumble over; not every client can say one outside ASCII. The `ª` of
+ * the other is an `a` where a mechanism prepares passwords (RFC 4013 §3).
+ */
+const ACCOUNTS = {
+  ascii: { user: 'carol', password: 'pass word%:@"\\' },
+  utf8: { user: 'karl', password: 'Paßwort ª 密码' },
+} as const
 const FROM = 'carol@client.example'
 
-export function testClient({ name, needs = {}, sends, tls: secure = [], send, attaches }: ClientSuite): void {
+export function testClient({
+  name,
+  needs = {},
+  sends,
+  tls: secure = [],
+  logins = {},
+  send,
+  attaches,
+}: ClientSuite): void {
   describe(name, { skip: unmet(needs) }, () => {
     let us: Postern
     let folder: string
@@ -56,7 +82,12 @@ export function testClient({ name, needs = {}, sends, tls: secure = [], send, at
       implicit = ports[1] ?? 0
       folder = mkdtempSync(join(workDirectory(), 'client-'))
       certificates = makeCertificates(join(folder, 'tls'))
-      us = await startPostern(ports[0] ?? 0, { tls: certificates, implicit })
+      const lines = Object.values(ACCOUNTS).map(({ user, password }) => {
+        const file = join(folder, user)
+        writeFileSync(file, `${password}\n`)
+        return `login ${user} password-file ${file}`
+      })
+      us = await startPostern(ports[0] ?? 0, { tls: certificates, implicit, lines: [...lines, 'ntlm'] })
     })
     after(stopAll)
 
@@ -73,7 +104,8 @@ export function testClient({ name, needs = {}, sends, tls: secure = [], send, at
       const arrived = await us.arrived(what.to, sent.token)
       assertSame(arrived, sent.content)
       // Our own field, which stands on top, says by what it came (RFC 3848).
-      assert.match(arrived.toString('latin1', 0, 500), what.tls ? / with ESMTPS id / : / with ESMTP id /)
+      const by = `ESMTP${what.tls ? 'S' : ''}${what.login ? 'A' : ''}`
+      assert.ok(arrived.toString('latin1', 0, 500).includes(` with ${by} id `), `not by ${by}`)
     }
     for (const family of ['v4', 'v6'] as const) {
       const wire = family === 'v4' ? 'IPv4' : 'IPv6'
@@ -93,6 +125,20 @@ export function testClient({ name, needs = {}, sends, tls: secure = [], send, at
             await arrives(errand(family, sent.token, sent.content, by), sent)
           })
         }
+      }
+      for (const [by, which] of family === 'v4' ? Object.entries(logins) : []) {
+        const account = ACCOUNTS[which]
+        test(`${name} logs in by ${by} under TLS (${which}); with another password it does not, and sends nothing`, async () => {
+          const sent = letter('dot-led lines', { from: FROM, to: ours(family) })
+          const what = errand(family, sent.token, sent.content, 'starttls')
+          await arrives({ ...what, login: { ...account, by } }, sent)
+          assert.ok(us.said().includes(` logged in as ${account.user} by ${by}\n`), us.said())
+          const wrong = { ...what, login: { ...account, password: 'wrong', by } }
+          const { status, out, err } = await send(wrong, sent)
+          assert.notEqual(status, 0, `${out}\n${err}\n${us.said()}`)
+          assert.match(us.said(), new RegExp(` did not log in.* by ${by}: `))
+          assert.ok(!us.said().includes(account.password), 'no password is said')
+        })
       }
       if (!attaches) continue
       test(`${name} attaches binary over ${wire}, and it arrives as it was`, async () => {

@@ -5,12 +5,16 @@ import { type Errand, testClient } from './clients.ts'
 
 const SEND = `
 import smtplib, ssl, sys
-host, port, sender, to, file, by, authority, *options = sys.argv[1:]
+host, port, sender, to, file, by, authority, mechanism, user, password, *options = sys.argv[1:]
 context = ssl.create_default_context(cafile=authority or None)
 known = dict(local_hostname='smtplib.client.example')
 with smtplib.SMTP_SSL(host, int(port), context=context, **known) if by == 'implicit' else smtplib.SMTP(host, int(port), **known) as server:
     if by == 'starttls':
         server.starttls(context=context)
+    if mechanism:
+        server.user, server.password = user, password
+        server.ehlo()
+        server.auth(mechanism, getattr(server, 'auth_' + mechanism.lower()))
     server.sendmail(sender, [to], open(file, 'rb').read(), mail_options=options)
 `
 const ATTACH = `
@@ -32,10 +36,15 @@ testClient({
   needs: { commands: ['python3'] },
   sends: TEXTS,
   tls: ['starttls', 'implicit'],
+  // Passwords outside ASCII it cannot say.
+  logins: { PLAIN: 'ascii', LOGIN: 'ascii' },
   send: (errand, { body }) =>
     python(SEND, errand, [
       errand.tls?.by ?? '',
       errand.tls?.authority ?? '',
+      errand.login?.by ?? '',
+      errand.login?.user ?? '',
+      errand.login?.password ?? '',
       ...(body === '8bitmime' ? ['BODY=8BITMIME'] : []),
     ]),
   attaches: errand => python(ATTACH, errand, [errand.token]),
