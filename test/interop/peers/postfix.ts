@@ -61,6 +61,9 @@ export async function startPostfix({ port, postern, tls }: Ports): Promise<MailS
     compatibility_level: '3.6',
     myhostname: 'postfix.peer.example',
     mydestination: '',
+    // There are none, nor a database of them.
+    alias_maps: '',
+    local_recipient_maps: '',
     mynetworks: '127.0.0.0/8 [::1]/128',
     inet_protocols: 'all',
     maillog_file: '/var/log/mail.log',
