@@ -36,7 +36,7 @@ export function bothWays({ tls = false, ...suite }: Suite): void {
 }
 
 function run({ name, needs = {}, tls: secure = false, start, takes = [], relays = [] }: Suite): void {
-  describe(name, { skip: unmet(needs) }, () => {
+  describe(name, { skip: unmet(secure ? { ...needs, commands: ['openssl'] } : needs) }, () => {
     let running: Running
     before(async () => {
       const [port = 0, postern = 0] = await freePorts(2)

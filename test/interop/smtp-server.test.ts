@@ -1,7 +1,7 @@
-/** npm's smtp-server, which takes our mail, and shows what a connector's TLS floor is worth. */
+/** npm's smtp-server, which takes our mail, and shows what a connector's TLS floor and login are worth. */
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { freePorts, stopAll, workDirectory } from '../../tools/bench/process.ts'
@@ -107,6 +107,68 @@ describe('smtp-server and the TLS floor of a connector', { skip: unmet({ command
       const sent = letter('dot-led lines', { from: SENDER, to: mailbox })
       assert.match(await us.relays(sent, mailbox), outcome)
       assert.equal(servers.get(to)?.cameSecure(sent.token), secure)
+    })
+  }
+})
+
+interface Way {
+  readonly mechanisms: readonly string[]
+  /** Of `connector-login`. */
+  readonly by: string
+  readonly wrong?: boolean
+  readonly outcome: RegExp
+}
+
+const LOGINS: Readonly<Record<string, Way>> = {
+  'by LOGIN': { mechanisms: ['LOGIN'], by: 'login', outcome: /relayed/ },
+  'by PLAIN': { mechanisms: ['PLAIN', 'LOGIN'], by: 'plain', outcome: /relayed/ },
+  'by whatever both have': { mechanisms: ['PLAIN'], by: 'any', outcome: /relayed/ },
+  'with a wrong password nothing is sent': {
+    mechanisms: ['PLAIN'],
+    by: 'any',
+    wrong: true,
+    outcome: /deferred: .*requires AUTH, which was refused: 535/,
+  },
+  'where the mechanism is not offered nothing is sent': {
+    mechanisms: ['LOGIN'],
+    by: 'scram-sha-256',
+    outcome: /deferred: .*AUTH/,
+  },
+}
+
+describe('smtp-server takes mail from who has logged in', { skip: unmet({ commands: ['openssl'] }) }, () => {
+  const servers: SmtpServer[] = []
+  const [user, password] = ['mail-a', 'pässword with spaces']
+  let us: Postern
+  before(async () => {
+    const [postern = 0, ...ports] = await freePorts(1 + Object.keys(LOGINS).length)
+    const folder = mkdtempSync(join(workDirectory(), 'login-'))
+    const tls = makeCertificates(join(folder, 'tls'))
+    const [right, wrong] = [join(folder, 'right'), join(folder, 'wrong')]
+    writeFileSync(right, `${password}\n`)
+    writeFileSync(wrong, 'another\n')
+    const lines: string[] = []
+    for (const [i, { mechanisms, by, wrong: isWrong }] of Object.values(LOGINS).entries()) {
+      const port = ports[i] ?? 0
+      servers.push(await startSmtpServer({ port, postern, tls }, { account: { user, password, mechanisms } }))
+      lines.push(
+        `connector login-${i} to Peer cost 1 target 127.0.0.1 port ${port}`,
+        `address-space login-${i} smtp login-${i}.example`,
+        `connector-tls login-${i} verify name localhost ca ${tls.authority}`,
+        `connector-login login-${i} auth ${by} ${user} password-file ${isWrong ? wrong : right} required`,
+      )
+    }
+    us = await startPostern(postern, { lines })
+  })
+  after(() => Promise.all([...servers.map(server => server.stop()), stopAll()]))
+
+  for (const [i, [way, { outcome }]] of Object.entries(LOGINS).entries()) {
+    test(way, async () => {
+      const mailbox = `ann@login-${i}.example`
+      const sent = letter('dot-led lines', { from: SENDER, to: mailbox })
+      const line = await us.relays(sent, mailbox)
+      assert.match(line, outcome)
+      assert.equal(servers[i]?.cameSecure(sent.token), line.includes(' relayed to ') ? true : undefined)
     })
   }
 })

@@ -18,16 +18,27 @@ interface Kept {
   readonly secure: boolean
 }
 
-/** `implicit`: TLS from the first octet on. */
+export interface SmtpServerSetting {
+  /** TLS from the first octet on. */
+  readonly implicit?: boolean
+  /** Mail is taken from nobody else, by these mechanisms. */
+  readonly account?: { readonly user: string; readonly password: string; readonly mechanisms: readonly string[] }
+}
+
 export async function startSmtpServer(
   { port, tls }: Ports,
-  { implicit = false }: { readonly implicit?: boolean } = {},
+  { implicit = false, account }: SmtpServerSetting = {},
 ): Promise<SmtpServer> {
   const kept: Kept[] = []
   const servers: SMTPServer[] = []
   for (const host of Object.values(FAMILIES)) {
     const server = new SMTPServer({
-      authOptional: true,
+      authOptional: account === undefined,
+      ...(account && { authMethods: [...account.mechanisms] }),
+      onAuth: ({ username, password }, _session, done) => {
+        if (account && username === account.user && password === account.password) done(null, { user: username })
+        else done(new Error('not the password'))
+      },
       disableReverseLookup: true,
       secure: implicit,
       ...(tls
