@@ -8,7 +8,7 @@ import { Drive } from '../io/drive.ts'
 import { HASHES } from '../io/hashes.ts'
 import { deliver } from '../io/maildir.ts'
 import type { Duplex } from '../io/sockets.ts'
-import { type SecureContext, secureServer } from '../io/tls.ts'
+import { secureServer } from '../io/tls.ts'
 import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
@@ -23,12 +23,13 @@ import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
 import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
 import { dueAt, isDone, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
-import type { Claim, Spool } from '../spool/spool.ts'
+import type { Claim } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
-import type { Answers, Logins } from './logins.ts'
-import { Outgoing } from './outgoing.ts'
+import type { Answers } from './logins.ts'
+import type { MtaWorld } from './mta-world.ts'
+import { ATTEMPT_LIMIT, Outgoing } from './outgoing.ts'
 import { words } from './words.ts'
 
 /** Entries worked on at once; each may have an attempt per next hop. */
@@ -36,38 +37,8 @@ export const MAX_WORKING = 20
 const LONGEST_SLEEP: Duration = 86_400_000
 /** Octets of a header kept for a report. */
 const REPORTED_HEADER = 16_384
-/** How long an attempt may take, whatever the peer does. */
-export const ATTEMPT_LIMIT: Duration = 3_000_000
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
-
-/** What an MTA needs from the world. */
-export interface MtaWorld {
-  readonly spool: Spool
-  /** Reaches an address of the configuration: on a laboratory's loopback that is another one. */
-  readonly dial: (ip: string, port: number) => Promise<Duplex>
-  /** The Maildir of a mailbox. */
-  readonly maildir: (mailbox: string) => string
-  /** Passwords and authorities, by the name of their file. */
-  readonly files: ReadonlyMap<string, string>
-  readonly logins: Logins
-  /** What `tls certificate` names, ready for use. */
-  readonly identity?: SecureContext
-  readonly events?: MtaEvents
-}
-
-export interface MtaEvents {
-  /** What was said in a session or an attempt, a line at a time, without secrets. */
-  line?(session: string, direction: 'in' | 'out', by: 'C' | 'S', text: string): void
-  received?(entry: SpoolEntry): void
-  /** An entry after its attempts. */
-  tried?(entry: SpoolEntry, outcomes: ReadonlyMap<number, Outcome>): void
-  delivered?(mailbox: string, path: string): void
-  /** Somebody logged in, or did not. */
-  login?(peer: string, what: { readonly mechanism: string; readonly user?: string; readonly why?: string }): void
-  /** Something an operator should know. */
-  note?(what: string): void
-}
 
 export class Mta {
   readonly config: MtaConfig
@@ -219,7 +190,7 @@ export class Mta {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.config, question.peer, question)
+        return acceptRecipient(this.config, question)
       case 'vrfy':
         return verifyAddress(this.config, question.text)
       case 'sasl':

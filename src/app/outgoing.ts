@@ -1,5 +1,6 @@
 /** Connections that this server makes itself: to relay a message, or to ask for those that wait for us. */
 import type { TlsFacts } from '../base/machine.ts'
+import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { gssInitiator } from '../io/gssapi.ts'
 import { HASHES } from '../io/hashes.ts'
@@ -13,9 +14,11 @@ import type { Need, SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/me
 import { choose } from '../smtp/sasl/mechanisms.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
-import { ATTEMPT_LIMIT, type MtaWorld } from './mta.ts'
+import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
+/** How long an attempt may take, whatever the peer does. */
+export const ATTEMPT_LIMIT: Duration = 3_000_000
 /** What the server around it does for it. */
 export interface Around {
   /** The socket lives as long as the server does, at most. */

@@ -20,11 +20,7 @@ export function mailboxFor({ mailboxes }: MtaConfig, to: Mailbox): Mailbox | und
 const ROUTED = /[%!@]/
 
 /** May this client send this there? Relaying is closed unless a line opens it. */
-export function acceptRecipient(
-  config: MtaConfig,
-  peer: string,
-  { to, login }: Question & { readonly about: 'rcpt' },
-): Answer {
+export function acceptRecipient(config: MtaConfig, { to, peer, login }: Question & { readonly about: 'rcpt' }): Answer {
   if (isLocal(config, to)) {
     if (mailboxFor(config, to)) return { yes: '' }
     return { no: ROUTED.test(to.local) ? 'relay-refused' : 'no-such-user' }

@@ -55,6 +55,7 @@ export interface Listen {
   readonly port: number
   /** TLS from the first octet on (RFC 8314 §3). */
   readonly tls: boolean
+  readonly at: SourceRef
 }
 
 /** A file that a line of configuration names. */

@@ -49,8 +49,8 @@ function otherListens({ listens }: MtaConfig, { ip, port }: Pick<Listen, 'ip' | 
 const LISTEN: Spec = {
   syntax: 'listen <ip> [port <port>] [tls]',
   help: 'Take mail at this address; with tls, under TLS from the first octet on',
-  apply: (config, args) => {
-    const next = { ...listenOf(args), tls: args.has('tls') }
+  apply: (config, args, at) => {
+    const next = { ...listenOf(args), tls: args.has('tls'), at }
     return { ...config, listens: [...otherListens(config, next), next] }
   },
   remove: (config, args) => ({ ...config, listens: otherListens(config, listenOf(args)) }),
@@ -138,7 +138,7 @@ const MESSAGE_SIZE: Spec = {
   help: LIMIT_SPECS.messageSize.help,
   apply: (config, args) => ({ ...config, limits: { ...config.limits, messageSize: args.number('size') } }),
   remove: config => ({ ...config, limits: { ...config.limits, messageSize: LIMITS.messageSize } }),
-  noSyntax: 'message-size',
+  noSyntax: 'message-size [<size>]',
   show: ({ limits: { messageSize } }) =>
     messageSize === LIMITS.messageSize ? [] : [`message-size ${SIZE.show(messageSize)}`],
 }

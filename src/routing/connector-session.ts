@@ -16,7 +16,7 @@ const LOGIN: Spec = {
   syntax:
     'connector-login <connector:name> <verb:auth|x-exps> <mechanism:any|login|plain|scram-sha-256|scram-sha-256-plus|ntlm|gssapi> [<user:word> password-file <file>] [required]',
   help: 'Log in at the other end; if required, nothing is sent without it and mail waits',
-  apply(config, args) {
+  apply(config, args, at) {
     const mechanism = args.text('mechanism')
     const [user, passwordFile] = [args.optional('user'), args.optional('file')]
     if (user === undefined && mechanism !== 'gssapi') {
@@ -32,6 +32,7 @@ const LOGIN: Spec = {
         ...(user !== undefined && { user }),
         ...(passwordFile !== undefined && { passwordFile }),
         required: args.has('required'),
+        at,
       },
     }))
   },

@@ -33,6 +33,7 @@ export interface ConnectorLogin {
   readonly passwordFile?: string
   /** Without the login nothing is sent: mail waits. */
   readonly required: boolean
+  readonly at: SourceRef
 }
 
 /** How much TLS mail over this connector must have; `mta/order.ts` says what the floors mean. */

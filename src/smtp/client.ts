@@ -27,7 +27,7 @@ export type ClientOutput<Tag> =
   | WireOutput
   /** The reply to what was said with this tag. */
   | { readonly kind: 'answered'; readonly tag: Tag; readonly heard: Heard<Reply> }
-  /** A reply in the middle of a message sent by DATA; nothing more may be sent of it. */
+  /** A reply in the middle of a message sent by DATA: nothing more will be sent, and the connection is to be closed. */
   | { readonly kind: 'interrupted'; readonly heard: Heard<Reply> }
   /** There is no going on: nothing that is unanswered will be. */
   | { readonly kind: 'failed'; readonly status: string; readonly why: string }
@@ -166,7 +166,7 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
       if (!waiting && this.#body && heard.value.code !== 421) {
         this.#over = true
         this.#deadline = undefined
-        return [...out, { kind: 'interrupted', heard }, { kind: 'close', how: 'at-once' }]
+        return [...out, { kind: 'interrupted', heard }]
       }
       if (!waiting) {
         const why = heard.value.code === 421 ? 'the server hung up' : 'a reply that nobody had asked for'

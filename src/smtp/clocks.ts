@@ -11,9 +11,8 @@ export class Clocks {
   readonly #opened: Instant
   /** When the last whole line, or our last answer, was. */
   #heard: Instant
-  /** When a message under way is too slow; later for every octet of it, but never by more than the data wait. */
-  #due: Instant = 0
-  #dripped = false
+  /** Of a part of a message: when it began, when something of it last came, and how much there is. */
+  #part: { readonly began: Instant; readonly heard: Instant; readonly octets: number } | undefined
 
   constructor(limits: Limits, now: Instant) {
     this.#limits = limits
@@ -27,24 +26,37 @@ export class Clocks {
 
   /** Octets of a message are due from now on. */
   beginPart(now: Instant): void {
-    this.#due = now + this.#limits.data
-    this.#dripped = false
+    this.#part = { began: now, heard: now, octets: 0 }
   }
 
   /** So many of them came. */
   partly(octets: number, now: Instant): void {
-    const earned = (octets * 1000) / this.#limits.dataRate
-    this.#due = Math.min(now + this.#limits.data, this.#due + earned)
-    this.#dripped = true
+    if (this.#part) this.#part = { ...this.#part, heard: now, octets: this.#part.octets + octets }
   }
 
-  deadline(inPart: boolean): Instant {
-    return Math.min(inPart ? this.#due : this.#heard + this.#limits.idle, this.#opened + this.#limits.session)
+  endPart(now: Instant): void {
+    this.#part = undefined
+    this.#heard = now
+  }
+
+  get deadline(): Instant {
+    return Math.min(this.#nextDue, this.#rateDue, this.#opened + this.#limits.session)
   }
 
   /** What to say when the deadline has passed. */
-  verdict(inPart: boolean, now: Instant): Situation {
+  verdict(now: Instant): Situation {
     if (now >= this.#opened + this.#limits.session) return 'session-too-long'
-    return inPart && this.#dripped ? 'too-slow' : 'idle-too-long'
+    return now >= this.#nextDue ? 'idle-too-long' : 'too-slow'
+  }
+
+  get #nextDue(): Instant {
+    return this.#part ? this.#part.heard + this.#limits.data : this.#heard + this.#limits.idle
+  }
+
+  /** A part has a grace, and then must have come at the rate that is asked for. */
+  get #rateDue(): Instant {
+    if (!this.#part) return Number.POSITIVE_INFINITY
+    const { idle, data, dataRate } = this.#limits
+    return this.#part.began + Math.max(idle, data) + (this.#part.octets * 1000) / dataRate
   }
 }

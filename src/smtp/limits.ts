@@ -91,7 +91,7 @@ export const LIMIT_SPECS: { readonly [K in keyof Limits]: LimitSpec } = {
     word: 'data-rate',
     of: 'octets',
     normal: 500,
-    help: 'Octets a second that a message must come at, once it is behind by the data wait',
+    help: 'Octets a second that a message must have come at, after a grace as long as the idle wait',
   },
   session: { word: 'session', of: 'wait', normal: 7_200_000, help: 'A session, from its greeting to its end' },
   greetWait: {

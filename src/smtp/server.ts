@@ -157,9 +157,7 @@ export class Server implements Machine<ServerOutput> {
   tick(now: Instant): readonly ServerOutput[] {
     if (this.#deadline === undefined || now < this.#deadline) return []
     return this.#run(now, () => {
-      if (this.#greetAt === undefined) {
-        return this.#hangUp(this.#clocks?.verdict(this.#part !== undefined, now) ?? 'idle-too-long')
-      }
+      if (this.#greetAt === undefined) return this.#hangUp(this.#clocks?.verdict(now) ?? 'idle-too-long')
       this.#greetAt = undefined
       this.#greeting()
     })
@@ -179,7 +177,7 @@ export class Server implements Machine<ServerOutput> {
     if (!this.#isOver) work()
     // While we owe an answer it is not the client who is slow.
     const waits = !this.#isOver && !this.#asked
-    this.#deadline = waits ? (this.#greetAt ?? this.#clocks?.deadline(this.#part !== undefined)) : undefined
+    this.#deadline = waits ? (this.#greetAt ?? this.#clocks?.deadline) : undefined
     return this.#out
   }
 
@@ -196,7 +194,6 @@ export class Server implements Machine<ServerOutput> {
     while (!this.#isOver && this.#phase !== 'tls' && !this.#asked && this.#input.size > 0) {
       if (this.#part) {
         if (!this.#readPart(this.#part)) return
-        this.#clocks?.heard(this.#now)
       } else {
         if (this.#phase === 'hello' && this.#input.first === TLS_HANDSHAKE) return this.#close('at-once')
         const line = this.#input.next(AUTH_LINE)
@@ -479,6 +476,7 @@ export class Server implements Machine<ServerOutput> {
 
   #endPart(part: Part): void {
     this.#part = undefined
+    this.#clocks?.endPart(this.#now)
     if (part.kind === 'blob') return this.#endBlob(part)
     if (part.kind === 'data') return this.#endMessage('end-of-body')
     if (part.refuse) return this.#mistake(part.refuse, 'BDAT')

@@ -27,6 +27,7 @@ export interface Spool {
   update(claim: Claim, next: SpoolEntry): Promise<boolean>
   /** Forget it: delivered, or reported. */
   remove(claim: Claim): Promise<void>
+  /** Its content; fails where there is none. */
   body(id: SpoolId): AsyncIterable<Uint8Array>
   /** When the next unclaimed entry is due. */
   nextDue(): Promise<Instant | undefined>

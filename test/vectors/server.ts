@@ -191,7 +191,7 @@ export class ServerUnderTest {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.#config, STRANGER, question)
+        return acceptRecipient(this.#config, question)
       case 'sasl':
         return { sasl: checkPassword(question.question) }
       case 'message':
