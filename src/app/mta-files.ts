@@ -9,12 +9,14 @@ import { openLogins } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
+export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity'>
+
 /** Reads them all, or throws a `ConfigurationError` with everything that is wrong with any of them. */
 export async function openMtaFiles(
   config: MtaConfig,
   folder: string,
   trouble: (cause: unknown) => void = () => {},
-): Promise<Pick<MtaWorld, 'files' | 'logins' | 'identity'>> {
+): Promise<MtaFiles> {
   const problems: Diagnostic[] = []
   const path = (file: string): string => (isAbsolute(file) ? file : join(folder, file))
   /** What a line asks for, or a problem with the line. */

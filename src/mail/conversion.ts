@@ -109,17 +109,17 @@ export class Planner {
     this.#edit(part, body.role === 'content' ? encoding : undefined, octets.eightBit)
   }
 
-  /** What this header and those around it must say, now that something under them is encoded. */
-  #edit(part: Part, encoding: Encoding | undefined, eightBit: boolean): void {
-    const { isMessage, hasContentType, hasMimeVersion } = part
-    const version = isMessage && !hasMimeVersion ? 'MIME-Version: 1.0\r\n' : ''
-    // Nobody says which charset it is (RFC 1428 §3).
-    const type =
-      isMessage && !hasContentType
-        ? `Content-Type: text/plain; charset=${eightBit ? 'unknown-8bit' : 'us-ascii'}\r\n`
-        : ''
-    this.#edits.set(part.index, { encoding: encoding ?? this.#label(part), added: version + type })
-    if (part.parent && !this.#edits.has(part.parent.index)) this.#edit(part.parent, undefined, eightBit)
+  /** What the header of this part and those around it must say, now that something under them is encoded. */
+  #edit(of: Part, encoding: Encoding | undefined, eightBit: boolean): void {
+    for (let part: Part | undefined = of; part; part = part.parent) {
+      const { isMessage, hasContentType, hasMimeVersion } = part
+      const version = isMessage && !hasMimeVersion ? 'MIME-Version: 1.0\r\n' : ''
+      // Nobody says which charset it is (RFC 1428 §3).
+      const charset = eightBit ? 'unknown-8bit' : 'us-ascii'
+      const type = isMessage && !hasContentType ? `Content-Type: text/plain; charset=${charset}\r\n` : ''
+      const label = part === of ? (encoding ?? this.#label(part)) : this.#label(part)
+      this.#edits.set(part.index, { encoding: label, added: version + type })
+    }
   }
 
   /** What holds other parts may not be encoded, and says what they are at most (RFC 2045 §6.4). */
@@ -138,7 +138,7 @@ function flaws(octets: Octets, to: Target): string {
   const found = [
     to === '7bit' && octets.eightBit ? 'octets above 127' : '',
     octets.bareCr ? 'a CR without LF' : '',
-    octets.bareLf ? 'a LF without CR' : '',
+    octets.bareLf ? 'an LF without CR' : '',
     octets.nul ? 'a NUL' : '',
     octets.longestLine > TEXT_LINE ? `a line of ${octets.longestLine} octets` : '',
   ]
