@@ -113,7 +113,7 @@ function playServer(vector: ServerVector, cut: Cut): void {
 }
 
 function playClient(vector: ClientVector, cut: Cut): void {
-  const client = new ClientUnderTest(orderOf(vector))
+  const client = new ClientUnderTest(orderOf(vector), { holds: vector.order?.messageWaits ?? false })
   let seen = 0
   let sent = 0
   for (const { after, send } of vector.steps) {
@@ -134,6 +134,7 @@ function playClient(vector: ClientVector, cut: Cut): void {
     }
   }
   const hung = !client.closed
+  if (client.wantsBody) client.giveBody()
   // Nothing more comes: whoever waits for ever is found here.
   client.wait(3_600_000)
   assert.ok(client.closed, 'it waits for ever')
