@@ -179,7 +179,12 @@ test('who asked to be told of success is told: delivered here, or relayed to a s
   const told = (recipient: Recipient, outcome: Outcome) => {
     const report = bounce(entry([[recipient, outcome]]), FACTS)
     return (
-      report && /^Subject: (.*)\r$/m.exec(said(report))?.[1] + said(report).match(/^(?:Action|Status): .*(?=\r$)/gm)
+      report &&
+      (
+        said(report)
+          .split('text/rfc822-headers')[0]
+          ?.match(/^(?:Subject|Action|Status): .*(?=\r$)/gm) ?? []
+      ).join(', ')
     )
   }
   assert.equal(
