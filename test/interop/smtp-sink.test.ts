@@ -96,7 +96,7 @@ describe('smtp-sink with a fault', { skip: unmet(NEEDS) }, () => {
           const line = await us.relays(sent, theirs('v4'))
           assert.match(line, outcome)
           if (by) {
-            const arrived = await sink.arrived(sent.token)
+            const arrived = await sink.arrived(sent.token, theirs('v4'))
             if (how) assertEncoded(arrived, sent.content, how)
             else assertSame(arrived, sent.content)
             assert.match(await sink.envelope(sent.token), new RegExp(`^X-Client-Proto: ${by}$`, 'm'))

@@ -11,8 +11,8 @@ export interface Ports {
 /** Somebody else's mail system, running for one suite. */
 export interface MailSystem {
   readonly version: string
-  /** The letter with this token, as it was taken for `ann`, with CRLF for line ends. */
-  arrived(token: string): Promise<Buffer>
+  /** The letter with this token, as it was taken for that mailbox, with CRLF for line ends. */
+  arrived(token: string, mailbox: string): Promise<Buffer>
   /** The last of its log. */
   said(): string
   stop(): Promise<void>
