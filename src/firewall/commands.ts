@@ -5,6 +5,7 @@ import { within } from '../config/within.ts'
 import { INTERFACE_COMMANDS, interfaceNamed, known } from '../topology/commands.ts'
 import type { Network } from '../topology/topology.ts'
 import { type AccessRule, type PortMatch, showAccessRule } from './access.ts'
+import { GATEWAY_COMMANDS } from './commands-gateway.ts'
 import { EMPTY_FIREWALL, type FirewallConfig, type Static } from './config.ts'
 import { defaultFixups, versionNumber } from './versions.ts'
 
@@ -243,7 +244,6 @@ const KEPT_WORDS = [
   ['names', 'Names for addresses'],
   ['object-group', 'Groups of addresses'],
   ['pager', 'The console'],
-  ['logging', 'Where events are logged'],
   ['mtu', 'Packet sizes'],
   ['ip', 'Address auditing and pools'],
   ['failover', 'A second unit'],
@@ -391,6 +391,7 @@ export const FIREWALL: Grammar<FirewallConfig> = {
     STATIC_PORT,
     ACCESS_GROUP,
     ROUTE,
+    ...within<FirewallConfig, 'gateway'>('gateway', GATEWAY_COMMANDS),
     ...KEPT,
   ].filter(isSpec),
   check(config) {

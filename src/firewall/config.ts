@@ -3,6 +3,7 @@ import type { Ports } from '../config/argument.ts'
 import { type InterfacesConfig, NO_INTERFACES } from '../topology/commands.ts'
 import type { Network } from '../topology/topology.ts'
 import type { AccessRule } from './access.ts'
+import { type GatewayConfig, NO_GATEWAY } from './gateway-config.ts'
 
 /** A firewall as its PIX text describes it. Immutable: a typed command makes the next one. */
 export interface FirewallConfig {
@@ -22,6 +23,8 @@ export interface FirewallConfig {
   readonly nats: readonly Nat[]
   readonly globals: readonly Global[]
   readonly routes: readonly StaticRoute[]
+  /** How it runs: logging, metrics, limits, several servers. */
+  readonly gateway: GatewayConfig
   /** Lines that do not concern mail: kept, shown, and not enforced here. First word → lines. */
   readonly kept: Readonly<Record<string, readonly string[]>>
 }
@@ -80,5 +83,6 @@ export const EMPTY_FIREWALL: FirewallConfig = {
   nats: [],
   globals: [],
   routes: [],
+  gateway: NO_GATEWAY,
   kept: {},
 }
