@@ -62,10 +62,10 @@ export class Inspector {
     const cursor = this.#greeting
     this.#followReplies(segment)
     if (!cursor) return [{ kind: 'forward', to: 'client', bytes: segment }]
-    const verdict = judge(this.#policy, { on: 'greeting' })
+    const { verdict } = judge(this.#policy, { on: 'greeting' })
     // Only a 220 is a greeting to hide: a refusal passes, so that people can read why.
     const code = this.#firstCode(segment, cursor)
-    if (verdict.kind === 'pass' || !'220'.startsWith(code.slice(0, 3))) {
+    if (verdict.kind !== 'mask' || !'220'.startsWith(code.slice(0, 3))) {
       return [{ kind: 'forward', to: 'client', bytes: segment }]
     }
     // The part behind the greeting's last line is a reply to something, and not masked.
@@ -137,7 +137,7 @@ export class Inspector {
 
   #line(line: Uint8Array): Change | undefined {
     const verb = verbOf(line)
-    const verdict = judge(this.#policy, { on: 'verb', verb: verb.word })
+    const { verdict } = judge(this.#policy, { on: 'word', what: 'verb', word: verb.word })
     const command = parseCommand(trimEnd(line))
     if (verdict.kind === 'mask') {
       this.#onlooker.say('other')
@@ -182,8 +182,8 @@ export class Inspector {
   #fragment(piece: Uint8Array): Change | undefined {
     const verb = this.#clientMidLine ? undefined : verbOf(piece)
     const whole = verb && verb.length < piece.length ? verb.word : undefined
-    const verdict = judge(this.#policy, { on: 'fragment', verb: whole })
-    if (verdict.kind === 'pass') return undefined
+    const { verdict } = judge(this.#policy, { on: 'fragment', verb: whole })
+    if (verdict.kind !== 'mask') return undefined
     const after = maskLine(piece, verdict.how, piece.length)
     if (equal(piece, after)) return undefined
     // What is typed octet by octet may be a password: how much it was is enough.
@@ -194,10 +194,10 @@ export class Inspector {
 
   /** Replaces what does not belong into the address of MAIL or RCPT (PIX syslog 108002). */
   #address(kind: CommandKind, line: Uint8Array): Change | undefined {
-    const pipe = judge(this.#policy, { on: 'address-octet', octets: 'pipe' })
-    const bracket = judge(this.#policy, { on: 'address-octet', octets: 'stray-bracket' })
+    const pipe = judge(this.#policy, { on: 'octet', what: 'pipe' }).verdict
+    const bracket = judge(this.#policy, { on: 'octet', what: 'stray-bracket' }).verdict
     const verdict = pipe.kind === 'mask' ? pipe : bracket
-    if (verdict.kind === 'pass') return undefined
+    if (verdict.kind !== 'mask') return undefined
     const open = line.indexOf(OPEN)
     const close = open < 0 ? -1 : line.indexOf(CLOSE, open)
     let out: Uint8Array | undefined

@@ -1,7 +1,9 @@
-import type { Cause, MaskKind, Policy, Rule } from '../policy.ts'
+import type { Cause, InPlace, MaskKind, Policy, Rule } from '../policy.ts'
 
 /** The seven commands of RFC 821 §4.5.1, and nothing else. */
 export const SEVEN: ReadonlySet<string> = new Set(['HELO', 'MAIL', 'RCPT', 'DATA', 'RSET', 'NOOP', 'QUIT'])
+
+const IN_PLACE: InPlace = { kind: 'in-place', charMode: 'x', dotSplitBug: false, dataFirstBug: false }
 
 export type PixProfile = '4.0' | '4.4' | '5.1'
 
@@ -38,7 +40,7 @@ export function pix(profile: PixProfile, cause: Cause): Policy {
       reason: 'MailGuard hides what the server says of itself',
     },
     {
-      match: { on: 'verb', of: SEVEN, negated: true },
+      match: { on: 'not', match: { on: 'word', what: 'verb', in: SEVEN } },
       action: { kind: 'mask', how: unknownVerb },
       reason: 'MailGuard lets only HELO MAIL RCPT DATA RSET NOOP QUIT through',
     },
@@ -49,13 +51,13 @@ export function pix(profile: PixProfile, cause: Cause): Policy {
     },
   ]
   if (scansAddresses) {
-    for (const octets of ['pipe', 'stray-bracket'] as const) {
+    for (const what of ['pipe', 'stray-bracket'] as const) {
       rules.push({
-        match: { on: 'address-octet', octets },
+        match: { on: 'octet', what },
         action: { kind: 'mask', how: 'blank' },
         reason: 'MailGuard replaces characters that do not belong in an address',
       })
     }
   }
-  return { name: `PIX MailGuard (${versions})`, rules, directions: new Set(['inbound']), cause }
+  return { name: `PIX MailGuard (${versions})`, engine: IN_PLACE, rules, directions: new Set(['inbound']), cause }
 }
