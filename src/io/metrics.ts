@@ -31,7 +31,6 @@ const MAX_ASKERS = 16
 export class Metrics {
   readonly #registry = new Registry()
   readonly #counters = new Map<CounterName, Counter<string>>()
-  #server: http.Server | undefined
 
   constructor(gauges: () => Gauges) {
     const registers = [this.#registry]
@@ -62,14 +61,10 @@ export class Metrics {
     return this.#registry.metrics()
   }
 
-  /** `isWell`: what `/healthz` answers. */
-  async listen(
-    host: string,
-    port: number,
-    isWell: () => boolean,
-  ): Promise<{ readonly host: string; readonly port: number }> {
+  /** Answers there until it is closed. `isWell`: what `/healthz` answers. */
+  async listen(host: string, port: number, isWell: () => boolean): Promise<{ close(): Promise<void> }> {
     const server = http.createServer((request, response) => {
-      // Asking by name from a web page must not work: whoever means loopback says so.
+      // A web page must not get here by a name of its own: whoever means loopback says so.
       if (!isLocalName(request.headers.host)) return void response.writeHead(421).end()
       if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end()
       if (request.url === '/healthz') {
@@ -85,7 +80,6 @@ export class Metrics {
     server.maxConnections = MAX_ASKERS
     server.requestTimeout = REQUEST_WAIT
     server.headersTimeout = REQUEST_WAIT
-    this.#server = server
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause: NodeJS.ErrnoException) => {
         const why = cause.code === 'EADDRINUSE' ? 'the port is in use' : cause.message
@@ -95,18 +89,13 @@ export class Metrics {
       server.listen({ host, port }, resolve)
     })
     server.on('error', () => {})
-    server.unref()
-    const address = server.address()
-    return { host, port: typeof address === 'object' && address ? address.port : port }
-  }
-
-  async close(): Promise<void> {
-    this.#registry.clear()
-    const server = this.#server
-    if (!server) return
-    const closed = new Promise<void>(resolve => server.close(() => resolve()))
-    server.closeAllConnections()
-    await closed
+    return {
+      close() {
+        const closed = new Promise<void>(resolve => server.close(() => resolve()))
+        server.closeAllConnections()
+        return closed
+      },
+    }
   }
 }
 
