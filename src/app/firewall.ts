@@ -1,5 +1,6 @@
 /** A firewall of its own: its file, its doors, what it tells, and its console. */
 import { dirname, resolve } from 'node:path'
+import { upper } from '../base/bytes.ts'
 import { type Diagnostic, formatDiagnostic, PosternError, type SourceRef } from '../base/problem.ts'
 import { sayDuration } from '../base/time.ts'
 import { rewrite } from '../config/rewrite.ts'
@@ -18,11 +19,14 @@ import { type Recording, Recordings } from '../io/recorder.ts'
 import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
 import type { Watch } from '../io/splice.ts'
 import { makeState, removeState } from '../io/state.ts'
+import { COMMAND_KINDS } from '../smtp/command.ts'
 import { transcriptHead } from '../transcript/record.ts'
 import { Console } from './console.ts'
 import { type Connection, type Door, Gateway, type ShutDoor } from './gateway.ts'
 import { closeOutlets, Journal, type Outlets, openOutlets } from './journal.ts'
 import { Servers } from './servers.ts'
+
+const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
 
 /** `show conn`, in the PIX's form, with what inspects each. */
 export function showConnections(gateway: Gateway): readonly string[] {
@@ -340,7 +344,8 @@ export class Firewall {
       case 'altered': {
         // A verb nobody knows could be any: peers must not make series of their own.
         const { what, subject, losses } = event.explanation
-        return this.#metrics.count('postern_altered_total', { what, subject: losses.length > 0 ? subject : 'other' })
+        const isKnown = subject === '' || losses.length > 0 || VERBS.has(subject)
+        return this.#metrics.count('postern_altered_total', { what, subject: isKnown ? subject : 'other' })
       }
       default:
     }

@@ -20,6 +20,7 @@ export interface RecordOptions {
 }
 
 const HIDDEN = 0x78 // x
+const TAB = 0x09
 const KNOWN: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
 const LOGINS: ReadonlySet<string> = new Set(['AUTH', 'X-EXPS'])
 /** Octets of a verb; the word of a longer one is not ours. */
@@ -138,8 +139,7 @@ export class Recorder {
     if (this.#line === 'start') {
       while (at < to && this.#line === 'start') {
         const octet = segment[at] ?? 0
-        const isEnd = octet === SP || octet === CR || octet === LF || octet === 0x09
-        if (!isEnd) this.#lineHead.push(octet)
+        if (!isBlank(octet)) this.#lineHead.push(octet)
         else if (this.#lineHead.length > 0) {
           const verb = upper(String.fromCharCode(...this.#lineHead))
           this.#line = this.#login ? 'hidden' : LOGINS.has(verb) ? 'login' : KNOWN.has(verb) ? 'plain' : 'hidden'
@@ -253,9 +253,13 @@ function same(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((octet, i) => octet === b[i])
 }
 
-/** Line ends stay, so that the lines stay lines. */
+/** Line ends and blanks stay: what is one line, and one word, to a firewall stays one. */
 function hide(octets: Uint8Array, from: number, to: number): void {
-  for (let i = from; i < to; i++) if (octets[i] !== CR && octets[i] !== LF) octets[i] = HIDDEN
+  for (let i = from; i < to; i++) if (!isBlank(octets[i])) octets[i] = HIDDEN
+}
+
+function isBlank(octet: number | undefined): boolean {
+  return octet === CR || octet === LF || octet === SP || octet === TAB
 }
 
 /** Behind `AUTH LOGIN `, from the blank behind the verb on. */
