@@ -326,6 +326,7 @@ class FirewallSubject implements Subject {
     if (!this.#inspector) return [{ kind: 'say', by: from, bytes: segment }]
     return this.#inspector.receive(from === 'C' ? 'client' : 'server', segment).map((output): Act => {
       if (output.kind === 'altered') return note('verdicts', sayExplanation(output.explanation))
+      if (output.kind === 'close') return { kind: 'close' }
       // A segment for the server is one that the client said.
       return { kind: 'say', by: output.to === 'server' ? 'C' : 'S', bytes: output.bytes }
     })

@@ -5,7 +5,7 @@ import { unreachable } from '../base/unreachable.ts'
 import { diff } from '../config/diff.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
-import { type Act, type ConsoleView, complete, type Typed, type } from '../firewall/console.ts'
+import { type Act, type ConsoleMode, type ConsoleView, complete, type Typed, type } from '../firewall/console.ts'
 import type { GatewayEvent } from '../firewall/event.ts'
 import type { ControlAnswer } from '../io/control.ts'
 
@@ -30,6 +30,7 @@ export class Console {
   readonly #before: FirewallConfig[] = []
   #pending: { readonly config: FirewallConfig; readonly timer: NodeJS.Timeout } | undefined
   #turn: Promise<unknown> = Promise.resolve()
+  #mode: ConsoleMode | undefined
 
   constructor(target: ConsoleTarget) {
     this.#target = target
@@ -43,7 +44,7 @@ export class Console {
   }
 
   complete(typed: string): readonly string[] {
-    return complete(typed)
+    return complete(typed, this.#mode)
   }
 
   close(): void {
@@ -51,13 +52,16 @@ export class Console {
   }
 
   async #type(line: string): Promise<ControlAnswer> {
-    const typed = type(this.#target.config(), line, this.#target.view)
+    const typed = type(this.#target.config(), line, this.#target.view, this.#mode)
+    this.#mode = typed.mode
     const changed = typed.config !== undefined || (typed.act !== undefined && typed.act.kind !== 'metrics')
     if (!typed.wrong && line.trim() !== '' && !line.trim().endsWith('?')) {
       this.#target.tell({ kind: 'typed', line: line.trim(), changed })
     }
     try {
-      return await this.#carryOut(typed)
+      const said = await this.#carryOut(typed)
+      const mode = this.#mode?.spec.enters
+      return mode === undefined ? said : { ...said, mode }
     } catch (cause) {
       if (!(cause instanceof PosternError)) throw cause
       return { answer: [...typed.answer, `error: ${cause.message}`], wrong: true }

@@ -8,6 +8,7 @@ import type { FirewallConfig } from '../firewall/config.ts'
 import type { GatewayEvent, Joined, Knock } from '../firewall/event.ts'
 import { Inspector } from '../firewall/inspector.ts'
 import type { Cause, Policy } from '../firewall/policy.ts'
+import { Rates } from '../firewall/rates.ts'
 import { Throttle } from '../firewall/throttle.ts'
 import type { Altered } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
@@ -86,6 +87,7 @@ export class Gateway {
   readonly #connections = new Set<Connection>()
   readonly #sockets = new Set<Duplex>()
   readonly #throttle = new Throttle()
+  readonly #rates = new Rates()
   /** Those that wait for a server. */
   readonly #calls = new Set<AbortController>()
   /** Sockets that may be open at once before the process runs out of files. */
@@ -350,7 +352,8 @@ export class Gateway {
       this.#tell({ kind: 'altered', connection: joined, explanation })
     }
     const watch = this.#events.watch?.(joined, policy)
-    const { passage, over } = splice(client, server, policy && new Inspector(policy), altered, watch)
+    const inspector = policy && new Inspector(policy, { peer: knock.source, rates: this.#rates })
+    const { passage, over } = splice(client, server, inspector, altered, watch)
     const connection: Connection = { ...joined, since: now(), inspected: policy?.cause, passage }
     this.#connections.add(connection)
     this.most = Math.max(this.most, this.#connections.size)

@@ -24,11 +24,15 @@ export async function converse(running: Running): Promise<number> {
   })
   if (isPerson) helpAtQuestionMark(lines, running)
   let status: number = EXIT.ok
+  let mode: string | undefined
   if (isPerson) lines.prompt()
   for await (const line of lines) {
-    if (/^\s*(?:exit|quit|logout)\s*$/i.test(line)) break
+    if (/^\s*(?:quit|logout)\s*$/i.test(line) || (mode === undefined && /^\s*exit\s*$/i.test(line))) break
     try {
-      const { answer, wrong } = await typeThere(running, line)
+      const said = await typeThere(running, line)
+      const { answer, wrong } = said
+      mode = said.mode
+      lines.setPrompt(mode === undefined ? `${running.node}# ` : `${running.node}(${mode})# `)
       for (const each of answer) print(each)
       if (wrong && !isPerson) status = EXIT.misuse
     } catch (cause) {

@@ -133,6 +133,7 @@ export const SECURITY: CommonKind<number> = {
 
 export const IP: CommonKind<string> = {
   ...plain('ip', 'an IP address, such as 10.54.7.1 or 2001:db8::1'),
+  named: true,
   read(word) {
     const value = canonicalIp(word)
     if (value !== undefined) return { value }

@@ -14,7 +14,7 @@ export function rewrite<C>(
   const wanted = showLines(grammar, config)
   const plain = wanted.map(line => `${line}\n`).join('')
   const left = new Map<string, number>()
-  for (const line of wanted) left.set(line, (left.get(line) ?? 0) + 1)
+  for (const line of wanted.map(each => each.trim())) left.set(line, (left.get(line) ?? 0) + 1)
   const kept: string[] = []
   for (const raw of old.split(/\r?\n/)) {
     const line = raw.trim().replace(/\s+/g, ' ')
@@ -29,8 +29,8 @@ export function rewrite<C>(
   }
   while (kept.at(-1) === '') kept.pop()
   const added = wanted.filter(line => {
-    const count = left.get(line) ?? 0
-    left.set(line, count - 1)
+    const count = left.get(line.trim()) ?? 0
+    left.set(line.trim(), count - 1)
     return count > 0
   })
   const text = [...kept, ...added].map(line => `${line}\n`).join('')

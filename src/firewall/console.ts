@@ -1,6 +1,7 @@
 import { show as showBytes } from '../base/bytes.ts'
 import { cite, formatDiagnostic } from '../base/problem.ts'
 import { type Duration, parseDuration } from '../base/time.ts'
+import type { Mode } from '../config/grammar.ts'
 import { complete as completeCommand, help } from '../config/help.ts'
 import { parseLine } from '../config/parse.ts'
 import { show } from '../config/show.ts'
@@ -36,7 +37,11 @@ export interface Typed {
   readonly config?: FirewallConfig
   readonly act?: Act
   readonly wrong: boolean
+  /** The mode that the next line is read in (`config-pmap`). */
+  readonly mode?: ConsoleMode | undefined
 }
+
+export type ConsoleMode = Mode<FirewallConfig>
 
 type Show = (config: FirewallConfig, view: ConsoleView) => readonly string[]
 
@@ -98,7 +103,7 @@ const WORDS: readonly Word[] = [
   { words: 'enable', what: 'nothing: there are no levels here', act: nothing },
   { words: 'disable', what: 'nothing: there are no levels here', act: nothing },
   { words: 'configure terminal', what: 'nothing: lines may be typed at any time', act: nothing },
-  { words: 'end', what: 'nothing: lines may be typed at any time', act: nothing },
+  { words: 'end', what: 'leave all modes', act: nothing },
 ]
 
 function confirmWithin(rest: string): Typed {
@@ -127,10 +132,16 @@ function behind(said: string, words: string): string | undefined {
  * A line typed at the firewall: `show …`, `?`, or a command of its configuration. Command words may be shortened as long
  * as they are clear.
  */
-export function type(config: FirewallConfig, line: string, view: ConsoleView, lineNumber = 1): Typed {
+export function type(config: FirewallConfig, line: string, view: ConsoleView, mode?: ConsoleMode): Typed {
+  const said = line.trim()
+  if (said === 'end') return nothing()
+  return { mode, ...typeIn(config, line, view, mode) }
+}
+
+function typeIn(config: FirewallConfig, line: string, view: ConsoleView, mode: ConsoleMode | undefined): Typed {
   const said = line.trim()
   if (said === '') return nothing()
-  if (said.endsWith('?')) return { answer: helpFor(line.trimStart().replace(/\?\s*$/, '')), wrong: false }
+  if (said.endsWith('?')) return { answer: helpFor(line.trimStart().replace(/\?\s*$/, ''), mode), wrong: false }
   const what = behind(said, 'show')
   if (what !== undefined) return answerShow(config, what, view)
   for (const { words, act } of WORDS) {
@@ -139,14 +150,15 @@ export function type(config: FirewallConfig, line: string, view: ConsoleView, li
     if (rest === undefined || (rest !== '' && words !== 'confirm within')) continue
     return words === 'write terminal' ? { answer: lines(config), wrong: false } : act(rest)
   }
-  const options = { file: 'console', lineNumber, abbreviations: true }
-  const { config: next, problems } = parseLine(FIREWALL, config, said, options)
+  const options = { file: 'console', abbreviations: true, mode }
+  const { config: next, problems, mode: after } = parseLine(FIREWALL, config, said, options)
   const wrong = problems.some(({ severity }) => severity === 'error')
-  return { answer: problems.map(formatDiagnostic), wrong, ...(wrong ? {} : { config: next }) }
+  const answer = problems.map(formatDiagnostic)
+  return wrong ? { answer, wrong } : { answer, wrong, mode: after, ...(next !== config && { config: next }) }
 }
 
 /** What the last word of `typed` may become, for the tab key. */
-export function complete(typed: string): readonly string[] {
+export function complete(typed: string, mode?: ConsoleMode): readonly string[] {
   const what = /^\s*sh(?:ow?)?\s+(.*)$/.exec(typed)?.[1]
   if (what !== undefined)
     return nextWords(
@@ -154,7 +166,7 @@ export function complete(typed: string): readonly string[] {
       what,
     )
   const own = nextWords(['show', ...WORDS.map(({ words }) => words)], typed.trimStart())
-  return [...new Set([...own, ...completeCommand(FIREWALL, typed)])].sort()
+  return [...new Set([...own, ...completeCommand(FIREWALL, typed, mode)])].sort()
 }
 
 /** Of phrases that begin as `typed` does, the word that is being typed. */
@@ -183,7 +195,7 @@ function isShortFor(typed: string, name: string): boolean {
   return parts.length <= words.length && parts.every((part, i) => words[i]?.startsWith(part.toLowerCase()) ?? false)
 }
 
-function helpFor(typed: string): readonly string[] {
+function helpFor(typed: string, mode: ConsoleMode | undefined): readonly string[] {
   const list = (entries: readonly (readonly [string, string])[]): readonly string[] => {
     const width = Math.max(20, ...entries.map(([name]) => name.length))
     return entries.map(([name, what]) => `${name.padEnd(width)} ${what}`)
@@ -196,7 +208,7 @@ function helpFor(typed: string): readonly string[] {
     ({ words, what }) => [words, what] as const,
   )
   const own = 'show'.startsWith(typed.trim()) ? list([['show', 'look at something'], ...words]) : list(words)
-  const commands = help(FIREWALL, typed)
+  const commands = help(FIREWALL, typed, mode)
   // A complaint about a word that is one of ours would be wrong.
   return own.length > 0 && commands[0]?.startsWith('%') ? own : [...own, ...commands]
 }

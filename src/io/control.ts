@@ -21,6 +21,8 @@ export type ControlRequest =
 export interface ControlAnswer {
   readonly answer: readonly string[]
   readonly wrong: boolean
+  /** The mode that the next line is read in, where there is one. */
+  readonly mode?: string
 }
 
 export const MAX_REQUEST = 65_536

@@ -5,6 +5,7 @@ import type { Duration } from '../base/time.ts'
 import type { Ending } from '../firewall/event.ts'
 import type { Inspector, Side } from '../firewall/inspector.ts'
 import type { Explanation } from '../firewall/verdict.ts'
+import { now } from './clock.ts'
 
 /** A connection on which nothing moves for this long is forgotten (PIX: `timeout conn 1:00:00`). */
 export const CONNECTION_IDLE: Duration = 3_600_000
@@ -53,24 +54,48 @@ export function splice(
       watch?.passed(by, chunk, chunk)
       return forward(from, to, chunk)
     }
+    const time = now()
     const heard: Uint8Array[] = []
-    for (const output of inspector.receive(from, chunk)) {
-      if (output.kind === 'forward') {
-        heard.push(output.bytes)
-        forward(from, to, output.bytes)
-      } else {
+    for (const output of inspector.receive(from, chunk, time)) {
+      if (output.kind === 'forward') heard.push(output.bytes)
+      if (output.kind === 'altered') {
         passage.altered++
         onAltered(output.explanation)
-      }
+      } else if (output.kind === 'close') {
+        passage.ending = 'Flow closed by inspection'
+        if (output.how === 'reset') reset(client)
+        else client.destroy()
+        // The server must not take half a message for the whole.
+        reset(server)
+      } else if (output.notBefore !== undefined && output.notBefore > time) {
+        hold(from, output.notBefore - time, () => forward(from, to, output.bytes))
+      } else forward(from, to, output.bytes)
     }
     watch?.passed(by, chunk, concat(heard))
   }
 
+  /** Sides that are not read, and for how many reasons. */
+  const stopped = { client: 0, server: 0 }
+  const pause = (side: Side): void => {
+    if (stopped[side]++ === 0) ends[side].pause()
+  }
+  const resume = (side: Side): void => {
+    if (--stopped[side] === 0) ends[side].resume()
+  }
+
+  const hold = (from: Side, wait: Duration, then: () => void): void => {
+    pause(from)
+    const timer = setTimeout(() => {
+      then()
+      resume(from)
+    }, wait)
+    ends[from].once('close', () => clearTimeout(timer))
+  }
+
   const forward = (from: Side, to: Duplex, bytes: Uint8Array): void => {
     if (to.write(bytes)) return
-    const source = ends[from]
-    source.pause()
-    to.once('drain', () => source.resume())
+    pause(from)
+    to.once('drain', () => resume(from))
   }
 
   const over = new Promise<void>(resolve => {

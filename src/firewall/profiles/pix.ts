@@ -3,7 +3,7 @@ import type { Cause, InPlace, MaskKind, Policy, Rule } from '../policy.ts'
 /** The seven commands of RFC 821 §4.5.1, and nothing else. */
 export const SEVEN: ReadonlySet<string> = new Set(['HELO', 'MAIL', 'RCPT', 'DATA', 'RSET', 'NOOP', 'QUIT'])
 
-const IN_PLACE: InPlace = { kind: 'in-place', charMode: 'x', dotSplitBug: false, dataFirstBug: false }
+const IN_PLACE: InPlace = { kind: 'in-place', dataFirstBug: false }
 
 export type PixProfile = '4.0' | '4.4' | '5.1'
 
