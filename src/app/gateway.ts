@@ -360,6 +360,7 @@ export class Gateway {
     this.#tell({ kind: 'built', connection: joined })
     void over.then(() => {
       this.#connections.delete(connection)
+      watch?.close()
       const octets = passage.fromClient + passage.fromServer
       this.#tell({
         kind: 'torn-down',

@@ -82,7 +82,11 @@ export class Recordings {
         recorder.ended(by)
         flush()
       },
-      close: () => stream.end(),
+      close() {
+        recorder.close()
+        flush()
+        stream.end()
+      },
     }
   }
 }

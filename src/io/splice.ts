@@ -23,6 +23,8 @@ export interface Passage {
 export interface Watch {
   passed(by: 'C' | 'S', segment: Uint8Array, heard: Uint8Array): void
   ended(by: 'C' | 'S'): void
+  /** Nothing more will pass. */
+  close(): void
 }
 
 /**

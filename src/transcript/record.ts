@@ -47,6 +47,7 @@ export class Recorder {
   #login = false
   #replyHead = ''
   #last: Part | undefined
+  #endedBy: Part | undefined
   #written = 0
   #over = false
   #lines: string[] = []
@@ -76,9 +77,16 @@ export class Recorder {
     this.#last = undefined
   }
 
+  /** One side says no more. It is written when all is over: until then the other may go on. */
   ended(by: Part): void {
-    if (!this.#over) this.#write(by === 'C' ? '(client closes)' : '(server closes)')
-    this.#last = undefined
+    this.#endedBy ??= by
+  }
+
+  /** Nothing more will pass. */
+  close(): void {
+    this.#write(this.#endedBy === 'S' ? '(server closes)' : '(client closes)')
+    this.#write('(connection closes)')
+    this.#over = true
   }
 
   #client(segment: Uint8Array, heard: Uint8Array): void {
@@ -102,10 +110,7 @@ export class Recorder {
         at = to
       }
     }
-    const after = copy(heard)
-    // What came out as it went in is hidden where that was; what the firewall put there is its own.
-    if (inPlace) for (let i = 0; i < after.length; i++) if (after[i] === segment[i]) after[i] = shown[i] ?? HIDDEN
-    this.#segment('C', shown, inPlace ? after : harmless(heard), spans)
+    this.#segment('C', shown, inPlace ? hiddenToo(segment, shown, heard) : harmless(heard), spans)
   }
 
   /** Octets of a message, up to its end; where they are not written, their number is. */
@@ -200,10 +205,8 @@ export class Recorder {
   }
 
   #reply(segment: Uint8Array, shown: Uint8Array, heard: Uint8Array, spans: readonly Span[]): void {
-    const after = copy(heard)
     const inPlace = heard.length === segment.length
-    if (inPlace) for (let i = 0; i < after.length; i++) if (after[i] === segment[i]) after[i] = shown[i] ?? HIDDEN
-    this.#segment('S', shown, after, spans)
+    this.#segment('S', shown, inPlace ? hiddenToo(segment, shown, heard) : heard, spans)
   }
 
   #speaks(by: Part): void {
@@ -261,6 +264,28 @@ function hide(octets: Uint8Array, from: number, to: number): void {
 function isBlank(octet: number | undefined): boolean {
   return octet === CR || octet === LF || octet === SP || octet === TAB
 }
+
+/**
+ * What came out of the same length, hidden where what went in was. Of a word that the firewall changed, the octets it
+ * writes are its own, though one of them may have stood there before.
+ */
+function hiddenToo(segment: Uint8Array, shown: Uint8Array, heard: Uint8Array): Uint8Array {
+  const out = copy(heard)
+  let start = 0
+  for (let i = 0; i <= out.length; i++) {
+    if (i < out.length && !isBlank(segment[i])) continue
+    const isChanged = !same(segment.subarray(start, i), heard.subarray(start, i))
+    for (let at = start; at < i; at++) {
+      const isMask = isChanged && MASKS.has(out[at] ?? 0)
+      if (out[at] === segment[at] && !isMask) out[at] = shown[at] ?? HIDDEN
+    }
+    start = i + 1
+  }
+  return out
+}
+
+/** What the masks of `firewall/mask.ts` write: X, *, NOOP. */
+const MASKS: ReadonlySet<number> = new Set([0x58, 0x2a, 0x4e, 0x4f, 0x50])
 
 /** Behind `AUTH LOGIN `, from the blank behind the verb on. */
 function behindMechanism(line: Uint8Array, from: number, to: number): number {
