@@ -190,10 +190,16 @@ export class Firewall {
     }
   }
 
-  /** For a typed line: what can be done is done, and what cannot is said. */
+  /** For a typed line: what can be done is done, and what cannot is said, once. */
   async #configure(config: FirewallConfig): Promise<readonly Diagnostic[]> {
-    return this.#furnish(config, false)
+    const problems = await this.#furnish(config, false)
+    const said = this.#said
+    this.#said = new Set(problems.map(formatDiagnostic))
+    return problems.filter(problem => !said.has(formatDiagnostic(problem)))
   }
+
+  /** What could not be done, and was told whoever typed it. */
+  #said: ReadonlySet<string> = new Set()
 
   async #furnish(config: FirewallConfig, orNothing: boolean): Promise<readonly Diagnostic[]> {
     const { furniture, problems } = await this.#prepare(config.gateway, config)

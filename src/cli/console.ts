@@ -51,12 +51,12 @@ export async function converse(running: Running): Promise<number> {
 function helpAtQuestionMark(lines: readline.Interface, running: Running): void {
   process.stdin.on('keypress', (char: string | undefined) => {
     if (char !== '?' || lines.cursor !== lines.line.length) return
-    const typed = lines.line.replace(/\?$/, '')
-    typeThere(running, `${typed}?`).then(
+    // It is no part of the line, whatever is typed before the answer comes.
+    lines.write(null, { name: 'backspace' })
+    typeThere(running, `${lines.line}?`).then(
       ({ answer }) => {
-        print('?')
+        print()
         for (const each of answer) print(each)
-        lines.write(null, { name: 'backspace' })
         lines.prompt(true)
       },
       () => {},

@@ -7,6 +7,7 @@ import { converse } from './console.ts'
 import { complain, EXIT, log, print } from './print.ts'
 import { findRunning, typeThere } from './running.ts'
 import { until } from './signals.ts'
+import { whatIfCommand } from './what-if.ts'
 
 const NONE = 'no firewall is running (start one: ./postern firewall run FILE)'
 
@@ -37,6 +38,7 @@ export function firewallCommands(program: Command): void {
     .action(async (name: string, lines: readonly string[]) => {
       process.exitCode = await type(name, lines)
     })
+  whatIfCommand(firewall)
 }
 
 interface RunOptions {

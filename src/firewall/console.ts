@@ -79,7 +79,9 @@ const SHOWS: readonly (readonly [name: string, what: string, show: Show])[] = [
 ]
 
 interface Word {
+  /** May be shortened, like all words; where it changes something at a stroke, its first may not. */
   readonly words: string
+  readonly whole?: true
   readonly what: string
   /** What the line asks for, given the words behind its own. */
   readonly act: (rest: string) => Typed
@@ -95,15 +97,20 @@ const WORDS: readonly Word[] = [
   { words: 'write memory', what: 'write the configuration in force to the file', act: write },
   { words: 'copy running-config startup-config', what: 'the same', act: write },
   { words: 'write terminal', what: 'show the configuration in force', act: nothing },
-  { words: 'undo', what: 'take the last change back', act: () => just({ kind: 'undo' }) },
-  { words: 'confirm within', what: PENDING_HELP, act: confirmWithin },
-  { words: 'confirm', what: 'keep what was changed', act: () => just({ kind: 'confirm' }) },
-  { words: 'reload', what: 'read the file again: all of it, or nothing', act: () => just({ kind: 'reload' }) },
+  { words: 'undo', whole: true, what: 'take the last change back', act: () => just({ kind: 'undo' }) },
+  { words: 'confirm within', whole: true, what: PENDING_HELP, act: confirmWithin },
+  { words: 'confirm', whole: true, what: 'keep what was changed', act: () => just({ kind: 'confirm' }) },
+  {
+    words: 'reload',
+    whole: true,
+    what: 'read the file again: all of it, or nothing',
+    act: () => just({ kind: 'reload' }),
+  },
   // A session copied from a PIX says these; here every line is both.
   { words: 'enable', what: 'nothing: there are no levels here', act: nothing },
   { words: 'disable', what: 'nothing: there are no levels here', act: nothing },
   { words: 'configure terminal', what: 'nothing: lines may be typed at any time', act: nothing },
-  { words: 'end', what: 'leave all modes', act: nothing },
+  { words: 'end', whole: true, what: 'leave all modes', act: nothing },
 ]
 
 function confirmWithin(rest: string): Typed {
@@ -118,11 +125,12 @@ function confirmWithin(rest: string): Typed {
 export const MAX_CONFIRM_WAIT: Duration = 86_400_000
 
 /** Words in their order, each perhaps shortened; what follows them. */
-function behind(said: string, words: string): string | undefined {
+function behind(said: string, words: string, whole = false): string | undefined {
   let rest = said
-  for (const word of words.split(' ')) {
+  for (const [i, word] of words.split(' ').entries()) {
     const [, typed = '', more = ''] = /^(\S+)\s*(.*)$/.exec(rest) ?? []
-    if (typed.length < Math.min(2, word.length) || !word.startsWith(typed.toLowerCase())) return undefined
+    const least = i > 0 ? 1 : whole ? word.length : 2
+    if (typed.length < least || !word.startsWith(typed.toLowerCase())) return undefined
     rest = more
   }
   return rest
@@ -144,8 +152,8 @@ function typeIn(config: FirewallConfig, line: string, view: ConsoleView, mode: C
   if (said.endsWith('?')) return { answer: helpFor(line.trimStart().replace(/\?\s*$/, ''), mode), wrong: false }
   const what = behind(said, 'show')
   if (what !== undefined) return answerShow(config, what, view)
-  for (const { words, act } of WORDS) {
-    const rest = behind(said, words)
+  for (const { words, whole, act } of WORDS) {
+    const rest = behind(said, words, whole)
     // `enable password …` is a line of the configuration.
     if (rest === undefined || (rest !== '' && words !== 'confirm within')) continue
     return words === 'write terminal' ? { answer: lines(config), wrong: false } : act(rest)

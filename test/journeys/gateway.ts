@@ -96,12 +96,16 @@ export interface Started {
 export async function start(
   t: After,
   file: string,
-  { args = [], files }: { readonly args?: readonly string[]; readonly files?: number } = {},
+  {
+    args = [],
+    files,
+    env = {},
+  }: { readonly args?: readonly string[]; readonly files?: number; readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<Started> {
   const command = [`${ROOT}/postern`, 'firewall', 'run', file, ...args]
   const limited = files === undefined ? command : ['sh', '-c', `ulimit -n ${files}; exec "$@"`, 'sh', ...command]
   const [program = '', ...rest] = limited
-  const child = spawn(program, rest, { cwd: ROOT })
+  const child = spawn(program, rest, { cwd: ROOT, env: { ...process.env, ...env } })
   let [said, printed, isOver] = ['', '', false]
   const waiting = new Set<() => void>()
   const wake = () => {
