@@ -6,6 +6,7 @@ import { configCommands } from './config.ts'
 import { firewallCommands } from './firewall.ts'
 import { initCommands } from './init.ts'
 import { labCommands } from './lab.ts'
+import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -21,6 +22,7 @@ labCommands(program)
 firewallCommands(program)
 configCommands(program)
 initCommands(program)
+mtaCommands(program)
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
 
