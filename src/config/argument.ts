@@ -2,7 +2,7 @@ import { lower } from '../base/bytes.ts'
 import { type Duration, formatDuration, parseDuration } from '../base/time.ts'
 import { formatMailbox, isDomain, parseMailbox } from '../smtp/address.ts'
 import type { ArgumentKind } from './grammar.ts'
-import { canonicalIp, formatIpv4, parseIpv4, prefixLength } from './ip.ts'
+import { canonicalIp, formatIpv4, formatIpv6, parseIpv4, parseIpv6, prefixLength } from './ip.ts'
 
 /**
  * The kinds of placeholder that every grammar knows.
@@ -161,6 +161,24 @@ export const MASK: CommonKind<string> = {
   },
 }
 
+export interface Prefix {
+  readonly ip: string
+  readonly length: number
+}
+
+export const PREFIX: CommonKind<Prefix> = {
+  name: 'prefix',
+  help: 'an IPv6 network, such as 2001:db8::/32',
+  read(word) {
+    const slash = word.indexOf('/')
+    const ip = parseIpv6(word.slice(0, slash))
+    const length = whole(word.slice(slash + 1))
+    if (slash > 0 && ip && length !== undefined && length <= 128) return { value: { ip: formatIpv6(ip), length } }
+    return wrong(word, 'an IPv6 network', 'expected an address and the length of its prefix, such as 2001:db8::/32')
+  },
+  show: ({ ip, length }) => `${ip}/${length}`,
+}
+
 export const DURATION: CommonKind<Duration> = {
   name: 'duration',
   help: 'a length of time, such as 250ms, 30s, 5m, 12h or 2d',
@@ -239,6 +257,7 @@ export const COMMON_KINDS: readonly ArgumentKind[] = [
   SECURITY,
   IP,
   MASK,
+  PREFIX,
   DURATION,
   ADDRESS,
   DOMAIN,

@@ -47,6 +47,7 @@ export function argumentsOf<C>({ pattern, bound }: Thread<C>, line: SourceRef, o
     },
     has: name => place(name) !== undefined,
     at: name => place(name)?.at ?? line,
+    syntax: spec.syntax,
     ...(outer && { outer }),
   }
 }

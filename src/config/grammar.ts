@@ -47,6 +47,8 @@ export interface Arguments {
   has(name: string): boolean
   /** Where the placeholder's word, or the command word, stands; the whole line where it was left out. */
   at(name: string): SourceRef
+  /** The syntax of the command they fit. */
+  readonly syntax: string
   /** The words of the line whose mode this line stands in; of a command without a mode, none. */
   readonly outer?: Arguments
 }
