@@ -18,8 +18,14 @@ export function digit({ code }: Reply): number {
   return Math.floor(code / 100)
 }
 
-/** The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. */
-export function formatReply({ code, status, text: lines }: Reply): Uint8Array {
+/**
+ * The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. `encode` is
+ * `bytes` for a reply that was read off a wire, whose text is an octet per character.
+ */
+export function formatReply(
+  { code, status, text: lines }: Reply,
+  encode: (text: string) => Uint8Array = utf8,
+): Uint8Array {
   const said = lines.length === 0 ? [''] : lines
   let out = ''
   for (const [i, line] of said.entries()) {
@@ -27,7 +33,7 @@ export function formatReply({ code, status, text: lines }: Reply): Uint8Array {
     const clean = line.replace(/[\r\n\0]/g, '?')
     out += `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}${clean}\r\n`
   }
-  return utf8(out)
+  return encode(out)
 }
 
 /** A reply on one line, for people. */
