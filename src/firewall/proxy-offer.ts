@@ -84,7 +84,9 @@ export function makeOffer(
       return limit === undefined || (told > 0 && told <= limit) ? args : [String(limit)]
     }
     if (keyword === 'AUTH' || keyword === 'X-EXPS') {
-      if (leg.loggedIn || (!leg.secured && !engine.authInClear)) return undefined
+      // X-EXPS is for the named servers of one organisation, which know no TLS.
+      const inClear = keyword === 'AUTH' && !leg.secured && !engine.authInClear
+      if (leg.loggedIn || inClear) return undefined
       const left = args.filter(each => {
         const subject: Subject = { on: 'word', what: 'auth-mechanism', word: upper(each) }
         return judge(policy, subject, situation).verdict.kind === 'pass'
@@ -97,7 +99,7 @@ export function makeOffer(
   function whyChanged(keyword: string): string {
     if (!UNDERSTOOD.has(keyword)) return 'the proxy does not understand this extension, and passes on nothing that it does not'
     if (keyword === 'STARTTLS') return 'encryption ends at the proxy, which offers it by itself where it can'
-    if (keyword === 'SIZE') return 'the limit here is lower than the server’s'.replace('’', "'")
+    if (keyword === 'SIZE') return 'the limit here is lower than that of the server'
     if (keyword === 'AUTH' || keyword === 'X-EXPS') return 'a login is offered once, not in clear, and by the listed mechanisms'
     return 'the proxy could not look into such messages'
   }

@@ -35,6 +35,9 @@ export interface StrictSettings {
   readonly engine: Proxy
 }
 
+/** What Exchange servers log in to each other with. */
+const SITE_MECHANISMS: ReadonlySet<string> = new Set(['GSSAPI', 'NTLM', 'LOGIN'])
+
 const MINUTE: Duration = 60_000
 
 const ENGINE: Proxy = {
@@ -139,6 +142,11 @@ function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings): r
       match: { on: 'not', match: { on: 'word', what: 'ehlo-keyword', in: extensions } },
       action: { kind: 'strip' },
       reason: 'the extension is not on the list',
+    },
+    {
+      match: { on: 'all', of: [{ on: 'peer', within: sites }, { on: 'word', what: 'auth-mechanism', in: SITE_MECHANISMS }] },
+      action: { kind: 'pass' },
+      reason: 'servers of one organisation talk among themselves',
     },
     {
       match: { on: 'not', match: { on: 'word', what: 'auth-mechanism', in: mechanisms } },
