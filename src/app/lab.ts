@@ -7,6 +7,7 @@ import type { FirewallConfig } from '../firewall/config.ts'
 import { type ControlAnswer, openControl } from '../io/control.ts'
 import { ConfigurationError, isFile, readConfig } from '../io/files.ts'
 import { readKey, readSecret } from '../io/keys.ts'
+import { maildirOf } from '../io/maildir.ts'
 import { MemorySpool } from '../io/memory-spool.ts'
 import { close, type Duplex, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
 import { reset, splice } from '../io/splice.ts'
@@ -165,7 +166,7 @@ export class Lab {
 
   /** The Maildir of a mailbox; it lives as long as the laboratory. */
   maildir(mailbox: string): string {
-    return join(this.state, 'mail', mailbox.replace(/[^A-Za-z0-9@._-]/g, '_'))
+    return maildirOf(join(this.state, 'mail'), mailbox)
   }
 
   /** What crossed between the sites. */

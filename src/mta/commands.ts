@@ -38,8 +38,8 @@ const COMMANDS: readonly Spec[] = [
   {
     syntax: 'listen <ip> [port <port>]',
     help: 'Take mail at this address',
-    apply: (config, args) => {
-      const next = { ip: args.text('ip'), port: args.number('port', 25) }
+    apply: (config, args, at) => {
+      const next = { ip: args.text('ip'), port: args.number('port', 25), at }
       const others = config.listens.filter(({ ip, port }) => ip !== next.ip || port !== next.port)
       return { ...config, listens: [...others, next] }
     },

@@ -15,7 +15,7 @@ export interface MtaConfig {
   readonly version: string
   /** Refuse unknown verbs with the words that quote what was heard. */
   readonly quoteUnknown: boolean
-  readonly listens: readonly { readonly ip: string; readonly port: number }[]
+  readonly listens: readonly { readonly ip: string; readonly port: number; readonly at: SourceRef }[]
   readonly localDomains: readonly string[]
   readonly mailboxes: readonly Mailbox[]
   /** Who may send to anywhere without a login. */

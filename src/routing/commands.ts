@@ -80,7 +80,7 @@ const ADDRESS_SPACE: Spec = {
 const LOGIN: Spec = {
   syntax: 'connector-login <connector:name> x-exps login <user:word> password-file <file> [required]',
   help: 'Log in at the other end by X-EXPS; if required, nothing is sent without it and mail waits',
-  apply: (config, args) =>
+  apply: (config, args, at) =>
     change(config, args, connector => ({
       ...connector,
       login: {
@@ -88,6 +88,7 @@ const LOGIN: Spec = {
         mechanism: 'LOGIN',
         user: args.text('user'),
         passwordFile: args.text('file'),
+        at,
         required: args.has('required'),
       },
     })),

@@ -26,6 +26,7 @@ export interface ConnectorLogin {
   readonly mechanism: 'LOGIN'
   readonly user: string
   readonly passwordFile: string
+  readonly at: SourceRef
   /** Without the login nothing is sent: mail waits. */
   readonly required: boolean
 }
