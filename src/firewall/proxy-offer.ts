@@ -131,6 +131,9 @@ export function readParams(
     }
   }
   const checked = of === 'mail' ? checkMailParams(params) : checkRcptParams(params)
-  if ('wrong' in checked) return { refusal: reply(501, '5.5.4', checked.wrong) }
+  if ('wrong' in checked) {
+    const code = checked.situation === 'bad-parameter' ? 555 : 501
+    return { refusal: reply(code, '5.5.4', checked.wrong) }
+  }
   return { facts: checked.facts }
 }

@@ -742,15 +742,18 @@ export class SmtpProxy {
     if (verdict.kind !== 'pass') {
       return refuse(verdict.kind === 'answer' ? wordsOf(verdict) : reply(502, '5.5.1', 'BDAT is not available'), verdict.because)
     }
-    if (!this.#offered.has('CHUNKING')) return refuse(reply(502, '5.5.1', 'BDAT is not available'), this.#own('the client was not offered this'))
     if (!may(this.#phase, what)) {
       const needs = this.#phase === 'mail' ? 'RCPT' : this.#phase === 'hello' ? 'EHLO' : 'MAIL'
       return refuse(reply(503, '5.5.1', `Send ${needs} first`), this.#own('it is not the time for it'))
     }
+    if (!this.#offered.has('CHUNKING')) {
+      return refuse(reply(502, '5.5.1', 'BDAT is not available'), this.#own('the client was not offered this'))
+    }
     if (size < SMALL_CHUNK && !last && this.#tooMuchJunk()) return
     if (!this.#message) {
-      const asData = !offers(this.#server, 'CHUNKING') || this.#editor !== undefined
-      if (asData && !this.#binary) {
+      // Only what is binary needs chunks. All else goes on as the one form that leaves no doubt where a line ends.
+      if (!this.#binary) {
+        this.#explain('command', 'BDAT', bytes(`BDAT ${size}`), bytes('DATA'), this.#own('chunks go on as DATA'), 'replace')
         this.#chunk = { size, last }
         this.#write('server', bytes('DATA\r\n'))
         this.#queue.push({ kind: 'ours', said: 'data' })

@@ -2,7 +2,7 @@
 import { bytes, concat, copy, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import { SmtpProxy, type ProxyOptions, type ProxyOutput, type ProxyPolicy } from './proxy.ts'
-import { strict, type StrictSettings } from './profiles/strict.ts'
+import { strict, type StrictChanges } from './profiles/strict.ts'
 import type { Cause } from './policy.ts'
 import type { Explanation } from './verdict.ts'
 
@@ -20,7 +20,7 @@ export const CAUSE: Cause = {
   cure: 'no inspect smtp strict',
 }
 
-export function strictly(changes: Partial<StrictSettings> = {}): ProxyPolicy {
+export function strictly(changes: StrictChanges = {}): ProxyPolicy {
   return strict(CAUSE, changes)
 }
 
@@ -51,7 +51,7 @@ export class Through {
   }
 
   /** The client says this; what it hears for it. */
-  say(words: string, cut = words.length): string {
+  say(words: string, cut: number = words.length): string {
     const octets = bytes(words)
     const from = this.heard.length
     for (let at = 0; at < octets.length; at += cut) {

@@ -13,6 +13,8 @@ export interface StrictSettings {
   readonly mechanisms: ReadonlySet<string>
   /** Verbs that nobody outside needs. */
   readonly closedVerbs: ReadonlySet<string>
+  /** Back doors of another age: whoever says them means no good. */
+  readonly backDoors: ReadonlySet<string>
   /** Verbs between the servers of one organisation, for `sites` only. */
   readonly siteVerbs: ReadonlySet<string>
   /** Who these servers are. */
@@ -39,6 +41,9 @@ export interface StrictSettings {
 const SITE_MECHANISMS: ReadonlySet<string> = new Set(['GSSAPI', 'NTLM', 'LOGIN'])
 
 const MINUTE: Duration = 60_000
+
+/** What another site has otherwise. */
+export type StrictChanges = Partial<Omit<StrictSettings, 'engine'>> & { readonly engine?: Partial<Proxy> }
 
 const ENGINE: Proxy = {
   kind: 'proxy',
@@ -76,7 +81,8 @@ export const STRICT: StrictSettings = {
     'STARTTLS',
   ]),
   mechanisms: new Set(['PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-1', 'SCRAM-SHA-256', 'XOAUTH2', 'OAUTHBEARER']),
-  closedVerbs: new Set(['EXPN', 'ETRN', 'TURN', 'ATRN', 'WIZ', 'DEBUG', 'KILL']),
+  closedVerbs: new Set(['EXPN', 'ETRN', 'TURN', 'ATRN']),
+  backDoors: new Set(['WIZ', 'DEBUG', 'KILL']),
   siteVerbs: new Set(['X-EXPS', 'X-LINK2STATE', 'XEXCH50']),
   sites: [],
   domains: new Set(),
@@ -95,8 +101,8 @@ export const STRICT: StrictSettings = {
  * The front door that people should have: what is not understood does not pass, what passes is said anew, and everything
  * has a limit.
  */
-export function strict(cause: Cause, changes: Partial<StrictSettings> = {}): ProxyPolicy {
-  const settings = { ...STRICT, ...changes }
+export function strict(cause: Cause, changes: StrictChanges = {}): ProxyPolicy {
+  const settings = { ...STRICT, ...changes, engine: { ...STRICT.engine, ...changes.engine } }
   const rules = [
     ...verbs(settings),
     ...offers(settings),
@@ -107,7 +113,7 @@ export function strict(cause: Cause, changes: Partial<StrictSettings> = {}): Pro
   return { name: 'strict', engine: settings.engine, rules, directions: new Set(['inbound']), cause }
 }
 
-function verbs({ closedVerbs, siteVerbs, sites }: StrictSettings): readonly Rule[] {
+function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings): readonly Rule[] {
   const between: Rule[] = [
     {
       match: { on: 'all', of: [{ on: 'peer', within: sites }, { on: 'word', what: 'verb', in: siteVerbs }] },
@@ -116,7 +122,7 @@ function verbs({ closedVerbs, siteVerbs, sites }: StrictSettings): readonly Rule
     },
     {
       match: { on: 'word', what: 'verb', in: siteVerbs },
-      action: answer(502, '5.5.1', 'Command is not available'),
+      action: answer(504, '5.7.0', 'Need to authenticate first'),
       reason: 'such verbs are for the named servers of one organisation (CVE-2005-0560, CVE-2003-0714)',
     },
   ]
@@ -126,6 +132,11 @@ function verbs({ closedVerbs, siteVerbs, sites }: StrictSettings): readonly Rule
       match: { on: 'word', what: 'verb', in: closedVerbs },
       action: answer(502, '5.5.1', 'Command is not available'),
       reason: 'nobody outside needs it',
+    },
+    {
+      match: { on: 'word', what: 'verb', in: backDoors },
+      action: answer(500, '5.5.1', 'Command unrecognized'),
+      reason: 'an attack: these were back doors of mail servers once',
       log: true,
     },
   ]
