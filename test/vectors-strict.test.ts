@@ -31,7 +31,7 @@ const OTHERWISE: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   'auth-pipelined': { 2: OUT_OF_TURN },
   'auth-pipelined-behind-whole': { 2: OUT_OF_TURN },
   'tls-on-plain-with-line-ends': { 1: OUT_OF_TURN },
-  'flood-ehlo': { 1: OUT_OF_TURN },
+  'flood-ehlo': { 2: OUT_OF_TURN },
   'flood-auth': { 2: OUT_OF_TURN },
   'flood-auth-cancelled': { 2: OUT_OF_TURN },
   // A login that was made in clear cannot be taken back at the server, so TLS must come before it.

@@ -979,13 +979,7 @@ export class SmtpProxy {
       this.#body = { kind: 'blob', reader: new ChunkReader(this.#blob) }
       this.#startClock()
     }
-    if (what === 'bdat' && first !== 2) {
-      // Servers differ in what is left of the transaction now (RFC 3030 §2 wants a RSET): so there is none.
-      this.#write('server', bytes('RSET\r\n'))
-      this.#queue.push({ kind: 'ours', said: 'rset' })
-      this.#forget()
-      this.#phase = 'ready'
-    }
+    if (what === 'bdat' && first !== 2) this.#resetServer()
     const guesses = what === 'rcpt' && first !== 2 && this.#spent('invalid-recipients', this.#refusedRecipients)
     if (guesses || this.#errorsUp()) this.#hangUp(this.#word(421, '4.7.0', 'too many errors'))
   }
@@ -997,7 +991,12 @@ export class SmtpProxy {
       return
     }
     if (what === 'starttls' || what === 'other') return this.#heardHello(answer)
-    if (what === 'rset' && digit(answer) !== 2) return this.#abort()
+    if (what === 'rset') {
+      if (digit(answer) !== 2) this.#abort()
+      this.#forget()
+      this.#phase = 'ready'
+      return
+    }
     if (what !== 'data') return
     const chunk = this.#chunk
     this.#chunk = undefined
@@ -1008,12 +1007,16 @@ export class SmtpProxy {
       this.#body = body
     } else {
       this.#body = { ...body, refusal: { reply: answer, because: this.#own('the server refused DATA') } }
-      this.#forget()
-      this.#phase = 'ready'
-      this.#write('server', bytes('RSET\r\n'))
-      this.#queue.push({ kind: 'ours', said: 'rset' })
+      this.#resetServer()
     }
     this.#startClock()
+  }
+
+  /** After a chunk that was refused servers differ in what is left of the transaction (RFC 3030 §2): so nothing shall be. */
+  #resetServer(): void {
+    this.#message = undefined
+    this.#write('server', bytes('RSET\r\n'))
+    this.#queue.push({ kind: 'ours', said: 'rset' })
   }
 
   #heardGreeting(answer: Reply): void {
@@ -1066,7 +1069,12 @@ export class SmtpProxy {
     const good = digit(answer) === 2
     switch (hello.step) {
       case 'ehlo': {
-        if (good) this.#server = readCapabilities(answer)
+        if (good) {
+          this.#server = readCapabilities(answer)
+          // Whoever asked for this hello, it ended the server's transaction.
+          if (this.#phase !== 'hello') this.#phase = 'ready'
+          this.#forget()
+        }
         if (this.#wantsTls()) {
           if (good && offers(this.#server, 'STARTTLS')) {
             this.#step('starttls')

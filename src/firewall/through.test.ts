@@ -124,8 +124,12 @@ export class Through {
   #reply(words: string): void {
     // One reply at a time: between two of them the proxy must be where the server was.
     for (const each of words.match(/(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\n/g) ?? []) {
-      this.#carryOut(this.proxy.receive('server', bytes(each), this.now))
-      this.onReply?.()
+      const backend = this.#backend
+      const outputs = this.proxy.receive('server', bytes(each), this.now)
+      // A server whose connection was given up in the same breath has nothing to be compared with.
+      if (!outputs.some(output => output.kind === 'close' && output.at === 'server')) this.onReply?.()
+      this.#carryOut(outputs)
+      if (backend !== this.#backend) return
     }
   }
 }
