@@ -1,34 +1,39 @@
 /** A mail server of its own: what its file says, listening where it says. */
-import { dirname, isAbsolute, join } from 'node:path'
+import { dirname } from 'node:path'
 import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
-import { readSecret } from '../io/keys.ts'
 import { maildirOf } from '../io/maildir.ts'
 import { close, dial, type Endpoint, endpointOf, listen, type Server } from '../io/sockets.ts'
+import { type SecureContext, secureServer } from '../io/tls.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { dueAt } from '../spool/entry.ts'
 import type { Spool } from '../spool/spool.ts'
-import { Mta, type MtaEvents } from './mta.ts'
+import { Mta } from './mta.ts'
+import { type MtaFiles, openMtaFiles } from './mta-files.ts'
+import type { MtaEvents } from './mta-world.ts'
 
 /** How long whoever is talking, and whatever is going out, may take to finish once the server is asked to stop. */
 export const STOP_GRACE: Duration = 30_000
 /** How often a server that stops looks whether everything due was tried. */
 const LOOK_AGAIN: Duration = 20
 
-export interface MailServerFiles {
+export interface MailServerFiles extends MtaFiles {
   readonly config: MtaConfig
-  /** Passwords by the name of their file, as the configuration has it. */
-  readonly passwords: ReadonlyMap<string, string>
   readonly warnings: readonly Diagnostic[]
 }
 
 /** Reads a mail server's file and those it names. Throws a `ConfigurationError` with every mistake in any of them. */
-export function readMailServer(file: string): MailServerFiles {
+export async function readMailServer(file: string): Promise<MailServerFiles> {
   const { config, warnings } = readConfig(MTA, file)
-  const { passwords, problems } = readPasswords(config, dirname(file))
+  const problems: Diagnostic[] = [...warnings]
+  const files = await openMtaFiles(config, dirname(file)).catch(cause => {
+    if (!(cause instanceof ConfigurationError)) throw cause
+    problems.push(...cause.problems)
+    return undefined
+  })
   if (config.listens.length === 0) {
     problems.push({
       severity: 'error',
@@ -36,26 +41,8 @@ export function readMailServer(file: string): MailServerFiles {
       hint: 'add a line such as: listen 127.0.0.1 port 2525',
     })
   }
-  if (problems.length > 0) throw new ConfigurationError([...warnings, ...problems])
-  return { config, passwords, warnings }
-}
-
-/** The passwords a configuration names, read from their files; what cannot be read, with the line that asks for it. */
-function readPasswords(
-  { logins, routing }: MtaConfig,
-  folder: string,
-): { readonly passwords: Map<string, string>; readonly problems: Diagnostic[] } {
-  const passwords = new Map<string, string>()
-  const problems: Diagnostic[] = []
-  const theirs = routing.connectors.flatMap(({ login }) => (login ? [login] : []))
-  for (const { passwordFile: file, at } of [...logins, ...theirs]) {
-    try {
-      passwords.set(file, readSecret(isAbsolute(file) ? file : join(folder, file)))
-    } catch (cause) {
-      problems.push(asProblem(cause, at))
-    }
-  }
-  return { passwords, problems }
+  if (!files || config.listens.length === 0) throw new ConfigurationError(problems)
+  return { config, warnings, ...files }
 }
 
 /** What a line asks for cannot be had: it is this line that is to be changed. */
@@ -81,36 +68,47 @@ export class MailServer {
 
   /** Listens at every address of the configuration, or at none: all that cannot be had are told together. */
   static async start(
-    { config, passwords }: MailServerFiles,
+    { config, files, logins, identity }: MailServerFiles,
     { spool, maildir, events }: MailServerWorld,
   ): Promise<MailServer> {
     const mta = new Mta(config, {
       spool,
-      passwords,
+      files,
+      logins,
+      ...(identity && { identity }),
       dial: (host, port) => dial({ host, port }),
       maildir: mailbox => maildirOf(maildir, mailbox),
       ...(events && { events }),
     })
     const server = new MailServer(mta)
     const problems: Diagnostic[] = []
-    for (const { ip, port, at } of config.listens) {
-      await server.#listen({ host: ip, port }).catch(cause => problems.push(asProblem(cause, at)))
+    for (const { ip, port, tls, at } of config.listens) {
+      const identified = tls ? identity : undefined
+      await server.#listen({ host: ip, port }, identified).catch(cause => problems.push(asProblem(cause, at)))
     }
     if (problems.length > 0) {
       await server.stop({ grace: 0 })
       throw new ConfigurationError(problems)
     }
+    mta.start()
     mta.wake()
     return server
   }
 
-  async #listen(at: Endpoint): Promise<void> {
+  /** With an identity under TLS from the first octet on (RFC 8314 §3). */
+  async #listen(at: Endpoint, identity: SecureContext | undefined): Promise<void> {
     const server = await listen(at, socket => {
       socket.on('error', () => {})
       const { remoteAddress } = socket
       // It went away before it was served.
       if (remoteAddress === undefined) socket.destroy()
-      else this.mta.serve(socket, remoteAddress)
+      else if (!identity) this.mta.serve(socket, remoteAddress)
+      else {
+        secureServer(socket, identity).then(
+          ({ socket: secured, facts }) => this.mta.serve(secured, remoteAddress, facts),
+          () => socket.destroy(),
+        )
+      }
     })
     this.#servers.push(server)
   }

@@ -6,6 +6,7 @@ import { now } from '../io/clock.ts'
 import { MemorySpool } from '../io/memory-spool.ts'
 import { sayEndpoint } from '../io/sockets.ts'
 import { sayReceived, sayTried } from '../mta/news.ts'
+import { passwordCommand } from './password.ts'
 import { complain, EXIT, log } from './print.ts'
 import { until } from './signals.ts'
 
@@ -13,6 +14,7 @@ import { until } from './signals.ts'
 export function mtaCommands(program: Command): void {
   const mta = program.command('mta').description('the mail transfer agent')
   runCommand(mta)
+  passwordCommand(mta)
 }
 
 function runCommand(mta: Command): void {
@@ -36,7 +38,7 @@ interface RunOptions {
 }
 
 async function run(file: string, { maildir = join(dirname(file), 'maildir'), quiet }: RunOptions): Promise<number> {
-  const files = readMailServer(file)
+  const files = await readMailServer(file)
   for (const warning of files.warnings) complain(formatDiagnostic(warning))
   const asked = until('SIGINT', 'SIGTERM')
   const server = await MailServer.start(files, {

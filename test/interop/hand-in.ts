@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import { Talk } from '../journeys/postern.ts'
 import type { Letter } from './letter.ts'
 
-/** Hands a letter to the server at a port of 127.0.0.1, as one chunk where it takes chunks. */
+/** Hands a letter to the server at a port of 127.0.0.1, as one chunk where it takes chunks; gives back its last reply. */
 export async function handIn(
   port: number,
   { from, to, letter }: { readonly from: string; readonly to: string; readonly letter: Letter },
-): Promise<void> {
+): Promise<string> {
   const { body, content } = letter
   const talk = await Talk.to(`127.0.0.1:${port}`)
   const ask = async (line: string, code: string): Promise<string> => {
@@ -31,4 +31,5 @@ export async function handIn(
   assert.match(reply, /^250/, `the letter was answered ${reply}`)
   await ask('QUIT', '221')
   talk.close()
+  return reply
 }

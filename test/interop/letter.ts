@@ -10,7 +10,7 @@ export interface Letter {
   readonly content: Buffer
 }
 
-export type Kind = 'dot-led lines' | 'long lines' | '8-bit' | '25 MB' | 'binary'
+export type Kind = 'dot-led lines' | 'a dot at the end' | 'long lines' | '8-bit' | '25 MB' | 'binary'
 
 /** RFC 5321 §4.5.3.1.6: a line of text may have this many octets, its end included. */
 const LONGEST_LINE = 1000
@@ -25,7 +25,8 @@ export const BINARY: Buffer = Buffer.concat([
 const BODIES: Readonly<
   Record<Kind, () => { readonly body: Letter['body']; readonly type: string; readonly octets: Buffer }>
 > = {
-  'dot-led lines': () => text('7bit', '.\r\n..\r\n...\r\n.leading\r\n. \r\n.\r\nQUIT\r\n.\r\n'),
+  'dot-led lines': () => text('7bit', '.\r\n..\r\n...\r\n.leading\r\n. \r\n.\r\nQUIT\r\n'),
+  'a dot at the end': () => text('7bit', 'the end:\r\n.\r\n'),
   'long lines': () => {
     const line = 'x'.repeat(LONGEST_LINE - 2)
     // With a dot in front it has one more on the wire, which does not count (RFC 5321 §4.5.3.1.6).

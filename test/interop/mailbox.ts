@@ -3,7 +3,8 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } 
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const PATIENCE = 60_000
+/** Milliseconds that something may take that takes a few when all is well. */
+export const PATIENCE = 20_000
 /** Octets in which a subject is to be found. */
 const HEADER = 16_384
 

@@ -1,9 +1,12 @@
 /** Our mail server, run as a person runs it, with a way to a peer and mailboxes of its own. */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Program, start, untilListening, workDirectory } from '../../tools/bench/process.ts'
 import { ROOT } from '../journeys/postern.ts'
-import { arrival } from './mailbox.ts'
+import { handIn } from './hand-in.ts'
+import type { Letter } from './letter.ts'
+import { arrival, PATIENCE } from './mailbox.ts'
 
 export const FAMILIES = { v4: '127.0.0.1', v6: '::1' } as const
 export type Family = keyof typeof FAMILIES
@@ -19,6 +22,8 @@ export interface Postern {
   readonly port: number
   /** The letter with this token, in the mailbox it was sent to. */
   arrived(mailbox: string, token: string): Promise<Buffer>
+  /** Takes a letter for relaying, and says what became of it at the first try: the line of its log. */
+  relays(letter: Letter, to: string): Promise<string>
   said(): string
   stop(): Promise<void>
 }
@@ -61,6 +66,17 @@ export async function startPostern(
   return {
     port,
     arrived: (mailbox, token) => arrival(join(maildir, mailbox, 'new'), token, program.said),
+    async relays(letter, to) {
+      const [, id] = /Queued as (\S+)/.exec(await handIn(port, { from: SENDER, to, letter })) ?? []
+      for (const end = performance.now() + PATIENCE; performance.now() < end; await sleep(20)) {
+        const line = program
+          .said()
+          .split('\n')
+          .find(each => each.startsWith(`${id}: <${to}> `))
+        if (line !== undefined) return line
+      }
+      throw new Error(`nothing became of ${id} in time:\n${program.said()}`)
+    },
     said: program.said,
     stop: () => program.stop(),
   }

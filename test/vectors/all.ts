@@ -35,3 +35,17 @@ export const AREAS: readonly Area[] = [
 
 /** …and our client. */
 export const SERVERS: readonly ClientVector[] = RESPONSES
+
+/** What only the driver shows; the dialogues are in `vectors-wire.test.ts`. */
+export const OVER_SOCKETS: readonly Pick<ServerVector, 'id' | 'holds' | 'source'>[] = [
+  {
+    id: 'slow-reader',
+    holds: 'a peer that asks and does not read is cut off, or not read from either',
+    source: 'backpressure of Node’s streams',
+  },
+  {
+    id: 'flood-connect',
+    holds: 'one address has a share of the sessions and no more; others still find the door open',
+    source: 'Postfix smtpd_client_connection_count_limit 50, postscreen_pre_queue_limit',
+  },
+]

@@ -1,9 +1,13 @@
 /** Our client as a machine, against a server that follows a script, in virtual time. */
 import { bytes, concat, text } from '../../src/base/bytes.ts'
 import type { Instant } from '../../src/base/time.ts'
+import { HASHES } from '../../src/io/hashes.ts'
 import { Attempt, type AttemptOutput, type Order } from '../../src/mta/attempt.ts'
+import type { LoginWish } from '../../src/mta/order.ts'
 import { type Mailbox, parseMailbox } from '../../src/smtp/address.ts'
+import { mechanismNamed } from '../../src/smtp/sasl/mechanisms.ts'
 import { type Outcome, sayOutcome } from '../../src/spool/entry.ts'
+import { SECURE } from './server.ts'
 import type { ClientVector } from './vector.ts'
 
 const MESSAGE = bytes('Subject: x\r\n\r\nhello\r\n')
@@ -23,9 +27,21 @@ export function orderOf({ order }: Pick<ClientVector, 'order'>): Order {
     recipients: recipients.map((_, i) => i),
     size: MESSAGE.length,
     outcome: 'relayed',
-    ...(order?.requiresLogin && {
-      login: { verb: 'x-exps', user: 'alice', password: 's3cret', required: true, by: 'connector out' } as const,
-    }),
+    tls: { floor: order?.requiresTls ? 'require' : 'may', by: 'connector out' },
+    ...(order?.requiresLogin && { login: loginOf(true) }),
+  }
+}
+
+/** As alice by LOGIN, and by nothing else. */
+export function loginOf(required: boolean): LoginWish {
+  return {
+    verb: 'x-exps',
+    required,
+    by: 'connector out',
+    choose: offered => {
+      const context = { hashes: HASHES, now: 0, tls: { secured: false }, offered, user: 'alice', password: 's3cret' }
+      return offered.includes('LOGIN') ? mechanismNamed('LOGIN')?.client(context) : undefined
+    },
   }
 }
 
@@ -37,6 +53,10 @@ export class ClientUnderTest {
   #said: Uint8Array[] = []
   closed = false
   done = false
+  /** Why it wants to begin again, without TLS. */
+  again: string | undefined
+  /** Does it wait for a handshake? */
+  wantsTls = false
   readonly #outcomes = new Map<number, Outcome>()
 
   constructor(order: Order, { message = MESSAGE, now = 1_000_000 }: { message?: Uint8Array; now?: Instant } = {}) {
@@ -49,6 +69,12 @@ export class ClientUnderTest {
 
   send(octets: Uint8Array): void {
     if (!this.closed) this.#carryOut(this.#attempt.receive(octets, this.#now))
+  }
+
+  /** The handshake is over; the certificate proves nothing. */
+  secured(): void {
+    this.wantsTls = false
+    if (!this.closed) this.#carryOut(this.#attempt.secured({ ...SECURE, unproven: 'self-signed' }, this.#now))
   }
 
   wait(milliseconds: number): void {
@@ -77,14 +103,15 @@ export class ClientUnderTest {
   get outcomes(): readonly (string | undefined)[] {
     return this.#order.recipients.map(each => {
       const outcome = this.#outcomes.get(each)
-      return outcome && sayOutcome(outcome)
+      return outcome ? sayOutcome(outcome) : this.again && `again in clear: ${this.again}`
     })
   }
 
   #carryOut(outputs: readonly AttemptOutput[]): void {
     const left = [...outputs].reverse()
     for (let output = left.pop(); output; output = left.pop()) {
-      if (this.closed) throw new Error(`a ${output.kind} after the close`)
+      // To close twice is to close: the driver takes it so.
+      if (this.closed && output.kind !== 'close') throw new Error(`a ${output.kind} after the close`)
       switch (output.kind) {
         case 'write':
           this.#said.push(output.bytes)
@@ -93,12 +120,24 @@ export class ClientUnderTest {
           this.closed = true
           break
         case 'want-body':
-          left.push(...[...this.#attempt.body(this.#message), ...this.#attempt.endBody(this.#now)].reverse())
+          left.push(...[...this.#attempt.body(this.#message, this.#now), ...this.#attempt.endBody(this.#now)].reverse())
           break
         case 'outcome':
           if (this.#outcomes.has(output.recipient)) throw new Error(`a second outcome for ${output.recipient}`)
           this.#outcomes.set(output.recipient, output.outcome)
           break
+        case 'start-tls':
+          this.wantsTls = true
+          break
+        case 'again-in-clear':
+          this.again = output.why
+          break
+        case 'ask':
+        case 'convert':
+        case 'pulled':
+        case 'turned':
+        case 'idle':
+          throw new Error(`nobody asked for a ${output.kind}`)
         case 'done':
           if (this.done) throw new Error('done twice')
           this.done = true

@@ -1,8 +1,10 @@
 /** Our server as a machine, answered as the mail server answers it, in virtual time. */
 import { concat, text } from '../../src/base/bytes.ts'
+import type { TlsFacts } from '../../src/base/machine.ts'
 import { formatDiagnostic } from '../../src/base/problem.ts'
 import type { Instant } from '../../src/base/time.ts'
 import { parse } from '../../src/config/parse.ts'
+import { HASHES } from '../../src/io/hashes.ts'
 import { formatDate } from '../../src/mail/date.ts'
 import { HeaderWatch } from '../../src/mail/trace.ts'
 import { acceptRecipient } from '../../src/mta/acceptance.ts'
@@ -12,7 +14,10 @@ import { formatMailbox } from '../../src/smtp/address.ts'
 import { dialect } from '../../src/smtp/dialect.ts'
 import { LIMITS } from '../../src/smtp/limits.ts'
 import { reply } from '../../src/smtp/reply.ts'
+import type { SaslAnswer, SaslQuestion, SaslServer } from '../../src/smtp/sasl/mechanism.ts'
+import { mechanismNamed } from '../../src/smtp/sasl/mechanisms.ts'
 import { type Answer, type Question, Server, type ServerOutput, type Transaction } from '../../src/smtp/server.ts'
+import { MAIL_ONLY } from '../../src/smtp/session.ts'
 import { repliesIn, type Taken } from './vector.ts'
 
 /** A stranger's address: nothing is open to it. */
@@ -34,6 +39,48 @@ export function configure(more: readonly string[] = []): MtaConfig {
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) throw new Error(errors.map(formatDiagnostic).join('\n'))
   return config
+}
+
+/** What TLS says of a connection that has it. */
+export const SECURE: TlsFacts = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' }
+
+/** A server as the mail server makes one for a stranger: PLAIN and LOGIN, STARTTLS, no service for anybody. */
+export function serverOf(config: MtaConfig): Server {
+  const { hostname, dialect: name, version, quoteUnknown, limits } = config
+  return new Server({
+    ...MAIL_ONLY,
+    host: hostname,
+    peer: STRANGER,
+    dialect: dialect(name, { quoteUnknown }),
+    version: version ?? '5.0',
+    limits,
+    mechanisms: () => ['LOGIN', 'PLAIN'],
+    sasl: mechanism => saslServer(mechanism, hostname),
+    startTls: true,
+    date: formatDate,
+  })
+}
+
+function saslServer(name: string, hostname: string): SaslServer {
+  const mechanism = mechanismNamed(name)
+  if (!mechanism) throw new Error(`${name} is on no list`)
+  return mechanism.server({
+    hashes: HASHES,
+    now: 0,
+    tls: { secured: false },
+    offered: ['LOGIN', 'PLAIN'],
+    secret: new Uint8Array(16),
+    iterations: 4096,
+    hostname,
+    strict: true,
+  })
+}
+
+/** Who is it? Anybody else, and any other question of a mechanism, has no answer. */
+export function checkPassword(question: SaslQuestion): SaslAnswer {
+  if (question.kind !== 'password') return { kind: 'unavailable', why: 'no such mechanism is on' }
+  const isAlice = question.user === 'alice' && question.password === 's3cret'
+  return { kind: 'password', ...(isAlice && { user: 'alice' }) }
 }
 
 export interface Arrived extends Taken {
@@ -61,17 +108,7 @@ export class ServerUnderTest {
   constructor(config: MtaConfig, now: Instant = 1_000_000) {
     this.#config = config
     this.#now = now
-    const { hostname, dialect: name, version, quoteUnknown, authWithoutTls, logins, messageSize } = config
-    this.#server = new Server({
-      host: hostname,
-      peer: STRANGER,
-      dialect: dialect(name, { quoteUnknown }),
-      version,
-      limits: { ...LIMITS, messageSize },
-      mechanisms: logins.length > 0 && authWithoutTls ? ['LOGIN', 'PLAIN'] : [],
-      date: formatDate,
-      trace: false,
-    })
+    this.#server = serverOf(config)
     this.#carryOut(this.#server.open(now))
   }
 
@@ -81,6 +118,12 @@ export class ServerUnderTest {
 
   send(octets: Uint8Array): void {
     if (!this.closed) this.#carryOut(this.#server.receive(octets, this.#now))
+  }
+
+  /** The handshake is over. */
+  secured(): void {
+    this.wantsTls = false
+    if (!this.closed) this.#carryOut(this.#server.secured(SECURE, this.#now))
   }
 
   wait(milliseconds: number): void {
@@ -121,6 +164,8 @@ export class ServerUnderTest {
         case 'start-tls':
           this.wantsTls = true
           break
+        case 'turned':
+          throw new Error('nobody may turn the connection round')
         case 'message-begins':
           this.#body = []
           this.#watch = new HeaderWatch()
@@ -146,13 +191,13 @@ export class ServerUnderTest {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.#config, STRANGER, question)
-      case 'login':
-        return question.claim.user === 'alice' && question.claim.password === 's3cret'
-          ? { yes: '' }
-          : { no: 'auth-failed' }
-      default:
+        return acceptRecipient(this.#config, question)
+      case 'sasl':
+        return { sasl: checkPassword(question.question) }
+      case 'message':
         return this.#take(question)
+      default:
+        throw new Error(`nobody offered what is asked about: ${question.about}`)
     }
   }
 

@@ -40,8 +40,8 @@ export interface ServerVector {
   readonly holds: string
   readonly source: string
   readonly steps: readonly Step[]
-  /** The messages taken, in order; none where it is missing. */
-  readonly taken?: readonly Taken[]
+  /** The messages taken, in order; none where it is missing; at most one where that is left open. */
+  readonly taken?: readonly Taken[] | 'perhaps'
   /** What is said counts as one segment: cut otherwise, it is another dialogue. */
   readonly whole?: true
   /** Lines of configuration besides the usual ones. */

@@ -19,12 +19,6 @@ import { dirname, join } from 'node:path'
 import { type Program, start, workDirectory } from '../../../tools/bench/process.ts'
 import { type PeerName, peer } from '../../../tools/peers.ts'
 
-/** Why a suite with such a peer cannot run here, or `false`. */
-export const NEEDS_ROOT: string | false =
-  process.getuid?.() === 0
-    ? false
-    : 'needs root: the daemon runs in a root directory of its own (chroot), as its own users'
-
 export interface Jail {
   /** The directory on this machine that is `/` in there. */
   readonly root: string

@@ -156,6 +156,7 @@ export const BDAT: readonly ServerVector[] = [
     id: 'bdat-after-refusal',
     holds: 'behind a refused chunk every further one is discarded until RSET or MAIL',
     source: 'RFC 3030 §2',
+    taken: 'perhaps',
     steps: [
       ...BEGUN,
       [
@@ -213,6 +214,7 @@ export const BDAT: readonly ServerVector[] = [
     id: 'bdat-in-helo-session',
     holds: 'in a session opened by HELO the chunk is framed all the same',
     source: 'RFC 3030 §2',
+    taken: 'perhaps',
     steps: [
       ['', '220'],
       ['HELO c.example\r\n', '250'],

@@ -156,6 +156,7 @@ export const LENGTHS: readonly ServerVector[] = [
     id: 'data-redos-addr',
     holds: 'a header line with 100,000 addresses costs linear time, whatever becomes of it',
     source: 'GHSA-2x7j-588g-ccc2 (nodemailer); CVE-2025-14874',
+    taken: 'perhaps',
     steps: [
       ...untilData(),
       [['To: ', { repeat: 'a@b.com,', times: 100_000 }, '\r\nSubject: x\r\n\r\n.\r\n'], '250/552'],
@@ -263,6 +264,7 @@ export const LENGTHS: readonly ServerVector[] = [
     id: 'data-line-without-end',
     holds: 'a line of the message may be as long as the message: it is content, and costs no memory here',
     source: 'RFC 5321 §4.5.3.1.6',
+    taken: 'perhaps',
     steps: [...untilData(), [['S: x\r\n\r\n', { repeat: 'a'.repeat(1000), times: 2000 }, '\r\n.\r\n'], '250/5xx']],
   },
   {
@@ -275,18 +277,21 @@ export const LENGTHS: readonly ServerVector[] = [
     id: 'data-redos-groups',
     holds: 'nested address groups cost linear time',
     source: 'CVE-2025-14874',
+    taken: 'perhaps',
     steps: [...untilData(), [['To: ', { repeat: 'g0:', times: 5000 }, '\r\n\r\n.\r\n'], '250/5xx']],
   },
   {
     id: 'data-mime-bomb',
     holds: 'message/rfc822 nested a hundred deep is passed on unopened or refused',
     source: 'CVE-2026-26312 (Stalwart)',
+    taken: 'perhaps',
     steps: [...untilData(), [[{ repeat: 'Content-Type: message/rfc822\r\n\r\n', times: 100 }, '\r\n.\r\n'], '250/5xx']],
   },
   {
     id: 'data-only-dots',
     holds: 'a megabyte of dots is unstuffed in linear time and memory',
     source: 'RFC 5321 §4.5.2',
+    taken: 'perhaps',
     steps: [...untilData(), [[{ repeat: '..\r\n', times: 250_000 }, '.\r\n'], '250/5xx']],
   },
   {

@@ -70,6 +70,7 @@ export const SMUGGLING: readonly ServerVector[] = [
     id: 'smug-from-line',
     holds: 'an mbox From line is content like any other',
     source: 'Postfix HISTORY 202606 (smtpd_proxy_filter and long From_ lines)',
+    taken: 'perhaps',
     steps: [...untilData('outer@example.net'), [`From ${'x'.repeat(5000)}\r\nSubject: t\r\n\r\nb\r\n.\r\n`, '250/5xx']],
   },
 

@@ -82,6 +82,25 @@ export const STARTTLS: readonly ServerVector[] = [
     steps: [...HELLO, ['STARTTLS\r\nRCPT TO:<', '554/501/421 close | 554 421 close']],
   },
   {
+    id: 'tls-inject-at-slice',
+    holds: 'wherever a driver cuts what it reads, what stands behind STARTTLS counts as said in clear',
+    source: 'CVE-2011-0411',
+    whole: true,
+    // With 4,096 octets read at once, STARTTLS is the end of the first of them.
+    steps: [
+      ...HELLO,
+      [
+        [
+          { repeat: `NOOP ${'a'.repeat(505)}\r\n`, times: 7 },
+          `NOOP ${'a'.repeat(495)}\r\n`,
+          'STARTTLS\r\n',
+          'EHLO injected\r\n',
+        ],
+        '250{8} 554/501/421 close | 250{8} 554 421 close | 250{8} 220 554/501/421 close',
+      ],
+    ],
+  },
+  {
     id: 'tls-with-argument',
     holds: 'STARTTLS takes no argument',
     source: 'RFC 3207 §4',
