@@ -92,7 +92,7 @@ for (const { vectors } of AREAS) {
             servers.push(server)
             return server
           },
-          { engine: { authInClear: true }, messageSize: config.messageSize },
+          { engine: { authInClear: true }, messageSize: config.limits.messageSize },
         )
         play(vector, through, length, true)
         assert.deepEqual(servers.flatMap(each => each.taken).filter(({ from }) => FORGED.test(from)), [])
@@ -161,6 +161,8 @@ class Recorded implements Backend {
   }
 
   wait(): void {}
+
+  secured(): void {}
 
   end(): void {}
 }

@@ -29,9 +29,6 @@ export interface Leg {
 /** Extensions whose meaning we carry over; a keyword outside would let a client say what we cannot read. */
 const UNDERSTOOD = new Set([...EXTENSIONS.map(({ keyword }) => keyword), 'HELP', 'EXPN'])
 
-/** The parameters of MAIL and RCPT → the extension that opens them. */
-const OPENED_BY = new Map(EXTENSIONS.flatMap(each => (each.params ?? []).map(p => [p.keyword, each.keyword] as const)))
-
 export function makeOffer(
   heard: Reply,
   policy: Policy & { readonly engine: Proxy },
@@ -124,16 +121,9 @@ export function readParams(
   params: Params,
   keywords: Offer['keywords'],
 ): { readonly facts: MailFacts | undefined } | { readonly refusal: Reply } {
-  for (const { keyword, value } of params) {
-    const opener = keyword === 'BODY' && value !== undefined && upper(value) === 'BINARYMIME' ? 'BINARYMIME' : OPENED_BY.get(keyword)
-    if (opener === undefined || !keywords.has(opener)) {
-      return { refusal: reply(555, '5.5.4', `Parameter not recognized: ${keyword}`) }
-    }
-  }
-  const checked = of === 'mail' ? checkMailParams(params) : checkRcptParams(params)
-  if ('wrong' in checked) {
-    const code = checked.situation === 'bad-parameter' ? 555 : 501
-    return { refusal: reply(code, '5.5.4', checked.wrong) }
-  }
-  return { facts: checked.facts }
+  const listed = new Set(keywords.keys())
+  const checked = of === 'mail' ? checkMailParams(params, listed) : checkRcptParams(params, listed)
+  if ('facts' in checked) return checked
+  const known = checked.situation === 'bad-parameter' ? 555 : 501
+  return { refusal: reply(known, '5.5.4', checked.wrong) }
 }

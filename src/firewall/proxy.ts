@@ -7,6 +7,7 @@
  * has not happened. The two sides may be at different places of one queue (`proxy-queue.ts`).
  */
 import { bytes, concat, equal, lower, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
 import { ChunkReader, DotReader, DotWriter } from '../smtp/body.ts'
@@ -15,14 +16,14 @@ import { type Command, formatCommand, parseCommand, type Sayable } from '../smtp
 import { after, may, type Phase, type Said, said } from '../smtp/dialogue.ts'
 import { AUTH_LINE, lineLimit } from '../smtp/limits.ts'
 import { type Line, LineSplitter } from '../smtp/line.ts'
-import { type Params, param, toXtext } from '../smtp/params.ts'
+import { FrameGatherer } from '../smtp/link2state.ts'
+import { type Params, param } from '../smtp/params.ts'
 import { digit, formatReply, type Reply, ReplyReader, reply } from '../smtp/reply.ts'
 import type { Side } from './inspector.ts'
 import { judge, type Situation, type Subject } from './judge.ts'
 import type { Action, Policy, Proxy } from './policy.ts'
 import { RateClock } from './proxy-clock.ts'
 import { Content, type Editor } from './proxy-content.ts'
-import { LinkStateWatch } from './proxy-link-state.ts'
 import { makeOffer, type Offer, passesTls, readParams } from './proxy-offer.ts'
 import { MAX_OWED, ReplyQueue } from './proxy-queue.ts'
 import { type Because, type Explanation, explain, type Verdict, type What } from './verdict.ts'
@@ -32,7 +33,7 @@ export type ProxyPolicy = Policy & { readonly engine: Proxy }
 
 export type ProxyOutput =
   | { readonly kind: 'write'; readonly to: Side; readonly bytes: Uint8Array }
-  /** Begin TLS: as its server at the client, as its client at the server. Answered by `secured` or `insecure`. */
+  /** Begin TLS: as its server at the client, as its client at the server. Answered by `secured` or `unsecured`. */
   | { readonly kind: 'start-tls'; readonly at: Side }
   | { readonly kind: 'close'; readonly at: Side; readonly how: 'after-writes' | 'at-once' }
   /** A connection to the server is wanted, any of them. Answered by `connected` or `unreachable`. */
@@ -65,7 +66,7 @@ const JUNK: ReadonlySet<Said> = new Set(['noop', 'rset', 'vrfy', 'expn', 'help',
 /** Words of HTTP and the like: whoever was tricked into talking to us must not be answered line by line. */
 const NOT_SMTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE', 'PATCH', 'TRACE', 'PROXY'])
 /** Verbs for those who stand in front of us, and nobody does. */
-const FRONT_ONLY = new Set(['XCLIENT', 'XFORWARD'])
+const FRONT_ONLY = new Set(['XFORWARD'])
 
 /** What the server may answer, by the first digit; anything else means that we have lost each other. */
 const ANSWERS: Partial<Record<Said, string>> = { data: '345', xexch50: '2345', auth: '2345', 'x-exps': '2345', 'auth-line': '2345' }
@@ -114,7 +115,7 @@ export class SmtpProxy {
   #fromServer = new LineSplitter()
   #replies = new ReplyReader()
   readonly #queue = new ReplyQueue()
-  readonly #linkState = new LinkStateWatch()
+  readonly #linkState = new FrameGatherer()
   #mode: 'pregreet' | 'talk' | 'blind' | 'closed' = 'talk'
   #phase: Phase = 'greeting'
   #recipients = 0
@@ -219,6 +220,13 @@ export class SmtpProxy {
         this.#write(from === 'client' ? 'server' : 'client', octets)
         return
       }
+      if (this.#handshake === from) {
+        // A driver that cuts what it reads found more in clear where the handshake should be.
+        const change = [octets, NO_BYTES, this.#own('octets in clear where TLS begins')] as const
+        this.#explain('tls', upper(from), ...change, 'drop-connection')
+        if (from === 'server') return this.#lost('the server spoke in clear behind its 220')
+        return this.#hangUp(reply(554, '5.5.0', 'Synchronization error: octets in clear behind STARTTLS'))
+      }
       if (from === 'server') {
         this.#fromServer.push(octets)
         this.#hear()
@@ -230,7 +238,7 @@ export class SmtpProxy {
   }
 
   /** TLS stands at this side: whatever was said before it is forgotten (RFC 3207 §4.2). */
-  secured(at: Side, now: Instant): readonly ProxyOutput[] {
+  secured(at: Side, tls: TlsFacts, now: Instant): readonly ProxyOutput[] {
     return this.#run(now, () => {
       if (this.#handshake !== at) return
       this.#handshake = undefined
@@ -241,6 +249,8 @@ export class SmtpProxy {
         this.#fromClient.clear()
         this.#phase = 'hello'
         this.#offered = new Map()
+      } else if (tls.unproven !== undefined && this.#engine.onwardTls === 'must') {
+        this.#noTls(tls.unproven)
       } else {
         this.#fromServer.clear()
         this.#server = NO_CAPABILITIES
@@ -251,7 +261,7 @@ export class SmtpProxy {
   }
 
   /** TLS failed at this side. The connection is of no use any more. */
-  insecure(at: Side, why: string, now: Instant): readonly ProxyOutput[] {
+  unsecured(at: Side, why: string, now: Instant): readonly ProxyOutput[] {
     return this.#run(now, () => {
       if (this.#handshake !== at) return
       this.#handshake = undefined
@@ -521,12 +531,19 @@ export class SmtpProxy {
       case 'starttls':
         return this.#startTls(octets)
       case 'x-link2state': {
-        const wrong = this.#linkState.take(command.position, command.chunk, octets.length + 2)
-        if (wrong !== undefined) return this.#refuse(reply(503, '5.5.2', wrong), verb, octets, wrong)
+        const gathered = this.#linkState.take(command)
+        if (gathered.kind === 'refused') {
+          return this.#refuse(reply(gathered.code, '5.5.2', gathered.why), verb, octets, gathered.why)
+        }
         return this.#pass(command, octets)
       }
       case 'xexch50':
         if (command.size > MAX_EXCH50) return this.#refuse(reply(552, '5.3.4', 'Too large'), verb, octets, `more than ${MAX_EXCH50} octets`)
+        return this.#pass(command, octets)
+      case 'xclient':
+        return this.#refuse(reply(550, '5.7.0', `${verb} is not for you`), verb, octets, 'nobody stands in front of us')
+      case 'rset':
+        this.#linkState.drop()
         return this.#pass(command, octets)
       default:
         return this.#pass(command, octets)
@@ -677,7 +694,8 @@ export class SmtpProxy {
 
   /** Towards the server, in its turn, said anew. */
   #pass(command: Sayable, octets: Uint8Array): void {
-    const isText = strictUtf8(octets) !== undefined
+    // A frame of link state has an octet per character, whatever they spell.
+    const isText = command.kind !== 'x-link2state' && strictUtf8(octets) !== undefined
     const line = formatCommand(command, isText ? utf8 : bytes)
     if (!line) return this.#refuse(reply(501, '5.5.2', 'Not to be said'), upper(command.kind), octets, 'it holds a line end')
     const secret = command.kind === 'auth' || command.kind === 'x-exps'
@@ -1038,7 +1056,7 @@ export class SmtpProxy {
   #begin({ kind, domain }: Pick<Hello, 'kind' | 'domain'>, replay: boolean): void {
     const needsEhlo = kind === 'ehlo' || this.#wantsTls() || this.#wantsXclient()
     this.#hello = { kind, domain, replay, step: needsEhlo ? 'ehlo' : 'last' }
-    this.#linkState.reset()
+    this.#linkState.drop()
     this.#sayHello(needsEhlo ? 'ehlo' : 'helo')
   }
 
@@ -1168,11 +1186,12 @@ export class SmtpProxy {
       PROTO: kind === 'ehlo' ? 'ESMTP' : 'SMTP',
       HELO: domain,
     }
-    const told = wanted.flatMap(attribute => {
+    const attributes = wanted.flatMap(attribute => {
       const value = known[upper(attribute)]
-      return value === undefined ? [] : [`${upper(attribute)}=${/[\r\n\0]/.test(value) ? '[UNAVAILABLE]' : toXtext(value)}`]
+      if (value === undefined) return []
+      return [{ keyword: upper(attribute), value: /[\r\n\0]/.test(value) ? '[UNAVAILABLE]' : value }]
     })
-    return told.length === 0 ? undefined : formatCommand({ kind: 'other', verb: 'XCLIENT', argument: told.join(' ') })
+    return attributes.length === 0 ? undefined : formatCommand({ kind: 'xclient', attributes })
   }
 
   /** From here on both sides talk under a cover that we do not lift. */

@@ -1,23 +1,20 @@
 import type net from 'node:net'
 import type { Duplex } from 'node:stream'
-import tls from 'node:tls'
 import type { Side } from '../firewall/inspector.ts'
 import { type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/proxy.ts'
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import { LINGER, SLICE } from './drive.ts'
 import { type Passage, reset } from './splice.ts'
-
-/** A certificate by the name that a client asks for (SNI); `undefined` is the one for whoever names none. */
-export type Certificates = (servername: string | undefined) => tls.SecureContext
+import type { Secured } from './tls.ts'
 
 export interface ProxyEnds {
   /** A connection to the server behind, to whichever of them is well. Asked again when one was given up. */
   dial(): Promise<net.Socket>
-  /** For the client's side; without it there is no TLS there. */
-  readonly certificates?: Certificates
-  /** How TLS towards the server is begun and its certificate checked; where TLS may be left out, so may the check. */
-  readonly onward?: tls.ConnectionOptions
+  /** TLS as its server, on the client's side (`io/tls.ts`); without it none is offered there. */
+  readonly secureClient?: (socket: Duplex) => Promise<Secured>
+  /** TLS as its client, towards the server; without it none is begun there. */
+  readonly secureServer?: (socket: Duplex) => Promise<Secured>
   readonly altered?: (explanation: Explanation) => void
 }
 
@@ -54,12 +51,9 @@ class Joined {
   #dialled = 0
   #dialling = 0
 
-  readonly #mustTls: boolean
-
   constructor(client: net.Socket, options: Omit<ProxyOptions, 'canSecure'>, ends: ProxyEnds) {
     this.#ends = ends
-    this.#mustTls = options.policy.engine.onwardTls === 'must'
-    this.#machine = new SmtpProxy({ ...options, canSecure: ends.certificates !== undefined })
+    this.#machine = new SmtpProxy({ ...options, canSecure: ends.secureClient !== undefined })
     this.over = new Promise(resolve => {
       this.#settle = resolve
     })
@@ -197,44 +191,25 @@ class Joined {
     const plain = this.#sockets[side] as net.Socket | undefined
     if (!plain || plain.destroyed) return
     // What was read in clear and not looked at must not be there when TLS begins.
-    if (plain.readableLength > 0) return this.#do(() => this.#machine.insecure(side, 'octets in clear', now()))
-    plain.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain')
-    const secure = side === 'client' ? this.#serveTls(plain) : this.#connectTls(plain)
-    this.#sockets[side] = secure
-    const failed = (cause?: Error) => {
-      if (this.#sockets[side] !== secure) return
-      this.#do(() => this.#machine.insecure(side, cause?.message ?? 'the connection was closed', now()))
-    }
-    secure.once('error', failed)
-    secure.once('close', failed)
-    secure.once(side === 'client' ? 'secure' : 'secureConnect', () => {
-      secure.off('error', failed).off('close', failed)
-      if (this.#sockets[side] !== secure) return
-      this.#do(() => this.#machine.secured(side, now()))
-      this.#listen(side, secure)
-      secure.on('close', () => this.#sockets[side] === secure && this.#do(() => this.#machine.end(side, now())))
-    })
+    if (plain.readableLength > 0) return this.#unsecured(side, 'octets came in clear')
+    const secure = side === 'client' ? this.#ends.secureClient : this.#ends.secureServer
+    if (!secure) return this.#unsecured(side, 'it is not set up')
+    for (const event of ['data', 'drain', 'end']) plain.removeAllListeners(event)
+    secure(plain).then(
+      ({ socket, facts }) => {
+        // It was given up meanwhile.
+        if (this.#sockets[side] !== plain) return reset(socket)
+        this.#sockets[side] = socket
+        this.#do(() => this.#machine.secured(side, facts, now()))
+        this.#listen(side, socket)
+        socket.on('close', () => this.#sockets[side] === socket && this.#do(() => this.#machine.end(side, now())))
+      },
+      (cause: unknown) => this.#unsecured(side, cause instanceof Error ? cause.message : String(cause)),
+    )
   }
 
-  #serveTls(plain: net.Socket): tls.TLSSocket {
-    const certificates = this.#ends.certificates
-    return new tls.TLSSocket(plain, {
-      isServer: true,
-      ...(certificates && {
-        secureContext: certificates(undefined),
-        SNICallback: (name: string, done: (cause: Error | null, context?: tls.SecureContext) => void) => {
-          try {
-            done(null, certificates(name))
-          } catch (cause) {
-            done(cause instanceof Error ? cause : new Error(String(cause)))
-          }
-        },
-      }),
-    })
-  }
-
-  #connectTls(plain: net.Socket): tls.TLSSocket {
-    return tls.connect({ rejectUnauthorized: this.#mustTls, ...this.#ends.onward, socket: plain })
+  #unsecured(side: Side, why: string): void {
+    this.#do(() => this.#machine.unsecured(side, why, now()))
   }
 
   #gone(side: Side, socket: Duplex): void {

@@ -4,7 +4,7 @@ import type { Instant } from '../../src/base/time.ts'
 import { strict, type StrictChanges } from '../../src/firewall/profiles/strict.ts'
 import { SmtpProxy, type ProxyOutput } from '../../src/firewall/proxy.ts'
 import type { Explanation } from '../../src/firewall/verdict.ts'
-import { STRANGER } from './server.ts'
+import { SECURE, STRANGER } from './server.ts'
 
 /** What stands behind the proxy. */
 export interface Backend {
@@ -12,6 +12,7 @@ export interface Backend {
   said(): string
   wait(milliseconds: number): void
   end(): void
+  secured(): void
   readonly closed: boolean
 }
 
@@ -59,7 +60,7 @@ export class ThroughStrict<B extends Backend> {
 
   secured(): void {
     this.wantsTls = false
-    this.#carryOut(this.#proxy.secured('client', this.now))
+    this.#carryOut(this.#proxy.secured('client', SECURE, this.now))
   }
 
   end(): void {
@@ -97,6 +98,10 @@ export class ThroughStrict<B extends Backend> {
           break
         case 'start-tls':
           if (output.at === 'client') this.wantsTls = true
+          else {
+            this.#backend?.secured()
+            this.#carryOut(this.#proxy.secured('server', SECURE, this.now))
+          }
           break
         case 'close':
           if (output.at === 'client') this.closed = true
