@@ -8,9 +8,10 @@ import { show } from '../config/show.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import type { ConsoleView } from '../firewall/console.ts'
-import type { GatewayEvent, Joined, Product } from '../firewall/event.ts'
+import type { GatewayEvent, Joined } from '../firewall/event.ts'
 import { type GatewayConfig, NO_GATEWAY } from '../firewall/gateway-config.ts'
 import type { Policy } from '../firewall/policy.ts'
+import { staticsOf } from '../firewall/translation.ts'
 import { now, timestamp } from '../io/clock.ts'
 import { type ControlAnswer, openControl } from '../io/control.ts'
 import { ConfigurationError, readBytes, readConfig, writeWhole } from '../io/files.ts'
@@ -23,7 +24,7 @@ import { COMMAND_KINDS } from '../smtp/command.ts'
 import { transcriptHead } from '../transcript/record.ts'
 import { Console } from './console.ts'
 import { type Connection, type Door, Gateway, type ShutDoor } from './gateway.ts'
-import { closeOutlets, Journal, type Outlets, openOutlets } from './journal.ts'
+import { closeOutlets, type Identity, Journal, type Outlets, openOutlets } from './journal.ts'
 import { Servers } from './servers.ts'
 
 const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
@@ -63,8 +64,10 @@ export function consoleOf(gateway: Gateway): Console {
   })
 }
 
-function versionLines({ hostname, version }: FirewallConfig): readonly string[] {
-  return [`${hostname}: Postern, as ${version === undefined ? 'a PIX of no particular version' : `PIX ${version}`}`]
+function versionLines({ hostname, product, version }: FirewallConfig): readonly string[] {
+  return [
+    `${hostname}: Postern, as ${version === undefined ? `a ${product} of no particular version` : `${product} ${version}`}`,
+  ]
 }
 
 function shutDiagnostic({ door, cause }: ShutDoor): Diagnostic {
@@ -283,8 +286,8 @@ export class Firewall {
   /** The doors that the text itself describes: every `static … tcp` says where to listen, and where it leads. */
   #doors(config: FirewallConfig): readonly Door[] {
     const doors = new Map<string, Door>()
-    for (const { mapped, mappedIp, redirect, at } of config.statics) {
-      if (!redirect) continue
+    for (const { mapped, mappedIp, redirect, at } of staticsOf(config)) {
+      if (redirect?.protocol !== 'tcp') continue
       const listen: Endpoint = { host: mappedIp, port: redirect.mappedPort }
       // The first line that speaks of a place decides where it leads.
       if (doors.has(sayEndpoint(listen))) continue
@@ -368,12 +371,14 @@ export class Firewall {
     const { config } = this.gateway
     // What does not concern mail may hold passwords, and how a firewall runs changes no octet.
     const lines = show(FIREWALL, { ...config, kept: {}, gateway: NO_GATEWAY })
+    // One that works in place can be played again; a proxy is recorded as the client heard it.
+    const subject = policy?.engine.kind === 'proxy' ? 'proxy' : 'firewall'
     const connects = `from ${source} at ${crossing.from.name} to ${asked.ip} port ${asked.port}`
-    const recording: Recording = recordings.begin(transcriptHead(prose, 'firewall', lines, connects))
+    const recording: Recording = recordings.begin(transcriptHead(prose, subject, lines, connects))
     return recording
   }
 }
 
-function identityOf({ hostname, version }: FirewallConfig): { readonly host: string; readonly product: Product } {
-  return { host: hostname, product: Number.parseInt(version ?? '6', 10) >= 7 ? 'ASA' : 'PIX' }
+function identityOf({ hostname, product }: FirewallConfig): Identity {
+  return { host: hostname, product }
 }

@@ -1,14 +1,7 @@
 /** What a running firewall tells: syslog servers, files, and what is kept for `show logging`. */
 import { PosternError } from '../base/problem.ts'
-import {
-  ciscoLine,
-  factsOf,
-  type GatewayEvent,
-  levelled,
-  messageOf,
-  type Product,
-  syslogLine,
-} from '../firewall/event.ts'
+import type { Product } from '../firewall/config.ts'
+import { ciscoLine, factsOf, type GatewayEvent, levelled, messageOf, syslogLine } from '../firewall/event.ts'
 import { type LoggingConfig, NO_GATEWAY, SEVERITIES, type Severity } from '../firewall/gateway-config.ts'
 import { timestamp } from '../io/clock.ts'
 import { type JsonLog, openJsonLog } from '../io/log.ts'

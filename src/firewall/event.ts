@@ -5,6 +5,7 @@ import { type Duration, sayDuration } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { Crossing } from '../topology/topology.ts'
 import type { Caller } from './access.ts'
+import type { Product } from './config.ts'
 import type { LoggingConfig, Severity } from './gateway-config.ts'
 import type { Explanation } from './verdict.ts'
 
@@ -55,8 +56,6 @@ export type GatewayEvent =
   | { readonly kind: 'paused'; readonly sockets: number }
   | { readonly kind: 'resumed'; readonly sockets: number }
   | { readonly kind: 'server'; readonly server: string; readonly up: boolean; readonly why: string }
-
-export type Product = 'PIX' | 'ASA'
 
 /** A line as Cisco numbers it. Numbers from 990000 are ours: there, Cisco has no message. */
 export interface Message {

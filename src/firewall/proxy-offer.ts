@@ -53,7 +53,7 @@ export function makeOffer(
     const after = kept ? [keyword, ...kept].join(' ') : ''
     if (upper(after) === upper([keyword, ...args].join(' '))) continue
     const change = { before: bytes(line), after: kept ? bytes(after) : NO_BYTES }
-    altered.push(explain('keyword', keyword, change, verdict ?? own(whyChanged(keyword)), kept ? 'replace' : 'strip'))
+    altered.push(explain('keyword', keyword, change, verdict ?? own(whyChanged(keyword)), { did: kept ? 'replace' : 'strip' }))
   }
   if (leg.canSecure && !leg.secured) keywords.set('STARTTLS', [])
   if (engine.chunking === 'convert' && !keywords.has('CHUNKING') && !judgeKeyword('CHUNKING')) {

@@ -1310,7 +1310,7 @@ export class SmtpProxy {
   }
 
   #explain(what: What, subject: string, before: Uint8Array, after: Uint8Array, because: Because, did: Explanation['did']): void {
-    this.#out.push({ kind: 'altered', explanation: explain(what, subject, { before, after }, because, did) })
+    this.#out.push({ kind: 'altered', explanation: explain(what, subject, { before, after }, because, { did }) })
   }
 
   #own(reason: string): Because {
