@@ -60,7 +60,7 @@ function run<C>(
   let mode = begun
   for (const line of lines) {
     if (mode?.spec.block && line.at.column > 1) {
-      config = mode.spec.block(config, mode.args, line.raw.trim())
+      config = mode.spec.block(config, mode.args, line.raw.trimEnd())
       continue
     }
     if (mode && leaves(line)) {

@@ -7,6 +7,7 @@ import type { Crossing } from '../topology/topology.ts'
 import type { Caller } from './access.ts'
 import type { Product } from './config.ts'
 import type { LoggingConfig, Severity } from './gateway-config.ts'
+import { formatSyslog, type SyslogLine, syslogOf } from './syslog.ts'
 import type { Explanation } from './verdict.ts'
 
 /** A connection as its messages name it. `destination` is the real server, `asked` what the caller meant. */
@@ -58,10 +59,8 @@ export type GatewayEvent =
   | { readonly kind: 'server'; readonly server: string; readonly up: boolean; readonly why: string }
 
 /** A line as Cisco numbers it. Numbers from 990000 are ours: there, Cisco has no message. */
-export interface Message {
-  readonly id: number
+export interface Message extends SyslogLine {
   readonly severity: Severity
-  readonly text: string
 }
 
 /** Who types at the console, as a PIX calls the one user it knows. */
@@ -155,19 +154,20 @@ function clock(duration: Duration): string {
 
 const say = sayDuration
 
-function alteration(connection: Joined, { what, subject, before, because }: Explanation): Message {
-  const { source, destination } = connection
-  if (what === 'address') {
-    return message(108002, 2, `SMTP replaced string: out ${source} in ${destination} data: ${show(before)}`)
+/** As a Cisco says it, where it says anything; else in our own words, as nobody should have to guess. */
+function alteration(connection: Joined, explanation: Explanation): Message {
+  const { crossing, source, sourcePort, destination, destinationPort } = connection
+  const ends = {
+    client: { port: crossing.from.name, ip: source, tcp: sourcePort },
+    server: { port: crossing.to.name, ip: destination, tcp: destinationPort },
   }
+  const line = syslogOf(explanation, ends)
+  if (line) return { ...line, severity: line.severity as Severity }
+  const { did, what, subject, because } = explanation
   const [from, to] = endsOf(connection)
-  const which = what === 'greeting' ? 'response' : 'request'
-  const about = `${what} ${subject}`.trim()
-  return message(
-    108004,
-    4,
-    `ESMTP Classification: Masked header flags for ESMTP ${which} from ${from} to ${to}; ${about}: ${because.cause.command} (${cite(because.cause.at)})`,
-  )
+  const about = `${did} ${what} ${printable(subject)}`.trimEnd()
+  const by = `${because.cause.command} (${cite(because.cause.at)})`
+  return message(990009, 6, `Inspection: ${about} from ${from} to ${to}, by ${by}`)
 }
 
 const PASSWORDS = /^(?:password|passwd|key|community|secret|enable)$/i
@@ -186,11 +186,6 @@ export function levelled(message: Message, { messages }: LoggingConfig): Message
   return told.level === undefined ? undefined : { ...message, severity: told.level }
 }
 
-/** `%PIX-6-302013: Built …`. */
-export function ciscoLine(product: Product, { severity, id, text }: Message): string {
-  return `%${product}-${severity}-${String(id).padStart(6, '0')}: ${text}`
-}
-
 export interface Header {
   readonly facility: number
   readonly host: string
@@ -207,7 +202,7 @@ export const MAX_SYSLOG_LINE = 2_048
 export function syslogLine(message: Message, { facility, host, process, time, product }: Header): string {
   const priority = facility * 8 + message.severity
   const head = `<${priority}>1 ${time ?? '-'} ${printable(host)} postern ${process} ${message.id} -`
-  return printable(`${head} ${ciscoLine(product, message)}`).slice(0, MAX_SYSLOG_LINE)
+  return printable(`${head} ${formatSyslog(product, message)}`).slice(0, MAX_SYSLOG_LINE)
 }
 
 /** What a peer said must not begin a line of its own. */

@@ -105,7 +105,10 @@ test('lines come from a pipe as well; words may be short, and ? helps', async t 
   assert.match(piped.out, /^running-config +the configuration in force$/m)
   assert.match(piped.out, /^fixup protocol smtp 26\n$/m)
   assert.doesNotMatch(piped.out, /process \d+/)
-  const wrong = await run(`${ROOT}/postern`, ['firewall', 'console', 'gw'], { env, input: 'fixup protcol smtp 25\nshow version\n' })
+  const wrong = await run(`${ROOT}/postern`, ['firewall', 'console', 'gw'], {
+    env,
+    input: 'fixup protcol smtp 25\nshow version\n',
+  })
   assert.equal(wrong.status, 2)
   assert.match(wrong.out, /unknown word "protcol"[\s\S]*gw: Postern/)
 })
