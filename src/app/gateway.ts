@@ -92,6 +92,8 @@ export class Gateway {
   readonly #sockets = new Set<Duplex>()
   readonly #throttle = new Throttle()
   readonly #rates = new Rates()
+  /** Connections at once by what was asked for: there are as many as doors. */
+  readonly #byStatic = new Map<string, number>()
   /** Those that wait for a server. */
   readonly #calls = new Set<AbortController>()
   /** Sockets that may be open at once before the process runs out of files. */
@@ -298,13 +300,20 @@ export class Gateway {
       this.#tell({ kind: 'denied', knock, reason: admission.reason, ...(list !== undefined && { list }) })
       return this.#refuse(client)
     }
-    const limited = this.#throttle.enter(knock.source, this.#config.gateway.limits, now())
+    const place = `${knock.destination} ${knock.port}`
+    const { most } = admission
+    const isFull = most > 0 && (this.#byStatic.get(place) ?? 0) >= most
+    const limited = isFull
+      ? ({ limit: 'connections', most } as const)
+      : this.#throttle.enter(knock.source, this.#config.gateway.limits, now())
     if (limited) {
       this.#tell({ kind: 'limited', knock, ...limited })
       return this.#refuse(client, admission.policy)
     }
+    this.#byStatic.set(place, (this.#byStatic.get(place) ?? 0) + 1)
     client.once('close', () => {
       this.#throttle.leave(knock.source)
+      this.#byStatic.set(place, (this.#byStatic.get(place) ?? 1) - 1)
       if (this.#throttle.open === 0) this.#emptied()
     })
     this.#call(door, client, knock, admission)
