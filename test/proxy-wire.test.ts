@@ -11,8 +11,8 @@ import { type Proxied, proxy } from '../src/io/proxy.ts'
 import { close, dial, endpointOf, listen } from '../src/io/sockets.ts'
 import { identity, type SecureContext, secureClient, secureServer } from '../src/io/tls.ts'
 import { makeCertificates } from './certificates.ts'
-import { SMUGGLING } from './vectors/smtp/smuggling.ts'
 import { STRANGER } from './vectors/server.ts'
+import { SMUGGLING } from './vectors/smtp/smuggling.ts'
 import { listening, SocketClient, sleep } from './vectors/socket.ts'
 
 const CAUSE = {
@@ -72,8 +72,14 @@ async function talk(client: SocketClient, ...steps: readonly (readonly [string, 
   }
 }
 
-const BEGIN = [['', '220'], ['EHLO c.example\r\n', '250']] as const
-const ENVELOPE = [['MAIL FROM:<a@example.net>\r\n', '250'], ['RCPT TO:<bob@example.org>\r\n', '250']] as const
+const BEGIN = [
+  ['', '220'],
+  ['EHLO c.example\r\n', '250'],
+] as const
+const ENVELOPE = [
+  ['MAIL FROM:<a@example.net>\r\n', '250'],
+  ['RCPT TO:<bob@example.org>\r\n', '250'],
+] as const
 
 test('mail goes through with TLS on both legs, which the proxy ends and begins anew', async t => {
   const at = await listening()
@@ -82,9 +88,18 @@ test('mail goes through with TLS on both legs, which the proxy ends and begins a
   const client = await SocketClient.connect(port)
   await talk(client, ...BEGIN, ['STARTTLS\r\n', '220'])
   await client.send([{ tls: true }])
-  await talk(client, ['EHLO c.example\r\n', '250'], ...ENVELOPE, ['DATA\r\n', '354'], ['S: x\r\n\r\n..b\r\n.\r\n', '250'], ['QUIT\r\n', '221 close'])
+  await talk(
+    client,
+    ['EHLO c.example\r\n', '250'],
+    ...ENVELOPE,
+    ['DATA\r\n', '354'],
+    ['S: x\r\n\r\n..b\r\n.\r\n', '250'],
+    ['QUIT\r\n', '221 close'],
+  )
   await Promise.all(sessions.map(({ over }) => over))
-  assert.deepEqual(await at.taken(), [{ from: 'a@example.net', to: ['bob@example.org'], content: 'S: x\r\n\r\n.b\r\n' }])
+  assert.deepEqual(await at.taken(), [
+    { from: 'a@example.net', to: ['bob@example.org'], content: 'S: x\r\n\r\n.b\r\n' },
+  ])
 })
 
 test('where TLS must go on and the certificate proves nothing, no mail goes on', async t => {
@@ -109,7 +124,10 @@ test('the forged ends of data, over sockets', async t => {
     // And the next message goes through a new connection, brought to where the old one was.
     await talk(client, ...ENVELOPE, ['DATA\r\n', '354'], ['S: y\r\n\r\nb\r\n.\r\n', '250'])
     client.end()
-    assert.deepEqual((await at.taken()).map(({ from }) => from), ['a@example.net'])
+    assert.deepEqual(
+      (await at.taken()).map(({ from }) => from),
+      ['a@example.net'],
+    )
     await at.stop()
   }
 })
