@@ -5,6 +5,7 @@ import { cite, formatDiagnostic, PosternError } from '../base/problem.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import { readConfig } from '../io/files.ts'
 import { sayEndpoint } from '../io/sockets.ts'
+import { checkCommands } from './firewall-check.ts'
 import { complain, EXIT, log } from './print.ts'
 import { until } from './signals.ts'
 
@@ -19,6 +20,7 @@ export function firewallCommands(program: Command): void {
     .action(async (file: string, { quiet = false }: { readonly quiet?: boolean }) => {
       process.exitCode = await run(file, quiet)
     })
+  checkCommands(firewall)
 }
 
 async function run(file: string, quiet: boolean): Promise<number> {

@@ -78,7 +78,7 @@ export type SizeKind =
   | 'sender' // octets of the address in MAIL
   | 'recipient' // octets of an address in RCPT
   | 'recipients' // RCPT commands of one transaction
-  | 'invalid-recipients' // those of them that the server refused
+  | 'invalid-recipients' // RCPT commands of one connection that the server refused
   | 'header' // octets of all header lines
   | 'header-line' // octets of one, without CR LF
   | 'to-fields' // To and Cc fields in a header
@@ -86,6 +86,7 @@ export type SizeKind =
   | 'body-line' // octets of one, without CR LF
   | 'message' // octets of header and body
   | 'declared-size' // SIZE= of MAIL
+  | 'overrun' // octets of a message beyond its declared size
   | 'filename' // octets of the name of an attachment
   | 'mime-depth' // multiparts in one another
   | 'mime-parts' // of one message
@@ -109,6 +110,7 @@ export type OctetKind =
   | 'bare-cr' // CR without LF, anywhere
   | 'bare-lf' // LF without CR, anywhere
   | 'nul' // anywhere
+  | 'split-end' // a piece of the dot line that ends a message, which two segments share
 
 /* What is done. */
 
@@ -120,6 +122,10 @@ export type Action =
   | { readonly kind: 'mask'; readonly how: MaskKind }
   /** Nothing goes on; both sides are closed, in good order or with a reset. */
   | { readonly kind: 'drop-connection' | 'reset' }
+  /** The piece never goes on; the connection stays. */
+  | { readonly kind: 'discard' }
+  /** The piece waits until its line is whole. */
+  | { readonly kind: 'hold' }
   /** At most so many a second; what is more waits. */
   | { readonly kind: 'rate-limit'; readonly perSecond: number }
   /* What follows needs a proxy: it makes lengths other, or words of its own. */
@@ -159,11 +165,7 @@ export type Engine = InPlace | Proxy
 /** Works per segment, as the stream passes: no length changes, no word is its own (`inspector.ts`). */
 export interface InPlace {
   readonly kind: 'in-place'
-  /** What becomes of a piece of a line that comes alone: it becomes X, it waits for its end, or it is thrown away. */
-  readonly charMode: 'x' | 'hold' | 'discard'
-  /** The end of data is only seen within one segment, and pieces of it are thrown away (CSCds90792). */
-  readonly dotSplitBug: boolean
-  /** DATA is believed before the server takes it (CVE-2000-1022). */
+  /** DATA is believed before the server takes it, and all that follows passes as a message (CVE-2000-1022). */
   readonly dataFirstBug: boolean
 }
 

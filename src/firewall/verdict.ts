@@ -59,6 +59,8 @@ export interface Explanation {
   readonly after: Uint8Array
   readonly because: Because
   readonly losses: readonly Loss[]
+  /** How long or how many it was, where that was judged. */
+  readonly size?: number
 }
 
 export function explain(
@@ -66,7 +68,7 @@ export function explain(
   subject: string,
   change: { readonly before: Uint8Array; readonly after: Uint8Array },
   because: Because,
-  did: Explanation['did'] = 'mask',
+  { did = 'mask', size }: { readonly did?: Explanation['did']; readonly size?: number | undefined } = {},
 ): Explanation {
   return {
     what,
@@ -76,6 +78,7 @@ export function explain(
     after: kept(change.after),
     because,
     losses: did === 'log' ? [] : lossesOf(what, subject),
+    ...(size !== undefined && { size }),
   }
 }
 

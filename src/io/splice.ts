@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Duration } from '../base/time.ts'
 import type { Inspector, Side } from '../firewall/inspector.ts'
 import type { Explanation } from '../firewall/verdict.ts'
+import { now } from './clock.ts'
 
 /** A connection on which nothing moves for this long is forgotten (PIX: `timeout conn 1:00:00`). */
 export const CONNECTION_IDLE: Duration = 3_600_000
@@ -38,20 +39,44 @@ export function splice(
     else passage.fromServer += chunk.length
     const to = from === 'client' ? server : client
     if (!inspector) return forward(from, to, chunk)
-    for (const output of inspector.receive(from, chunk)) {
-      if (output.kind === 'forward') forward(from, to, output.bytes)
-      else {
+    const time = now()
+    for (const output of inspector.receive(from, chunk, time)) {
+      if (output.kind === 'altered') {
         passage.altered++
         onAltered(output.explanation)
-      }
+      } else if (output.kind === 'close') {
+        if (output.how === 'reset') reset(client)
+        else client.destroy()
+        // The server must not take half a message for the whole.
+        reset(server)
+      } else if (output.notBefore !== undefined && output.notBefore > time) {
+        hold(from, output.notBefore - time, () => forward(from, to, output.bytes))
+      } else forward(from, to, output.bytes)
     }
+  }
+
+  /** Sides that are not read, and for how many reasons. */
+  const stopped = { client: 0, server: 0 }
+  const pause = (side: Side): void => {
+    if (stopped[side]++ === 0) ends[side].pause()
+  }
+  const resume = (side: Side): void => {
+    if (--stopped[side] === 0) ends[side].resume()
+  }
+
+  const hold = (from: Side, wait: Duration, then: () => void): void => {
+    pause(from)
+    const timer = setTimeout(() => {
+      then()
+      resume(from)
+    }, wait)
+    ends[from].once('close', () => clearTimeout(timer))
   }
 
   const forward = (from: Side, to: Duplex, bytes: Uint8Array): void => {
     if (to.write(bytes)) return
-    const source = ends[from]
-    source.pause()
-    to.once('drain', () => source.resume())
+    pause(from)
+    to.once('drain', () => resume(from))
   }
 
   const over = new Promise<void>(resolve => {
