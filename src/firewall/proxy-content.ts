@@ -130,13 +130,21 @@ export class Content {
       return { crlf: CRLF, space: ONE_SPACE, nothing: NO_BYTES }[verdict.to]
     }
     const wording = reply(550, '5.5.2', `Message refused: it holds a ${stray}`)
-    this.#wrong('line-end', OCTET_OF[stray], verdict, wording, `a ${stray} in a message is taken for a line end by some`)
+    this.#wrong(
+      'line-end',
+      OCTET_OF[stray],
+      verdict,
+      wording,
+      `a ${stray} in a message is taken for a line end by some`,
+    )
     return undefined
   }
 
   #tellStrays(): void {
     const change = { before: bytes(`${this.#strays} stray octets`), after: NO_BYTES }
-    this.#altered.push(explain('line-end', 'normalised', change, this.#own('lines end with CRLF and nothing else'), { did: 'normalise' }))
+    this.#altered.push(
+      explain('line-end', 'normalised', change, this.#own('lines end with CRLF and nothing else'), 'normalise'),
+    )
   }
 
   #limit(what: SizeKind, size: number): void {
@@ -161,12 +169,19 @@ export class Content {
     if (this.#line > 0) this.#limit('body-line', this.#line - 1)
   }
 
-  #wrong(what: 'line-end' | 'body' | 'header', subject: string, verdict: Verdict, otherwise: Reply, reason: string): void {
+  #wrong(
+    what: 'line-end' | 'body' | 'header',
+    subject: string,
+    verdict: Verdict,
+    otherwise: Reply,
+    reason: string,
+  ): void {
     if (this.#fault) return
-    const said = verdict.kind === 'answer' ? reply(verdict.reply.code, verdict.reply.status, verdict.reply.text) : otherwise
+    const said =
+      verdict.kind === 'answer' ? reply(verdict.reply.code, verdict.reply.status, verdict.reply.text) : otherwise
     const because = verdict.kind === 'pass' ? this.#own(reason) : verdict.because
     const change = { before: bytes(subject), after: NO_BYTES }
-    this.#fault = { reply: said, explanation: explain(what, subject, change, because, { did: 'answer' }) }
+    this.#fault = { reply: said, explanation: explain(what, subject, change, because, 'answer') }
   }
 
   #own(reason: string): Because {

@@ -94,10 +94,12 @@ export function makeOffer(
   }
 
   function whyChanged(keyword: string): string {
-    if (!UNDERSTOOD.has(keyword)) return 'the proxy does not understand this extension, and passes on nothing that it does not'
+    if (!UNDERSTOOD.has(keyword))
+      return 'the proxy does not understand this extension, and passes on nothing that it does not'
     if (keyword === 'STARTTLS') return 'encryption ends at the proxy, which offers it by itself where it can'
     if (keyword === 'SIZE') return 'the limit here is lower than that of the server'
-    if (keyword === 'AUTH' || keyword === 'X-EXPS') return 'a login is offered once, not in clear, and by the listed mechanisms'
+    if (keyword === 'AUTH' || keyword === 'X-EXPS')
+      return 'a login is offered once, not in clear, and by the listed mechanisms'
     return 'the proxy could not look into such messages'
   }
 }

@@ -59,7 +59,17 @@ export const MAX_EXCH50 = 1_048_576
 export const SMALL_CHUNK = 1024
 
 /** Nothing may follow them in their group (RFC 2920 §3.1). */
-const ENDS_ITS_GROUP: ReadonlySet<Said> = new Set(['ehlo', 'helo', 'data', 'auth', 'x-exps', 'auth-line', 'starttls', 'x-link2state', 'xexch50'])
+const ENDS_ITS_GROUP: ReadonlySet<Said> = new Set([
+  'ehlo',
+  'helo',
+  'data',
+  'auth',
+  'x-exps',
+  'auth-line',
+  'starttls',
+  'x-link2state',
+  'xexch50',
+])
 /** These go to the server without waiting for the replies before them. */
 const FLOWS: ReadonlySet<Said> = new Set(['mail', 'rcpt', 'rset', 'noop'])
 const JUNK: ReadonlySet<Said> = new Set(['noop', 'rset', 'vrfy', 'expn', 'help', 'ehlo', 'helo'])
@@ -69,7 +79,13 @@ const NOT_SMTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'D
 const FRONT_ONLY = new Set(['XFORWARD'])
 
 /** What the server may answer, by the first digit; anything else means that we have lost each other. */
-const ANSWERS: Partial<Record<Said, string>> = { data: '345', xexch50: '2345', auth: '2345', 'x-exps': '2345', 'auth-line': '2345' }
+const ANSWERS: Partial<Record<Said, string>> = {
+  data: '345',
+  xexch50: '2345',
+  auth: '2345',
+  'x-exps': '2345',
+  'auth-line': '2345',
+}
 
 interface Message {
   readonly content: Content
@@ -265,7 +281,14 @@ export class SmtpProxy {
     return this.#run(now, () => {
       if (this.#handshake !== at) return
       this.#handshake = undefined
-      this.#explain('tls', at.toUpperCase(), utf8(why), NO_BYTES, this.#own('the TLS handshake failed'), 'drop-connection')
+      this.#explain(
+        'tls',
+        at.toUpperCase(),
+        utf8(why),
+        NO_BYTES,
+        this.#own('the TLS handshake failed'),
+        'drop-connection',
+      )
       if (at === 'server') return this.#lost('TLS with the server failed')
       this.#close()
     })
@@ -342,8 +365,13 @@ export class SmtpProxy {
   #clocks(): readonly { due: Instant; name: string; why: string; how: 'after-writes' | 'at-once' }[] {
     const { waits } = this.#engine
     const clocks: { due: Instant; name: string; why: string; how: 'after-writes' | 'at-once' }[] = []
-    const wait = (since: Instant, span: Duration, name: string, why: string, how: 'after-writes' | 'at-once' = 'after-writes') =>
-      clocks.push({ due: since + span, name, why, how })
+    const wait = (
+      since: Instant,
+      span: Duration,
+      name: string,
+      why: string,
+      how: 'after-writes' | 'at-once' = 'after-writes',
+    ) => clocks.push({ due: since + span, name, why, how })
     if (this.#mode === 'closed') return clocks
     if (this.#mode === 'pregreet') wait(this.#openedAt, waits.pregreet, 'PREGREET', '')
     wait(this.#openedAt, waits.session, 'SESSION', 'the session took too long')
@@ -354,7 +382,8 @@ export class SmtpProxy {
     if (this.#mode === 'blind' || this.#handshake) wait(this.#turnAt, waits.command, 'IDLE', 'idle too long')
     else if (this.#serversTurn()) wait(this.#askedAt, waits.reply, 'REPLY', 'the server does not answer')
     else if (this.#body) {
-      if (this.#rate?.due !== undefined) clocks.push({ due: this.#rate.due, name: 'DATA', why: 'the message comes too slowly', how: 'after-writes' })
+      if (this.#rate?.due !== undefined)
+        clocks.push({ due: this.#rate.due, name: 'DATA', why: 'the message comes too slowly', how: 'after-writes' })
     } else if (this.#mode === 'talk') wait(this.#turnAt, waits.command, 'COMMAND', 'idle too long')
     return clocks
   }
@@ -410,7 +439,8 @@ export class SmtpProxy {
     // Of what is asked for our own sake the client knows nothing.
     if (!this.#queue.owesClient && !this.#hello) return true
     const grouped = this.#offered.has('PIPELINING') && !ENDS_ITS_GROUP.has(last) && !this.#hello
-    if (last === 'starttls' || !grouped) this.#talkedAhead(last === 'other' ? 'where no group is allowed' : `behind ${upper(last)}`)
+    if (last === 'starttls' || !grouped)
+      this.#talkedAhead(last === 'other' ? 'where no group is allowed' : `behind ${upper(last)}`)
     return true
   }
 
@@ -420,7 +450,14 @@ export class SmtpProxy {
     const always = this.#sync === 'starttls'
     if (this.#engine.talkingAhead === 'wait' && !always) return
     const held = this.#fromClient.take(64)
-    this.#explain('session', 'PIPELINING', this.#sync === 'auth' || this.#sync === 'auth-line' ? NO_BYTES : held, NO_BYTES, this.#own(`the client spoke ${where}`), 'answer')
+    this.#explain(
+      'session',
+      'PIPELINING',
+      this.#sync === 'auth' || this.#sync === 'auth-line' ? NO_BYTES : held,
+      NO_BYTES,
+      this.#own(`the client spoke ${where}`),
+      'answer',
+    )
     this.#hangUp(reply(554, '5.5.0', 'Synchronization error: speak when it is your turn'))
   }
 
@@ -436,7 +473,12 @@ export class SmtpProxy {
       const { verdict } = this.#judge({ on: 'octet', what: 'bare-lf' })
       if (verdict.kind !== 'normalise') {
         if (isChunk) return this.#unframed(octets)
-        return this.#refuse(reply(500, '5.5.2', 'A line must end with CRLF'), 'BARE-LF', octets, 'a bare LF ends no line')
+        return this.#refuse(
+          reply(500, '5.5.2', 'A line must end with CRLF'),
+          'BARE-LF',
+          octets,
+          'a bare LF ends no line',
+        )
       }
       this.#explain('line-end', 'bare-lf', octets, NO_BYTES, verdict.because, 'normalise')
     }
@@ -447,13 +489,24 @@ export class SmtpProxy {
     const long = this.#judge({ on: 'size', what: 'command-line', size })
     if (long.verdict.kind !== 'pass' || size > lineLimit(known ? kind : undefined)) {
       if (isChunk) return this.#unframed(octets)
-      return this.#refuse(reply(500, '5.5.2', 'Line too long'), 'COMMAND-LINE', octets, 'the line is too long for its verb', long.verdict)
+      return this.#refuse(
+        reply(500, '5.5.2', 'Line too long'),
+        'COMMAND-LINE',
+        octets,
+        'the line is too long for its verb',
+        long.verdict,
+      )
     }
     switch (command.kind) {
       case 'unreadable':
         if (isChunk) return this.#unframed(octets)
         if (isHeaderLike(octets)) return this.#notSmtp(octets)
-        return this.#refuse(reply(500, '5.5.2', `Not a command: ${command.wrong}`), 'UNREADABLE', octets, 'it cannot be read as a command')
+        return this.#refuse(
+          reply(500, '5.5.2', `Not a command: ${command.wrong}`),
+          'UNREADABLE',
+          octets,
+          'it cannot be read as a command',
+        )
       case 'other':
         return this.#other(command.verb, octets)
       case 'garbled':
@@ -484,7 +537,14 @@ export class SmtpProxy {
 
   /** The octets of a chunk of unknown size cannot be told from commands: there is no going on. */
   #unframed(octets: Uint8Array): void {
-    this.#explain('command', 'BDAT', octets, NO_BYTES, this.#own('a chunk without a size leaves the stream without frames'), 'answer')
+    this.#explain(
+      'command',
+      'BDAT',
+      octets,
+      NO_BYTES,
+      this.#own('a chunk without a size leaves the stream without frames'),
+      'answer',
+    )
     this.#answer(reply(501, '5.5.4', 'BDAT size [LAST] was expected'), true)
   }
 
@@ -502,7 +562,8 @@ export class SmtpProxy {
       return this.#hold(command, true)
     }
     const { verdict } = this.#judge({ on: 'word', what: 'verb', word: verb })
-    if (verdict.kind !== 'pass') return this.#refuse(reply(502, '5.5.1', `${verb} is not available`), verb, octets, '', verdict)
+    if (verdict.kind !== 'pass')
+      return this.#refuse(reply(502, '5.5.1', `${verb} is not available`), verb, octets, '', verdict)
     const argument = octets.subarray(verb.length + 1)
     const worded = this.#judge({ on: 'text', what: 'argument', text: argument }).verdict
     if (worded.kind !== 'pass') return this.#refuse(reply(501, '5.5.4', 'Not accepted'), verb, octets, '', worded)
@@ -538,7 +599,8 @@ export class SmtpProxy {
         return this.#pass(command, octets)
       }
       case 'xexch50':
-        if (command.size > MAX_EXCH50) return this.#refuse(reply(552, '5.3.4', 'Too large'), verb, octets, `more than ${MAX_EXCH50} octets`)
+        if (command.size > MAX_EXCH50)
+          return this.#refuse(reply(552, '5.3.4', 'Too large'), verb, octets, `more than ${MAX_EXCH50} octets`)
         return this.#pass(command, octets)
       case 'xclient':
         return this.#refuse(reply(550, '5.7.0', `${verb} is not for you`), verb, octets, 'nobody stands in front of us')
@@ -553,9 +615,17 @@ export class SmtpProxy {
   #outOfPlace(what: Said, octets: Uint8Array): void {
     const word = upper(what)
     const needs = { hello: 'EHLO', ready: 'MAIL', mail: 'RCPT' }[this.#phase as string]
-    const wording = needs && (needs === 'EHLO' || /^(RCPT|DATA|BDAT|LAST-CHUNK)$/.test(word)) ? `Send ${needs} first` : `${word} may not come now`
+    const wording =
+      needs && (needs === 'EHLO' || /^(RCPT|DATA|BDAT|LAST-CHUNK)$/.test(word))
+        ? `Send ${needs} first`
+        : `${word} may not come now`
     const secret = what === 'auth' || what === 'x-exps'
-    this.#refuse(reply(503, '5.5.1', wording), word, secret ? bytes(`${word} [secret]`) : octets, 'it is not the time for it')
+    this.#refuse(
+      reply(503, '5.5.1', wording),
+      word,
+      secret ? bytes(`${word} [secret]`) : octets,
+      'it is not the time for it',
+    )
   }
 
   #greet(command: Command & { readonly kind: 'ehlo' | 'helo' }, octets: Uint8Array): void {
@@ -564,7 +634,13 @@ export class SmtpProxy {
     const looks = this.#judge({ on: 'text', what: 'hello', text: name }).verdict
     const verdict = size.kind !== 'pass' ? size : looks
     if (command.domain === '' || !isAscii(command.domain) || verdict.kind !== 'pass') {
-      return this.#refuse(reply(501, '5.5.4', 'Who are you?'), upper(command.kind), octets, 'one word of ASCII names the client', verdict)
+      return this.#refuse(
+        reply(501, '5.5.4', 'Who are you?'),
+        upper(command.kind),
+        octets,
+        'one word of ASCII names the client',
+        verdict,
+      )
     }
     this.#pass(command, octets)
   }
@@ -574,17 +650,31 @@ export class SmtpProxy {
     const refused = from && this.#address('sender', from, octets)
     if (refused) return this.#refuse(reply(550, '5.7.1', 'Sender refused'), 'SENDER', octets, '', refused)
     if (this.#engine.tls === 'require' && !this.#secured.client) {
-      return this.#refuse(reply(530, '5.7.0', 'Must issue a STARTTLS command first'), 'MAIL', octets, 'no mail without TLS')
+      return this.#refuse(
+        reply(530, '5.7.0', 'Must issue a STARTTLS command first'),
+        'MAIL',
+        octets,
+        'no mail without TLS',
+      )
     }
     const params = this.#keptParams(command.params)
     const read = readParams('mail', params, this.#offered)
     if ('refusal' in read) return this.#refuse(read.refusal, 'MAIL', octets, 'the client was not offered this')
     const size = read.facts?.size ?? 0
-    const large = [this.#judge({ on: 'size', what: 'declared-size', size }), this.#judge({ on: 'size', what: 'message', size })]
+    const large = [
+      this.#judge({ on: 'size', what: 'declared-size', size }),
+      this.#judge({ on: 'size', what: 'message', size }),
+    ]
     const tooLarge = large.find(each => each.verdict.kind !== 'pass')
-    if (tooLarge) return this.#refuse(reply(552, '5.3.4', 'Message size exceeds the limit'), 'SIZE', octets, '', tooLarge.verdict)
+    if (tooLarge)
+      return this.#refuse(reply(552, '5.3.4', 'Message size exceeds the limit'), 'SIZE', octets, '', tooLarge.verdict)
     if (from && !isAscii(from.local + from.domain) && !read.facts?.smtputf8) {
-      return this.#refuse(reply(553, '5.6.7', 'An address outside ASCII needs SMTPUTF8'), 'MAIL', octets, 'SMTPUTF8 was not asked for')
+      return this.#refuse(
+        reply(553, '5.6.7', 'An address outside ASCII needs SMTPUTF8'),
+        'MAIL',
+        octets,
+        'SMTPUTF8 was not asked for',
+      )
     }
     this.#pass({ ...command, from: from && this.#masquerade(from), params }, octets)
   }
@@ -592,7 +682,14 @@ export class SmtpProxy {
   #rcpt(command: Command & { readonly kind: 'rcpt' }, octets: Uint8Array): void {
     const { to } = command
     const refused = this.#address('recipient', to, octets)
-    if (refused) return this.#refuse(reply(550, '5.7.1', `Unable to relay for ${formatMailbox(to)}`), 'RECIPIENT', octets, '', refused)
+    if (refused)
+      return this.#refuse(
+        reply(550, '5.7.1', `Unable to relay for ${formatMailbox(to)}`),
+        'RECIPIENT',
+        octets,
+        '',
+        refused,
+      )
     const relay = this.#judge({ on: 'relay', domain: lower(to.domain) }).verdict
     if (relay.kind !== 'pass' && !this.#login) {
       return this.#refuse(reply(550, '5.7.1', `Unable to relay for ${formatMailbox(to)}`), 'RELAY', octets, '', relay)
@@ -601,7 +698,12 @@ export class SmtpProxy {
     const read = readParams('rcpt', params, this.#offered)
     if ('refusal' in read) return this.#refuse(read.refusal, 'RCPT', octets, 'the client was not offered this')
     if (!isAscii(to.local + to.domain) && !this.#offered.has('SMTPUTF8')) {
-      return this.#refuse(reply(553, '5.6.7', 'An address outside ASCII needs SMTPUTF8'), 'RCPT', octets, 'SMTPUTF8 is not offered')
+      return this.#refuse(
+        reply(553, '5.6.7', 'An address outside ASCII needs SMTPUTF8'),
+        'RCPT',
+        octets,
+        'SMTPUTF8 is not offered',
+      )
     }
     const size = this.#recipients + this.#queue.count('rcpt') + 1
     const { verdict } = this.#judge({ on: 'size', what: 'recipients', size })
@@ -619,7 +721,11 @@ export class SmtpProxy {
   }
 
   /** What the policy has against an address, in whatever way it was written. */
-  #address(of: 'sender' | 'recipient', mailbox: Mailbox, octets: Uint8Array): Exclude<Verdict, { kind: 'pass' }> | undefined {
+  #address(
+    of: 'sender' | 'recipient',
+    mailbox: Mailbox,
+    octets: Uint8Array,
+  ): Exclude<Verdict, { kind: 'pass' }> | undefined {
     const written = utf8(writtenPath(octets) ?? formatMailbox(mailbox))
     const { local } = mailbox
     const verdicts = [
@@ -633,7 +739,9 @@ export class SmtpProxy {
   }
 
   #keptParams(params: Params): Params {
-    return params.filter(({ keyword }) => this.#judge({ on: 'word', what: 'param', word: keyword }).verdict.kind !== 'strip')
+    return params.filter(
+      ({ keyword }) => this.#judge({ on: 'word', what: 'param', word: keyword }).verdict.kind !== 'strip',
+    )
   }
 
   #masquerade(from: Mailbox): Mailbox {
@@ -651,15 +759,23 @@ export class SmtpProxy {
   #auth(command: Command & { readonly kind: 'auth' | 'x-exps' }): void {
     const word = upper(command.kind)
     const shown = bytes(`${word} ${command.mechanism}${command.initial === undefined ? '' : ' [secret]'}`)
-    if (this.#login) return this.#refuse(reply(503, '5.5.1', 'Already authenticated'), word, shown, 'one login is enough')
+    if (this.#login)
+      return this.#refuse(reply(503, '5.5.1', 'Already authenticated'), word, shown, 'one login is enough')
     const mechanisms = this.#offered.get(word)
     if (!mechanisms) {
       const inClear = !this.#secured.client && !this.#engine.authInClear
-      const wording = inClear ? reply(538, '5.7.11', 'Encryption required for authentication') : reply(502, '5.5.1', `${word} is not available`)
+      const wording = inClear
+        ? reply(538, '5.7.11', 'Encryption required for authentication')
+        : reply(502, '5.5.1', `${word} is not available`)
       return this.#refuse(wording, word, shown, 'the client was not offered this')
     }
     if (!mechanisms.some(each => upper(each) === command.mechanism)) {
-      return this.#refuse(reply(504, '5.5.4', 'Authentication mechanism not supported'), word, shown, 'the client was not offered this')
+      return this.#refuse(
+        reply(504, '5.5.4', 'Authentication mechanism not supported'),
+        word,
+        shown,
+        'the client was not offered this',
+      )
     }
     this.#pass(command, shown)
   }
@@ -682,14 +798,26 @@ export class SmtpProxy {
 
   #startTls(octets: Uint8Array): void {
     const { canSecure } = this.#options
-    if (this.#secured.client) return this.#refuse(reply(503, '5.5.1', 'TLS is on already'), 'STARTTLS', octets, 'once is enough')
-    if (this.#login) return this.#refuse(reply(503, '5.5.1', 'TLS comes before the login'), 'STARTTLS', octets, 'a login made in clear must not outlive it')
+    if (this.#secured.client)
+      return this.#refuse(reply(503, '5.5.1', 'TLS is on already'), 'STARTTLS', octets, 'once is enough')
+    if (this.#login)
+      return this.#refuse(
+        reply(503, '5.5.1', 'TLS comes before the login'),
+        'STARTTLS',
+        octets,
+        'a login made in clear must not outlive it',
+      )
     if (passesTls(this.#engine, { canSecure })) {
       if (this.#offered.has('STARTTLS')) return this.#pass({ kind: 'starttls' }, octets)
     } else if (this.#engine.tls !== 'off' && canSecure) {
       return this.#hold({ kind: 'starttls' }, false)
     }
-    this.#refuse(reply(502, '5.5.1', 'STARTTLS is not available'), 'STARTTLS', octets, 'the client was not offered this')
+    this.#refuse(
+      reply(502, '5.5.1', 'STARTTLS is not available'),
+      'STARTTLS',
+      octets,
+      'the client was not offered this',
+    )
   }
 
   /** Towards the server, in its turn, said anew. */
@@ -697,10 +825,18 @@ export class SmtpProxy {
     // A frame of link state has an octet per character, whatever they spell.
     const isText = command.kind !== 'x-link2state' && strictUtf8(octets) !== undefined
     const line = formatCommand(command, isText ? utf8 : bytes)
-    if (!line) return this.#refuse(reply(501, '5.5.2', 'Not to be said'), upper(command.kind), octets, 'it holds a line end')
+    if (!line)
+      return this.#refuse(reply(501, '5.5.2', 'Not to be said'), upper(command.kind), octets, 'it holds a line end')
     const secret = command.kind === 'auth' || command.kind === 'x-exps'
     if (!secret && !equal(line.subarray(0, -2), octets)) {
-      this.#explain('command', upper(command.kind), octets, line.subarray(0, -2), this.#own('commands are said anew, in one form'), 'replace')
+      this.#explain(
+        'command',
+        upper(command.kind),
+        octets,
+        line.subarray(0, -2),
+        this.#own('commands are said anew, in one form'),
+        'replace',
+      )
     }
     this.#hold(command, !isText)
   }
@@ -758,7 +894,10 @@ export class SmtpProxy {
       this.#startClock()
     }
     if (verdict.kind !== 'pass') {
-      return refuse(verdict.kind === 'answer' ? wordsOf(verdict) : reply(502, '5.5.1', 'BDAT is not available'), verdict.because)
+      return refuse(
+        verdict.kind === 'answer' ? wordsOf(verdict) : reply(502, '5.5.1', 'BDAT is not available'),
+        verdict.because,
+      )
     }
     if (!may(this.#phase, what)) {
       const needs = this.#phase === 'mail' ? 'RCPT' : this.#phase === 'hello' ? 'EHLO' : 'MAIL'
@@ -771,7 +910,14 @@ export class SmtpProxy {
     if (!this.#message) {
       // Only what is binary needs chunks. All else goes on as the one form that leaves no doubt where a line ends.
       if (!this.#binary) {
-        this.#explain('command', 'BDAT', bytes(`BDAT ${size}`), bytes('DATA'), this.#own('chunks go on as DATA'), 'replace')
+        this.#explain(
+          'command',
+          'BDAT',
+          bytes(`BDAT ${size}`),
+          bytes('DATA'),
+          this.#own('chunks go on as DATA'),
+          'replace',
+        )
         this.#chunk = { size, last }
         this.#write('server', bytes('DATA\r\n'))
         this.#queue.push({ kind: 'ours', said: 'data' })
@@ -936,7 +1082,8 @@ export class SmtpProxy {
 
   /** A new connection to the server, brought to where the old one was. What was proved on the old one is gone. */
   #redial(): void {
-    if (this.#held?.command.kind === 'quit') return this.#answer(reply(221, '2.0.0', `${this.#options.host} closing connection`), true)
+    if (this.#held?.command.kind === 'quit')
+      return this.#answer(reply(221, '2.0.0', `${this.#options.host} closing connection`), true)
     if (this.#login) return this.#hangUp(this.#word(421, '4.3.2', 'log in again'))
     this.#dial()
   }
@@ -958,7 +1105,8 @@ export class SmtpProxy {
     const owed = this.#queue.takeServers()
     if (!owed) return this.#unasked(answer)
     this.#askedAt = this.#now
-    if (!(ANSWERS[owed.said] ?? '245').includes(String(digit(answer)))) return this.#confused('a reply to something else', String(answer.code))
+    if (!(ANSWERS[owed.said] ?? '245').includes(String(digit(answer))))
+      return this.#confused('a reply to something else', String(answer.code))
     this.#turnAt = this.#now
     if (owed.kind === 'ours') this.#heardForUs(owed.said, answer)
     else if (owed.said === 'connect') this.#heardGreeting(answer)
@@ -1042,7 +1190,14 @@ export class SmtpProxy {
     this.#phase = after(this.#phase, 'connect', answer.code)
     const { name } = this.#engine
     const { verdict } = this.#judge({ on: 'greeting' })
-    const shown = digit(answer) !== 2 ? answer : verdict.kind === 'replace' ? { ...answer, text: [verdict.by] } : name === undefined ? answer : { ...answer, text: [`${name} ESMTP`] }
+    const shown =
+      digit(answer) !== 2
+        ? answer
+        : verdict.kind === 'replace'
+          ? { ...answer, text: [verdict.by] }
+          : name === undefined
+            ? answer
+            : { ...answer, text: [`${name} ESMTP`] }
     if (shown !== answer) {
       const because = verdict.kind === 'replace' ? verdict.because : this.#own('the server is called otherwise here')
       this.#explain('greeting', '', formatReply(answer, bytes), formatReply(shown, bytes), because, 'replace')
@@ -1126,7 +1281,14 @@ export class SmtpProxy {
         }
         // What came in clear behind the 220 would be read inside TLS (CVE-2021-38371).
         if (this.#fromServer.size > 0) {
-          this.#explain('tls', 'SERVER', this.#fromServer.take(64), NO_BYTES, this.#own('the server spoke in clear behind its 220'), 'reset')
+          this.#explain(
+            'tls',
+            'SERVER',
+            this.#fromServer.take(64),
+            NO_BYTES,
+            this.#own('the server spoke in clear behind its 220'),
+            'reset',
+          )
           return this.#lost('the server spoke in clear behind its 220')
         }
         this.#step('ehlo')
@@ -1162,7 +1324,9 @@ export class SmtpProxy {
       this.#server = NO_CAPABILITIES
       this.#offered = new Map()
       const { name } = this.#engine
-      return this.#heardFor(kind, name === undefined ? answer : { ...answer, text: [name] }, answer.code, { encode: bytes })
+      return this.#heardFor(kind, name === undefined ? answer : { ...answer, text: [name] }, answer.code, {
+        encode: bytes,
+      })
     }
     const offer = makeOffer(answer, this.#policy, this.#situation, {
       secured: this.#secured.client,
@@ -1197,7 +1361,14 @@ export class SmtpProxy {
   /** From here on both sides talk under a cover that we do not lift. */
   #goBlind(): void {
     if (this.#fromServer.size > 0) return this.#lost('the server spoke in clear behind its 220')
-    this.#explain('tls', 'STARTTLS', bytes('STARTTLS'), bytes('STARTTLS'), this.#own('client and server encrypt end to end: from here on nothing is seen, and no rule holds'), 'log')
+    this.#explain(
+      'tls',
+      'STARTTLS',
+      bytes('STARTTLS'),
+      bytes('STARTTLS'),
+      this.#own('client and server encrypt end to end: from here on nothing is seen, and no rule holds'),
+      'log',
+    )
     this.#mode = 'blind'
     this.#turnAt = this.#now
   }
@@ -1216,7 +1387,14 @@ export class SmtpProxy {
 
   /** The server and we have lost each other: whose reply is whose cannot be told any more. */
   #confused(fault: string, line: string): void {
-    this.#explain('reply', 'SERVER', utf8(line.slice(0, 64)), NO_BYTES, this.#own(`the server's replies cannot be followed: ${fault}`), 'reset')
+    this.#explain(
+      'reply',
+      'SERVER',
+      utf8(line.slice(0, 64)),
+      NO_BYTES,
+      this.#own(`the server's replies cannot be followed: ${fault}`),
+      'reset',
+    )
     this.#lost('the server cannot be understood')
   }
 
@@ -1226,7 +1404,13 @@ export class SmtpProxy {
     this.#hangUp(this.#word(421, '4.4.2', 'the server is not available'))
   }
 
-  #refuse(otherwise: Reply, subject: string, octets: Uint8Array, reason: string, verdict: Verdict = { kind: 'pass' }): void {
+  #refuse(
+    otherwise: Reply,
+    subject: string,
+    octets: Uint8Array,
+    reason: string,
+    verdict: Verdict = { kind: 'pass' },
+  ): void {
     const because = verdict.kind === 'pass' ? this.#own(reason) : verdict.because
     const kind = verdict.kind === 'drop-connection' || verdict.kind === 'reset' ? verdict.kind : 'answer'
     this.#explain('command', subject, octets, NO_BYTES, because, kind)
@@ -1309,8 +1493,15 @@ export class SmtpProxy {
     return { verdict }
   }
 
-  #explain(what: What, subject: string, before: Uint8Array, after: Uint8Array, because: Because, did: Explanation['did']): void {
-    this.#out.push({ kind: 'altered', explanation: explain(what, subject, { before, after }, because, { did }) })
+  #explain(
+    what: What,
+    subject: string,
+    before: Uint8Array,
+    after: Uint8Array,
+    because: Because,
+    did: Explanation['did'],
+  ): void {
+    this.#out.push({ kind: 'altered', explanation: explain(what, subject, { before, after }, because, did) })
   }
 
   #own(reason: string): Because {

@@ -42,6 +42,8 @@ class Joined {
   readonly #machine: SmtpProxy
   readonly #ends: ProxyEnds
   readonly #sockets: { client?: Duplex; server?: Duplex } = {}
+  /** What was there before TLS. */
+  readonly #plain: { client?: Duplex; server?: Duplex } = {}
   readonly #blocked = { client: false, server: false }
   readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0, ending: 'TCP FINs' }
   readonly over: Promise<void>
@@ -70,6 +72,7 @@ class Joined {
 
   #attach(side: Side, socket: Duplex): void {
     this.#sockets[side] = socket
+    this.#plain[side] = socket
     this.#open++
     this.#listen(side, socket)
     socket.on('close', () => {
@@ -108,7 +111,8 @@ class Joined {
       this.#arm()
     } catch {
       // We are wrong, or an adapter is: this connection ends, and no other.
-      for (const socket of [this.#sockets.client, this.#sockets.server]) if (socket) reset(socket)
+      this.#giveUp('client')
+      this.#giveUp('server')
       clearTimeout(this.#timer)
     }
   }
@@ -184,12 +188,18 @@ class Joined {
     delete this.#sockets[side]
     this.#blocked[side] = false
     if (!socket) return
-    // A reset: half a message must not be taken for a whole one.
-    if (how === 'at-once') return reset(socket)
+    if (how === 'at-once') return this.#giveUp(side, socket)
     socket.end()
     // Read and thrown away, so that the end is seen.
     socket.resume()
     setTimeout(() => socket.destroy(), LINGER).unref()
+  }
+
+  /** Half a message must not be taken for a whole one: a reset, and under TLS an end without its close_notify. */
+  #giveUp(side: Side, socket: Duplex | undefined = this.#sockets[side]): void {
+    if (!socket) return
+    if (socket === this.#plain[side]) reset(socket)
+    else socket.destroy()
   }
 
   #startTls(side: Side): void {
@@ -203,7 +213,7 @@ class Joined {
     secure(plain).then(
       ({ socket, facts }) => {
         // It was given up meanwhile.
-        if (this.#sockets[side] !== plain) return reset(socket)
+        if (this.#sockets[side] !== plain) return void socket.destroy()
         this.#sockets[side] = socket
         this.#do(() => this.#machine.secured(side, facts, now()))
         this.#listen(side, socket)

@@ -116,7 +116,13 @@ export function strict(cause: Cause, changes: StrictChanges = {}): ProxyPolicy {
 function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings): readonly Rule[] {
   const between: Rule[] = [
     {
-      match: { on: 'all', of: [{ on: 'peer', within: sites }, { on: 'word', what: 'verb', in: siteVerbs }] },
+      match: {
+        on: 'all',
+        of: [
+          { on: 'peer', within: sites },
+          { on: 'word', what: 'verb', in: siteVerbs },
+        ],
+      },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },
@@ -145,7 +151,13 @@ function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings): re
 function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings): readonly Rule[] {
   return [
     {
-      match: { on: 'all', of: [{ on: 'peer', within: sites }, { on: 'word', what: 'ehlo-keyword', in: siteVerbs }] },
+      match: {
+        on: 'all',
+        of: [
+          { on: 'peer', within: sites },
+          { on: 'word', what: 'ehlo-keyword', in: siteVerbs },
+        ],
+      },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },
@@ -155,7 +167,13 @@ function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings): r
       reason: 'the extension is not on the list',
     },
     {
-      match: { on: 'all', of: [{ on: 'peer', within: sites }, { on: 'word', what: 'auth-mechanism', in: SITE_MECHANISMS }] },
+      match: {
+        on: 'all',
+        of: [
+          { on: 'peer', within: sites },
+          { on: 'word', what: 'auth-mechanism', in: SITE_MECHANISMS },
+        ],
+      },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },
