@@ -143,7 +143,7 @@ export class Content {
   #tellStrays(): void {
     const change = { before: bytes(`${this.#strays} stray octets`), after: NO_BYTES }
     this.#altered.push(
-      explain('line-end', 'normalised', change, this.#own('lines end with CRLF and nothing else'), 'normalise'),
+      explain('line-end', 'normalised', change, this.#own('lines end with CRLF and nothing else'), { did: 'normalise' }),
     )
   }
 
@@ -181,7 +181,7 @@ export class Content {
       verdict.kind === 'answer' ? reply(verdict.reply.code, verdict.reply.status, verdict.reply.text) : otherwise
     const because = verdict.kind === 'pass' ? this.#own(reason) : verdict.because
     const change = { before: bytes(subject), after: NO_BYTES }
-    this.#fault = { reply: said, explanation: explain(what, subject, change, because, 'answer') }
+    this.#fault = { reply: said, explanation: explain(what, subject, change, because, { did: 'answer' }) }
   }
 
   #own(reason: string): Because {

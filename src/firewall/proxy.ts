@@ -1501,7 +1501,7 @@ export class SmtpProxy {
     because: Because,
     did: Explanation['did'],
   ): void {
-    this.#out.push({ kind: 'altered', explanation: explain(what, subject, { before, after }, because, did) })
+    this.#out.push({ kind: 'altered', explanation: explain(what, subject, { before, after }, because, { did }) })
   }
 
   #own(reason: string): Because {
