@@ -20,11 +20,13 @@ import { type Recording, Recordings } from '../io/recorder.ts'
 import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
 import type { Watch } from '../io/splice.ts'
 import { makeState, removeState } from '../io/state.ts'
+import type { SecureContext } from '../io/tls.ts'
 import { COMMAND_KINDS } from '../smtp/command.ts'
 import { transcriptHead } from '../transcript/record.ts'
 import { Console } from './console.ts'
-import { type Connection, type Door, Gateway, type ShutDoor } from './gateway.ts'
+import { type Connection, type Door, Gateway, type Identities, type ShutDoor } from './gateway.ts'
 import { closeOutlets, type Identity, Journal, type Outlets, openOutlets } from './journal.ts'
+import { certified } from './mta-files.ts'
 import { Servers } from './servers.ts'
 
 const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
@@ -80,11 +82,15 @@ export interface FirewallOptions {
   readonly events?: (event: GatewayEvent) => void
 }
 
+/** Makes something, or says at which line it cannot be made. */
+type Attempt = <T>(make: () => T | Promise<T>, at?: SourceRef) => Promise<T | undefined>
+
 /** What a configuration needs besides doors, opened and not yet in use. */
 interface Furniture {
   readonly outlets: Outlets
   readonly recordings: Recordings | undefined
   readonly metrics: { close(): Promise<void> } | undefined
+  readonly identities: Identities | undefined
 }
 
 export class Firewall {
@@ -97,6 +103,7 @@ export class Firewall {
   readonly #events: (event: GatewayEvent) => void
   readonly #since = now()
   #recordings: Recordings | undefined
+  #identities: Identities | undefined
   #metricsAt: { close(): Promise<void> } | undefined
   #control: { readonly folder: string; close(): void } | undefined
 
@@ -106,6 +113,7 @@ export class Firewall {
     this.#journal = new Journal(identityOf(config), { stdout: json })
     this.gateway = new Gateway(config.hostname, config, {
       event: event => this.#tell(event),
+      identities: () => this.#identities,
       watch: (connection, policy) => this.#watch(connection, policy),
     })
     this.#servers = new Servers(config.gateway, event => this.#tell(event))
@@ -221,6 +229,7 @@ export class Firewall {
     this.#journal.adopt(furniture.outlets)
     this.#servers.configure(config.gateway)
     this.#recordings = furniture.recordings
+    this.#identities = furniture.identities
     const { metrics } = config.gateway
     if (furniture.metrics || !metrics) {
       const old = this.#metricsAt
@@ -248,7 +257,7 @@ export class Firewall {
     config: FirewallConfig,
   ): Promise<{ readonly furniture: Furniture; readonly problems: readonly Diagnostic[] }> {
     const problems: Diagnostic[] = []
-    const attempt = async <T>(make: () => T | Promise<T>, at?: SourceRef): Promise<T | undefined> => {
+    const attempt: Attempt = async (make, at) => {
       try {
         return await make()
       } catch (cause) {
@@ -265,8 +274,22 @@ export class Firewall {
       metrics && !isSame
         ? await attempt(() => this.#metrics.listen(metrics.ip, metrics.port, () => this.gateway.isOpen), metrics.at)
         : undefined
+    const identities = await this.#readIdentities(config, attempt)
     const none: Outlets = { config: logging, identity, lines: [], json: [] }
-    return { furniture: { outlets: outlets ?? none, recordings, metrics: answering }, problems }
+    return { furniture: { outlets: outlets ?? none, recordings, metrics: answering, identities }, problems }
+  }
+
+  async #readIdentities({ strict }: FirewallConfig, attempt: Attempt): Promise<Identities | undefined> {
+    const byName = new Map<string, SecureContext>()
+    let any: SecureContext | undefined
+    for (const { file, key, name, at } of strict.certificates) {
+      const [certificate, secret] = [this.#path(file), this.#path(key)]
+      const made = await attempt(() => certified(certificate, secret), at)
+      if (!made) continue
+      if (name !== undefined) byName.set(name, made)
+      any = name === undefined ? made : (any ?? made)
+    }
+    return any && { any, byName }
   }
 
   async #discard({ outlets, metrics }: Furniture): Promise<void> {

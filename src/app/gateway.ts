@@ -5,7 +5,7 @@ import type { Duration, Instant } from '../base/time.ts'
 import type { Caller } from '../firewall/access.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
-import type { GatewayEvent, Joined, Knock } from '../firewall/event.ts'
+import { discreet, type GatewayEvent, type Joined, type Knock } from '../firewall/event.ts'
 import { Inspector } from '../firewall/inspector.ts'
 import type { Cause, Policy } from '../firewall/policy.ts'
 import type { ProxyPolicy } from '../firewall/proxy.ts'
@@ -28,6 +28,7 @@ import {
   sayEndpoint,
 } from '../io/sockets.ts'
 import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
+import { type SecureContext, secureClient, secureServer } from '../io/tls.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 import { type Crossing, holds, type Network } from '../topology/topology.ts'
 
@@ -72,8 +73,16 @@ export const PAUSE_WAIT: Duration = 1_000
 /** What a gateway tells whoever runs it. */
 export interface GatewayEvents {
   event?(event: GatewayEvent): void
+  /** What is shown to a client that begins TLS with a proxy; without it none is offered. */
+  identities?(): Identities | undefined
   /** Somebody may want to write down what passes. */
   watch?(connection: Joined, policy: Policy | undefined): Watch | undefined
+}
+
+/** Certificates with their keys: for whoever asks for a name, and for all others. */
+export interface Identities {
+  readonly any: SecureContext
+  readonly byName: ReadonlyMap<string, SecureContext>
 }
 
 interface OpenDoor {
@@ -351,11 +360,20 @@ export class Gateway {
         const { name } = this
         const caller = { address: source, port: sourcePort }
         const watch = this.#events.watch?.(joined, policy)
+        const identities = this.#events.identities?.()
         const altered = this.#altered(joined)
         const { passage, over, stop } = proxy(
           client,
           { policy, host: policy.engine.name ?? name, client: caller },
-          { dial, altered, ...(watch && { watch }) },
+          {
+            dial,
+            altered,
+            ...(identities && {
+              secureClient: socket => secureServer(socket, identities.any, name => identities.byName.get(name)),
+            }),
+            secureServer: socket => secureClient(socket, { name: to.destination }),
+            ...(watch && { watch }),
+          },
         )
         return { passage, over, stop, watch }
       })
@@ -377,7 +395,8 @@ export class Gateway {
 
   #altered(connection: Joined): (explanation: Explanation) => void {
     const { crossing } = connection
-    return explanation => {
+    return told => {
+      const explanation = discreet(told)
       if (this.altered.push({ crossing, explanation }) > MAX_ALTERED) this.altered.shift()
       this.#tell({ kind: 'altered', connection, explanation })
     }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { bytes } from '../base/bytes.ts'
 import { crossing } from '../topology/topology.ts'
 import {
+  discreet,
   factsOf,
   type GatewayEvent,
   type Joined,
@@ -74,6 +75,16 @@ test('what a PIX says nothing of is told under a number of ours, with the line t
   )
   const facts = factsOf({ kind: 'altered', connection: CONNECTION, explanation })
   assert.deepEqual([facts.before, facts.after, facts.cure], ['EHLO x', 'XXXX x', 'no fixup protocol smtp 25'])
+})
+
+test('discreet() tells of a line that may hold anything, and not the line', () => {
+  const masked = { before: bytes('hunter2 x'), after: bytes('XXXXXXX x') }
+  const { subject, before, after } = discreet(explain('command', 'HUNTER2', masked, because))
+  assert.deepEqual([subject, before, after], ['', bytes('(9 octets)'), bytes('(9 octets)')])
+  for (const known of ['EHLO', 'XCLIENT', 'X-LINK2STATE']) {
+    const explanation = explain('command', known, masked, because)
+    assert.equal(discreet(explanation), explanation)
+  }
 })
 
 test('a line of RFC 5424 begins with facility times eight plus severity, is one line, and has an end', () => {

@@ -1,8 +1,9 @@
 /** What happens to a running firewall, and how each is told: as a Cisco syslog line, and as plain facts. */
-import { show } from '../base/bytes.ts'
+import { bytes, show, upper } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import { type Duration, sayDuration } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
+import { COMMAND_KINDS } from '../smtp/command.ts'
 import type { Crossing } from '../topology/topology.ts'
 import type { Caller } from './access.ts'
 import type { Product } from './config.ts'
@@ -177,6 +178,25 @@ export function withoutPasswords(line: string): string {
   const words = line.split(/[ \t]+/)
   const at = words.findIndex((word, i) => PASSWORDS.test(word) && words[i + 1] !== undefined)
   return at < 0 ? line : [...words.slice(0, at + 1), '*****'].join(' ')
+}
+
+const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
+
+/** Of those that are none of ours, the ones one meets: their names are worth telling. */
+const STRANGE_VERBS: ReadonlySet<string> = new Set(
+  'XCLIENT XFORWARD X-ANONYMOUSTLS XADR XSTA XCIR XGEN XTRN XQUE SEND SOML SAML WIZ DEBUG KILL GET POST'.split(' '),
+)
+
+/**
+ * The explanation as it may be told. A line whose verb nobody knows may be anything: a password said behind a login that
+ * was refused, or a message behind a chunk that was. It is told of, and not told.
+ */
+export function discreet(explanation: Explanation): Explanation {
+  const { what, subject, before, after } = explanation
+  const isKnown = VERBS.has(subject) || STRANGE_VERBS.has(subject)
+  if (what !== 'command' || isKnown) return explanation
+  const hidden = (octets: Uint8Array) => (octets.length === 0 ? octets : bytes(`(${octets.length} octets)`))
+  return { ...explanation, subject: '', before: hidden(before), after: hidden(after) }
 }
 
 /** The message at the level that the configuration gives it; `undefined` where it is silenced. */
