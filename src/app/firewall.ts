@@ -279,10 +279,10 @@ export class Firewall {
     return { furniture: { outlets: outlets ?? none, recordings, metrics: answering, identities }, problems }
   }
 
-  async #readIdentities({ strict }: FirewallConfig, attempt: Attempt): Promise<Identities | undefined> {
+  async #readIdentities({ proxies }: FirewallConfig, attempt: Attempt): Promise<Identities | undefined> {
     const byName = new Map<string, SecureContext>()
     let any: SecureContext | undefined
-    for (const { file, key, name, at } of strict.certificates) {
+    for (const { file, key, name, at } of proxies.certificates) {
       const [certificate, secret] = [this.#path(file), this.#path(key)]
       const made = await attempt(() => certified(certificate, secret), at)
       if (!made) continue

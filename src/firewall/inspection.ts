@@ -1,7 +1,7 @@
 import type { Ports } from '../config/argument.ts'
 import type { Crossing } from '../topology/topology.ts'
 import { type Caller, isPort, speaksOf } from './access.ts'
-import { strictPolicy } from './commands-strict.ts'
+import { proxyPolicy } from './commands-proxy.ts'
 import type { ClassMap, FirewallConfig, Fixup, Placed, PolicyClass, ServicePolicy } from './config.ts'
 import { defaultEsmtpMap, type EsmtpMap } from './esmtp-map.ts'
 import { named } from './objection.ts'
@@ -20,8 +20,9 @@ export function inspectionOf(
 ): Policy | undefined {
   const ports = [caller.port, realPort]
   const proxied =
-    config.strict.listens.length > 0 && once(config, `strict ${ports}`, () => strictPolicy(config.strict, ports))
-  if (proxied) return proxied.directions.has(way.direction) ? proxied : undefined
+    config.proxies.listens.length > 0 &&
+    once(config, `proxy ${ports} ${way.direction}`, () => proxyPolicy(config.proxies, ports, way.direction))
+  if (proxied) return proxied
   const policy = config.mpf.services.length > 0 ? asaPolicy(config, way, caller, realPort) : undefined
   const found = policy ?? pixPolicy(config, caller, realPort)
   return found?.directions.has(way.direction) ? found : undefined

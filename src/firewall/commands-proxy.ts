@@ -3,23 +3,33 @@ import type { Duration } from '../base/time.ts'
 import { DURATION, PORTS, type Ports, SIZE } from '../config/argument.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
-import type { Network } from '../topology/topology.ts'
+import type { Direction, Network } from '../topology/topology.ts'
 import { showNetwork } from './access.ts'
-import type { Cause, Policy, Proxy as ProxyEngine } from './policy.ts'
+import type { Cause, Policy, Proxying } from './policy.ts'
 import { STRICT, type StrictSettings, strict } from './profiles/strict.ts'
+import { smtpIncoming, smtpOutgoing } from './profiles/watchguard.ts'
 
-/** Where the profile `strict` stands between, and what a site has otherwise. */
-export interface StrictConfig {
-  readonly listens: readonly { readonly ports: Ports; readonly at: SourceRef }[]
+/** Where which proxying profile stands between, and what a site has otherwise. */
+export interface ProxiesConfig {
+  readonly listens: readonly Listen[]
   readonly sites: readonly Network[]
   readonly domains: readonly string[]
   readonly certificates: readonly Certificate[]
   readonly messageSize?: number
   readonly pregreet?: Duration
-  readonly tls?: ProxyEngine['tls']
-  readonly onwardTls?: ProxyEngine['onwardTls']
+  readonly tls?: Proxying['tls']
+  readonly onwardTls?: Proxying['onwardTls']
   readonly strays?: StrictSettings['strays']
   readonly xclient: boolean
+}
+
+/** The profiles that stand between, by the words of their lines. */
+export type ProxyProfile = 'strict' | 'smtp-incoming' | 'smtp-outgoing'
+
+export interface Listen {
+  readonly profile: ProxyProfile
+  readonly ports: Ports
+  readonly at: SourceRef
 }
 
 /** Certificate and key, as files; with a name only for those who ask for it (SNI, RFC 6066 §3). */
@@ -30,24 +40,44 @@ export interface Certificate {
   readonly at: SourceRef
 }
 
-export const NO_STRICT: StrictConfig = { listens: [], sites: [], domains: [], certificates: [], xclient: false }
+export const NO_PROXIES: ProxiesConfig = { listens: [], sites: [], domains: [], certificates: [], xclient: false }
 
-type Spec = CommandSpec<StrictConfig>
+type Spec = CommandSpec<ProxiesConfig>
 
 const samePorts = (a: Ports, b: Ports): boolean => a.from === b.from && a.to === b.to
 
 const LISTEN: Spec = {
   syntax: 'strict smtp <ports>',
   help: 'Stand between client and server on these ports: everything is understood, said anew, and has a limit',
-  apply(config, args, at) {
-    const ports = portsOf(args)
-    return { ...config, listens: [...config.listens.filter(each => !samePorts(each.ports, ports)), { ports, at }] }
-  },
+  apply: (config, args, at) => withListen(config, { profile: 'strict', ports: portsOf(args), at }),
+  remove: (config, args) => ({ ...config, listens: otherListens(config, 'strict', portsOf(args)) }),
+  // Those of a Firebox as well: of two that speak of one port the first decides, so their order must not change.
+  show: ({ listens }) => listens.map(showListen),
+}
+
+const FIREBOX: Spec = {
+  syntax: 'watchguard <profile:smtp-incoming|smtp-outgoing> <ports>',
+  help: 'Stand between as the SMTP proxy of a WatchGuard Firebox does, with the settings it comes with',
+  words: { 'smtp-incoming': 'from anywhere to the server inside', 'smtp-outgoing': 'from inside to anywhere' },
+  apply: (config, args, at) =>
+    withListen(config, { profile: args.text('profile') as ProxyProfile, ports: portsOf(args), at }),
   remove: (config, args) => ({
     ...config,
-    listens: config.listens.filter(each => !samePorts(each.ports, portsOf(args))),
+    listens: otherListens(config, args.text('profile') as ProxyProfile, portsOf(args)),
   }),
-  show: ({ listens }) => listens.map(({ ports }) => `strict smtp ${PORTS.show(ports)}`),
+  show: () => [],
+}
+
+function withListen(config: ProxiesConfig, next: Listen): ProxiesConfig {
+  return { ...config, listens: [...otherListens(config, next.profile, next.ports), next] }
+}
+
+function otherListens({ listens }: ProxiesConfig, profile: ProxyProfile, ports: Ports): readonly Listen[] {
+  return listens.filter(each => each.profile !== profile || !samePorts(each.ports, ports))
+}
+
+function showListen({ profile, ports }: Listen): string {
+  return `${profile === 'strict' ? 'strict smtp' : `watchguard ${profile}`} ${PORTS.show(ports)}`
 }
 
 function portsOf(args: Arguments): Ports {
@@ -103,7 +133,7 @@ function certificateOf(args: Arguments): Omit<Certificate, 'at'> {
 }
 
 /** One for each name, and one for whoever asks for none of them. */
-function otherCertificates({ certificates }: StrictConfig, args: Arguments): readonly Certificate[] {
+function otherCertificates({ certificates }: ProxiesConfig, args: Arguments): readonly Certificate[] {
   return certificates.filter(({ name }) => name !== args.optional('domain'))
 }
 
@@ -135,7 +165,7 @@ const TLS: Spec = {
     terminate: 'it ends here, and is begun anew towards the server',
     off: 'not offered',
   },
-  apply: (config, args) => ({ ...config, tls: args.text('mode') as ProxyEngine['tls'] }),
+  apply: (config, args) => ({ ...config, tls: args.text('mode') as Proxying['tls'] }),
   remove: ({ tls: _, ...config }) => config,
   show: ({ tls }) => (tls === undefined ? [] : [`strict tls ${tls}`]),
 }
@@ -144,7 +174,7 @@ const ONWARD_TLS: Spec = {
   syntax: 'strict onward-tls <mode:never|may|must>',
   noSyntax: 'strict onward-tls [<mode:never|may|must>]',
   help: `TLS towards the server: never, where it is offered, or no mail without it (${STRICT.engine.onwardTls})`,
-  apply: (config, args) => ({ ...config, onwardTls: args.text('mode') as ProxyEngine['onwardTls'] }),
+  apply: (config, args) => ({ ...config, onwardTls: args.text('mode') as Proxying['onwardTls'] }),
   remove: ({ onwardTls: _, ...config }) => config,
   show: ({ onwardTls }) => (onwardTls === undefined ? [] : [`strict onward-tls ${onwardTls}`]),
 }
@@ -166,8 +196,9 @@ const XCLIENT: Spec = {
   show: ({ xclient }) => (xclient ? ['strict xclient'] : []),
 }
 
-export const STRICT_COMMANDS: readonly Spec[] = [
+export const PROXY_COMMANDS: readonly Spec[] = [
   LISTEN,
+  FIREBOX,
   SITE,
   DOMAIN,
   CERTIFICATE,
@@ -179,12 +210,21 @@ export const STRICT_COMMANDS: readonly Spec[] = [
   XCLIENT,
 ]
 
-/** The profile as these lines have it, where one of them speaks of the port. */
-export function strictPolicy(config: StrictConfig, ports: readonly number[]): Policy | undefined {
-  const found = config.listens.find(each => ports.some(port => port >= each.ports.from && port <= each.ports.to))
-  if (!found) return undefined
-  const command = `strict smtp ${PORTS.show(found.ports)}`
-  const cause: Cause = { at: found.at, command, cure: `no ${command}` }
+/** The profile that stands between on one of these ports, going this way, as the lines have it. */
+export function proxyPolicy(config: ProxiesConfig, ports: readonly number[], direction: Direction): Policy | undefined {
+  for (const listen of config.listens) {
+    if (!ports.some(port => port >= listen.ports.from && port <= listen.ports.to)) continue
+    const policy = policyOf(config, listen)
+    if (policy.directions.has(direction)) return policy
+  }
+  return undefined
+}
+
+function policyOf(config: ProxiesConfig, listen: Listen): Policy {
+  const command = showListen(listen)
+  const cause: Cause = { at: listen.at, command, cure: `no ${command}` }
+  if (listen.profile === 'smtp-incoming') return smtpIncoming(cause)
+  if (listen.profile === 'smtp-outgoing') return smtpOutgoing(cause)
   const { sites, domains, messageSize, strays, tls, onwardTls, pregreet, xclient } = config
   return strict(cause, {
     sites,
