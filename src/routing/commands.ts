@@ -1,19 +1,10 @@
-import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import type { CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
+import { change } from './change.ts'
 import { type Connector, NO_ROUTING, type RoutingConfig } from './connector.ts'
+import { CONNECTOR_SESSION_COMMANDS } from './connector-session.ts'
 
 type Spec = CommandSpec<RoutingConfig>
-
-/** The connector a line speaks of, made over; or the problem that there is none of that name. */
-function change(config: RoutingConfig, args: Arguments, next: (connector: Connector) => Connector) {
-  const name = args.text('connector')
-  const found = config.connectors.find(each => each.name === name)
-  if (found) return { ...config, connectors: config.connectors.map(each => (each === found ? next(each) : each)) }
-  const names = config.connectors.map(each => each.name)
-  const hint = names.length === 0 ? 'none is defined yet' : `known: ${names.join(', ')}`
-  const message = `no connector is called "${name}"`
-  return { problems: [{ severity: 'error', message, hint, at: args.at('connector') } as const] }
-}
 
 const GROUP: Spec = {
   syntax: 'routing-group <group:name>',
@@ -77,30 +68,9 @@ const ADDRESS_SPACE: Spec = {
     ),
 }
 
-const LOGIN: Spec = {
-  syntax: 'connector-login <connector:name> x-exps login <user:word> password-file <file> [required]',
-  help: 'Log in at the other end by X-EXPS; if required, nothing is sent without it and mail waits',
-  apply: (config, args) =>
-    change(config, args, connector => ({
-      ...connector,
-      login: {
-        verb: 'x-exps',
-        mechanism: 'LOGIN',
-        user: args.text('user'),
-        passwordFile: args.text('file'),
-        required: args.has('required'),
-      },
-    })),
-  remove: (config, args) => change(config, args, ({ login: _gone, ...connector }) => connector),
-  noSyntax: 'connector-login <connector:name>',
-  show: ({ connectors }) =>
-    connectors.flatMap(({ name, login }) =>
-      login
-        ? [
-            `connector-login ${name} x-exps login ${quote(login.user)} password-file ${quote(login.passwordFile)}${login.required ? ' required' : ''}`,
-          ]
-        : [],
-    ),
-}
-
-export const ROUTING_COMMANDS: readonly CommandSpec<RoutingConfig>[] = [GROUP, CONNECTOR, ADDRESS_SPACE, LOGIN]
+export const ROUTING_COMMANDS: readonly CommandSpec<RoutingConfig>[] = [
+  GROUP,
+  CONNECTOR,
+  ADDRESS_SPACE,
+  ...CONNECTOR_SESSION_COMMANDS,
+]

@@ -1,5 +1,6 @@
 import { lower } from '../base/bytes.ts'
 import type { SourceRef } from '../base/problem.ts'
+import type { Duration } from '../base/time.ts'
 import type { Mailbox } from '../smtp/address.ts'
 
 /** A way out of this routing group: to whom, at what cost, for which addresses. */
@@ -11,6 +12,8 @@ export interface Connector {
   readonly target: { readonly ip: string; readonly port: number }
   readonly spaces: readonly AddressSpace[]
   readonly login?: ConnectorLogin
+  readonly tls?: ConnectorTls
+  readonly pull?: ConnectorPull
   readonly at: SourceRef
 }
 
@@ -22,12 +25,36 @@ export interface AddressSpace {
 
 /** How this end proves that it belongs to the organisation; the password stays in its file. */
 export interface ConnectorLogin {
-  readonly verb: 'x-exps'
-  readonly mechanism: 'LOGIN'
-  readonly user: string
-  readonly passwordFile: string
+  readonly verb: 'auth' | 'x-exps'
+  /** A mechanism by name, or the strongest that both sides have. */
+  readonly mechanism: string
+  /** Not for GSSAPI, which has its own credentials. */
+  readonly user?: string
+  readonly passwordFile?: string
   /** Without the login nothing is sent: mail waits. */
   readonly required: boolean
+  readonly at: SourceRef
+}
+
+/** How much TLS mail over this connector must have; `mta/order.ts` says what the floors mean. */
+export interface ConnectorTls {
+  readonly floor: 'none' | 'may' | 'require' | 'verify' | 'pinned'
+  /** SHA-256 of the one certificate, in hex. */
+  readonly fingerprint?: string
+  /** The name the certificate must prove; absent: the address. */
+  readonly name?: string
+  /** Who may have signed it; absent: whom the system trusts. */
+  readonly authoritiesFile?: string
+  /** TLS from the first octet on, as at port 465. */
+  readonly implicit: boolean
+}
+
+/** Asking the other side, now and then, for the mail it holds for us. */
+export interface ConnectorPull {
+  readonly verb: 'etrn' | 'turn' | 'atrn'
+  /** For ETRN the node, for ATRN the domains: as they stand behind the verb. */
+  readonly argument: string
+  readonly every: Duration
 }
 
 export interface RoutingConfig {

@@ -3,11 +3,15 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs, singly } from '../base/any-bytes.test.ts'
 import { bytes, concat, text } from '../base/bytes.ts'
+import { offering, worldOf } from './any-login.test.ts'
 import { type Dialect, dialect } from './dialect.ts'
-import { AUTH_LINE, LIMITS, type Limits } from './limits.ts'
+import { AUTH_LINE, LIMITS, type Limits, MAX_SURPLUS } from './limits.ts'
 import { LineSplitter } from './line.ts'
 import { ReplyReader } from './reply.ts'
 import { type Answer, type Question, Server, type ServerOutput } from './server.ts'
+import { MAIL_ONLY } from './session.ts'
+
+const WORLD = worldOf({ a: 'b' })
 
 interface Talk {
   readonly server: Server
@@ -20,8 +24,8 @@ function answer(question: Question): Answer {
   switch (question.about) {
     case 'rcpt':
       return question.to.local === 'alice' ? { yes: '' } : { no: 'no-such-user' }
-    case 'login':
-      return question.claim.password === 'b' ? { yes: '' } : { no: 'auth-failed' }
+    case 'sasl':
+      return { sasl: WORLD(question.question) }
     default:
       return { yes: 'M1' }
   }
@@ -34,7 +38,8 @@ function talk(limits: Partial<Limits> = {}, name: Dialect['name'] = 'postern'): 
     dialect: dialect(name, { quoteUnknown: false }),
     version: '5.0',
     limits: { ...LIMITS, ...limits },
-    mechanisms: ['LOGIN', 'PLAIN'],
+    ...MAIL_ONLY,
+    ...offering('LOGIN', 'PLAIN'),
     date: () => 'today',
     trace: true,
   })
@@ -226,6 +231,13 @@ test('too many recipients are refused for now, and cost the client nothing', () 
   const written = send('RCPT TO:<alice@a.example>\r\n'.repeat(40))
   assert.deepEqual(codes(written), ['250', '250', ...Array(38).fill('452')])
   assert.deepEqual(codes(send('DATA\r\n')), ['354'])
+})
+
+test('who names recipients for ever although there are too many is not listening', () => {
+  const { send } = talk({ recipients: 2 })
+  send('EHLO c.example\r\nMAIL FROM:<a@b.example>\r\n')
+  const heard = codes(send('RCPT TO:<alice@a.example>\r\n'.repeat(2 + MAX_SURPLUS + 1)))
+  assert.deepEqual([heard.length, heard.at(-2), heard.at(-1)], [2 + MAX_SURPLUS + 1, '452', '421'])
 })
 
 test('a line of the length of a login is taken in one, and one octet more ends it', () => {
