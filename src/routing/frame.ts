@@ -56,8 +56,8 @@ export interface Known {
 export const MAX_NESTING = 8
 /** Frames in one MULTI. */
 export const MAX_INNER = 64
-/** Parts of a summary: three hex digits. */
-export const MAX_PARTS = 4_096
+/** Parts of a summary: by the first hex digit of a GUID, or by the first two. */
+export const PARTS = [16, 256] as const
 
 const OUTER_DIGITS = 8
 const INNER_DIGITS = 11
@@ -160,12 +160,15 @@ const READERS: Readonly<Record<string, (scanner: Scanner, depth: number) => Fram
   SUMMARY(scanner) {
     protocol(scanner, 1)
     const [org, digest] = [scanner.guid(), scanner.guid()]
-    return { kind: 'summary', org, digest, parts: scanner.list(() => scanner.guid(), MAX_PARTS) }
+    const parts = scanner.list(() => scanner.guid(), PARTS[1])
+    if (!PARTS.some(count => count === parts.length)) scanner.fail(`expected ${PARTS.join(' or ')} parts`)
+    return { kind: 'summary', org, digest, parts }
   },
   VERSIONS(scanner) {
     protocol(scanner, 1)
     const [org, digest] = [scanner.guid(), scanner.guid()]
-    const parts = scanner.list(() => scanner.string(), MAX_PARTS)
+    const parts = scanner.list(() => scanner.string(), PARTS[1])
+    if (!parts.every(each => /^[0-9a-f]{1,2}$/.test(each))) scanner.fail('expected the first digits of GUIDs')
     return {
       kind: 'versions',
       org,
