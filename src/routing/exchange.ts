@@ -64,16 +64,16 @@ export class Exchange {
 
   /** The first word of a conversation. Where the connection lasts, another may follow. */
   begin(): readonly ExchangeOutput[] {
-    this.#turns = 0
-    this.#done = false
+    this.#reset()
     this.#hasTold = true
-    this.#stuck = ''
     if (this.#options.delta) return this.#say(this.#delta(this.#news()))
     return this.#say(this.#options.side === 'client' ? this.#query() : this.#orginfo())
   }
 
   /** A whole frame came. Where the server says nothing to it, it was refused: 501. */
   hear(text: string): readonly ExchangeOutput[] {
+    // The peer begins another.
+    if (this.#done) this.#reset()
     if (++this.#turns > MAX_TURNS) return this.#refuse(`more than ${MAX_TURNS} frames in one conversation`)
     const read = readFrame(text, this.#options.maxFrame)
     if ('wrong' in read) return this.#refuse(read.wrong)
@@ -98,6 +98,13 @@ export class Exchange {
     const inStep = digestIn(heard) === this.#engine.digest
     const last = inStep || !this.#options.delta ? DONE : [...DONE, this.#delta([])]
     return [...outputs, ...this.#finish(inStep, last)]
+  }
+
+  #reset(): void {
+    this.#turns = 0
+    this.#done = false
+    this.#hasTold = false
+    this.#stuck = ''
   }
 
   /** What to say to one of the frames that came together. Nothing, where all is said. */
