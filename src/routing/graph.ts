@@ -23,7 +23,7 @@ export interface Graph {
 }
 
 /** Less cost first, then fewer hops: both in one exact number. */
-export const HOP = 2 ** 20
+export const HOP: number = 2 ** 20
 /** A table may say any number; more than this is as far as anything can be. */
 export const MAX_COST = 65_535
 

@@ -38,12 +38,12 @@ export class Tree {
   }
 
   isOpen(edge: number): boolean {
-    return (this.#weight[edge] ?? 0) < Number.POSITIVE_INFINITY
+    return isReached(this.#weight[edge] ?? 0)
   }
 
   /** The edges from the source to a node; of equal ways the one whose groups rank lowest, compared from the target back. */
   pathTo(node: number, rank: Int32Array): readonly number[] | undefined {
-    if (!(this.keyOf(node) < Number.POSITIVE_INFINITY)) return undefined
+    if (!isReached(this.keyOf(node))) return undefined
     const path: number[] = []
     for (let at = node; at !== this.#source; ) {
       const edge = this.#lastEdge(at, rank)
@@ -68,7 +68,7 @@ export class Tree {
       const [from, to] = [graph.from[edge] ?? 0, graph.to[edge] ?? 0]
       if (next < before) gained.push(edge)
       // Only a way that was in use can be missed.
-      else if (this.keyOf(from) + before === this.keyOf(to)) lost.push(this.keyOf(to), to)
+      else if (isReached(this.keyOf(to)) && this.keyOf(from) + before === this.keyOf(to)) lost.push(this.keyOf(to), to)
     }
     const affected = this.#findAffected(lost)
     const heap = new Heap()
@@ -84,7 +84,7 @@ export class Tree {
     }
     for (const node of affected) {
       this.#affected[node] = 0
-      if (this.keyOf(node) < Number.POSITIVE_INFINITY) heap.push(this.keyOf(node), node)
+      if (isReached(this.keyOf(node))) heap.push(this.keyOf(node), node)
     }
     for (const edge of gained) {
       const [from, to] = [graph.from[edge] ?? 0, graph.to[edge] ?? 0]
@@ -117,7 +117,9 @@ export class Tree {
       affected.push(node)
       for (let edge = out[node] ?? 0; edge < (out[node + 1] ?? 0); edge++) {
         const next = to[edge] ?? 0
-        if (marks[next] === 0 && key + (weight[edge] ?? 0) === keys[next]) suspects.push(keys[next] ?? 0, next)
+        const reached = keys[next] ?? 0
+        if (marks[next] === 0 && isReached(reached) && key + (weight[edge] ?? 0) === reached)
+          suspects.push(reached, next)
       }
     }
     return affected
@@ -156,4 +158,8 @@ export class Tree {
     }
     return best
   }
+}
+
+function isReached(key: number): boolean {
+  return key < Number.POSITIVE_INFINITY
 }
