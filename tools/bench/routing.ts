@@ -1,0 +1,264 @@
+import { createHash } from 'node:crypto'
+import { RoutingEngine } from '../../src/routing/engine.ts'
+import { Exchange, type ExchangeOutput } from '../../src/routing/exchange.ts'
+import { writeFrame } from '../../src/routing/frame.ts'
+import {
+  type ConnectorState,
+  digestOf,
+  type GroupState,
+  type Guid,
+  type Hash,
+  type LinkStateTable,
+  merge,
+  NO_SIZE,
+  tableOf,
+} from '../../src/routing/link-state.ts'
+import { Routes, type RoutesOptions } from '../../src/routing/route.ts'
+import { alternate, type CaseReport, type Metric, type Order, type Report, type Sample } from './harness.ts'
+
+export const description =
+  'routes, one changed connector, merge and digest; how news spreads, and what it costs on the wire'
+
+const SIZES = [100, 1_000, 10_000] as const
+/** Connectors of each group. */
+const WAYS = 5
+
+const METRICS: readonly Metric[] = [
+  { name: 'full', unit: 'ms' },
+  { name: 'first', unit: 'ms' },
+  { name: 'change', unit: 'ms' },
+  { name: 'worst-change', unit: 'ms' },
+  { name: 'route', unit: 'µs' },
+  { name: 'merge', unit: 'ms' },
+  { name: 'digest', unit: 'ms' },
+  { name: 'table', unit: 'octets' },
+]
+
+const SPREAD_METRICS: readonly Metric[] = [
+  { name: 'rounds', unit: '' },
+  { name: 'conversations', unit: '' },
+  { name: 'whole-table', unit: 'octets' },
+  { name: 'only-changes', unit: 'octets' },
+]
+
+export const subjects: readonly string[] = ['postern']
+export const cases: readonly string[] = [...SIZES.map(size => `groups-${size}`), 'spread-100', 'spread-1000']
+
+export async function run({ quick, cases: chosen, note }: Order): Promise<Report> {
+  const reports: CaseReport[] = []
+  for (const size of SIZES.filter(size => chosen.includes(`groups-${size}`))) {
+    note(`${size} groups of ${WAYS} connectors`)
+    const samples = await alternate(subjects, quick ? 3 : 9, async () => measure(size, quick ? 200 : 1_000))
+    reports.push({ name: `groups-${size}`, title: `${size} groups with ${WAYS} connectors each`, samples })
+  }
+  for (const size of [100, 1_000].filter(size => chosen.includes(`spread-${size}`))) {
+    note(`one connector goes down among ${size} groups`)
+    const samples = await alternate(subjects, 1, async () => spreading(size))
+    reports.push({ name: `spread-${size}`, title: `one connector goes down, ${size} groups learn of it`, samples })
+  }
+  return {
+    metrics: [...METRICS, ...SPREAD_METRICS],
+    ours: 'postern',
+    peers: [],
+    cases: reports,
+    versions: [`postern on Node ${process.version}`],
+  }
+}
+
+const md5: Hash = octets => createHash('md5').update(octets).digest()
+const ORG = guid(0xf)
+
+function guid(n: number): Guid {
+  return createHash('sha256').update(String(n)).digest('hex').slice(0, 32)
+}
+
+/** The same every time: a congruential generator (Numerical Recipes' constants). */
+function chance(seed: number): (below: number) => number {
+  let state = seed >>> 0
+  return below => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+/** A ring, so that all are reached, and the rest of the connectors anywhere; every tenth group has an address space. */
+function organisation(size: number): LinkStateTable {
+  const next = chance(size)
+  return tableOf(
+    Array.from({ length: size }, (_, n) => {
+      const others = Array.from({ length: WAYS - 1 }, () => next(size))
+      const ends = [(n + 1) % size, ...others].map(to => (to === n ? (n + 2) % size : to))
+      const connectors = ends.map((to, i) => connector(n * WAYS + i, to, 1 + next(100), n % 10 === 0 && i === 0))
+      return group(n, connectors)
+    }),
+  )
+}
+
+function group(n: number, connectors: readonly ConnectorState[]): GroupState {
+  const id = guid(n)
+  const at = `/o=Contoso/ou=First Administrative Group/*/${id}`
+  return {
+    group: id,
+    master: guid(-n - 1),
+    version: { major: 1, minor: 0, user: 0 },
+    incarnation: guid(-n - 1e6),
+    smtp: `*.${id}`,
+    x400: `c=US;a= ;p=Contoso;o=Exchange;cn=${id};*`,
+    x500: at,
+    members: [{ server: guid(-n - 1), attached: true, flag: 1, build: 0x1aae, mark: '0701000000000101' }],
+    connectors,
+  }
+}
+
+function connector(n: number, to: number, cost: number, hasSpace: boolean): ConnectorState {
+  const id = guid(1e7 + n)
+  const end = (of: number) => ({ server: guid(-of - 1), available: true, fqdn: `ex${of}.contoso.example` })
+  const arrows = [{ type: 'RG', value: guid(to), cost }]
+  if (hasSpace) arrows.push({ type: 'SMTP', value: `*.site${Math.floor(n / WAYS)}.example`, cost })
+  return {
+    connector: id,
+    type: 'RG',
+    source: `_${id}_S`,
+    destination: `_${id}_D`,
+    dn: `/o=Contoso/ou=First Administrative Group/cn=Configuration/cn=Connections/cn=to ${to}`,
+    flags: [0, 0, 0, 0],
+    sizeLimit: NO_SIZE,
+    oversize: NO_SIZE,
+    options: [0, 1],
+    restrictions: [[], [], [], []],
+    arrows,
+    bridgeheads: [end(Math.floor(n / WAYS))],
+    targets: [end(to)],
+    state: 'up',
+  }
+}
+
+function flipped(state: GroupState, place: number): GroupState {
+  const connectors = state.connectors.map((each, i): ConnectorState => {
+    return i === place ? { ...each, state: each.state === 'up' ? 'down' : 'up' } : each
+  })
+  return { ...state, version: { ...state.version, minor: state.version.minor + 1 }, connectors }
+}
+
+function timed<T>(work: () => T): readonly [ms: number, result: T] {
+  const start = performance.now()
+  const result = work()
+  return [performance.now() - start, result]
+}
+
+function measure(size: number, changes: number): Sample {
+  let table = organisation(size)
+  const options: RoutesOptions = {
+    group: table[0]?.group ?? '',
+    server: guid(-1),
+    method: 'link-state',
+    reroute: 'link-state',
+  }
+  // The first one also reads every connector's arrows; what it read is kept with the group.
+  const [first] = timed(() => new Routes(table, options).prepare())
+  const [full, routes] = timed(() => new Routes(table, options).prepare())
+  const letter = { to: { local: 'u', domain: `mail.site${size - 10}.example` } }
+  const [route] = timed(() => {
+    for (let i = 0; i < 1_000; i++) routes.route(letter, 0)
+  })
+
+  const next = chance(7)
+  const times: number[] = []
+  let merged = 0
+  for (let i = 0; i < changes; i++) {
+    const state = table[next(size)]
+    if (!state) continue
+    const [merging, newer] = timed(() => merge(table, [flipped(state, next(WAYS))]))
+    merged += merging
+    const [changing] = timed(() => routes.update(newer))
+    times.push(changing)
+    table = newer
+  }
+  times.sort((a, b) => a - b)
+  // A whole table that is all news.
+  const all = table.map(state => ({ ...state, version: { ...state.version, user: 1 } }))
+  const [whole] = timed(() => merge(table, all))
+  const [digest] = timed(() => digestOf(all, md5))
+  return {
+    full,
+    first,
+    change: times[times.length >> 1] ?? 0,
+    'worst-change': times.at(-1) ?? 0,
+    route,
+    merge: whole,
+    digest,
+    table: writeFrame({ kind: 'orginfo', digest: digestOf(table, md5), groups: table }).length,
+    'merge-one': merged / changes,
+  }
+}
+
+/**
+ * One connector goes down; every round, each group that has news its neighbours were not told tells them. Counts until
+ * nobody has any.
+ */
+function spreading(size: number): Sample {
+  const table = organisation(size)
+  const neighbours = table.map(state => state.connectors.map(({ arrows }) => place(table, arrows[0]?.value ?? '')))
+  const outcome = [false, true].map(delta => {
+    const engines = table.map(({ group, master }) => new RoutingEngine({ org: ORG, server: master, group, md5, table }))
+    // All have met before, and are in step.
+    if (delta) {
+      for (const [n, ends] of neighbours.entries())
+        for (const end of ends) talk(engines[n], engines[end], { delta, maxFrame: 2 ** 26 })
+    }
+    engines[0]?.change('minor', state => flipped(state, 0))
+    let [rounds, octets, conversations] = [0, 0, 0]
+    let news = new Set([0])
+    while (news.size > 0) {
+      rounds++
+      const learned = new Set<number>()
+      for (const n of news) {
+        for (const end of neighbours[n] ?? []) {
+          const before = [engines[n]?.changes, engines[end]?.changes]
+          octets += talk(engines[n], engines[end], { delta, maxFrame: 2 ** 26 })
+          conversations++
+          if (engines[n]?.changes !== before[0]) learned.add(n)
+          if (engines[end]?.changes !== before[1]) learned.add(end)
+        }
+      }
+      news = learned
+    }
+    const digests = new Set(engines.map(({ digest }) => digest))
+    if (digests.size !== 1) throw new Error(`${digests.size} digests remain: nothing spread`)
+    return { rounds, octets, conversations }
+  })
+  const [whole, delta] = outcome
+  return {
+    rounds: delta?.rounds ?? 0,
+    conversations: delta?.conversations ?? 0,
+    'whole-table': whole?.octets ?? 0,
+    'only-changes': delta?.octets ?? 0,
+  }
+}
+
+function place(table: LinkStateTable, group: Guid): number {
+  return table.findIndex(each => each.group === group)
+}
+
+/** One conversation, and its octets on the wire without the lines that carry them. */
+function talk(
+  client: RoutingEngine | undefined,
+  server: RoutingEngine | undefined,
+  { delta, maxFrame }: { readonly delta: boolean; readonly maxFrame: number },
+): number {
+  if (!client || !server) return 0
+  const common = { delta, teller: 'other-group', maxFrame } as const
+  const asking = new Exchange(client, { ...common, side: 'client', neighbour: server.server })
+  const answering = new Exchange(server, { ...common, side: 'server', neighbour: client.server })
+  let octets = 0
+  let frame = said(asking.begin())
+  for (let listener = answering; frame !== undefined; listener = listener === asking ? answering : asking) {
+    octets += frame.length
+    frame = said(listener.hear(frame))
+  }
+  return octets
+}
+
+function said(outputs: readonly ExchangeOutput[]): string | undefined {
+  return outputs.find(output => output.kind === 'say')?.frame
+}
