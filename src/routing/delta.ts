@@ -7,6 +7,7 @@ import {
   type Guid,
   groupOf,
   type LinkStateTable,
+  placeIn,
 } from './link-state.ts'
 import { groupText } from './orginfo.ts'
 
@@ -45,18 +46,7 @@ function prefixes(count: number): readonly string[] {
 
 /** The groups whose GUIDs begin so. */
 function partOf(table: LinkStateTable, prefix: string): LinkStateTable {
-  return table.slice(firstFrom(table, prefix), firstFrom(table, `${prefix}g`))
-}
-
-/** The first place whose GUID is not below `bound`. */
-function firstFrom(table: LinkStateTable, bound: string): number {
-  let [low, high] = [0, table.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((table[middle]?.group ?? '') < bound) low = middle + 1
-    else high = middle
-  }
-  return low
+  return table.slice(placeIn(table, prefix), placeIn(table, `${prefix}g`))
 }
 
 /** What stands here in the parts whose hashes are not ours. */

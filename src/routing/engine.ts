@@ -10,9 +10,11 @@ import {
   type LinkStateTable,
   MAX_COUNT,
   merge,
+  newer,
   tableOf,
   type Version,
 } from './link-state.ts'
+import { owned } from './orginfo.ts'
 
 /** Something that must not happen between honest masters. */
 export type Alarm =
@@ -111,22 +113,25 @@ export class RoutingEngine {
   /** Takes what is news; what is said of our own group is weighed first. */
   absorb(theirs: LinkStateTable, teller: Teller): Absorbed {
     const alarms = this.#quarrels(theirs)
-    const own = this.own
-    const claim = groupOf(theirs, this.group)
-    let news = theirs
-    if (own && claim && compareStates(claim, own) > 0) {
-      if (this.isMaster) {
-        alarms.push({ kind: 'own-group-raised', group: this.group, version: claim.version })
-        news = theirs.filter(each => each !== claim)
-        if (claim.version.major < MAX_COUNT) news = merge(news, [{ ...own, version: above(claim.version) }])
-        else alarms.push({ kind: 'exhausted', group: this.group, version: claim.version })
-      } else if (teller === 'other-group') {
-        alarms.push({ kind: 'own-group-raised', group: this.group, version: claim.version })
-        news = theirs.filter(each => each !== claim)
-        if (!this.#claim || compareStates(claim, this.#claim) > 0) this.#claim = claim
-      }
+    const news = theirs.flatMap(their => {
+      const our = groupOf(this.#table, their.group)
+      if (our && !newer(their, our)) return []
+      if (!our || their.group !== this.group || (!this.isMaster && teller === 'own-group')) return [owned(their)]
+      alarms.push({ kind: 'own-group-raised', group: their.group, version: their.version })
+      return this.#contest(our, their, alarms)
+    })
+    return { changed: news.length === 0 ? [] : this.#take(merge(this.#table, news)), alarms }
+  }
+
+  /** A stranger knows a newer state of our own group than we: its master counts on from there, a member tells its master. */
+  #contest(our: GroupState, their: GroupState, alarms: Alarm[]): LinkStateTable {
+    if (!this.isMaster) {
+      if (!this.#claim || newer(their, this.#claim)) this.#claim = owned(their)
+      return []
     }
-    return { changed: this.#take(merge(this.#table, news)), alarms }
+    if (their.version.major < MAX_COUNT) return [{ ...our, version: raised(their.version, 'major') }]
+    alarms.push({ kind: 'exhausted', group: their.group, version: their.version })
+    return []
   }
 
   /**
@@ -197,10 +202,6 @@ export function raised({ major, minor, user }: Version, part: keyof Version): Ve
   if (part === 'major') return { major: major + 1, minor: 0, user: 0 }
   if (part === 'minor') return { major, minor: minor + 1, user: 0 }
   return { major, minor, user: user + 1 }
-}
-
-function above({ major }: Version): Version {
-  return { major: major + 1, minor: 0, user: 0 }
 }
 
 export function sayAlarm(alarm: Alarm): string {

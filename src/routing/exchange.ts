@@ -3,7 +3,7 @@ import { MAX_FRAME } from '../smtp/link2state.ts'
 import { reconcile, summaryOf, versionsIn, wantedOf, within } from './delta.ts'
 import { type RoutingEngine, sayAlarm, type Teller } from './engine.ts'
 import { type Frame, readFrame, writeFrame } from './frame.ts'
-import { type Digest, type LinkStateTable, merge } from './link-state.ts'
+import { compareStates, type Digest, type GroupState, groupOf, type LinkStateTable, merge } from './link-state.ts'
 
 /**
  * The conversation of two routing servers, frame by frame, whatever carries the frames: X-LINK2STATE between groups, TCP
@@ -118,7 +118,7 @@ export class Exchange {
       case 'delta': {
         // Who also wants something gets that first; what is left to differ shows after it.
         if (frame.digest === engine.digest || together.some(({ kind }) => kind === 'want')) return []
-        const unheard = this.#hasTold ? [] : this.#news().filter(each => !frame.groups.includes(each))
+        const unheard = this.#hasTold ? [] : this.#news().filter(each => !isTold(frame.groups, each))
         this.#hasTold = true
         if (unheard.length > 0) return [this.#delta(unheard)]
         const pair = `${frame.digest} ${engine.digest}`
@@ -202,6 +202,11 @@ export class Exchange {
     const { told, more } = within(groups)
     return { kind: 'delta', org: this.#engine.org, digest: this.#engine.digest, more, groups: told }
   }
+}
+
+function isTold(told: LinkStateTable, state: GroupState): boolean {
+  const heard = groupOf(told, state.group)
+  return heard !== undefined && compareStates(heard, state) === 0
 }
 
 const DONE: readonly Frame[] = [{ kind: 'done-response' }]

@@ -121,8 +121,8 @@ export function tableOf(groups: readonly GroupState[]): LinkStateTable {
   return sorted.filter((each, at) => each.group !== sorted[at - 1]?.group)
 }
 
-/** Where the group stands, or would stand. */
-function placeOf(table: LinkStateTable, group: Guid): number {
+/** The first place whose GUID is not below this: where a group stands, or would stand. */
+export function placeIn(table: LinkStateTable, group: Guid): number {
   let [low, high] = [0, table.length]
   while (low < high) {
     const middle = (low + high) >> 1
@@ -133,7 +133,7 @@ function placeOf(table: LinkStateTable, group: Guid): number {
 }
 
 export function groupOf(table: LinkStateTable, group: Guid): GroupState | undefined {
-  const found = table[placeOf(table, group)]
+  const found = table[placeIn(table, group)]
   return found?.group === group ? found : undefined
 }
 

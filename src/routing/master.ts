@@ -1,7 +1,14 @@
 import type { Duration, Instant } from '../base/time.ts'
 import { believedAt, charged, DAMPING, type Damped, type DampingTimers, NOT_DAMPED, settled } from './damping.ts'
 import type { RoutingEngine } from './engine.ts'
-import type { Bridgehead, ConnectorState, GroupState, Guid, LinkStateTable } from './link-state.ts'
+import {
+  type Bridgehead,
+  type ConnectorState,
+  type GroupState,
+  type Guid,
+  type LinkStateTable,
+  parseGuid,
+} from './link-state.ts'
 
 /**
  * The routing group master: it alone publishes the state of its group, from what its members report. It is appointed, and
@@ -216,7 +223,7 @@ export function isLeaf(table: LinkStateTable, group: Guid): boolean {
 
 /** The routing groups that a connector leads to. */
 export function groupsOf({ arrows }: ConnectorState): readonly Guid[] {
-  return arrows.filter(({ type }) => type === 'RG').map(({ value }) => value.replaceAll('-', '').toLowerCase())
+  return arrows.flatMap(({ type, value }) => (type === 'RG' ? (parseGuid(value) ?? []) : []))
 }
 
 /** The last `cn=` of where it stands in the directory. */

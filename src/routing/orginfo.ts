@@ -1,5 +1,5 @@
 import type { Arrow, Bridgehead, ConnectorState, GroupState, MemberState, Names } from './link-state.ts'
-import type { Scanner } from './scanner.ts'
+import { Scanner } from './scanner.ts'
 
 /**
  * A routing group as an ORGINFO frame writes it. The order of the fields is Microsoft's ("Understanding OrgInfo Packet
@@ -87,6 +87,17 @@ export function readGroup(scanner: Scanner): GroupState {
   if (isBracketed) scanner.expect(')')
   if (repeats(state.connectors.map(({ connector }) => connector))) scanner.fail('a connector stands twice in a group')
   return state
+}
+
+/**
+ * The same state with memory of its own. A text that was cut from a frame keeps the whole frame in memory, and a table
+ * holds groups from many frames.
+ */
+export function owned(state: GroupState): GroupState {
+  const written = groupText(state)
+  const copied = readGroup(new Scanner(written))
+  texts.set(copied, written)
+  return copied
 }
 
 function readMember(scanner: Scanner): MemberState {

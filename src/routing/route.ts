@@ -10,6 +10,7 @@ import {
   type Guid,
   type LinkStateTable,
   NO_SIZE,
+  placeIn,
 } from './link-state.ts'
 import { nameOf } from './master.ts'
 import { opensAt, type Schedule } from './schedule.ts'
@@ -127,7 +128,7 @@ export interface Explanation {
 }
 
 interface Exit {
-  readonly node: number
+  readonly group: Guid
   /** Place of the connector in its group. */
   readonly place: number
   readonly cost: number
@@ -141,7 +142,9 @@ export class Routes {
   #graph: Graph
   #source = -1
   #rank: Int32Array = new Int32Array(0)
-  #exits: ReadonlyMap<string, readonly Exit[]> = new Map()
+  readonly #exits = new Map<string, Exit[]>()
+  /** The table whose exits stand in the index. */
+  #indexed: LinkStateTable = []
   /** The tree over what is open, and the one over everything, for mail that must wait. */
   #open: Tree | undefined
   #all: Tree | undefined
@@ -164,19 +167,20 @@ export class Routes {
     if (table === this.#graph.table) return
     const same = sameShape(this.#graph, table)
     if (!same) {
-      this.#graph = graphOf(table)
+      this.#graph = graphOf(table, this.#graph)
       this.#make()
       return
     }
     const before = this.#graph
     this.#graph = same.graph
     this.#trees.clear()
+    this.#indexed = table
     const edges: number[] = []
     let isPicky = false
     for (const node of same.changed) {
       for (let edge = before.out[node] ?? 0; edge < (before.out[node + 1] ?? 0); edge++) {
         edges.push(edge)
-        isPicky ||= this.#isPicky(connectorOf(before, edge)) || this.#isPicky(connectorOf(same.graph, edge))
+        isPicky ||= before.picky[edge] !== same.graph.picky[edge]
       }
     }
     if (isPicky) this.#findPicky()
@@ -211,7 +215,7 @@ export class Routes {
 
   /** The cost and the groups of the way to a group, `undefined` where no open way leads there. */
   pathTo(group: Guid): { readonly cost: number; readonly path: readonly Guid[] } | undefined {
-    const node = this.#graph.places.get(group) ?? -1
+    const node = this.#placeOf(group)
     const tree = this.#base()
     const edges = tree.pathTo(node, this.#rank)
     return edges && { cost: costIn(tree.keyOf(node)), path: this.#groupsOn(edges) }
@@ -224,45 +228,81 @@ export class Routes {
   }
 
   #make(): void {
-    const { table, places } = this.#graph
+    const { table } = this.#graph
     const names = this.#options.names
-    this.#source = places.get(this.#options.group) ?? -1
+    this.#source = this.#placeOf(this.#options.group)
     this.#open = undefined
     this.#all = undefined
     this.#trees.clear()
     // Names only order those that have one; the table is in order of GUIDs already.
-    this.#rank = Int32Array.from(table, (_, node) => node)
+    this.#rank = new Int32Array(table.length)
+    for (let node = 0; node < table.length; node++) this.#rank[node] = node
     if (names && names.size > 0) {
       const name = (node: number): string => names.get(table[node]?.group ?? '') ?? table[node]?.group ?? ''
       const order = this.#rank.toSorted((a, b) => compareTexts(name(a), name(b)))
       for (const [rank, node] of order.entries()) this.#rank[node] = rank
     }
-    const exits = new Map<string, Exit[]>()
-    for (const [node, state] of table.entries()) {
-      for (const { space, place, cost } of exitsOf(state)) {
-        const there = exits.get(space)
-        if (there) there.push({ node, place, cost })
-        else exits.set(space, [{ node, place, cost }])
-      }
-    }
-    this.#exits = exits
+    this.#indexExits()
     this.#findPicky()
   }
 
-  #findPicky(): void {
-    const picky: number[] = []
-    for (let edge = 0; edge < this.#graph.to.length; edge++) {
-      if (this.#isPicky(connectorOf(this.#graph, edge))) picky.push(edge)
+  /** Takes the exits of groups that changed or came, and drops those of groups that changed or went. */
+  #indexExits(): void {
+    const [before, now] = [this.#indexed, this.table]
+    for (let i = 0, j = 0; i < before.length || j < now.length; ) {
+      const [a, b] = [before[i], now[j]]
+      const isGone = a !== undefined && a !== b && (!b || a.group <= b.group)
+      const isNew = b !== undefined && a !== b && (!a || b.group <= a.group)
+      if (isGone) this.#drop(a)
+      if (isNew) this.#index(b)
+      if (isGone || a === b) i++
+      if (isNew || a === b) j++
     }
-    this.#picky = picky
+    this.#indexed = now
   }
 
-  #isPicky(connector: ConnectorState | undefined): boolean {
-    if (!connector) return false
-    const { sizeLimit, restrictions } = connector
-    if (sizeLimit !== NO_SIZE) return true
-    for (const names of restrictions) if (names.length > 0) return true
-    return (this.#options.policies?.get(connector.connector)?.refuses.size ?? 0) > 0
+  #index({ group, connectors }: GroupState): void {
+    for (const [place, { arrows }] of connectors.entries()) {
+      for (const { type, value, cost } of arrows) {
+        if (type !== 'SMTP') continue
+        const exit = { group, place, cost: Math.min(cost, MAX_COST) }
+        const there = this.#exits.get(lower(value))
+        if (there) there.push(exit)
+        else this.#exits.set(lower(value), [exit])
+      }
+    }
+  }
+
+  #drop({ group, connectors }: GroupState): void {
+    for (const { arrows } of connectors) {
+      for (const { type, value } of arrows) {
+        if (type !== 'SMTP') continue
+        const left = this.#exits.get(lower(value))?.filter(each => each.group !== group) ?? []
+        if (left.length > 0) this.#exits.set(lower(value), left)
+        else this.#exits.delete(lower(value))
+      }
+    }
+  }
+
+  #findPicky(): void {
+    const { picky } = this.#graph
+    const found: number[] = []
+    const policies = [...(this.#options.policies?.values() ?? [])]
+    const hasPolicies = policies.some(({ refuses }) => refuses.size > 0)
+    for (let edge = 0; edge < picky.length; edge++) {
+      if (picky[edge] === 1 || (hasPolicies && this.#refusesSome(edge))) found.push(edge)
+    }
+    this.#picky = found
+  }
+
+  #refusesSome(edge: number): boolean {
+    const connector = connectorOf(this.#graph, edge)
+    return connector !== undefined && (this.#options.policies?.get(connector.connector)?.refuses.size ?? 0) > 0
+  }
+
+  #placeOf(group: Guid): number {
+    const place = placeIn(this.table, group)
+    return this.table[place]?.group === group ? place : -1
   }
 
   /** Why a connector cannot be used now, whatever the letter. */
@@ -273,9 +313,13 @@ export class Routes {
     return undefined
   }
 
+  /** The same, of an edge. */
   #isOpen(edge: number): boolean {
+    const { reroute, failed } = this.#options
+    if (reroute === 'link-state' && this.#graph.up[edge] === 0) return false
+    if (reroute === 'never' || !failed || failed.size === 0) return true
     const connector = connectorOf(this.#graph, edge)
-    return connector !== undefined && this.#shut(connector) === undefined
+    return connector !== undefined && !failed.has(connector.connector)
   }
 
   #base(): Tree {
@@ -353,7 +397,7 @@ export class Routes {
   }
 
   #relay(best: Candidate, tree: Tree, letter: Letter, now: Instant): Route {
-    const node = this.#graph.places.get(best.group) ?? -1
+    const node = this.#placeOf(best.group)
     const edges = tree.pathTo(node, this.#rank) ?? []
     const hops = edges.flatMap(edge => {
       const connector = connectorOf(this.#graph, edge)
@@ -416,16 +460,17 @@ export class Routes {
     return spaces.flatMap(space => (this.#exits.get(space) ?? []).map(exit => ({ space, exit })))
   }
 
-  #connectorAt({ node, place }: Exit): ConnectorState | undefined {
-    return this.table[node]?.connectors[place]
+  #connectorAt({ group, place }: Exit): ConnectorState | undefined {
+    return this.table[this.#placeOf(group)]?.connectors[place]
   }
 
   #candidate({ space, exit }: Match, tree: Tree, dropped: Dropped | undefined): Candidate {
-    const key = tree.keyOf(exit.node)
-    const state = this.table[exit.node]
+    const node = this.#placeOf(exit.group)
+    const key = tree.keyOf(node)
+    const state = this.table[node]
     const connector = this.#connectorAt(exit)
     if (!state || !connector) throw new RangeError('an exit outside its table')
-    const edges = tree.pathTo(exit.node, this.#rank)
+    const edges = tree.pathTo(node, this.#rank)
     const why = dropped ?? (edges ? undefined : ({ kind: 'no-path' } as const))
     return {
       connector,
@@ -455,7 +500,7 @@ export class Routes {
   }
 
   #rankOf({ group }: Candidate): number {
-    return this.#rank[this.#graph.places.get(group) ?? -1] ?? 0
+    return this.#rank[this.#placeOf(group)] ?? 0
   }
 
   #beaten(each: Candidate, best: Candidate): Candidate {
@@ -467,21 +512,6 @@ export class Routes {
 interface Match {
   readonly space: string
   readonly exit: Exit
-}
-
-const exits = new WeakMap<GroupState, readonly { space: string; place: number; cost: number }[]>()
-
-/** The address spaces of a group's connectors, made once for each of its states. */
-function exitsOf(state: GroupState): readonly { space: string; place: number; cost: number }[] {
-  const known = exits.get(state)
-  if (known) return known
-  const found = state.connectors.flatMap(({ arrows }, place) =>
-    arrows
-      .filter(({ type }) => type === 'SMTP')
-      .map(({ value, cost }) => ({ space: lower(value), place, cost: Math.min(cost, MAX_COST) })),
-  )
-  exits.set(state, found)
-  return found
 }
 
 function fqdns(ends: ConnectorState['targets']): readonly string[] {
