@@ -50,16 +50,13 @@ function partOf(table: LinkStateTable, prefix: string): LinkStateTable {
 }
 
 /** What stands here in the parts whose hashes are not ours. */
-export function versionsIn(
+export function knownIn(
   engine: RoutingEngine,
   theirs: readonly string[],
-): { readonly parts: readonly string[]; readonly versions: readonly Known[] } {
+): { readonly parts: readonly string[]; readonly known: LinkStateTable } {
   const ours = hashesOf(engine, theirs.length)
   const parts = prefixes(theirs.length).filter((_, i) => ours[i] !== theirs[i])
-  const versions = parts.flatMap(prefix =>
-    partOf(engine.table, prefix).map(({ group, version, incarnation }) => ({ group, version, incarnation })),
-  )
-  return { parts, versions }
+  return { parts, known: parts.flatMap(prefix => partOf(engine.table, prefix)) }
 }
 
 /** In the parts they name: what we have newer than they, and what they have newer than we. */
@@ -84,7 +81,8 @@ export function reconcile(
   }
 }
 
-function compareKnown(a: Known, b: Known): number {
+/** Versions first, then incarnations: what the digest covers. */
+export function compareKnown(a: Known, b: Known): number {
   return compareVersions(a.version, b.version) || compareTexts(a.incarnation, b.incarnation)
 }
 

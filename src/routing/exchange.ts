@@ -1,9 +1,9 @@
 import { unreachable } from '../base/unreachable.ts'
 import { MAX_FRAME } from '../smtp/link2state.ts'
-import { reconcile, summaryOf, versionsIn, wantedOf, within } from './delta.ts'
+import { compareKnown, knownIn, reconcile, summaryOf, wantedOf, within } from './delta.ts'
 import { type RoutingEngine, sayAlarm, type Teller } from './engine.ts'
-import { type Frame, readFrame, writeFrame } from './frame.ts'
-import { compareStates, type Digest, type GroupState, groupOf, type LinkStateTable, merge } from './link-state.ts'
+import { type Frame, type Known, readFrame, writeFrame } from './frame.ts'
+import { type Digest, type GroupState, type LinkStateTable, merge } from './link-state.ts'
 
 /**
  * The conversation of two routing servers, frame by frame, whatever carries the frames: X-LINK2STATE between groups, TCP
@@ -43,6 +43,9 @@ export interface ExchangeOptions {
 /** Frames from one peer in one conversation; a whole table of 10,000 groups takes some 120 in delta form. */
 export const MAX_TURNS = 512
 
+/** News that a conversation begins with. */
+export const MAX_NEWS = 1_024
+
 export class Exchange {
   readonly #engine: RoutingEngine
   readonly #options: ExchangeOptions
@@ -66,7 +69,7 @@ export class Exchange {
   begin(): readonly ExchangeOutput[] {
     this.#reset()
     this.#hasTold = true
-    if (this.#options.delta) return this.#say(this.#delta(this.#news()))
+    if (this.#options.delta) return this.#say(this.#versions([], this.#news()))
     return this.#say(this.#options.side === 'client' ? this.#query() : this.#orginfo())
   }
 
@@ -115,28 +118,24 @@ export class Exchange {
         if (frame.digest === engine.digest) return []
         return this.#options.side === 'server' ? [this.#orginfo(), this.#query()] : [this.#orginfo()]
       }
-      case 'delta': {
+      case 'delta':
         // Who also wants something gets that first; what is left to differ shows after it.
-        if (frame.digest === engine.digest || together.some(({ kind }) => kind === 'want')) return []
-        const unheard = this.#hasTold ? [] : this.#news().filter(each => !isTold(frame.groups, each))
-        this.#hasTold = true
-        if (unheard.length > 0) return [this.#delta(unheard)]
-        const pair = `${frame.digest} ${engine.digest}`
-        if (pair === this.#stuck) return []
-        this.#stuck = pair
-        return [{ kind: 'summary', org: engine.org, digest: engine.digest, parts: summaryOf(engine) }]
-      }
+        return together.some(({ kind }) => kind === 'want') ? [] : this.#summary(frame.digest)
       case 'summary': {
         if (frame.digest === engine.digest) return []
-        return [{ kind: 'versions', org: engine.org, digest: engine.digest, ...versionsIn(engine, frame.parts) }]
+        const { parts, known } = knownIn(engine, frame.parts)
+        return [this.#versions(parts, known)]
       }
       case 'versions': {
+        if (frame.digest === engine.digest) return []
         const { newer, wanted } = reconcile(engine.table, frame)
-        if (wanted.length === 0) return newer.length === 0 ? [] : [this.#delta(newer)]
-        return [this.#delta(newer), { kind: 'want', org: engine.org, groups: wanted }]
+        const news = merge(newer, this.#hasTold ? [] : this.#news().filter(each => isNewTo(frame.versions, each)))
+        this.#hasTold = true
+        if (wanted.length > 0) return [this.#delta(news), { kind: 'want', org: engine.org, groups: wanted }]
+        return news.length > 0 ? [this.#delta(news)] : this.#summary(frame.digest)
       }
       case 'want':
-        return [this.#delta(wantedOf(engine.table, frame.groups))]
+        return [this.#delta(wantedOf(merge(engine.table, this.#claim()), frame.groups))]
       case 'multi':
       case 'node-info':
       case 'orginfo':
@@ -145,6 +144,15 @@ export class Exchange {
       default:
         return unreachable(frame)
     }
+  }
+
+  /** Something differs that neither knows of; the same two digests again, and asking helps no more. */
+  #summary(theirs: Digest): readonly Frame[] {
+    const engine = this.#engine
+    const pair = `${theirs} ${engine.digest}`
+    if (theirs === engine.digest || pair === this.#stuck) return []
+    this.#stuck = pair
+    return [{ kind: 'summary', org: engine.org, digest: engine.digest, parts: summaryOf(engine) }]
   }
 
   #absorb(theirs: LinkStateTable): readonly ExchangeOutput[] {
@@ -198,15 +206,30 @@ export class Exchange {
     return this.#options.teller === 'own-group' ? this.#engine.claim : []
   }
 
+  /** Which versions stand here: of all groups in the parts, or, without any, of those that changed. */
+  #versions(parts: readonly string[], known: readonly Known[]): Frame {
+    const versions = known.map(({ group, version, incarnation }) => ({ group, version, incarnation }))
+    const { org, digest } = this.#engine
+    // So many at once are found sooner by summary.
+    return {
+      kind: 'versions',
+      org,
+      digest,
+      parts,
+      versions: parts.length > 0 || known.length <= MAX_NEWS ? versions : [],
+    }
+  }
+
   #delta(groups: LinkStateTable): Frame {
     const { told, more } = within(groups)
     return { kind: 'delta', org: this.#engine.org, digest: this.#engine.digest, more, groups: told }
   }
 }
 
-function isTold(told: LinkStateTable, state: GroupState): boolean {
-  const heard = groupOf(told, state.group)
-  return heard !== undefined && compareStates(heard, state) === 0
+/** Whether they do not know it, by what they say they know. */
+function isNewTo(theirs: readonly Known[], state: GroupState): boolean {
+  const known = theirs.find(({ group }) => group === state.group)
+  return !known || compareKnown(state, known) > 0
 }
 
 const DONE: readonly Frame[] = [{ kind: 'done-response' }]
