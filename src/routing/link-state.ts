@@ -1,4 +1,4 @@
-import { bytes, text } from '../base/bytes.ts'
+import { bytes, utf8 } from '../base/bytes.ts'
 import { groupText } from './orginfo.ts'
 
 /**
@@ -260,5 +260,5 @@ export function parseGuid(word: string): Guid | undefined {
 
 /** A GUID that everybody derives alike from the same names, for organisations without a directory that gives them. */
 export function guidFor(names: readonly string[], sha256: Hash): Guid {
-  return toHex(sha256(bytes(names.map(name => text(new TextEncoder().encode(name))).join('\0')))).slice(0, 32)
+  return toHex(sha256(utf8(names.join('\0')))).slice(0, 32)
 }

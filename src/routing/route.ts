@@ -1,4 +1,4 @@
-import { lower } from '../base/bytes.ts'
+import { lower, text, utf8 } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
 import { formatMailbox, type Mailbox, type ReversePath } from '../smtp/address.ts'
@@ -453,7 +453,8 @@ export class Routes {
 
   /** What fits a domain, the most specific first. */
   #matching(domain: string): readonly Match[] {
-    const asked = lower(domain)
+    // A table has an octet for a character: what is beyond ASCII stands there as UTF-8.
+    const asked = text(utf8(lower(domain)))
     const spaces = [asked]
     for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) spaces.push(`*${asked.slice(dot)}`)
     spaces.push('*')
@@ -520,7 +521,7 @@ function fqdns(ends: ConnectorState['targets']): readonly string[] {
 
 /** Whether it takes mail from a sender. Names that are no addresses are of a directory that we do not have. */
 function takesFrom({ restrictions: [accepted, refused] }: ConnectorState, from: ReversePath): boolean {
-  const sender = from === null ? '<>' : lower(formatMailbox(from))
+  const sender = from === null ? '<>' : lower(text(utf8(formatMailbox(from))))
   const isNamed = (names: readonly string[]): boolean => names.some(name => lower(name) === sender)
   if (isNamed(refused)) return false
   const known = accepted.filter(name => name.includes('@') || name === '<>')
