@@ -18,9 +18,11 @@ import { Inspector } from '../src/firewall/inspector.ts'
 import type { Explanation } from '../src/firewall/verdict.ts'
 import { formatDate } from '../src/mail/date.ts'
 import { Attempt, type AttemptOutput } from '../src/mta/attempt.ts'
+import { offering, wish, worldOf } from '../src/smtp/any-login.test.ts'
 import { dialect } from '../src/smtp/dialect.ts'
 import { LIMITS } from '../src/smtp/limits.ts'
 import { Server, type ServerOutput } from '../src/smtp/server.ts'
+import { MAIL_ONLY } from '../src/smtp/session.ts'
 import { type Outcome, sayOutcome } from '../src/spool/entry.ts'
 import { wire } from '../src/transcript/wire.ts'
 
@@ -40,6 +42,7 @@ access-group vpn_in in interface vpn
 route vpn 10.53.0.0 255.255.0.0 10.54.250.2 1
 `
 
+const accounts = worldOf({ 'mail-a': 'secret' })
 const MESSAGE = bytes('Subject: Are you there?\r\n\r\n.hidden dot\r\n\r\nBob?\r\n')
 
 /** Mail from mail-a to mail-b, by the interface it comes in at: what was said, heard, altered, and what became of it. */
@@ -62,7 +65,8 @@ function send(firewall: FirewallConfig, from: 'vpn' | 'inside') {
     dialect: dialect('exchange2000', { quoteUnknown: true }),
     version: '5.0.2195.2966',
     limits: LIMITS,
-    mechanisms: ['LOGIN'],
+    ...MAIL_ONLY,
+    ...offering('LOGIN'),
     date: formatDate,
     trace: true,
   })
@@ -79,7 +83,7 @@ function send(firewall: FirewallConfig, from: 'vpn' | 'inside') {
       recipients: [0],
       size: MESSAGE.length,
       outcome: 'relayed',
-      login: { verb: 'x-exps', user: 'mail-a', password: 'secret', required: true, by: 'connector A-to-B' },
+      login: wish({ verb: 'x-exps', user: 'mail-a', password: 'secret', required: true, by: 'connector A-to-B' }),
     },
     { trace: false },
   )
@@ -90,7 +94,7 @@ function send(firewall: FirewallConfig, from: 'vpn' | 'inside') {
       open: now => attempt.open(now),
       perform: (output, now) => {
         if (output.kind === 'outcome') outcomes.push(output.outcome)
-        return output.kind === 'want-body' ? [...attempt.body(MESSAGE), ...attempt.endBody(now)] : []
+        return output.kind === 'want-body' ? [...attempt.body(MESSAGE, now), ...attempt.endBody(now)] : []
       },
     },
     {
@@ -100,8 +104,8 @@ function send(firewall: FirewallConfig, from: 'vpn' | 'inside') {
         if (output.kind === 'body') kept.push(output.bytes)
         if (output.kind === 'trace' && output.by === 'C') heardCommands.push(output.text)
         if (output.kind !== 'ask') return []
-        const wrongPassword = output.question.about === 'login' && output.question.claim.password !== 'secret'
-        return server.answer(wrongPassword ? { no: 'auth-failed' } : { yes: 'id-1' }, now)
+        const { question } = output
+        return server.answer(question.about === 'sasl' ? { sasl: accounts(question.question) } : { yes: 'id-1' }, now)
       },
     },
     {

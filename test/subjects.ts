@@ -1,7 +1,8 @@
 /** The real machines behind the face that a transcript plays: what a golden file is held against. */
 import { bytes, concat, show, text } from '../src/base/bytes.ts'
+import type { TlsFacts } from '../src/base/machine.ts'
 import { cite, formatDiagnostic } from '../src/base/problem.ts'
-import type { Instant } from '../src/base/time.ts'
+import { type Instant, parseDuration } from '../src/base/time.ts'
 import { unreachable } from '../src/base/unreachable.ts'
 import type { Grammar } from '../src/config/grammar.ts'
 import { parse } from '../src/config/parse.ts'
@@ -14,15 +15,18 @@ import { pix, pixProfile } from '../src/firewall/profiles/pix.ts'
 import type { Explanation } from '../src/firewall/verdict.ts'
 import { formatDate } from '../src/mail/date.ts'
 import type { Envelope, Recipient } from '../src/mail/envelope.ts'
-import { acceptRecipient } from '../src/mta/acceptance.ts'
+import { acceptRecipient, verifyAddress } from '../src/mta/acceptance.ts'
 import { Attempt, type AttemptOutput, type Order } from '../src/mta/attempt.ts'
 import { MTA } from '../src/mta/commands.ts'
 import type { MtaConfig } from '../src/mta/config.ts'
+import { type Floor, WORKAROUNDS } from '../src/mta/order.ts'
 import { formatMailbox, formatPath, parsePath } from '../src/smtp/address.ts'
+import { clientWorld, offering, wish, worldOf } from '../src/smtp/any-login.test.ts'
 import { dialect } from '../src/smtp/dialect.ts'
-import { LIMITS } from '../src/smtp/limits.ts'
 import { param, parseParams } from '../src/smtp/params.ts'
+import { sayReply } from '../src/smtp/reply.ts'
 import { type Answer, type Question, Server, type ServerOutput } from '../src/smtp/server.ts'
+import { MAIL_ONLY } from '../src/smtp/session.ts'
 import { sayOutcome } from '../src/spool/entry.ts'
 import { direction } from '../src/topology/topology.ts'
 import type { Act, Part, Subject } from '../src/transcript/play.ts'
@@ -47,11 +51,15 @@ function note(section: string, line: string): Act {
   return { kind: 'note', section, line }
 }
 
+/** What a handshake in a transcript comes to: `(tls is up)`. */
+const TLS: TlsFacts = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' }
+
 /** `src/smtp/server.ts`, answered by the rules of `src/mta/acceptance.ts`; what it takes is noted under `spool`. */
 class ServerSubject implements Subject {
   readonly parts: readonly Part[] = ['S']
   readonly #config: MtaConfig
-  readonly #login: readonly string[]
+  readonly #accounts: ReturnType<typeof worldOf>
+  readonly #services: readonly string[]
   readonly #traces: boolean
   #server: Server | undefined
   #peer = ''
@@ -61,7 +69,9 @@ class ServerSubject implements Subject {
 
   constructor(transcript: Transcript) {
     this.#config = configOf(MTA, transcript, 'mta.conf')
-    this.#login = transcript.headers.get('login')?.split(' ') ?? []
+    const [user = '', password = ''] = transcript.headers.get('login')?.split(' ') ?? []
+    this.#accounts = worldOf({ [user]: password })
+    this.#services = transcript.headers.get('services')?.split(' ') ?? []
     this.#traces = transcript.sections.has('trace')
   }
 
@@ -70,15 +80,24 @@ class ServerSubject implements Subject {
   }
 
   open(words: string, now: Instant): readonly Act[] {
-    const { hostname, dialect: name, version, quoteUnknown, authWithoutTls, logins, messageSize } = this.#config
+    const { hostname, dialect: name, version, quoteUnknown, authWithoutTls, logins, limits, tls, off } = this.#config
+    const spoken = dialect(name, { quoteUnknown })
     this.#peer = / from (\S+)$/.exec(words)?.[1] ?? '192.0.2.7'
     this.#server = new Server({
       host: hostname,
       peer: this.#peer,
-      dialect: dialect(name, { quoteUnknown }),
-      version,
-      limits: { ...LIMITS, messageSize },
-      mechanisms: logins.length > 0 && authWithoutTls ? ['LOGIN', 'PLAIN'] : [],
+      dialect: spoken,
+      version: version ?? spoken.version,
+      limits,
+      ...MAIL_ONLY,
+      ...offering(...(logins.length > 0 ? ['SCRAM-SHA-256', 'PLAIN', 'LOGIN'] : [])),
+      ...(authWithoutTls
+        ? {}
+        : { mechanisms: secured => (secured && logins.length > 0 ? ['SCRAM-SHA-256', 'PLAIN', 'LOGIN'] : []) }),
+      startTls: tls !== undefined,
+      requireTls: this.#config.tlsRequired,
+      services: new Set([...this.#services, ...(this.#config.verifies ? ['VRFY'] : [])]),
+      off: new Set(off),
       date: formatDate,
       trace: this.#traces,
     })
@@ -90,8 +109,9 @@ class ServerSubject implements Subject {
   }
 
   direct(words: string, now: Instant): readonly Act[] | undefined {
-    if (words !== 'the server is stopped' || !this.#server) return undefined
-    return this.#carryOut(this.#server.stop(now), now)
+    if (!this.#server) return undefined
+    if (words === 'the server is stopped') return this.#carryOut(this.#server.stop(now), now)
+    return words === 'tls is up' ? this.#carryOut(this.#server.secured(TLS, now), now) : undefined
   }
 
   end(_from: Part, now: Instant): readonly Act[] {
@@ -122,6 +142,12 @@ class ServerSubject implements Subject {
           return [note('spool', `abandoned: ${output.why}`)]
         case 'trace':
           return [note('trace', `${output.by}: ${output.text}`)]
+        case 'login':
+          return this.#traces
+            ? [note('trace', `login by ${output.mechanism}: ${output.user ?? `no: ${output.why}`}`)]
+            : []
+        case 'turned':
+          return [note('spool', `turned for ${output.login}: ${output.domains.join(' ') || 'all'}`)]
         case 'ask': {
           const kept = output.question.about === 'message' ? this.#keep(output.question) : []
           return [...kept, ...this.#carryOut(this.#server?.answer(this.#answer(output.question), now) ?? [], now)]
@@ -137,11 +163,23 @@ class ServerSubject implements Subject {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.#config, this.#peer, question)
-      case 'login': {
-        const { user, password } = question.claim
-        return this.#login.join(' ') === `${user} ${password}` ? { yes: '' } : { no: 'auth-failed' }
+        return acceptRecipient(this.#config, question)
+      case 'vrfy':
+        return verifyAddress(this.#config, question.text)
+      case 'sasl':
+        return { sasl: this.#accounts(question.question) }
+      case 'etrn': {
+        const found = this.#config.turns.find(({ domain }) => domain === question.node.replace(/^@/, ''))
+        return found ? { yes: '' } : { no: 'etrn-refused' }
       }
+      case 'turn': {
+        const own = this.#config.turns.filter(({ login }) => login === question.login).map(({ domain }) => domain)
+        return own.length > 0 && question.domains.every(each => own.includes(each))
+          ? { yes: '' }
+          : { no: 'turn-refused' }
+      }
+      case 'link-state':
+        return { frame: question.frame }
       case 'message': {
         const id = `M${this.#messages}`
         return { yes: this.#config.dialect === 'exchange2000' ? `<${id}@${this.#config.hostname}>` : id }
@@ -154,7 +192,9 @@ class ServerSubject implements Subject {
   #keep({ transaction, size }: Question & { readonly about: 'message' }): readonly Act[] {
     const { from, recipients, body } = transaction
     const to = recipients.map(each => formatPath(each.to)).join(' ')
-    const head = `M${++this.#messages} from ${formatPath(from)} to ${to} by ${this.#protocol}, ${body}, ${size} octets`
+    const { blob } = transaction
+    const more = blob ? `, XEXCH50 ${blob.version} of ${blob.bytes.length} octets` : ''
+    const head = `M${++this.#messages} from ${formatPath(from)} to ${to} by ${this.#protocol}, ${body}, ${size} octets${more}`
     const lines = text(concat(this.#body))
       .split(/(?<=\r\n)/)
       .filter(line => line !== '')
@@ -189,7 +229,13 @@ class ClientSubject implements Subject {
     return this.#carryOut(this.#attempt.receive(segment, now), now)
   }
 
-  direct(): undefined {}
+  direct(words: string, now: Instant): readonly Act[] | undefined {
+    if (words === 'tls is up') return this.#carryOut(this.#attempt.secured(TLS, now), now)
+    if (words === 'tls is up, unproven')
+      return this.#carryOut(this.#attempt.secured({ ...TLS, unproven: 'it is self-signed' }, now), now)
+    if (words === 'tls fails') return this.#carryOut(this.#attempt.unsecured('it is no TLS'), now)
+    return undefined
+  }
 
   end(_from: Part, now: Instant): readonly Act[] {
     return this.#carryOut(this.#attempt.end(now), now)
@@ -209,13 +255,33 @@ class ClientSubject implements Subject {
         case 'close':
           return [{ kind: 'close' }]
         case 'want-body':
-          return this.#carryOut([...this.#attempt.body(this.#message), ...this.#attempt.endBody(now)], now)
+          return this.#carryOut([...this.#attempt.body(this.#message, now), ...this.#attempt.endBody(now)], now)
         case 'outcome': {
           const to = this.#order.envelope.recipients[output.recipient]?.to
           return [note('outcomes', `${to ? formatMailbox(to) : '?'}  ${sayOutcome(output.outcome)}`)]
         }
+        case 'convert': {
+          const by = {
+            status: '5.6.3',
+            why: `the next server takes no ${this.#order.envelope.body}, and nobody converts it`,
+          }
+          return [
+            note('outcomes', `convert to ${output.to}`),
+            ...this.#carryOut(this.#attempt.unconvertible(by, now), now),
+          ]
+        }
+        case 'ask':
+          return this.#carryOut(this.#attempt.answer(clientWorld(output.question), now), now)
+        case 'again-in-clear':
+          return [note('outcomes', `again in clear: ${output.why}`)]
+        case 'note':
+          return [note('outcomes', `note: ${output.what}`)]
+        case 'pulled':
+          return [note('outcomes', `pulled: ${sayReply(output.reply)}`)]
+        case 'turned':
+        case 'idle':
         case 'done':
-          return [note('outcomes', 'done')]
+          return [note('outcomes', output.kind)]
         case 'trace':
           return [note('trace', `${output.by}: ${output.text}`)]
         default:
@@ -231,7 +297,22 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
   const lines = (envelope ? sectionLines(envelope) : []).filter(line => line !== '')
   const words = lines.map(line => /^([a-z0-9]+): (.*)$/.exec(line) ?? fail(file, line))
   const one = (key: string) => words.find(([, name]) => name === key)?.[2]
-  const known = ['hello', 'from', 'to', 'body', 'smtputf8', 'ret', 'envid', 'size', 'login']
+  const known = [
+    'hello',
+    'from',
+    'to',
+    'body',
+    'smtputf8',
+    'ret',
+    'envid',
+    'size',
+    'login',
+    'tls',
+    'blob',
+    'pull',
+    'queued',
+    'requiretls',
+  ]
   for (const [line, name = ''] of words) if (!known.includes(name)) fail(file, line)
 
   const recipients = words.flatMap(([line, name, value = '']) => {
@@ -253,9 +334,14 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
     body: (one('body') ?? '7bit') as Envelope['body'],
     ...(ret && { ret: ret as 'FULL' }),
     ...(envid && { envid }),
+    ...(one('requiretls') === 'yes' && { requireTls: true }),
+    ...(one('blob') && { blob: { version: '2', bytes: bytes(one('blob') ?? '') } }),
   }
-  const [, verb, user, password, required, by] =
-    /^(x-exps|auth) (\S+) (\S+)( required)? by (.+)$/.exec(one('login') ?? '') ?? []
+  const [, verb, mechanism, user, password, required, by] =
+    /^(x-exps|auth)(?: by mechanism (\S+))? (\S+) (\S+)( required)? by (.+)$/.exec(one('login') ?? '') ?? []
+  const [, floor, wanter] = /^(\S+) by (.+)$/.exec(one('tls') ?? '') ?? []
+  const [pull, argument = ''] = (one('pull') ?? '').split(' ')
+  const queued = parseDuration(one('queued') ?? '')
   return {
     hello: one('hello') ?? 'mail-a.a.example',
     to: 'mail-b [10.54.7.10]',
@@ -264,8 +350,22 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
     size: Number(one('size') ?? size),
     outcome: 'relayed',
     ...(verb && user && password && by
-      ? { login: { verb: verb as 'auth', user, password, required: required !== undefined, by } }
+      ? {
+          login: wish({
+            verb: verb as 'auth',
+            user,
+            password,
+            required: required !== undefined,
+            by,
+            ...(mechanism && { mechanism }),
+          }),
+        }
       : {}),
+    ...(floor && wanter && { tls: { floor: floor as Floor, by: wanter } }),
+    ...(pull && { pull: pull === 'turn' ? { kind: pull } : { kind: pull as 'etrn', argument } }),
+    ...(queued !== undefined && {
+      workarounds: { names: new Set(WORKAROUNDS), delay: 10_000, threshold: 500_000, queuedFor: queued },
+    }),
   }
 }
 

@@ -11,9 +11,11 @@ import { Inspector } from '../src/firewall/inspector.ts'
 import { type PixProfile, pix } from '../src/firewall/profiles/pix.ts'
 import { type Envelope, envelopeOf } from '../src/mail/envelope.ts'
 import { Attempt, type AttemptOutput, type Order } from '../src/mta/attempt.ts'
+import { offering, wish, worldOf } from '../src/smtp/any-login.test.ts'
 import { type Dialect, dialect } from '../src/smtp/dialect.ts'
 import { LIMITS, type Limits } from '../src/smtp/limits.ts'
 import { Server, type ServerOutput } from '../src/smtp/server.ts'
+import { MAIL_ONLY } from '../src/smtp/session.ts'
 import { type Outcome, sayOutcome } from '../src/spool/entry.ts'
 import { type Between, wire } from '../src/transcript/wire.ts'
 
@@ -44,9 +46,9 @@ function send({ envelope, message, name = 'postern', firewall, login, limits }: 
     dialect: dialect(name, { quoteUnknown: true }),
     version: '5.0',
     limits: { ...LIMITS, ...limits },
-    mechanisms: ['LOGIN'],
+    ...MAIL_ONLY,
+    ...offering('LOGIN'),
     date: () => 'today',
-    trace: false,
   })
   const recipients = envelope.recipients.map((_, i) => i)
   const order: Order = {
@@ -67,10 +69,11 @@ function send({ envelope, message, name = 'postern', firewall, login, limits }: 
       open: now => attempt.open(now),
       perform(output, now) {
         if (output.kind === 'outcome') outcomes.set(output.recipient, output.outcome)
+        if (output.kind === 'convert') return attempt.unconvertible({ status: '5.6.3', why: 'nobody converts it' }, now)
         if (output.kind !== 'want-body') return []
         const half = Math.floor(message.length / 2)
         const halves = [message.subarray(0, half), message.subarray(half)].filter(each => each.length > 0)
-        return [...halves.flatMap(each => attempt.body(each)), ...attempt.endBody(now)]
+        return [...halves.flatMap(each => attempt.body(each, now)), ...attempt.endBody(now)]
       },
     },
     {
@@ -83,8 +86,7 @@ function send({ envelope, message, name = 'postern', firewall, login, limits }: 
         const { question } = output
         if (question.about === 'rcpt' && question.to.local === 'nobody')
           return server.answer({ no: 'no-such-user' }, now)
-        if (question.about === 'login' && question.claim.password !== 's3cret')
-          return server.answer({ no: 'auth-failed' }, now)
+        if (question.about === 'sasl') return server.answer({ sasl: accounts(question.question) }, now)
         if (question.about === 'message')
           kept.push({ envelope: envelopeOf(question.transaction), message: concat(pieces) })
         return server.answer({ yes: 'M1' }, now)
@@ -148,6 +150,7 @@ test('a message arrives octet by octet, to everybody who was not refused, with a
 })
 
 const LOGIN = { verb: 'x-exps', user: 'mail-a', password: 's3cret', required: true, by: 'connector A-to-B' } as const
+const accounts = worldOf({ 'mail-a': 's3cret' })
 const PLAIN: Setup = {
   envelope: { from: null, recipients: [{ to: { local: 'bob', domain: 'b.example' } }], smtputf8: false, body: '7bit' },
   message: bytes('Subject: hi\r\n\r\nhello\r\n'),
@@ -155,9 +158,11 @@ const PLAIN: Setup = {
 }
 
 test('a connector that requires X-EXPS delivers on an open way, and keeps its mail behind every MailGuard', () => {
-  assert.deepEqual(send({ ...PLAIN, login: LOGIN }).said, ['relayed to mail-b: 250 2.6.0 M1 Queued mail for delivery'])
+  assert.deepEqual(send({ ...PLAIN, login: wish(LOGIN) }).said, [
+    'relayed to mail-b: 250 2.6.0 M1 Queued mail for delivery',
+  ])
   const reasons = (['5.1', '4.4', '4.0'] as const).map(firewall => {
-    const { kept, said, heard } = send({ ...PLAIN, login: LOGIN, firewall })
+    const { kept, said, heard } = send({ ...PLAIN, login: wish(LOGIN), firewall })
     assert.equal(kept.length, 0)
     assert.ok(!heard('client').includes('MAIL FROM'))
     return said[0]
@@ -171,7 +176,7 @@ test('a connector that requires X-EXPS delivers on an open way, and keeps its ma
 })
 
 test('a wrong password keeps the mail, and does not go over the wire in clear text', () => {
-  const { said, kept, heard } = send({ ...PLAIN, login: { ...LOGIN, password: 'guess' } })
+  const { said, kept, heard } = send({ ...PLAIN, login: wish({ ...LOGIN, password: 'guess' }) })
   assert.match(said[0] ?? '', /^deferred: 4\.7\.0 connector A-to-B requires X-EXPS, which was refused: 535 /)
   assert.equal(kept.length, 0)
   assert.ok(!heard('client').includes('guess'))

@@ -1,6 +1,7 @@
 /**
- * Other people's mail software, for comparing and for testing against: fetched from Debian into `.cache/peers/`, unpacked
- * there and run from there. Nothing is installed on the machine, no root is needed, and one `rm -r .cache/peers` undoes it.
+ * Other people's mail software, for comparing and for testing against: fetched from Debian or npm into `.cache/peers/`,
+ * unpacked there and run from there. Nothing is installed on the machine, no root is needed, and one `rm -r .cache/peers`
+ * undoes it.
  */
 import { spawnSync } from 'node:child_process'
 import {
@@ -17,11 +18,11 @@ import { join } from 'node:path'
 
 export interface Peer {
   readonly command: string
-  /** To be laid over the environment: where the unpacked libraries are. */
-  readonly env: { readonly LD_LIBRARY_PATH: string }
+  /** To be laid over the environment: where the unpacked libraries and Perl modules are. */
+  readonly env: { readonly LD_LIBRARY_PATH: string; readonly PERL5LIB?: string }
   /** What would be `/` had the packages been installed. */
   readonly root: string
-  /** The Debian package and its version: `nginx 1.22.1-9+deb12u9`. */
+  /** The package and its version: `nginx 1.22.1-9+deb12u9`. */
   readonly version: string
 }
 
@@ -32,6 +33,16 @@ const TREES = {
   haproxy: ['haproxy'],
   exim: ['exim4-daemon-light'],
   dovecot: ['dovecot-core', 'dovecot-imapd', 'dovecot-lmtpd'],
+  gsasl: ['gsasl'],
+  krb5: ['krb5-kdc', 'krb5-admin-server', 'krb5-user'],
+  opensmtpd: ['opensmtpd'],
+  msmtp: ['msmtp'],
+  swaks: ['swaks', 'libio-socket-inet6-perl', 'libnet-ssleay-perl'],
+} as const
+
+/** npm's packages, each with all it needs in a tree of its own: they must not weigh on our lock file. */
+const NPM_TREES = {
+  haraka: { name: 'Haraka', version: '3.3.4' },
 } as const
 
 const PEERS = {
@@ -43,9 +54,22 @@ const PEERS = {
   haproxy: { tree: 'haproxy', command: 'usr/sbin/haproxy' },
   exim: { tree: 'exim', command: 'usr/sbin/exim4' },
   dovecot: { tree: 'dovecot', command: 'usr/sbin/dovecot' },
+  gsasl: { tree: 'gsasl', command: 'usr/bin/gsasl' },
+  krb5kdc: { tree: 'krb5', command: 'usr/sbin/krb5kdc' },
+  kdb5_util: { tree: 'krb5', command: 'usr/sbin/kdb5_util' },
+  'kadmin.local': { tree: 'krb5', command: 'usr/sbin/kadmin.local' },
+  kinit: { tree: 'krb5', command: 'usr/bin/kinit' },
+  opensmtpd: { tree: 'opensmtpd', command: 'usr/sbin/smtpd' },
+  msmtp: { tree: 'msmtp', command: 'usr/bin/msmtp' },
+  swaks: { tree: 'swaks', command: 'usr/bin/swaks' },
+  /** To be run by Node. */
+  haraka: { tree: 'haraka', command: 'node_modules/Haraka/bin/haraka' },
 } as const
 
 export type PeerName = keyof typeof PEERS
+
+/** Where Debian keeps Perl's modules: `usr/share/perl5`, and by machine and version `usr/lib/x86_64-linux-gnu/perl5/5.36`. */
+const PERL_MODULES = /^usr\/(?:share\/perl5|lib\/[^/]+\/perl5\/[^/]+)$/
 
 const CACHE = join(import.meta.dirname, '..', '.cache', 'peers')
 /** Written last into a tree: one `package version` per line. A tree without it is not whole. */
@@ -57,28 +81,31 @@ export function peer(name: PeerName): Peer {
   const root = join(CACHE, tree)
   if (!existsSync(join(root, CONTENTS))) fetch(tree, root)
   const contents = readFileSync(join(root, CONTENTS), 'utf8').split('\n')
+  const main = tree in NPM_TREES ? NPM_TREES[tree as NpmTree].name : TREES[tree as DebianTree][0]
+  const perl = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(each => PERL_MODULES.test(each))
   return {
     command: join(root, command),
-    env: { LD_LIBRARY_PATH: libraries(root).join(':') },
+    env: {
+      LD_LIBRARY_PATH: directories(root, /^lib.*\.so(\.|$)/, ['lib', 'usr/lib']).join(':'),
+      ...(perl.length > 0 && { PERL5LIB: perl.map(each => join(root, each)).join(':') }),
+    },
     root,
-    version: contents.find(line => line.startsWith(`${TREES[tree][0]} `)) ?? TREES[tree][0],
+    version: contents.find(line => line.startsWith(`${main} `)) ?? main,
   }
 }
 
-function fetch(tree: keyof typeof TREES, root: string): void {
-  process.stderr.write(`peers: fetching ${TREES[tree].join(', ')} from Debian into .cache/peers/${tree} (once)\n`)
+type DebianTree = keyof typeof TREES
+type NpmTree = keyof typeof NPM_TREES
+
+/** Unpacks a tree aside and renames it, so that two who fetch at once do not meet in a half-written one. */
+function fetch(tree: DebianTree | NpmTree, root: string): void {
   mkdirSync(CACHE, { recursive: true })
-  // Unpacked aside and renamed, so that two who fetch at once do not meet in a half-written tree.
   const aside = mkdtempSync(join(CACHE, `.${tree}-`))
   try {
-    const debs = join(aside, 'debs')
     const unpacked = join(aside, 'root')
-    mkdirSync(debs)
     mkdirSync(unpacked)
-    const { packages, lists } = resolve(TREES[tree])
-    run('apt-get', [...lists, '-qq', 'download', ...packages.map(aptName)], debs)
-    for (const deb of readdirSync(debs)) run('dpkg-deb', ['-x', join(debs, deb), unpacked], debs)
-    writeFileSync(join(unpacked, CONTENTS), packages.map(({ name, version }) => `${name} ${version}\n`).join(''))
+    const contents = tree in NPM_TREES ? fetchNpm(tree as NpmTree, unpacked) : fetchDebian(tree as DebianTree, unpacked)
+    writeFileSync(join(unpacked, CONTENTS), contents)
     try {
       renameSync(unpacked, root)
     } catch (cause) {
@@ -87,6 +114,25 @@ function fetch(tree: keyof typeof TREES, root: string): void {
   } finally {
     rmSync(aside, { recursive: true, force: true })
   }
+}
+
+function fetchDebian(tree: DebianTree, into: string): string {
+  process.stderr.write(`peers: fetching ${TREES[tree].join(', ')} from Debian into .cache/peers/${tree} (once)\n`)
+  const debs = `${into}-debs`
+  mkdirSync(debs)
+  const { packages, lists } = resolve(TREES[tree])
+  run('apt-get', [...lists, '-qq', 'download', ...packages.map(aptName)], debs)
+  for (const deb of readdirSync(debs)) run('dpkg-deb', ['-x', join(debs, deb), into], debs)
+  return packages.map(({ name, version }) => `${name} ${version}\n`).join('')
+}
+
+function fetchNpm(tree: NpmTree, into: string): string {
+  const { name, version } = NPM_TREES[tree]
+  process.stderr.write(`peers: fetching ${name} from npm into .cache/peers/${tree} (once)\n`)
+  // Without what is optional: that is native code to be compiled, and mail flows without it.
+  const options = ['--omit=optional', '--ignore-scripts', '--no-fund', '--no-audit', '--loglevel=error']
+  run('npm', ['install', ...options, '--prefix', into, `${name}@${version}`], into)
+  return `${name} ${version}\n`
 }
 
 export interface DebianPackage {
@@ -135,13 +181,13 @@ function aptName({ name, version, architecture }: DebianPackage): string {
   return `${name}${architecture === 'all' ? '' : `:${architecture}`}=${version}`
 }
 
-/** Every directory with a shared library in it, whether of the system's or of the package's own. */
-function libraries(root: string): readonly string[] {
+/** The directories below some of a tree's that hold a file of such a name. */
+function directories(root: string, name: RegExp, tops: readonly string[]): readonly string[] {
   const found = new Set<string>()
-  for (const top of ['lib', 'usr/lib']) {
+  for (const top of tops) {
     if (!existsSync(join(root, top))) continue
     for (const entry of readdirSync(join(root, top), { recursive: true, withFileTypes: true })) {
-      if (/^lib.*\.so(\.|$)/.test(entry.name)) found.add(entry.parentPath)
+      if (name.test(entry.name)) found.add(entry.parentPath)
     }
   }
   return [...found].sort()

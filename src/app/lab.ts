@@ -6,7 +6,8 @@ import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import { type ControlAnswer, openControl } from '../io/control.ts'
 import { ConfigurationError, isFile, readConfig } from '../io/files.ts'
-import { readKey, readSecret } from '../io/keys.ts'
+import { readKey } from '../io/keys.ts'
+import { maildirOf } from '../io/maildir.ts'
 import { MemorySpool } from '../io/memory-spool.ts'
 import { close, type Duplex, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
 import { reset, splice } from '../io/splice.ts'
@@ -21,7 +22,9 @@ import type { Hop } from '../topology/path.ts'
 import type { Topology } from '../topology/topology.ts'
 import { typeAt } from './firewall.ts'
 import { Gateway, type GatewayEvents } from './gateway.ts'
-import { Mta, type MtaEvents } from './mta.ts'
+import { Mta } from './mta.ts'
+import { openMtaFiles } from './mta-files.ts'
+import type { MtaEvents } from './mta-world.ts'
 
 const HERE: Endpoint = { host: '127.0.0.1', port: 0 }
 
@@ -144,11 +147,10 @@ export class Lab {
       this.gateways.set(name, new Gateway(name, firewall, events.gateway?.(name)))
     }
     for (const [name, mta] of mtas) {
-      const passwords = new Map(secretFiles(mta).map(file => [file, readSecret(join(folder, file))]))
       const handlers = events.mta?.(name)
       const world = {
         spool: new MemorySpool(),
-        passwords,
+        ...(await openMtaFiles(mta, folder)),
         dial: (ip: string, port: number) => this.#dialFrom(name, ip, port),
         maildir: (mailbox: string) => this.maildir(mailbox),
         ...(handlers && { events: handlers }),
@@ -165,7 +167,7 @@ export class Lab {
 
   /** The Maildir of a mailbox; it lives as long as the laboratory. */
   maildir(mailbox: string): string {
-    return join(this.state, 'mail', mailbox.replace(/[^A-Za-z0-9@._-]/g, '_'))
+    return maildirOf(join(this.state, 'mail'), mailbox)
   }
 
   /** What crossed between the sites. */
@@ -306,9 +308,4 @@ export class Lab {
 
 function outletKey(node: string, { source, destination, port }: Carried): string {
   return `${node} ${source} ${destination} ${port}`
-}
-
-function secretFiles({ logins, routing }: MtaConfig): readonly string[] {
-  const mine = routing.connectors.flatMap(({ login }) => (login ? [login.passwordFile] : []))
-  return [...logins.map(({ passwordFile }) => passwordFile), ...mine]
 }

@@ -1,64 +1,50 @@
 /** The mail transfer agent, running: sessions come in, messages wait in the spool, attempts go out. */
-import { concat, utf8 } from '../base/bytes.ts'
+import { concat, lower, utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
+import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { now, random } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
+import { HASHES } from '../io/hashes.ts'
 import { deliver } from '../io/maildir.ts'
-import { sameSecret } from '../io/secrets.ts'
 import type { Duplex } from '../io/sockets.ts'
+import { secureServer } from '../io/tls.ts'
 import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
-import { HeaderWatch, traceFields } from '../mail/trace.ts'
-import { acceptRecipient } from '../mta/acceptance.ts'
-import { Attempt, type AttemptOutput, type Order } from '../mta/attempt.ts'
+import { traceFields } from '../mail/trace.ts'
+import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
 import { bounce } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type Batch, batches, conclude } from '../mta/work.ts'
-import type { Connector } from '../routing/connector.ts'
-import { formatMailbox, formatPath } from '../smtp/address.ts'
+import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
-import { LIMITS, type Limits } from '../smtp/limits.ts'
+import type { Limits } from '../smtp/limits.ts'
+import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
+import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
 import { dueAt, isDone, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
-import type { Claim, Kept, Spool } from '../spool/spool.ts'
+import type { Claim } from '../spool/spool.ts'
+import { holds } from '../topology/topology.ts'
+import { Arriving } from './arriving.ts'
+import { Door } from './door.ts'
+import type { Answers } from './logins.ts'
+import type { MtaWorld } from './mta-world.ts'
+import { ATTEMPT_LIMIT, Outgoing } from './outgoing.ts'
+import { words } from './words.ts'
 
 /** Entries worked on at once; each may have an attempt per next hop. */
 export const MAX_WORKING = 20
-/** Sessions at once; one more hears 421 and may come again. */
-export const MAX_SESSIONS = 1000
 const LONGEST_SLEEP: Duration = 86_400_000
 /** Octets of a header kept for a report. */
 const REPORTED_HEADER = 16_384
-/** How long an attempt may take, whatever the peer does. */
-export const ATTEMPT_LIMIT: Duration = 3_000_000
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
-
-/** What an MTA needs from the world. */
-export interface MtaWorld {
-  readonly spool: Spool
-  /** Reaches an address of the configuration: on a laboratory's loopback that is another one. */
-  readonly dial: (ip: string, port: number) => Promise<Duplex>
-  /** The Maildir of a mailbox. */
-  readonly maildir: (mailbox: string) => string
-  /** Passwords by the name of their file. */
-  readonly passwords: ReadonlyMap<string, string>
-  readonly events?: MtaEvents
-}
-
-export interface MtaEvents {
-  /** What was said in a session or an attempt, a line at a time, without secrets. */
-  line?(session: string, direction: 'in' | 'out', by: 'C' | 'S', text: string): void
-  received?(entry: SpoolEntry): void
-  /** An entry after its attempts. */
-  tried?(entry: SpoolEntry, outcomes: ReadonlyMap<number, Outcome>): void
-  delivered?(mailbox: string, path: string): void
-}
 
 export class Mta {
   readonly config: MtaConfig
   readonly #world: MtaWorld
+  readonly #door: Door
+  readonly #outgoing: Outgoing
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
   readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
@@ -69,6 +55,16 @@ export class Mta {
   constructor(config: MtaConfig, world: MtaWorld) {
     this.config = config
     this.#world = world
+    this.#door = new Door(config.sessions)
+    this.#outgoing = new Outgoing(config, world, {
+      hold: socket => this.#hold(socket),
+      serve: (socket, peer) => this.serve(socket, peer),
+    })
+  }
+
+  /** Asks for mail where the configuration says so, now and then; without such lines it does nothing. */
+  start(): void {
+    this.#outgoing.startPulling()
   }
 
   /** Everything that waits, or waits to be forgotten. */
@@ -76,80 +72,153 @@ export class Mta {
     return this.#world.spool.list()
   }
 
-  /** Takes a connection; `peer` is the client's address as it shall be shown. */
-  serve(socket: Duplex, peer: string): void {
+  /** Takes a connection; `peer` is the client's address as it shall be shown, `tls` what TLS it began with. */
+  serve(socket: Duplex, peer: string, tls?: TlsFacts): void {
     const id = `${this.config.hostname}#${++this.#sessionCount}`
-    const { hostname, dialect: name, version, quoteUnknown, authWithoutTls, logins, messageSize } = this.config
-    const limits: Limits = { ...LIMITS, messageSize }
-    const server = new Server({
-      host: hostname,
-      peer,
-      dialect: dialect(name, { quoteUnknown }),
-      version,
-      limits,
-      mechanisms: logins.length > 0 && authWithoutTls ? ['LOGIN', 'PLAIN'] : [],
-      date: formatDate,
-      trace: this.#world.events?.line !== undefined,
-    })
+    const entered = this.#door.enter(peer, { known: isKnownPeer(this.config, peer), now: now() })
+    const limits = this.#door.limits(this.config.limits)
+    const server = this.#server(peer, limits, tls)
     let arriving: Arriving | undefined
-    const drive = new Drive<ServerOutput>(server, socket, output => {
-      switch (output.kind) {
-        case 'ask':
-          return this.#answer(output.question, peer, arriving).then(answer => server.answer(answer, now()))
-        case 'message-begins':
-          arriving = this.#begin(envelopeOf(output.transaction), output.facts, peer, limits)
-          return undefined
-        case 'body':
-          return arriving?.push(output.bytes)
-        case 'body-abandoned':
-          arriving?.abandon(output.why)
-          arriving = undefined
-          return undefined
-        case 'trace':
-          this.#world.events?.line?.(id, 'in', output.by, output.text)
-          return undefined
-        default:
-          return undefined
-      }
-    })
+    let answers: Answers | undefined
+    const { identity, logins } = this.#world
+    const drive: Drive<ServerOutput> = new Drive<ServerOutput>(
+      server,
+      socket,
+      output => {
+        switch (output.kind) {
+          case 'ask':
+            if (output.question.about === 'sasl') answers ??= logins.begin()
+            return this.#answer(output.question, { arriving, answers }).then(answer => server.answer(answer, now()))
+          case 'message-begins':
+            arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
+            return undefined
+          case 'body':
+            return arriving?.push(output.bytes)
+          case 'body-abandoned':
+            arriving?.abandon(output.why)
+            arriving = undefined
+            return undefined
+          case 'trace':
+            this.#world.events?.line?.(id, 'in', output.by, output.text)
+            return undefined
+          case 'login':
+            this.#world.events?.login?.(peer, output)
+            return undefined
+          case 'turned':
+            this.#turned(drive.release(), output)
+            return undefined
+          default:
+            return undefined
+        }
+      },
+      identity && { secure: raw => secureServer(raw, identity) },
+    )
     this.#hold(socket)
     this.#sessions.set(server, drive)
-    drive.do(() => (this.#sessions.size > MAX_SESSIONS || this.#stopped ? server.stop(now()) : server.open(now())))
+    drive.do(() => {
+      if (this.#stopped) return server.stop(now())
+      return entered ? server.open(now()) : server.turnAway(now())
+    })
     void drive.over.then(() => {
       arriving?.abandon('the client went away')
+      void answers?.close()
       this.#sessions.delete(server)
+      if (entered) this.#door.leave(peer)
     })
   }
 
-  async #answer(question: Question, peer: string, arriving: Arriving | undefined): Promise<Answer> {
+  #server(peer: string, limits: Limits, tls: TlsFacts | undefined): Server {
+    const { hostname, dialect: name, version, quoteUnknown, off, tlsRequired } = this.config
+    const spoken = dialect(name, { quoteUnknown })
+    return new Server({
+      host: hostname,
+      peer,
+      dialect: spoken,
+      version: version ?? spoken.version,
+      limits,
+      mechanisms: secured => this.#mechanisms({ secured }).map(each => each.name),
+      sasl: (mechanism, session, offered, at) => {
+        const found = mechanismNamed(mechanism)
+        if (!found) throw new Error(`no mechanism is called ${mechanism}`)
+        return found.server({
+          hashes: HASHES,
+          now: at,
+          tls: { secured: session !== undefined, ...(session?.exporter && { exporter: session.exporter }) },
+          offered,
+          secret: this.#world.logins.secret,
+          iterations: ITERATIONS.least,
+          hostname,
+          strict: !spoken.isExchange,
+        })
+      },
+      startTls: this.#world.identity !== undefined,
+      requireTls: tlsRequired,
+      tls,
+      services: this.#services(peer),
+      off: new Set(off),
+      date: formatDate,
+      trace: this.#world.events?.line !== undefined,
+    })
+  }
+
+  #mechanisms(tls: { readonly secured: boolean }) {
+    // Whether a connection can be bound to shows only when it is there; TLS 1.3 always can.
+    const exporter = tls.secured ? { exporter: utf8('') } : {}
+    return offer({
+      tls: { ...tls, ...exporter },
+      plaintextWithoutTls: this.config.authWithoutTls,
+      has: this.#world.logins.has,
+    })
+  }
+
+  #services(peer: string): ReadonlySet<string> {
+    const { verifies, turns, proxies } = this.config
+    const trusted = proxies.some(({ network, by }) => by === 'xclient' && holds(network, peer))
+    return new Set([
+      ...(verifies ? ['VRFY'] : []),
+      ...(turns.length > 0 ? ['ETRN', 'TURN', 'ATRN'] : []),
+      ...(trusted ? ['XCLIENT'] : []),
+      'XEXCH50',
+    ])
+  }
+
+  async #answer(
+    question: Question,
+    { arriving, answers }: { readonly arriving: Arriving | undefined; readonly answers: Answers | undefined },
+  ): Promise<Answer> {
     switch (question.about) {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.config, peer, question)
-      case 'login': {
-        const { user, password } = question.claim
-        const file = this.config.logins.find(each => each.user === user)?.passwordFile
-        const known = file === undefined ? undefined : this.#world.passwords.get(file)
-        // Compared even for a stranger, so that names cannot be told by the time it takes.
-        return sameSecret(password, known ?? '') && known !== undefined ? { yes: '' } : { no: 'auth-failed' }
-      }
+        return acceptRecipient(this.config, question)
+      case 'vrfy':
+        return verifyAddress(this.config, question.text)
+      case 'sasl':
+        if (!answers) return { no: 'auth-unavailable' }
+        return { sasl: await answers.answer(question.question) }
+      case 'etrn':
+        return this.#etrn(question.node)
+      case 'turn':
+        return this.#mayTurn(question.domains, question.login)
+      case 'link-state':
+        return { no: 'not-offered', about: 'X-LINK2STATE' }
       default:
         return arriving ? arriving.finish() : { no: 'cannot-keep' }
     }
   }
 
-  #begin(envelope: Envelope, facts: SessionFacts, peer: string, limits: Limits): Arriving {
+  #begin(envelope: Envelope, facts: SessionFacts, limits: Limits): Arriving {
     const at = now()
     const id = newId(at, random)
     const { hostname: host, dialect: name, version } = this.config
-    const trace = utf8(traceFields({ host, peer, id, facts, dialect: name, version }, at))
-    const entry = this.#entry(id, envelope, at, `received from ${facts.hello} [${peer}] by ${facts.protocol}`)
+    const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
+    const trace = utf8(traceFields({ host, id, facts, isExchange, version: version ?? usual }, at))
+    const entry = this.#entry(id, envelope, at, `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`)
     const arriving = new Arriving(this.#world.spool, entry, limits, async kept => {
       if (!kept.kept) return { no: kept.why === 'no-space' ? 'no-space' : 'cannot-keep' }
       this.#world.events?.received?.(entry)
       this.wake()
-      return { yes: name === 'exchange2000' ? `<${id}@${host}>` : id }
+      return { yes: isExchange ? `<${id}@${host}>` : id }
     })
     void arriving.push(trace)
     return arriving
@@ -168,46 +237,128 @@ export class Mta {
     }
   }
 
+  // ── mail that waits to be asked for ──────────────────────────────────────────────────────────────────────────────
+
+  /** RFC 1985 §5: what waits goes out by the usual way, over a connection of its own. */
+  async #etrn(node: string): Promise<Answer> {
+    const domains = this.config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
+    if (domains.length === 0) return { no: 'etrn-refused' }
+    const waiting = await this.#waitingFor(domains)
+    if (waiting.length === 0) return { no: 'etrn-nothing' }
+    const asked = new Set(domains.map(lower))
+    for (const { id } of waiting) {
+      const claim = await this.#world.spool.take(id, now(), now() + CLAIM)
+      if (claim) this.#begun(claim, asked)
+    }
+    return { yes: '' }
+  }
+
+  async #mayTurn(domains: readonly string[], login: string): Promise<Answer> {
+    const own = this.#domainsOf(login)
+    const wanted = domains.length === 0 ? own : domains
+    const allowed = wanted.every(domain => own.some(each => sameDomain(each, domain)))
+    if (own.length === 0 || !allowed) return { no: 'turn-refused' }
+    return (await this.#waitingFor(wanted)).length === 0 ? { no: 'turn-nothing' } : { yes: '' }
+  }
+
+  #domainsOf(login: string): readonly string[] {
+    return this.config.turns.filter(turn => turn.login === login).map(({ domain }) => domain)
+  }
+
+  async #waitingFor(domains: readonly string[]): Promise<readonly SpoolEntry[]> {
+    const entries = await this.#world.spool.list()
+    return entries.filter(({ envelope, recipients }) =>
+      envelope.recipients.some(
+        ({ to }, i) => recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
+      ),
+    )
+  }
+
+  /** The roles are reversed: what waits goes out over this very connection (RFC 2645 §4). */
+  #turned(socket: Duplex, { domains, login, rest }: ServerOutput & { readonly kind: 'turned' }): void {
+    if (rest.length > 0) socket.unshift(rest)
+    const asked = domains.length === 0 ? this.#domainsOf(login) : domains
+    const set = new Set(asked.map(lower))
+    const sending = this.#sendTurned(socket, asked, set).catch(cause =>
+      this.#world.events?.note?.(`sending to ${login} by TURN failed: ${words(cause)}`),
+    )
+    const work: Promise<unknown> = sending.finally(() => this.#working.delete(work))
+    this.#working.add(work)
+  }
+
+  async #sendTurned(socket: Duplex, domains: readonly string[], asked: ReadonlySet<string>): Promise<void> {
+    const waiting = [...(await this.#waitingFor(domains))]
+    await this.#outgoing.sendOver(socket, async () => {
+      for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
+        const claim = await this.#world.spool.take(entry.id, now(), now() + CLAIM)
+        if (!claim) continue
+        const recipients = claim.entry.envelope.recipients.flatMap(({ to }, i) =>
+          claim.entry.recipients[i]?.kind === 'waiting' && asked.has(lower(to.domain)) ? [i] : [],
+        )
+        const done = (outcomes: ReadonlyMap<number, Outcome>) => this.#conclude(claim, outcomes)
+        return { entry: claim.entry, recipients, done }
+      }
+      return undefined
+    })
+  }
+
+  // ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
+
   /** There may be something to do. */
   wake(): void {
     if (this.#stopped) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.#pump(), 0)
+    this.#timer = setTimeout(() => this.#pumped(), 0)
+  }
+
+  /** A spool that cannot be asked now can be asked again. */
+  #pumped(): void {
+    void this.#pump().catch(cause => {
+      this.#world.events?.note?.(`the spool cannot be read: ${words(cause)}`)
+      clearTimeout(this.#timer)
+      if (!this.#stopped) this.#timer = setTimeout(() => this.#pumped(), REPORT_AGAIN)
+    })
   }
 
   async #pump(): Promise<void> {
     const free = MAX_WORKING - this.#working.size
     const at = now()
-    for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, free) : []) {
-      const work: Promise<unknown> = this.#work(claim)
-        // A mistake of ours: the message is not lost, and is due again soon instead of when its claim runs out.
-        .catch(cause => this.#world.spool.update(claim, faulted(claim.entry, now(), words(cause))))
-        .finally(() => {
-          this.#working.delete(work)
-          this.wake()
-        })
-      this.#working.add(work)
-    }
+    for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, free) : []) this.#begun(claim)
     const due = await this.#world.spool.nextDue()
     if (due === undefined || this.#stopped || this.#working.size >= MAX_WORKING) return
     clearTimeout(this.#timer)
     // No timer is longer than this; looking once too often does no harm.
-    this.#timer = setTimeout(() => void this.#pump(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
+    this.#timer = setTimeout(() => this.#pumped(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
+  }
+
+  #begun(claim: Claim, asked?: ReadonlySet<string>): void {
+    const work: Promise<unknown> = this.#work(claim, asked)
+      // A mistake of ours: the message is not lost, and is due again soon instead of when its claim runs out.
+      .catch(cause => this.#world.spool.update(claim, faulted(claim.entry, now(), words(cause))))
+      .finally(() => {
+        this.#working.delete(work)
+        this.wake()
+      })
+    this.#working.add(work)
   }
 
   /** Tries what is due of one entry, and records what became of it. */
-  async #work(claim: Claim): Promise<void> {
+  async #work(claim: Claim, asked?: ReadonlySet<string>): Promise<void> {
     const { entry } = claim
     const outcomes = new Map<number, Outcome>()
     await Promise.all(
-      batches(this.config, entry, now()).map(async batch => {
+      batches(this.config, entry, now(), asked).map(async batch => {
         const tried = await this.#try(entry, batch)
         // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
         for (const recipient of batch.recipients) outcomes.set(recipient, tried.get(recipient) ?? BROKE_OFF)
       }),
     )
+    await this.#conclude(claim, outcomes)
+  }
+
+  async #conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<void> {
     const plan = { waits: this.config.retry, expire: this.config.expire }
-    const next = conclude(entry, outcomes, { plan, now: now() })
+    const next = conclude(claim.entry, outcomes, { plan, now: now() })
     if (!isDone(next)) await this.#world.spool.update(claim, next)
     else if (await this.#report(next)) await this.#world.spool.remove(claim)
     else await this.#world.spool.update(claim, unreported(next, now()))
@@ -224,7 +375,7 @@ export class Mta {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        return this.#relay(entry, batch.connector, batch.recipients)
+        return this.#outgoing.relay(entry, batch.connector, batch.recipients)
     }
   }
 
@@ -241,50 +392,6 @@ export class Mta {
     } catch (cause) {
       return { kind: 'deferred', by: { status: '4.2.0', why: `mailbox ${mailbox}: ${words(cause)}` } }
     }
-  }
-
-  async #relay(
-    entry: SpoolEntry,
-    connector: Connector,
-    recipients: readonly number[],
-  ): Promise<ReadonlyMap<number, Outcome>> {
-    const { ip, port } = connector.target
-    const outcomes = new Map<number, Outcome>()
-    let socket: Duplex
-    try {
-      socket = await this.#world.dial(ip, port)
-      this.#hold(socket)
-    } catch (cause) {
-      const by = { status: '4.4.1', why: `connector ${connector.name}: ${words(cause)}` }
-      return new Map(recipients.map(recipient => [recipient, { kind: 'deferred', by }]))
-    }
-    const { login } = connector
-    const order: Order = {
-      hello: this.config.hostname,
-      to: `${connector.name} [${ip}]`,
-      envelope: entry.envelope,
-      recipients,
-      size: entry.size,
-      outcome: 'relayed',
-      ...(login && {
-        login: {
-          verb: login.verb,
-          user: login.user,
-          password: this.#world.passwords.get(login.passwordFile) ?? '',
-          required: login.required,
-          by: `connector ${connector.name}`,
-        },
-      }),
-    }
-    const session = `${connector.name}#${++this.#sessionCount}`
-    const trace = (by: 'C' | 'S', text: string) => this.#world.events?.line?.(session, 'out', by, text)
-    const limit = setTimeout(() => socket.destroy(), ATTEMPT_LIMIT)
-    await runAttempt(socket, order, () => this.#world.spool.body(entry.id), {
-      outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
-      trace: this.#world.events?.line && trace,
-    })
-    clearTimeout(limit)
-    return outcomes
   }
 
   /** Sends the report an entry owes. `false`: it could not be kept, so the entry must stay. */
@@ -316,7 +423,11 @@ export class Mta {
     return end < 0 ? start.subarray(0, start.lastIndexOf('\r\n') + 2) : start.subarray(0, end + 2)
   }
 
+  /** Has the grace of a stop run out? A connection that comes about after that is cut at once. */
+  #cut: () => boolean = () => false
+
   #hold(socket: Duplex): void {
+    if (this.#cut()) socket.destroy()
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
   }
@@ -325,9 +436,13 @@ export class Mta {
   async stop(grace: Duration): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
+    this.#outgoing.stop()
+    let isCut = false
     const cut = setTimeout(() => {
+      isCut = true
       for (const socket of this.#sockets) socket.destroy()
     }, grace)
+    this.#cut = () => isCut
     await this.#drain().finally(() => clearTimeout(cut))
   }
 
@@ -370,142 +485,8 @@ function unreported(entry: SpoolEntry, at: Instant): SpoolEntry {
   return noted({ ...entry, recipients }, at, 'the report could not be kept; it is tried again')
 }
 
-function words(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
-}
-
-/** A message on its way into the spool: what the session hands out is what the spool reads, at the spool's pace. */
-class Arriving {
-  readonly #watch = new HeaderWatch()
-  readonly #limits: Limits
-  readonly #pieces: Uint8Array[] = []
-  readonly #kept: Promise<Kept>
-  readonly #conclude: (kept: Kept) => Promise<Answer>
-  #over: 'whole' | { readonly why: string } | undefined
-  #wakeReader: () => void = () => {}
-  #wakeWriter: () => void = () => {}
-  #failed = false
-
-  constructor(spool: Spool, entry: SpoolEntry, limits: Limits, conclude: (kept: Kept) => Promise<Answer>) {
-    this.#limits = limits
-    this.#conclude = conclude
-    this.#kept = spool.put(entry, this.#read()).then(
-      kept => {
-        this.#failed = !kept.kept
-        this.#wakeWriter()
-        return kept
-      },
-      cause => {
-        this.#failed = true
-        this.#wakeWriter()
-        return { kept: false, why: 'fault', words: words(cause) }
-      },
-    )
-  }
-
-  /** A piece of the message; a promise while the spool is behind. */
-  push(piece: Uint8Array): Promise<undefined> | undefined {
-    if (this.#failed) return undefined
-    this.#watch.push(piece, this.#limits.headerSize)
-    this.#pieces.push(piece)
-    this.#wakeReader()
-    if (this.#pieces.length < 16) return undefined
-    return new Promise(resolve => {
-      this.#wakeWriter = () => resolve(undefined)
-    })
-  }
-
-  abandon(why: string): void {
-    this.#over ??= { why }
-    this.#wakeReader()
-  }
-
-  async finish(): Promise<Answer> {
-    const refused: Answer | undefined =
-      this.#watch.hops > this.#limits.hops
-        ? { no: 'too-many-hops' }
-        : this.#watch.size > this.#limits.headerSize
-          ? { no: 'header-too-long' }
-          : undefined
-    if (refused) this.abandon('refused')
-    else this.#over ??= 'whole'
-    this.#wakeReader()
-    const kept = await this.#kept
-    return refused ?? this.#conclude(kept)
-  }
-
-  async *#read(): AsyncIterable<Uint8Array> {
-    for (;;) {
-      const piece = this.#pieces.shift()
-      if (piece) {
-        this.#wakeWriter()
-        yield piece
-      } else if (this.#over === 'whole') {
-        return
-      } else if (this.#over) {
-        throw new Error(this.#over.why)
-      } else {
-        await new Promise<void>(resolve => {
-          this.#wakeReader = resolve
-        })
-      }
-    }
-  }
-}
-
-/** Runs one attempt on a socket to its end. */
-export async function runAttempt(
-  socket: Duplex,
-  order: Order,
-  body: () => AsyncIterable<Uint8Array>,
-  on: {
-    readonly outcome: (recipient: number, outcome: Outcome) => unknown
-    readonly trace?: ((by: 'C' | 'S', text: string) => void) | undefined
-  },
-): Promise<void> {
-  const attempt = new Attempt(order, { trace: on.trace !== undefined })
-  const drive: Drive<AttemptOutput> = new Drive<AttemptOutput>(
-    attempt,
-    socket,
-    output => {
-      switch (output.kind) {
-        case 'outcome':
-          on.outcome(output.recipient, output.outcome)
-          return undefined
-        case 'trace':
-          on.trace?.(output.by, output.text)
-          return undefined
-        case 'want-body':
-          // Not awaited here: a reply may come while the message is still going out, and must be read.
-          void sendBody(drive, attempt, socket, body)
-          return undefined
-        default:
-          return undefined
-      }
-    },
-    { readsOn: true },
-  )
-  drive.do(() => {
-    attempt.open(now())
-    return []
-  })
-  await drive.over
-}
-
-async function sendBody(
-  drive: Drive<AttemptOutput>,
-  attempt: Attempt,
-  socket: Duplex,
-  body: () => AsyncIterable<Uint8Array>,
-): Promise<void> {
-  try {
-    for await (const piece of body()) {
-      if (socket.destroyed) return
-      drive.do(() => attempt.body(piece))
-      await drive.idle()
-    }
-    drive.do(() => attempt.endBody(now()))
-  } catch (cause) {
-    drive.do(() => attempt.abandon({ status: '4.3.0', why: `the message cannot be read: ${words(cause)}` }))
-  }
+/** Is the domain what an ETRN argument means? `@domain` means all below it, too; `#` names a queue, and ours have domains' names. */
+function isMeant(node: string, domain: string): boolean {
+  const name = lower(node.replace(/^[@#]/, ''))
+  return lower(domain) === name || (node.startsWith('@') && lower(domain).endsWith(`.${name}`))
 }

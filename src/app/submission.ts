@@ -8,7 +8,7 @@ import type { Order } from '../mta/attempt.ts'
 import { LineSplitter } from '../smtp/line.ts'
 import { MAX_REPLY_LINES, ReplyReader } from '../smtp/reply.ts'
 import { type Outcome, sayOutcome } from '../spool/entry.ts'
-import { runAttempt } from './mta.ts'
+import { runAttempt } from './delivery.ts'
 
 /** Hands in one message. Gives back why it was refused, or nothing. */
 export async function submit(to: Endpoint, folder: MailFolder, content: Uint8Array): Promise<string | undefined> {
@@ -29,9 +29,13 @@ export async function submit(to: Endpoint, folder: MailFolder, content: Uint8Arr
   async function* body(): AsyncIterable<Uint8Array> {
     yield content
   }
-  await runAttempt(await dial(to), order, body, {
-    outcome: (_recipient, outcome) => outcomes.push(outcome),
-  })
+  await runAttempt(
+    await dial(to),
+    { order, body },
+    {
+      outcome: (_recipient, outcome) => outcomes.push(outcome),
+    },
+  )
   const last = outcomes[0]
   if (!last) return 'no answer'
   return last.kind === 'relayed' ? undefined : sayOutcome(last)

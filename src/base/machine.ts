@@ -13,8 +13,23 @@ export interface Machine<Output> {
   end(now: Instant): readonly Output[]
   /** The deadline has passed. Calling it early does nothing. */
   tick(now: Instant): readonly Output[]
+  /** The handshake that `start-tls` asked for is over. What came in clear before it must not be given to the machine. */
+  secured?(tls: TlsFacts, now: Instant): readonly Output[]
+  /** It failed. The connection is of no use any more; a machine without this is told that the peer went away. */
+  unsecured?(why: string, now: Instant): readonly Output[]
   /** When to call `tick`; `undefined` while nothing is waited for. Ask again after every call. */
   readonly deadline: Instant | undefined
+}
+
+/** What is known of a connection's TLS. */
+export interface TlsFacts {
+  /** `TLSv1.3`. */
+  readonly protocol: string
+  readonly cipher: string
+  /** The channel binding `tls-exporter` (RFC 9266 §2), 32 octets. */
+  readonly exporter?: Uint8Array
+  /** Why the other side's certificate does not prove the name it goes by; absent where it does, or nobody asked. */
+  readonly unproven?: string
 }
 
 /** What every machine may ask of the connection it speaks on. */

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { firewallCommands } from './firewall.ts'
 import { labCommands } from './lab.ts'
+import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -17,6 +18,7 @@ const program = new Command('postern')
   .showHelpAfterError('(postern --help tells what can be asked)')
 labCommands(program)
 firewallCommands(program)
+mtaCommands(program)
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
 

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
 import type { Duration } from '../base/time.ts'
 import { now } from './clock.ts'
+import type { Secured } from './tls.ts'
 
 /** A peer that does not read what we write holds our memory: after this long it is gone. */
 export const WRITE_WAIT: Duration = 300_000
@@ -24,15 +25,32 @@ export type Perform<Output> = (
   output: Rest<Output>,
 ) => undefined | readonly Output[] | Promise<readonly Output[] | undefined>
 
+export interface DriveOptions {
+  /**
+   * Go on reading while the peer does not read. A client must, because the server may have something to say in the middle
+   * of a message; a server must not, because a peer that only writes would fill its memory.
+   */
+  readonly readsOn?: boolean
+  /** Carries out `start-tls`; without it such a machine has no connection any more. */
+  readonly secure?: (socket: Duplex) => Promise<Secured>
+}
+
+/** Something for the machine to do; `clear` if it is about octets that came before TLS. */
+interface Input<Output> {
+  readonly run: () => readonly Output[]
+  readonly clear: boolean
+}
+
 /**
  * Puts one machine on one socket: outputs strictly in order, reading stopped while one of them takes time or the peer
  * does not read, deadlines kept. One of the two files that do so; the other is `splice.ts`.
  */
 export class Drive<Output extends { readonly kind: string }> {
   readonly #machine: Machine<Output>
-  readonly #socket: Duplex
   readonly #perform: Perform<Output>
-  readonly #inputs: (() => readonly Output[])[] = []
+  readonly #options: DriveOptions
+  readonly #inputs: Input<Output>[] = []
+  #socket: Duplex
   #busy = false
   #timer: NodeJS.Timeout | undefined
   #closed = false
@@ -40,41 +58,61 @@ export class Drive<Output extends { readonly kind: string }> {
   #settle: () => void = () => {}
   /** Kept when the connection is over and everything was carried out. */
   readonly over: Promise<void>
-  readonly #readsOn: boolean
 
-  /**
-   * `readsOn`: go on reading while the peer does not read. A client must, because the server may have something to say
-   * in the middle of a message; a server must not, because a peer that only writes would fill its memory.
-   */
-  constructor(
-    machine: Machine<Output>,
-    socket: Duplex,
-    perform: Perform<Output>,
-    { readsOn = false }: { readonly readsOn?: boolean } = {},
-  ) {
-    this.#readsOn = readsOn
+  constructor(machine: Machine<Output>, socket: Duplex, perform: Perform<Output>, options: DriveOptions = {}) {
+    this.#options = options
     this.#machine = machine
     this.#socket = socket
     this.#perform = perform
     this.over = new Promise(resolve => {
       this.#settle = resolve
     })
-    socket.on('data', (chunk: Uint8Array) => {
-      for (let at = 0; at < chunk.length; at += SLICE) {
-        const slice = chunk.subarray(at, at + SLICE)
-        this.do(() => machine.receive(slice, now()))
-      }
-    })
-    socket.on('end', () => this.#end())
-    socket.on('error', () => this.#end())
-    socket.on('close', () => this.#end())
+    this.#listen()
     socket.resume()
   }
 
+  readonly #onData = (chunk: Uint8Array): void => {
+    // All of them before the first is worked on: what stands behind STARTTLS must be there when it is looked for.
+    for (let at = 0; at < chunk.length; at += SLICE) {
+      const slice = chunk.subarray(at, at + SLICE)
+      this.#inputs.push({ run: () => this.#machine.receive(slice, now()), clear: true })
+    }
+    if (!this.#busy) void this.#work()
+  }
+
+  readonly #onEnd = (): void => this.#end()
+
+  #listen(): void {
+    this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onEnd).on('close', this.#onEnd)
+  }
+
+  #unlisten(): void {
+    this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onEnd)
+  }
+
   /** Lets the machine do something, in its turn, and carries out what comes of it. */
-  do(input: () => readonly Output[]): void {
+  do(run: () => readonly Output[]): void {
+    this.#put({ run, clear: false })
+  }
+
+  #put(input: Input<Output>): void {
     this.#inputs.push(input)
     if (!this.#busy) void this.#work()
+  }
+
+  /**
+   * The connection is somebody else's from here on, as TURN wants it: nothing more is read or written by this machine.
+   * Whoever takes the socket resumes it.
+   */
+  release(): Duplex {
+    clearTimeout(this.#timer)
+    this.#socket.pause()
+    this.#unlisten()
+    this.#ended = true
+    this.#closed = true
+    this.#inputs.length = 0
+    this.#settle()
+    return this.#socket
   }
 
   /** Kept once everything asked for was carried out, and what was written is on its way. */
@@ -110,11 +148,11 @@ export class Drive<Output extends { readonly kind: string }> {
     this.#busy = true
     try {
       for (let input = this.#inputs.shift(); input; input = this.#inputs.shift()) {
-        const waits = this.#carryOut(input())
+        const waits = this.#carryOut(input.run())
         if (waits) {
           this.#socket.pause()
           await waits
-          if (!this.#ended) this.#socket.resume()
+          if (!this.#ended && !this.#closed) this.#socket.resume()
         }
       }
     } catch (cause) {
@@ -139,6 +177,9 @@ export class Drive<Output extends { readonly kind: string }> {
         else if (output.kind === 'close') {
           this.#write(writes.splice(0))
           this.#close(output.how)
+        } else {
+          this.#write(writes.splice(0))
+          return this.#startTls().then(more => this.#then([], [...more, ...outputs.slice(i + 1)]))
         }
         continue
       }
@@ -150,7 +191,32 @@ export class Drive<Output extends { readonly kind: string }> {
       this.#write(writes.splice(0))
       return performed.then(more => this.#then(writes, [...(more ?? []), ...rest]))
     }
-    return this.#write(writes) || this.#readsOn ? undefined : this.#drained()
+    return this.#write(writes) || this.#options.readsOn ? undefined : this.#drained()
+  }
+
+  async #startTls(): Promise<readonly Output[]> {
+    const machine = this.#machine
+    // What came in clear and waits here is for the machine to judge, before the handshake; it will not like it.
+    const clear = this.#inputs.filter(input => input.clear)
+    if (clear.length > 0 || this.#closed) {
+      this.#inputs.splice(0, this.#inputs.length, ...this.#inputs.filter(input => !input.clear))
+      return clear.flatMap(({ run }) => run())
+    }
+    this.#socket.pause()
+    this.#unlisten()
+    try {
+      if (!this.#options.secure) throw new Error('there is nothing to do it with')
+      const { socket, facts } = await this.#options.secure(this.#socket)
+      this.#socket = socket
+      this.#listen()
+      return machine.secured?.(facts, now()) ?? []
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      const outputs = machine.unsecured?.(why, now()) ?? machine.end(now())
+      // Nothing is heard of this socket any more, so its end comes from here.
+      this.#end()
+      return outputs
+    }
   }
 
   #then(writes: readonly Uint8Array[], outputs: readonly Output[]): Promise<void> | undefined {

@@ -4,6 +4,11 @@ import { join } from 'node:path'
 
 let delivered = 0
 
+/** The Maildir of a mailbox below the folder of all of them: a name of its own for each, whatever octets it has. */
+export function maildirOf(folder: string, mailbox: string): string {
+  return join(folder, encodeURIComponent(mailbox).replaceAll('%40', '@'))
+}
+
 /**
  * Delivers into a Maildir: written under `tmp`, flushed to the disk, and only then moved to `new`, so that nobody ever
  * reads half a message. Line ends stay CRLF, as they came: what arrived can be compared octet by octet.

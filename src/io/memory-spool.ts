@@ -57,6 +57,13 @@ export class MemorySpool implements Spool {
     })
   }
 
+  async take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined> {
+    const held = this.#held.get(id)
+    if (!held || held.claimedUntil > now) return undefined
+    held.claimedUntil = until
+    return { entry: held.entry, until }
+  }
+
   async update({ entry }: Claim, next: SpoolEntry): Promise<boolean> {
     const held = this.#held.get(entry.id)
     if (!held || held.entry.revision !== entry.revision) return false
@@ -72,7 +79,9 @@ export class MemorySpool implements Spool {
   }
 
   async *body(id: SpoolId): AsyncIterable<Uint8Array> {
-    yield* this.#held.get(id)?.body ?? []
+    const held = this.#held.get(id)
+    if (!held) throw new Error(`${id} is not in the spool`)
+    yield* held.body
   }
 
   async nextDue(): Promise<Instant | undefined> {

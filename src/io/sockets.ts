@@ -23,7 +23,8 @@ export function listen(at: Endpoint, accept: (socket: net.Socket) => void): Prom
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, accept)
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(cannotListen(at, cause)))
-    server.listen({ host: at.host, port: at.port }, () => {
+    // `::` means IPv6: whoever wants IPv4, too, says so, and neither takes the port from the other.
+    server.listen({ host: at.host, port: at.port, ipv6Only: true }, () => {
       server.removeAllListeners('error')
       // An accept that fails (EMFILE) must not end the process; the next one may succeed.
       server.on('error', () => {})

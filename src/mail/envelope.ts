@@ -1,6 +1,6 @@
 import type { Mailbox, ReversePath } from '../smtp/address.ts'
 import { param } from '../smtp/params.ts'
-import type { Transaction } from '../smtp/server.ts'
+import type { Blob, Transaction } from '../smtp/session.ts'
 
 /** What a message travels under. */
 export interface Envelope {
@@ -11,6 +11,10 @@ export interface Envelope {
   /** What the sender asked of reports (RFC 3461 §4.3, §4.4). */
   readonly ret?: 'FULL' | 'HDRS'
   readonly envid?: string
+  /** It may travel under proven TLS only (RFC 8689 §2). */
+  readonly requireTls?: boolean
+  /** What XEXCH50 brought, for servers of the same organisation. */
+  readonly blob?: Blob
 }
 
 export interface Recipient {
@@ -20,7 +24,7 @@ export interface Recipient {
   readonly orcpt?: string
 }
 
-export function envelopeOf({ from, params, recipients, smtputf8, body }: Transaction): Envelope {
+export function envelopeOf({ from, params, recipients, smtputf8, body, requireTls, blob }: Transaction): Envelope {
   const ret = param(params, 'RET')?.value?.toUpperCase()
   const envid = param(params, 'ENVID')?.value
   return {
@@ -29,6 +33,8 @@ export function envelopeOf({ from, params, recipients, smtputf8, body }: Transac
     body,
     ...(ret === 'FULL' || ret === 'HDRS' ? { ret } : {}),
     ...(envid === undefined ? {} : { envid }),
+    ...(requireTls && { requireTls }),
+    ...(blob && { blob }),
     recipients: recipients.map(({ to, params: asked }) => {
       const notify = param(asked, 'NOTIFY')?.value?.toUpperCase()
       const orcpt = param(asked, 'ORCPT')?.value

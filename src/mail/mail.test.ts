@@ -20,25 +20,31 @@ test('originalArrivalTime() is the FILETIME of KB320636', () => {
   assert.equal(originalArrivalTime(1_016_119_918_324), '14 Mar 2002 15:31:58.0324 (UTC) FILETIME=[610D9B40:01C1CB6D]')
 })
 
-const FACTS = { hello: 'mail-a.a.example', protocol: 'ESMTP', login: undefined } as const
-const ARRIVAL = { host: 'mail-b.b.example', peer: '10.53.7.203', id: 'M1', facts: FACTS, version: '5.0.2195.2966' }
+const FACTS = {
+  hello: 'mail-a.a.example',
+  peer: '10.53.7.203',
+  protocol: 'ESMTP',
+  login: undefined,
+  tls: undefined,
+} as const
+const ARRIVAL = { host: 'mail-b.b.example', id: 'M1', facts: FACTS, version: '5.0.2195.2966' }
 
 test('traceFields() writes the fields of its dialect, folded', () => {
   assert.equal(
-    traceFields({ ...ARRIVAL, dialect: 'exchange2000' }, SATURDAY),
+    traceFields({ ...ARRIVAL, isExchange: true }, SATURDAY),
     'Received: from mail-a.a.example ([10.53.7.203]) by mail-b.b.example with Microsoft SMTPSVC(5.0.2195.2966);\r\n' +
       '\t Sat, 29 Sep 2001 17:09:18 +0000\r\n' +
       `X-OriginalArrivalTime: ${originalArrivalTime(SATURDAY)}\r\n`,
   )
   assert.equal(
-    traceFields({ ...ARRIVAL, dialect: 'postern' }, SATURDAY),
+    traceFields({ ...ARRIVAL, isExchange: false }, SATURDAY),
     'Received: from mail-a.a.example ([10.53.7.203])\r\n\tby mail-b.b.example with ESMTP id M1;\r\n\tSat, 29 Sep 2001 17:09:18 +0000\r\n',
   )
 })
 
 test('what a client calls itself cannot write a field of its own', () => {
   for (const hello of ['a\r\nX-Evil: 1', 'a b', '瘍瘊', '']) {
-    const fields = traceFields({ ...ARRIVAL, facts: { ...FACTS, hello }, dialect: 'postern' }, SATURDAY)
+    const fields = traceFields({ ...ARRIVAL, facts: { ...FACTS, hello }, isExchange: false }, SATURDAY)
     assert.equal(fields.match(/^[^ \t\r\n]+:/gm)?.length, 1, fields)
     assert.ok(/^[\t\r\n -~]*$/.test(fields), fields)
   }
@@ -122,6 +128,7 @@ test('envelopeOf() keeps what a sender asked of reports', () => {
     ],
     body: '8bitmime',
     smtputf8: false,
+    requireTls: false,
   })
   assert.deepEqual(envelope, {
     from: null,

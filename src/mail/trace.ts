@@ -1,22 +1,21 @@
 import { LF, lower, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
-import type { Dialect } from '../smtp/dialect.ts'
-import type { SessionFacts } from '../smtp/server.ts'
+import type { SessionFacts } from '../smtp/session.ts'
 import { formatDate, originalArrivalTime } from './date.ts'
 
 /** What a server writes above a message it takes (RFC 5321 §4.4). */
 export interface Arrival {
   readonly host: string
-  readonly peer: string
   readonly id: string
   readonly facts: SessionFacts
-  readonly dialect: Dialect['name']
+  readonly isExchange: boolean
   readonly version: string
 }
 
-export function traceFields({ host, peer, id, facts, dialect, version }: Arrival, now: Instant): string {
+export function traceFields({ host, id, facts, isExchange, version }: Arrival, now: Instant): string {
   const hello = facts.hello.replace(/[^!-~]/g, '?') || 'unknown'
-  if (dialect === 'exchange2000') {
+  const { peer, tls } = facts
+  if (isExchange) {
     return (
       `Received: from ${hello} ([${peer}]) by ${host} with Microsoft SMTPSVC(${version});\r\n` +
       `\t ${formatDate(now)}\r\n` +
@@ -25,6 +24,7 @@ export function traceFields({ host, peer, id, facts, dialect, version }: Arrival
   }
   return (
     `Received: from ${hello} ([${peer}])\r\n` +
+    (tls ? `\t(using ${tls.protocol} with cipher ${tls.cipher})\r\n` : '') +
     `\tby ${host} with ${facts.protocol} id ${id};\r\n` +
     `\t${formatDate(now)}\r\n`
   )

@@ -27,8 +27,8 @@ function mailbox(address: string) {
 }
 
 function ask(config: string, to: string, { peer = '192.0.2.7', login }: { peer?: string; login?: string } = {}) {
-  const answer = acceptRecipient(read(config), peer, { about: 'rcpt', from: null, to: mailbox(to), login })
-  return 'no' in answer ? answer.no : 'yes' in answer ? 'yes' : answer.code
+  const answer = acceptRecipient(read(config), { about: 'rcpt', from: null, to: mailbox(to), peer, login })
+  return 'no' in answer ? answer.no : 'yes' in answer ? 'yes' : answer
 }
 
 test('relaying is closed unless a line opens it, from inside as from anywhere', () => {

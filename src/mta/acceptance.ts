@@ -1,7 +1,7 @@
 import { lower } from '../base/bytes.ts'
 import { route } from '../routing/connector.ts'
-import { type Mailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
-import type { Answer, Question } from '../smtp/server.ts'
+import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
+import type { Answer, Question } from '../smtp/session.ts'
 import { holds } from '../topology/topology.ts'
 import type { MtaConfig } from './config.ts'
 
@@ -17,13 +17,26 @@ export function mailboxFor({ mailboxes }: MtaConfig, to: Mailbox): Mailbox | und
 }
 
 /** May this client send this there? Relaying is closed unless a line opens it. */
-export function acceptRecipient(
-  config: MtaConfig,
-  peer: string,
-  { to, login }: Question & { readonly about: 'rcpt' },
-): Answer {
+export function acceptRecipient(config: MtaConfig, { to, peer, login }: Question & { readonly about: 'rcpt' }): Answer {
   if (isLocal(config, to)) return mailboxFor(config, to) ? { yes: '' } : { no: 'no-such-user' }
   const mayRelay = login !== undefined || config.relayFrom.some(network => holds(network, peer))
   if (to.domain === '' || !mayRelay) return { no: 'relay-refused' }
   return route(config.routing, to).kind === 'relay' ? { yes: '' } : { no: 'relay-refused' }
+}
+
+/** May it have a session when there are few left, and as many as it wants? Who may relay is one of us. */
+export function isKnownPeer({ relayFrom, proxies }: MtaConfig, peer: string): boolean {
+  return relayFrom.some(network => holds(network, peer)) || proxies.some(({ network }) => holds(network, peer))
+}
+
+/** VRFY, where the configuration lets it tell (RFC 5321 §3.5.3). */
+export function verifyAddress(config: MtaConfig, text: string): Answer {
+  const bare = text.replace(/^<|>$/g, '')
+  const read = parseMailbox(bare)
+  if ('wrong' in read) return { no: 'bad-address', about: read.wrong }
+  const domain = read.domain === '' ? (config.localDomains[0] ?? '') : read.domain
+  const mailbox = { local: read.local, domain }
+  if (!isLocal(config, mailbox)) return { no: 'cannot-verify', about: bare }
+  const found = mailboxFor(config, mailbox)
+  return found ? { yes: formatMailbox(found) } : { no: 'no-such-user', about: bare }
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
 import { bytes, text } from '../base/bytes.ts'
 import type { Envelope } from '../mail/envelope.ts'
+import { wish } from '../smtp/any-login.test.ts'
 import { type Outcome, sayOutcome } from '../spool/entry.ts'
 import { Attempt, type AttemptOutput, type Order } from './attempt.ts'
 import { classify } from './classify.ts'
@@ -47,7 +48,7 @@ function run(order: Order = ORDER, { body = true }: { readonly body?: boolean } 
         outcomes.set(output.recipient, output.outcome)
       } else said.push(output.kind)
       if (output.kind === 'want-body' && body) {
-        perform(attempt.body(bytes(MESSAGE)))
+        perform(attempt.body(bytes(MESSAGE), 0))
         perform(attempt.endBody(0))
       }
     }
@@ -112,13 +113,16 @@ const anyServer: fc.Arbitrary<Uint8Array> = fc.oneof(
 )
 const anyOrder: fc.Arbitrary<Order> = fc
   .record({
-    login: fc.constantFrom<Order['login']>(undefined, {
-      verb: 'x-exps',
-      user: 'u',
-      password: 'p',
-      required: true,
-      by: 'me',
-    }),
+    login: fc.constantFrom(
+      undefined,
+      wish({
+        verb: 'x-exps',
+        user: 'u',
+        password: 'p',
+        required: true,
+        by: 'me',
+      }),
+    ),
     body: fc.constantFrom<Envelope['body']>('7bit', '8bitmime'),
   })
   .map(({ login, body }) => ({ ...ORDER, envelope: { ...ENVELOPE, body }, ...(login && { login }) }))
@@ -177,7 +181,7 @@ test('nothing counts as relayed that was not sent whole, to whom it was said, wi
 })
 
 test('without a login that is required no MAIL is ever said', () => {
-  const login = { verb: 'x-exps', user: 'u', password: 'p', required: true, by: 'connector A-to-B' } as const
+  const login = wish({ verb: 'x-exps', user: 'u', password: 'p', required: true, by: 'connector A-to-B' })
   let said = 0
   fc.assert(
     fc.property(anyServer, octets => {
@@ -206,7 +210,7 @@ test('without a login that is required no MAIL is ever said', () => {
 })
 
 test('a login that is not required is left out where it is not to be had', () => {
-  const it = run({ ...ORDER, login: { verb: 'auth', user: 'u', password: 'p', required: false, by: 'me' } })
+  const it = run({ ...ORDER, login: wish({ verb: 'auth', user: 'u', password: 'p', required: false, by: 'me' }) })
   it.hear('220 mx\r\n')
   it.hear('250 mx\r\n')
   assert.deepEqual(it.said.slice(-1), ['C: MAIL FROM:<alice@a.example>\r\n'])
@@ -218,7 +222,7 @@ function atChunk(): Run {
   for (const said of ['220 mx\r\n', '250-mx\r\n250 CHUNKING\r\n', '250 ok\r\n', '250 ok\r\n', '250 ok\r\n'])
     it.hear(said)
   assert.deepEqual(it.said.slice(-2), [`C: BDAT ${MESSAGE.length} LAST\r\n`, 'want-body'])
-  it.perform(it.attempt.body(bytes('Subject: hi\r\n')))
+  it.perform(it.attempt.body(bytes('Subject: hi\r\n'), 0))
   return it
 }
 

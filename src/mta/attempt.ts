@@ -1,75 +1,103 @@
 /**
- * One delivery over one connection, as a machine: a message and its recipients in, an outcome per recipient out.
+ * One delivery as a machine: a message and its recipients in, an outcome per recipient out.
  *
- * It says EHLO and falls back to HELO; it logs in where its connector says so, and where that is required and not to be
- * had it sends no MAIL at all: mail that waits is better than mail that went as a stranger.
+ * It says EHLO and falls back to HELO; it starts TLS and logs in where its order says so, and where that is required and
+ * not to be had it sends no MAIL at all: mail that waits is better than mail that went in clear, or as a stranger.
  */
-import { bytes, utf8 } from '../base/bytes.ts'
-import type { Machine, WireOutput } from '../base/machine.ts'
+import { fromBase64 } from '../base/bytes.ts'
+import type { Machine, TlsFacts, WireOutput } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
-import type { Envelope } from '../mail/envelope.ts'
 import { isAscii } from '../smtp/address.ts'
 import { type Capabilities, NO_CAPABILITIES, offers, readCapabilities } from '../smtp/capabilities.ts'
 import { Client, type ClientOutput } from '../smtp/client.ts'
 import type { Param } from '../smtp/params.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
-import { loginClient, type SaslClient } from '../smtp/sasl.ts'
+import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import type { Failure, Outcome } from '../spool/entry.ts'
 import { classify } from './classify.ts'
+import { FLOORS, type Floor, isMasked, type Order, type Workaround } from './order.ts'
 
-/** What to deliver, to whom, and how to behave. */
-export interface Order {
-  /** What we call ourselves. */
-  readonly hello: string
-  /** Who is spoken to, for outcomes: `mail-b.b.example [10.54.7.10]`. */
-  readonly to: string
-  readonly envelope: Envelope
-  /** Positions in `envelope.recipients`. */
-  readonly recipients: readonly number[]
-  readonly size: number
-  readonly login?: {
-    readonly verb: 'auth' | 'x-exps'
-    readonly user: string
-    readonly password: string
-    readonly required: boolean
-    /** Who wants it: `connector A-to-B`. */
-    readonly by: string
-  }
-  /** Is this the last hop, from where on it is not our affair? */
-  readonly outcome: 'delivered' | 'relayed'
-}
+export type { Order } from './order.ts'
 
 export type AttemptOutput =
   | WireOutput
   /** The server is ready for the message: hand it in by `body`, then `endBody`. */
   | { readonly kind: 'want-body' }
+  /** The next server does not take the message as it is: answer by `converted` or `unconvertible`. */
+  | { readonly kind: 'convert'; readonly to: '7bit' | '8bitmime'; readonly smtputf8: boolean }
+  /** A mechanism must have something worked out: answer by `answer`. */
+  | { readonly kind: 'ask'; readonly question: SaslClientQuestion }
   | { readonly kind: 'outcome'; readonly recipient: number; readonly outcome: Outcome }
+  /** TLS did not come about, and may be gone without: dial again, and leave it out. Nothing was sent yet. */
+  | { readonly kind: 'again-in-clear'; readonly why: string }
+  /** The other side answered a `pull`. */
+  | { readonly kind: 'pulled'; readonly reply: Reply }
+  /** And said yes to TURN or ATRN: from here on this end is the server, and this machine has no more to say. */
+  | { readonly kind: 'turned' }
+  /** The order is carried out, and the session can take another: `next`, or `quit`. */
+  | { readonly kind: 'idle' }
+  /** Something an operator should know, that changed nothing. */
+  | { readonly kind: 'note'; readonly what: string }
   /** Every recipient has its outcome; the connection is being closed. */
   | { readonly kind: 'done' }
   | { readonly kind: 'trace'; readonly by: 'C' | 'S'; readonly text: string }
 
-type Tag =
-  | { readonly step: 'greeting' | 'ehlo' | 'helo' | 'login' | 'mail' | 'data' | 'end' | 'quit' | 'rset' }
-  | { readonly step: 'rcpt'; readonly recipient: number }
+type Tag = { readonly step: Step } | { readonly step: 'rcpt'; readonly recipient: number }
+type Step =
+  | 'greeting'
+  | 'ehlo'
+  | 'helo'
+  | 'starttls'
+  | 'login'
+  | 'cancel'
+  | 'mail'
+  | 'xexch50'
+  | 'blob'
+  | 'data'
+  | 'end'
+  | 'nobody'
+  | 'pull'
+  | 'rset'
+  | 'quit'
+
+export interface AttemptOptions {
+  readonly trace: boolean
+  /** Be ready for another order when one is carried out, instead of saying QUIT. */
+  readonly keep?: boolean
+}
 
 export class Attempt implements Machine<AttemptOutput> {
-  readonly #order: Order
+  readonly #keep: boolean
+  #order: Order
   readonly #client: Client<Tag>
   #offered: Capabilities = NO_CAPABILITIES
+  #tls: TlsFacts | undefined
+  #masked = false
   #sasl: SaslClient | undefined
+  #loggedIn = false
+  /** The message's form and size as this server gets it. */
+  #form: { readonly body: Order['envelope']['body']; readonly size: number }
+  /** Of this transaction: whom it is for, whom the server took, and why it took nobody. */
+  #round: readonly number[] = []
   #accepted: number[] = []
-  #open: Set<number>
   #refusal: Reply | undefined
+  /** Recipients beyond what the server takes in one transaction (RFC 5321 §4.5.3.1.10). */
+  #later: number[] = []
+  /** Who has no outcome yet. */
+  #open: Set<number>
   #chunking = false
   #done = false
   /** The message is going out: nobody may answer it yet. */
   #sending = false
   #ehloRefused: string | undefined
 
-  constructor(order: Order, { trace }: { readonly trace: boolean }) {
+  constructor(order: Order, { trace, keep = false }: AttemptOptions) {
+    this.#keep = keep
     this.#order = order
     this.#client = new Client({ trace })
     this.#open = new Set(order.recipients)
+    this.#tls = order.tls?.facts
+    this.#form = { body: order.envelope.body, size: order.size }
   }
 
   get deadline(): Instant | undefined {
@@ -93,13 +121,58 @@ export class Attempt implements Machine<AttemptOutput> {
     return this.#done ? [] : this.#follow(this.#client.tick(now), now)
   }
 
-  body(piece: Uint8Array): readonly AttemptOutput[] {
-    return this.#client.body(piece) as readonly AttemptOutput[]
+  /** Another order for the same server, after `idle`. How to behave in the session is settled already. */
+  next(order: Order, now: Instant): readonly AttemptOutput[] {
+    if (this.#done) return []
+    this.#order = order
+    this.#open = new Set(order.recipients)
+    this.#form = { body: order.envelope.body, size: order.size }
+    return this.#transaction(now)
+  }
+
+  /** No more orders, after `idle`. */
+  quit(now: Instant): readonly AttemptOutput[] {
+    return this.#done ? [] : this.#quit(now)
+  }
+
+  secured(tls: TlsFacts, now: Instant): readonly AttemptOutput[] {
+    if (this.#done) return []
+    this.#tls = tls
+    this.#offered = NO_CAPABILITIES
+    const told = this.#follow(this.#client.secured(tls, now), now)
+    const unproven = this.#unproven()
+    return [...told, ...(unproven ? this.#giveUp(unproven, now) : this.#hello(now))]
+  }
+
+  /** The handshake failed; the connection is of no use any more. */
+  unsecured(why: string): readonly AttemptOutput[] {
+    return this.#done ? [] : this.#withoutTls(`the TLS handshake failed: ${why}`)
+  }
+
+  body(piece: Uint8Array, now: Instant): readonly AttemptOutput[] {
+    return this.#follow(this.#client.body(piece, now), now)
   }
 
   endBody(now: Instant): readonly AttemptOutput[] {
     this.#sending = false
-    return this.#follow(this.#client.endBody(this.#order.size, { step: 'end' }, now), now)
+    const { workarounds } = this.#order
+    const hold = this.#works('delay_dotcrlf') && workarounds ? workarounds.delay : 0
+    return this.#follow(this.#client.endBody(this.#form.size, { step: 'end' }, now, hold), now)
+  }
+
+  /** The message in the form that was asked for has so many octets. */
+  converted(size: number, now: Instant): readonly AttemptOutput[] {
+    const body = this.#form.body === 'binarymime' && offers(this.#offered, '8BITMIME') ? '8bitmime' : '7bit'
+    this.#form = { body, size }
+    return this.#done ? [] : this.#transaction(now)
+  }
+
+  unconvertible(by: Failure, now: Instant): readonly AttemptOutput[] {
+    return [...this.#settle({ kind: 'failed', by }), ...this.#rest(now)]
+  }
+
+  answer(answer: SaslClientAnswer, now: Instant): readonly AttemptOutput[] {
+    return this.#sasl && !this.#done ? this.#saslStep(this.#sasl.answer(answer), now) : []
   }
 
   /** The message cannot be read: leave without ending it, so that nobody takes half of it for the whole. */
@@ -111,6 +184,7 @@ export class Attempt implements Machine<AttemptOutput> {
     const out: AttemptOutput[] = []
     for (const output of outputs) {
       if (output.kind === 'answered') out.push(...this.#answered(output.tag, output.heard.value, now))
+      else if (output.kind === 'interrupted') out.push(...this.#early(output.heard.value))
       else if (output.kind === 'failed') {
         // The connection is being closed already.
         if (this.#done) break
@@ -129,7 +203,8 @@ export class Attempt implements Machine<AttemptOutput> {
     switch (tag.step) {
       case 'greeting':
         if (digit(reply) !== 2) return this.#giveUp(reply, now)
-        return this.#say({ kind: 'ehlo', domain: this.#order.hello }, { step: 'ehlo' }, now)
+        this.#masked = isMasked(reply)
+        return this.#hello(now)
       case 'ehlo':
         if (digit(reply) === 2) {
           this.#offered = readCapabilities(reply)
@@ -139,19 +214,32 @@ export class Attempt implements Machine<AttemptOutput> {
         return this.#say({ kind: 'helo', domain: this.#order.hello }, { step: 'helo' }, now)
       case 'helo':
         return digit(reply) === 2 ? this.#afterHello(now) : this.#giveUp(reply, now)
+      case 'starttls':
+        // The machine of the connection goes on by itself: `start-tls` is behind this reply.
+        return digit(reply) === 2 ? [] : this.#withoutTls(`STARTTLS was answered ${sayReply(reply)}`)
       case 'login':
         return this.#login(reply, now)
+      case 'cancel':
+        return this.#loginFailed('the mechanism gave up', now)
       case 'mail':
         if (digit(reply) !== 2) this.#refusal = reply
         return this.#pipelined ? [] : this.#afterMail(now)
       case 'rcpt':
         return this.#afterRecipient(tag.recipient, reply, now)
+      case 'xexch50':
+        return this.#afterXexch50(reply, now)
+      case 'blob':
+        return digit(reply) === 2 ? this.#content(now) : this.#dropBlob(reply, now)
       case 'data':
         return this.#afterData(reply, now)
       case 'end':
-        return this.#sending ? this.#early(reply) : [...this.#settle(this.#verdict(reply)), ...this.#quit(now)]
+        return this.#sending ? this.#early(reply) : this.#afterMessage(reply, now)
+      case 'nobody':
+        return this.#next(now)
+      case 'pull':
+        return this.#pulled(reply, now)
       case 'rset':
-        return this.#quit(now)
+        return digit(reply) === 2 ? [{ kind: 'idle' }] : this.#quit(now)
       case 'quit':
         return [...this.#finish(), { kind: 'close', how: 'after-writes' }]
       default:
@@ -159,54 +247,144 @@ export class Attempt implements Machine<AttemptOutput> {
     }
   }
 
+  // ── hello, TLS, login ────────────────────────────────────────────────────────────────────────────────────────────
+
+  #hello(now: Instant): readonly AttemptOutput[] {
+    const { hello, login } = this.#order
+    // Without EHLO there is neither TLS nor a login, so where one is wished it comes first, masked banner or not.
+    const wished = login !== undefined || this.#floor >= FLOORS.indexOf('require')
+    if (this.#works('disable_esmtp') && !wished)
+      return this.#say({ kind: 'helo', domain: hello }, { step: 'helo' }, now)
+    return this.#say({ kind: 'ehlo', domain: hello }, { step: 'ehlo' }, now)
+  }
+
+  #works(name: Workaround): boolean {
+    const { workarounds } = this.#order
+    if (!this.#masked || !workarounds?.names.has(name)) return false
+    return name !== 'delay_dotcrlf' || workarounds.queuedFor >= workarounds.threshold
+  }
+
+  /** How much TLS there must be, as its place in `FLOORS`; a message may ask for more than its way does. */
+  get #floor(): number {
+    const floor: Floor = this.#order.tls?.floor ?? 'none'
+    const least: Floor = this.#order.envelope.requireTls ? 'verify' : 'none'
+    return Math.max(FLOORS.indexOf(floor), FLOORS.indexOf(least))
+  }
+
+  get #by(): string {
+    const { tls, envelope } = this.#order
+    return envelope.requireTls ? 'the message (REQUIRETLS)' : (tls?.by ?? 'this way')
+  }
+
   #afterHello(now: Instant): readonly AttemptOutput[] {
+    if (!this.#tls) {
+      const wants = this.#floor >= FLOORS.indexOf('may')
+      if (wants && offers(this.#offered, 'STARTTLS')) {
+        return this.#say({ kind: 'starttls' }, { step: 'starttls' }, now)
+      }
+      if (this.#floor >= FLOORS.indexOf('require')) {
+        const by = { status: '4.7.0', why: `${this.#by} requires TLS, which is not offered: ${this.#heard}` }
+        return this.#giveUp(by, now)
+      }
+    }
     const { login } = this.#order
     if (!login) return this.#transaction(now)
-    const verb = login.verb.toUpperCase()
-    if (offers(this.#offered, verb, 'LOGIN')) {
-      this.#sasl = loginClient(utf8(login.user), utf8(login.password))
-      return this.#client.authenticate(login.verb, 'LOGIN', { step: 'login' }, now) as readonly AttemptOutput[]
+    const mechanisms = this.#offered.keywords.get(login.verb.toUpperCase()) ?? []
+    this.#sasl = login.choose(mechanisms, this.#tls)
+    if (this.#sasl) {
+      const { initial } = this.#sasl.start()
+      const first = { mechanism: this.#sasl.mechanism, initial }
+      return this.#follow(this.#client.authenticate(login.verb, first, { step: 'login' }, now), now)
     }
-    if (!login.required) return this.#transaction(now)
-    const heard =
-      this.#ehloRefused === undefined ? 'it is not in the EHLO list' : `EHLO was answered ${this.#ehloRefused}`
-    return this.#giveUp({ status: '4.7.0', why: `${login.by} requires ${verb}, which is not offered: ${heard}` }, now)
+    const verb = login.verb.toUpperCase()
+    if (mechanisms.length === 0) return this.#noLogin(`${verb}, which is not offered: ${this.#heard}`, now)
+    return this.#noLogin(`${verb}, and none of its mechanisms will do here: ${mechanisms.join(' ')}`, now)
+  }
+
+  get #heard(): string {
+    if (this.#ehloRefused !== undefined) return `EHLO was answered ${this.#ehloRefused}`
+    return 'it is not in the EHLO list'
+  }
+
+  /** TLS did not come about. In clear only where that is allowed, and then from the beginning. */
+  #withoutTls(why: string): readonly AttemptOutput[] {
+    const over = [...this.#finish(), { kind: 'close', how: 'at-once' } as const]
+    if (this.#floor < FLOORS.indexOf('require')) return [{ kind: 'again-in-clear', why }, ...over]
+    const by = { status: '4.7.0', why: `${this.#by} requires TLS: ${why}` }
+    return [...this.#settle({ kind: 'deferred', by }), ...over]
+  }
+
+  /** The connection is secret, but is it with whom it should be? */
+  #unproven(): Failure | undefined {
+    const unproven = this.#tls?.unproven
+    if (unproven === undefined || this.#floor < FLOORS.indexOf('verify')) return undefined
+    return { status: '4.7.5', why: `${this.#by} requires a proven certificate: ${unproven}` }
   }
 
   #login(reply: Reply, now: Instant): readonly AttemptOutput[] {
     const { login } = this.#order
     if (digit(reply) === 3) {
-      const challenge = bytes((reply.text[0] ?? '').replace(/[^\x21-\x7e]/g, ''))
-      const response = this.#sasl?.step(challenge)
-      if (response) return this.#client.respond(response, { step: 'login' }, now) as readonly AttemptOutput[]
-      return this.#giveUp({ status: '4.7.0', why: 'the server asked for more than a name and a password' }, now)
+      // Of the text as it came: what looks like an enhanced status is base64 here.
+      const challenge = fromBase64((reply.text[0] ?? '').trim())
+      const step: SaslClientStep = this.#sasl?.step(challenge) ?? { kind: 'give-up', why: 'nobody logs in' }
+      return this.#saslStep(step, now)
     }
     // Only 235 is a login (RFC 4954 §4): a box that makes NOOP of what it does not know has a 250 for everything.
-    if (reply.code === 235 || !login?.required) return this.#transaction(now)
-    const verb = login.verb.toUpperCase()
-    return this.#giveUp(
-      { status: '4.7.0', why: `${login.by} requires ${verb}, which was refused: ${sayReply(reply)}` },
-      now,
-    )
+    if (reply.code === 235) {
+      if (this.#sasl?.complete === false) {
+        return this.#giveUp({ status: '4.7.0', why: 'the server said yes to a login before it had proved itself' }, now)
+      }
+      this.#loggedIn = true
+      return this.#transaction(now)
+    }
+    return this.#noLogin(`${login?.verb.toUpperCase()}, which was refused: ${sayReply(reply)}`, now)
   }
+
+  #saslStep(step: SaslClientStep, now: Instant): readonly AttemptOutput[] {
+    if (step.kind === 'ask') return [step]
+    if (step.kind === 'respond') return this.#follow(this.#client.respond(step.bytes, { step: 'login' }, now), now)
+    return this.#follow(this.#client.cancel({ step: 'cancel' }, now), now)
+  }
+
+  #loginFailed(why: string, now: Instant): readonly AttemptOutput[] {
+    return this.#noLogin(`a login, and ${why}`, now)
+  }
+
+  #noLogin(what: string, now: Instant): readonly AttemptOutput[] {
+    const { login } = this.#order
+    if (!login?.required) return this.#transaction(now)
+    return this.#giveUp({ status: '4.7.0', why: `${login.by} requires ${what}` }, now)
+  }
+
+  // ── the transaction ──────────────────────────────────────────────────────────────────────────────────────────────
 
   get #pipelined(): boolean {
     return offers(this.#offered, 'PIPELINING')
   }
 
-  /** What the peer would have to take and does not say it can (RFC 6152 §3, RFC 6531 §3.5). */
+  /** In which form the server would take what it does not take as it is (RFC 6152 §3, RFC 3030 §3). */
+  #wantedForm(): '7bit' | '8bitmime' | undefined {
+    const { body } = this.#form
+    const binary = offers(this.#offered, 'BINARYMIME') && offers(this.#offered, 'CHUNKING')
+    const eight = offers(this.#offered, '8BITMIME')
+    if (body === 'binarymime' && !binary) return eight ? '8bitmime' : '7bit'
+    return body === '8bitmime' && !eight ? '7bit' : undefined
+  }
+
+  /** What the peer would have to take and does not say it can, in whatever form (RFC 6531 §3.5, RFC 8689 §4.2.1). */
   #unsendable(): Failure | undefined {
-    const { envelope, size } = this.#order
-    if (envelope.body === 'binarymime' && !(offers(this.#offered, 'BINARYMIME') && offers(this.#offered, 'CHUNKING'))) {
-      return { status: '5.6.3', why: 'the message is binary, and the next server takes no BINARYMIME' }
-    }
-    if (envelope.body === '8bitmime' && !offers(this.#offered, '8BITMIME')) {
-      return { status: '5.6.3', why: 'the message is 8-bit, and the next server takes no 8BITMIME' }
+    const { envelope } = this.#order
+    if (envelope.requireTls && !offers(this.#offered, 'REQUIRETLS')) {
+      return {
+        status: '5.7.30',
+        why: 'the message requires TLS on all its way, and the next server takes no REQUIRETLS',
+      }
     }
     if (envelope.smtputf8 && !offers(this.#offered, 'SMTPUTF8') && !this.#isAscii()) {
       return { status: '5.6.7', why: 'an address is outside ASCII, and the next server takes no SMTPUTF8' }
     }
     const limit = Number(this.#offered.keywords.get('SIZE')?.[0] ?? 0)
+    const { size } = this.#form
     return limit > 0 && size > limit
       ? { status: '5.3.4', why: `the message has ${size} octets, and the next server takes ${limit}` }
       : undefined
@@ -219,9 +397,23 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #transaction(now: Instant): readonly AttemptOutput[] {
+    const { pull } = this.#order
+    if (pull) return this.#say(pull, { step: 'pull' }, now)
+    const form = this.#wantedForm()
+    if (form) return [{ kind: 'convert', to: form, smtputf8: offers(this.#offered, 'SMTPUTF8') }]
     const unsendable = this.#unsendable()
-    if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#quit(now)]
+    if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
     this.#chunking = offers(this.#offered, 'CHUNKING')
+    this.#later = this.#order.recipients.filter(recipient => this.#open.has(recipient))
+    return this.#next(now)
+  }
+
+  /** The next transaction with those who have not had their turn, or the end. */
+  #next(now: Instant): readonly AttemptOutput[] {
+    if (this.#later.length === 0) return this.#rest(now)
+    this.#round = this.#later.splice(0, this.#mostRecipients())
+    this.#accepted = []
+    this.#refusal = undefined
     const mail = this.#say(
       { kind: 'mail', from: this.#order.envelope.from, params: this.#mailParams() },
       { step: 'mail' },
@@ -230,14 +422,24 @@ export class Attempt implements Machine<AttemptOutput> {
     return this.#pipelined ? [...mail, ...this.#afterMail(now)] : mail
   }
 
+  /** RFC 9422 §3: what one transaction takes; what is not said or makes no sense is no limit. */
+  #mostRecipients(): number {
+    const said = this.#offered.keywords.get('LIMITS') ?? []
+    const at = said.findIndex(word => word.toUpperCase() === 'RCPTMAX')
+    const most = at < 0 ? 0 : Number(said[at + 1])
+    return Number.isSafeInteger(most) && most > 0 ? most : Number.POSITIVE_INFINITY
+  }
+
   #mailParams(): readonly Param[] {
-    const { envelope, size } = this.#order
+    const { envelope } = this.#order
+    const { body, size } = this.#form
     const params: Param[] = []
     if (offers(this.#offered, 'SIZE')) params.push({ keyword: 'SIZE', value: String(size) })
-    if (envelope.body !== '7bit' && offers(this.#offered, envelope.body.toUpperCase())) {
-      params.push({ keyword: 'BODY', value: envelope.body.toUpperCase() })
+    if (body !== '7bit' && offers(this.#offered, body.toUpperCase())) {
+      params.push({ keyword: 'BODY', value: body.toUpperCase() })
     }
     if (envelope.smtputf8 && offers(this.#offered, 'SMTPUTF8')) params.push({ keyword: 'SMTPUTF8' })
+    if (envelope.requireTls) params.push({ keyword: 'REQUIRETLS' })
     if (offers(this.#offered, 'DSN')) {
       if (envelope.ret) params.push({ keyword: 'RET', value: envelope.ret })
       if (envelope.envid !== undefined) params.push({ keyword: 'ENVID', value: envelope.envid })
@@ -247,12 +449,14 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** RCPT for all of them, and DATA behind them where the peer takes a group. */
   #afterMail(now: Instant): readonly AttemptOutput[] {
-    if (this.#refusal) return [...this.#settle(this.#verdict(this.#refusal)), ...this.#quit(now)]
+    if (this.#refusal) return [...this.#settle(this.#verdict(this.#refusal)), ...this.#rest(now)]
     const out: AttemptOutput[] = []
-    for (const recipient of this.#pipelined ? this.#order.recipients : this.#order.recipients.slice(0, 1)) {
+    for (const recipient of this.#pipelined ? this.#round : this.#round.slice(0, 1)) {
       out.push(...this.#rcpt(recipient, now))
     }
-    if (this.#pipelined && !this.#chunking) out.push(...this.#say({ kind: 'data' }, { step: 'data' }, now))
+    if (this.#pipelined && !this.#chunking && !this.#hasBlob) {
+      out.push(...this.#say({ kind: 'data' }, { step: 'data' }, now))
+    }
     return out
   }
 
@@ -268,18 +472,47 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #afterRecipient(recipient: number, reply: Reply, now: Instant): readonly AttemptOutput[] {
-    const { recipients } = this.#order
+    const round = this.#round
     const out: AttemptOutput[] = []
     if (digit(reply) === 2 && !this.#refusal) this.#accepted.push(recipient)
+    else if (!this.#refusal && this.#accepted.length > 0 && isTooMany(reply)) this.#later.push(recipient)
     else out.push(...this.#settle(this.#verdict(this.#refusal ?? reply), [recipient]))
-    const next = recipients.indexOf(recipient) + 1
-    if (!this.#pipelined && next < recipients.length) return [...out, ...this.#rcpt(recipients[next] ?? -1, now)]
-    const last = next === recipients.length
-    if (!last || (this.#pipelined && !this.#chunking)) return out
-    if (this.#accepted.length === 0) return [...out, ...this.#quit(now)]
-    if (!this.#chunking) return [...out, ...this.#say({ kind: 'data' }, { step: 'data' }, now)]
-    const chunk = { kind: 'bdat', size: this.#order.size, last: true } as const
-    return [...out, ...this.#say(chunk, { step: 'end' }, now), ...this.#wantBody()]
+    const next = round.indexOf(recipient) + 1
+    if (!this.#pipelined && next < round.length) return [...out, ...this.#rcpt(round[next] ?? -1, now)]
+    if (next < round.length) return out
+    // DATA was said with the group already.
+    if (this.#pipelined && !this.#chunking && !this.#hasBlob) return out
+    if (this.#accepted.length === 0) return [...out, ...this.#rest(now, { open: true })]
+    return [...out, ...(this.#hasBlob ? this.#xexch50(now) : this.#content(now))]
+  }
+
+  #content(now: Instant): readonly AttemptOutput[] {
+    if (!this.#chunking) return this.#say({ kind: 'data' }, { step: 'data' }, now)
+    const chunk = { kind: 'bdat', size: this.#form.size, last: true } as const
+    return [...this.#say(chunk, { step: 'end' }, now), ...this.#wantBody()]
+  }
+
+  get #hasBlob(): boolean {
+    return this.#order.envelope.blob !== undefined && this.#loggedIn && offers(this.#offered, 'XEXCH50')
+  }
+
+  #xexch50(now: Instant): readonly AttemptOutput[] {
+    const { blob } = this.#order.envelope
+    if (!blob) return this.#content(now)
+    const command = { kind: 'xexch50', size: blob.bytes.length, version: blob.version } as const
+    return this.#say(command, { step: 'xexch50' }, now)
+  }
+
+  #afterXexch50(reply: Reply, now: Instant): readonly AttemptOutput[] {
+    const { blob } = this.#order.envelope
+    if (digit(reply) !== 3 || !blob) return this.#dropBlob(reply, now)
+    return this.#follow(this.#client.blob(blob.bytes, { step: 'blob' }, now), now)
+  }
+
+  /** Ordinary mail does without it; that it is lost must be known. */
+  #dropBlob(reply: Reply, now: Instant): readonly AttemptOutput[] {
+    const what = `XEXCH50 was answered ${sayReply(reply)}: what only Exchange reads of the message is lost here`
+    return [{ kind: 'note', what }, ...this.#content(now)]
   }
 
   #afterData(reply: Reply, now: Instant): readonly AttemptOutput[] {
@@ -288,10 +521,13 @@ export class Attempt implements Machine<AttemptOutput> {
       const by = { status: '4.5.0', why: `DATA was answered ${sayReply(reply)}` }
       return [...this.#settle({ kind: 'deferred', by }), ...this.#quit(now)]
     }
-    if (digit(reply) !== 3) return [...this.#settle(this.#verdict(this.#refusal ?? reply)), ...this.#quit(now)]
+    if (digit(reply) !== 3) {
+      const refused = this.#settle(this.#verdict(this.#refusal ?? reply), this.#accepted)
+      return [...refused, ...this.#rest(now, { open: this.#refusal === undefined })]
+    }
     if (this.#accepted.length > 0) return this.#wantBody()
     // It takes data for nobody: an empty message ends that, and counts as delivered for no one (RFC 2920 §3.1).
-    return this.#client.endBody(0, { step: 'rset' }, now) as readonly AttemptOutput[]
+    return this.#follow(this.#client.endBody(0, { step: 'nobody' }, now), now)
   }
 
   #wantBody(): readonly AttemptOutput[] {
@@ -299,16 +535,22 @@ export class Attempt implements Machine<AttemptOutput> {
     return [{ kind: 'want-body' }]
   }
 
-  /** A reply in the middle of the chunk. A refusal counts; a yes cannot mean a message that is not there yet. */
+  #afterMessage(reply: Reply, now: Instant): readonly AttemptOutput[] {
+    return [...this.#settle(this.#verdict(reply), this.#accepted), ...this.#next(now)]
+  }
+
+  /** A reply in the middle of the message. A refusal counts; a yes cannot mean a message that is not there yet. */
   #early(reply: Reply): readonly AttemptOutput[] {
     const by = { status: '4.5.0', why: `answered before the message was over: ${sayReply(reply)}` }
     const outcome: Outcome = digit(reply) === 2 ? { kind: 'deferred', by } : this.#verdict(reply)
-    // A QUIT would be taken for octets of the chunk.
+    // A QUIT would be taken for octets of the message.
     return [...this.#settle(outcome), ...this.#finish(), { kind: 'close', how: 'at-once' }]
   }
 
   #verdict(reply: Reply): Outcome {
-    return classify(reply, { to: this.#order.to, kind: this.#order.outcome })
+    const outcome = classify(reply, { to: this.#order.to, kind: this.#order.outcome })
+    // Who asked to be told of a delivery is told by those who come after, if they can (RFC 3461 §5.2.2).
+    return outcome.kind === 'relayed' && offers(this.#offered, 'DSN') ? { ...outcome, dsn: true } : outcome
   }
 
   #giveUp(by: Reply | Failure, now: Instant): readonly AttemptOutput[] {
@@ -325,6 +567,19 @@ export class Attempt implements Machine<AttemptOutput> {
     return open.map(recipient => ({ kind: 'outcome', recipient, outcome }))
   }
 
+  /** The order is carried out; `open`: a transaction was begun that came to nothing. */
+  #rest(now: Instant, { open }: { readonly open: boolean } = { open: false }): readonly AttemptOutput[] {
+    if (!this.#keep) return this.#quit(now)
+    return open ? this.#say({ kind: 'rset' }, { step: 'rset' }, now) : [{ kind: 'idle' }]
+  }
+
+  #pulled(reply: Reply, now: Instant): readonly AttemptOutput[] {
+    const turned = this.#client.phase === 'turned'
+    return turned
+      ? [{ kind: 'pulled', reply }, { kind: 'turned' }, ...this.#finish()]
+      : [{ kind: 'pulled', reply }, ...this.#rest(now)]
+  }
+
   #quit(now: Instant): readonly AttemptOutput[] {
     return this.#say({ kind: 'quit' }, { step: 'quit' }, now)
   }
@@ -338,4 +593,9 @@ export class Attempt implements Machine<AttemptOutput> {
   #say(command: Parameters<Client<Tag>['say']>[0], tag: Tag, now: Instant): readonly AttemptOutput[] {
     return this.#follow(this.#client.say(command, tag, now), now)
   }
+}
+
+/** No more recipients in this transaction; 552 is what RFC 821 had for it (RFC 5321 §4.5.3.1.10). */
+function isTooMany({ code, status }: Reply): boolean {
+  return status === undefined ? code === 452 || code === 552 : status.endsWith('.5.3')
 }

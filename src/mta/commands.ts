@@ -1,11 +1,12 @@
 import { formatDuration, parseDuration } from '../base/time.ts'
-import { SIZE } from '../config/argument.ts'
 import type { CommandSpec, Grammar } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
 import { ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
+import { LOGIN_COMMANDS } from './login-commands.ts'
+import { SESSION_COMMANDS } from './session-commands.ts'
 
 type Spec = CommandSpec<MtaConfig>
 
@@ -15,39 +16,6 @@ const COMMANDS: readonly Spec[] = [
     help: 'The name this server goes by',
     apply: (config, args) => ({ ...config, hostname: args.text('host') }),
     show: ({ hostname }) => [`hostname ${hostname}`],
-  },
-  {
-    syntax: 'dialect <dialect:postern|exchange2000> [version <version:word>]',
-    help: 'How replies are worded, and which extensions the EHLO reply lists',
-    apply: (config, args) => ({
-      ...config,
-      dialect: args.text('dialect') as MtaConfig['dialect'],
-      version: args.text('version', EMPTY_MTA.version),
-    }),
-    show: ({ dialect, version }) => [
-      `dialect ${dialect}${version === EMPTY_MTA.version ? '' : ` version ${quote(version)}`}`,
-    ],
-  },
-  {
-    syntax: 'unknown-verb quote',
-    help: 'Refuse an unknown verb in the words that quote what was heard, as Sendmail does',
-    apply: config => ({ ...config, quoteUnknown: true }),
-    remove: config => ({ ...config, quoteUnknown: false }),
-    show: ({ quoteUnknown }) => (quoteUnknown ? ['unknown-verb quote'] : []),
-  },
-  {
-    syntax: 'listen <ip> [port <port>]',
-    help: 'Take mail at this address',
-    apply: (config, args) => {
-      const next = { ip: args.text('ip'), port: args.number('port', 25) }
-      const others = config.listens.filter(({ ip, port }) => ip !== next.ip || port !== next.port)
-      return { ...config, listens: [...others, next] }
-    },
-    remove: (config, args) => ({
-      ...config,
-      listens: config.listens.filter(({ ip, port }) => ip !== args.text('ip') || port !== args.number('port', 25)),
-    }),
-    show: ({ listens }) => listens.map(({ ip, port }) => `listen ${ip}${port === 25 ? '' : ` port ${port}`}`),
   },
   {
     syntax: 'local-domain <domain>',
@@ -102,37 +70,21 @@ const COMMANDS: readonly Spec[] = [
     show: ({ relayFrom }) => relayFrom.map(({ ip, mask }) => `relay-from ${ip} ${mask}`),
   },
   {
-    syntax: 'login <user:word> password-file <file>',
-    help: 'Somebody who may log in; the password is the first line of the file',
-    apply: (config, args, at) => ({
+    syntax: 'turn-domain <domain> login <user:word>',
+    help: 'Mail for this domain waits until the account asks for it by TURN or ATRN, or anyone starts it by ETRN',
+    apply: (config, args) => ({
       ...config,
-      logins: [
-        ...config.logins.filter(({ user }) => user !== args.text('user')),
-        { user: args.text('user'), passwordFile: args.text('file'), at },
+      turns: [
+        ...config.turns.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
+        { domain: args.text('domain'), login: args.text('user') },
       ],
     }),
     remove: (config, args) => ({
       ...config,
-      logins: config.logins.filter(({ user }) => user !== args.text('user')),
+      turns: config.turns.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
     }),
-    noSyntax: 'login <user:word>',
-    show: ({ logins }) =>
-      logins.map(({ user, passwordFile }) => `login ${quote(user)} password-file ${quote(passwordFile)}`),
-  },
-  {
-    syntax: 'auth-without-tls',
-    help: 'Let names and passwords cross in clear: anyone on the way can read them',
-    apply: config => ({ ...config, authWithoutTls: true }),
-    remove: config => ({ ...config, authWithoutTls: false }),
-    show: ({ authWithoutTls }) => (authWithoutTls ? ['auth-without-tls'] : []),
-  },
-  {
-    syntax: 'message-size <size>',
-    help: 'The largest message that is taken',
-    apply: (config, args) => ({ ...config, messageSize: args.number('size') }),
-    remove: config => ({ ...config, messageSize: EMPTY_MTA.messageSize }),
-    show: ({ messageSize }) =>
-      messageSize === EMPTY_MTA.messageSize ? [] : [`message-size ${SIZE.show(messageSize)}`],
+    noSyntax: 'turn-domain <domain>',
+    show: ({ turns }) => turns.map(({ domain, login }) => `turn-domain ${domain} login ${quote(login)}`),
   },
   {
     syntax: 'queue retry <waits:text...>',
@@ -170,5 +122,10 @@ function mailboxOf(text: string): Mailbox {
 export const MTA: Grammar<MtaConfig> = {
   name: 'mta',
   empty: EMPTY_MTA,
-  commands: [...COMMANDS, ...within<MtaConfig, 'routing'>('routing', ROUTING_COMMANDS)],
+  commands: [
+    ...COMMANDS,
+    ...SESSION_COMMANDS,
+    ...LOGIN_COMMANDS,
+    ...within<MtaConfig, 'routing'>('routing', ROUTING_COMMANDS),
+  ],
 }

@@ -3,45 +3,119 @@ import type { Duration } from '../base/time.ts'
 import { NO_ROUTING, type RoutingConfig } from '../routing/connector.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import type { Dialect } from '../smtp/dialect.ts'
-import { LIMITS } from '../smtp/limits.ts'
+import { LIMITS, type Limits } from '../smtp/limits.ts'
 import { EXCHANGE_2003 } from '../spool/retry.ts'
 import type { Network } from '../topology/topology.ts'
+import { WORKAROUNDS, type Workaround } from './order.ts'
 
 /** A mail server as its text describes it. */
 export interface MtaConfig {
   readonly hostname: string
   readonly dialect: Dialect['name']
-  /** What an Exchange dialect calls itself in its greeting. */
-  readonly version: string
+  /** What an Exchange dialect calls itself in its greeting; absent: what its own product did. */
+  readonly version?: string
   /** Refuse unknown verbs with the words that quote what was heard. */
   readonly quoteUnknown: boolean
-  readonly listens: readonly { readonly ip: string; readonly port: number }[]
+  readonly listens: readonly Listen[]
+  readonly tls?: Certificate
+  /** No mail without TLS: for submission, never for a server that the world sends to (RFC 3207 §4). */
+  readonly tlsRequired: boolean
+  /** Keywords of extensions that are switched off. */
+  readonly off: readonly string[]
+  /** Does VRFY tell who has a mailbox here? */
+  readonly verifies: boolean
+  /** Domains whose mail waits until it is asked for by ETRN, TURN or ATRN, and who may ask. */
+  readonly turns: readonly Turn[]
+  /** Peers that may say on whose behalf they speak. */
+  readonly proxies: readonly TrustedProxy[]
+  readonly workarounds: WorkaroundConfig
   readonly localDomains: readonly string[]
   readonly mailboxes: readonly Mailbox[]
   /** Who may send to anywhere without a login. */
   readonly relayFrom: readonly Network[]
   /** Who may log in, and the file that holds the password. */
   readonly logins: readonly { readonly user: string; readonly passwordFile: string; readonly at: SourceRef }[]
+  /** Accounts with verifiers, as `postern mta password` writes them. */
+  readonly accountsFile?: FileRef
+  /** Is NTLM on, for the accounts that have a hash for it? */
+  readonly ntlm: boolean
+  /** The keytab of our Kerberos service; absent: no GSSAPI. */
+  readonly keytab?: FileRef
   /** May names and passwords cross in clear? */
   readonly authWithoutTls: boolean
-  readonly messageSize: number
+  readonly limits: Limits
+  readonly sessions: SessionLimits
   readonly retry: readonly Duration[]
   readonly expire: Duration
   readonly routing: RoutingConfig
 }
 
+export interface Listen {
+  readonly ip: string
+  readonly port: number
+  /** TLS from the first octet on (RFC 8314 §3). */
+  readonly tls: boolean
+  readonly at: SourceRef
+}
+
+/** A file that a line of configuration names. */
+export interface FileRef {
+  readonly file: string
+  readonly at: SourceRef
+}
+
+export interface Certificate {
+  readonly certificateFile: string
+  readonly keyFile: string
+  readonly at: SourceRef
+}
+
+export interface Turn {
+  readonly domain: string
+  readonly login: string
+}
+
+export interface TrustedProxy {
+  readonly network: Network
+  /** By the PROXY protocol before the first octet of SMTP, or by the verb XCLIENT. */
+  readonly by: 'proxy-protocol' | 'xclient'
+}
+
+/** How many sessions there may be. */
+export interface SessionLimits {
+  readonly most: number
+  /** Of one client's address; who may relay is not counted. */
+  readonly perClient: number
+  /** New ones of one client within a minute; 0: any number. */
+  readonly perMinute: number
+}
+
+/** Postfix's `smtp_pix_workarounds`, with its defaults. */
+export interface WorkaroundConfig {
+  readonly names: readonly Workaround[]
+  readonly delay: Duration
+  readonly threshold: Duration
+}
+
 export const EMPTY_MTA: MtaConfig = {
   hostname: 'localhost',
   dialect: 'postern',
-  version: '5.0.2195.2966',
   quoteUnknown: false,
   listens: [],
+  tlsRequired: false,
+  off: [],
+  verifies: false,
+  turns: [],
+  proxies: [],
+  workarounds: { names: WORKAROUNDS, delay: 10_000, threshold: 500_000 },
   localDomains: [],
   mailboxes: [],
   relayFrom: [],
   logins: [],
+  ntlm: false,
   authWithoutTls: false,
-  messageSize: LIMITS.messageSize,
+  limits: LIMITS,
+  sessions: { most: 1000, perClient: 50, perMinute: 0 },
   retry: EXCHANGE_2003.waits,
   expire: EXCHANGE_2003.expire,
   routing: NO_ROUTING,

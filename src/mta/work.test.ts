@@ -59,7 +59,7 @@ const gone: Outcome = { kind: 'relayed', to: 'mail-b' }
 
 test('who may send where: to us anybody, elsewhere a login or an address that a line names', () => {
   const ask = (to: Mailbox, peer: string, login?: string) =>
-    acceptRecipient(CONFIG, peer, { about: 'rcpt', to, from: null, login })
+    acceptRecipient(CONFIG, { about: 'rcpt', to, from: null, peer, login })
   assert.deepEqual(ask(at('Alice', 'A.example'), '192.0.2.7'), { yes: '' })
   assert.deepEqual(ask(at('nobody', 'a.example'), '10.53.7.1'), { no: 'no-such-user' })
   assert.deepEqual(ask(at('postmaster', ''), '192.0.2.7'), { yes: '' })
@@ -68,8 +68,8 @@ test('who may send where: to us anybody, elsewhere a login or an address that a 
   assert.deepEqual(ask(at('bob', 'b.example'), '192.0.2.7', 'alice'), { yes: '' })
   assert.deepEqual(ask(at('bob', 'elsewhere.example'), '10.53.7.1', 'alice'), { no: 'relay-refused' })
   const open = read(`${TEXT}address-space A-to-C smtp *\n`)
-  const bare = { about: 'rcpt', to: at('bob', ''), from: null, login: 'alice' } as const
-  assert.deepEqual(acceptRecipient(open, '10.53.7.1', bare), { no: 'relay-refused' })
+  const bare = { about: 'rcpt', to: at('bob', ''), from: null, peer: '10.53.7.1', login: 'alice' } as const
+  assert.deepEqual(acceptRecipient(open, bare), { no: 'relay-refused' })
 })
 
 test('recipients that go one way are one batch, and those with none have their outcome at once', () => {

@@ -1,10 +1,11 @@
+import { lower } from '../base/bytes.ts'
 import { type Instant, sayDuration } from '../base/time.ts'
 import { type Connector, route } from '../routing/connector.ts'
-import { formatMailbox, type Mailbox } from '../smtp/address.ts'
+import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
 import { noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
-import type { MtaConfig } from './config.ts'
+import type { MtaConfig, Turn } from './config.ts'
 
 /** Recipients of one entry that are due and go the same way. */
 export type Batch =
@@ -12,13 +13,25 @@ export type Batch =
   | { readonly kind: 'relay'; readonly connector: Connector; readonly recipients: readonly number[] }
   | { readonly kind: 'nowhere'; readonly outcome: Outcome; readonly recipients: readonly number[] }
 
-/** The batches of an entry, made fresh each time: a change of routes may split or join them. */
-export function batches(config: MtaConfig, entry: SpoolEntry, now: Instant): readonly Batch[] {
+const NOBODY: ReadonlySet<string> = new Set()
+
+/**
+ * The batches of an entry, made fresh each time: a change of routes may split or join them. `asked`: the domains, in lower
+ * case, whose mail was asked for just now by ETRN, TURN or ATRN; it goes at once, and other held mail waits on.
+ */
+export function batches(
+  config: MtaConfig,
+  entry: SpoolEntry,
+  now: Instant,
+  asked: ReadonlySet<string> = NOBODY,
+): readonly Batch[] {
   const found = new Map<string, Batch>()
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
-    if (state?.kind !== 'waiting' || state.due > now) continue
-    const [key, batch] = batchFor(config, to)
+    const isAsked = asked.has(lower(to.domain))
+    if (state?.kind !== 'waiting' || (state.due > now && !isAsked)) continue
+    const held = isAsked ? undefined : turnFor(config, to)
+    const [key, batch] = held ? waits(held, entry) : batchFor(config, to)
     const before = found.get(key)
     found.set(key, { ...(before ?? batch), recipients: [...(before?.recipients ?? []), recipient] })
   }
@@ -34,6 +47,16 @@ function batchFor(config: MtaConfig, to: Mailbox): readonly [key: string, batch:
   const way = route(config.routing, to)
   if (way.kind === 'unreachable') return nowhere('5.4.4', way.why)
   return [`connector ${way.connector.name}`, { kind: 'relay', connector: way.connector, recipients: [] }]
+}
+
+/** The line that holds mail for this address back until it is asked for. */
+export function turnFor({ turns }: MtaConfig, { domain }: Mailbox): Turn | undefined {
+  return turns.find(turn => sameDomain(turn.domain, domain))
+}
+
+function waits({ domain }: Turn, { expires }: SpoolEntry): readonly [string, Batch] {
+  const by = { status: '4.7.0', why: `mail for ${domain} waits until it is asked for` }
+  return [`turn ${domain}`, { kind: 'nowhere', outcome: { kind: 'deferred', by, until: expires }, recipients: [] }]
 }
 
 function nowhere(status: string, why: string): readonly [string, Batch] {
@@ -52,7 +75,8 @@ export function conclude(
     if (state.kind === 'done' || !outcome) return state
     if (outcome.kind !== 'deferred') return { kind: 'done', at: now, outcome }
     const attempts = state.attempts + 1
-    const due = nextTry(plan, { attempts, now, expires: entry.expires })
+    const until = now < entry.expires ? outcome.until : undefined
+    const due = until ?? nextTry(plan, { attempts, now, expires: entry.expires })
     if (due !== undefined) return { kind: 'waiting', due, attempts, last: outcome }
     return { kind: 'done', at: now, outcome: { kind: 'failed', by: expired(outcome) } }
   })

@@ -75,7 +75,7 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   one('connector-schedule', connector, times),
   one('connector-size', connector, of('1', '64k', '10m')),
   one('connector-oversize', connector, 'over 2m', times),
-  one(of('no connector-schedule', 'no connector-size', 'no connector-oversize', 'no connector-fetch'), connector),
+  one(of('no connector-schedule', 'no connector-size', 'no connector-oversize', 'no connector-pull'), connector),
   one(
     no.map(no => `${no}connector-refuse`),
     connector,
@@ -95,7 +95,7 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     no.map(no => `${no}connector-hold`),
     connector,
   ),
-  one('connector-fetch', connector, of('turn', 'etrn a.example', 'atrn a.example'), 'every', wait),
+  one('connector-pull', connector, of('turn', 'etrn', 'atrn'), 'every', wait, of('', 'for a.example')),
   one('connector-login', connector, 'x-exps login u password-file f', of('', 'required')),
   one('no connector-login', connector),
   of(
@@ -152,7 +152,6 @@ test('every line has a no form that takes it back', () => {
     'connector-accept A-B null': 'no connector-accept A-B null',
     'connector-reject A-B e@a.example': 'no connector-reject A-B e@a.example',
     'connector-hold A-B': 'no connector-hold A-B',
-    'connector-fetch A-B etrn a.example every 10m': 'no connector-fetch A-B',
     'route-by link-state': 'no route-by',
     'reroute after-glitch': 'no reroute',
     'link-state timer publish 5s': 'no link-state timer publish',

@@ -1,13 +1,12 @@
 import type { Diagnostic, SourceRef } from '../base/problem.ts'
 import { formatDuration } from '../base/time.ts'
 import { DURATION, SIZE } from '../config/argument.ts'
-import type { Arguments, CommandSpec, Effect } from '../config/grammar.ts'
+import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { sameDomain } from '../smtp/address.ts'
+import { change, changeAny, everyOne, refuse } from './change.ts'
 import {
-  type AnyConnector,
   type Connector,
-  type Fetch,
   type Member,
   NO_ROUTING,
   PLAIN,
@@ -17,48 +16,12 @@ import {
   TIMERS,
   type TimerName,
 } from './connector.ts'
+import { CONNECTOR_SESSION_COMMANDS } from './connector-session.ts'
 import { compareTexts, parseGuid } from './link-state.ts'
 import type { Content, Method, Reroute } from './route.ts'
 import { ALWAYS, formatSchedule, parseSchedule, type Schedule } from './schedule.ts'
 
 type Spec = CommandSpec<RoutingConfig>
-
-function refuse(at: SourceRef, message: string, hint: string): { readonly problems: readonly Diagnostic[] } {
-  return { problems: [{ severity: 'error', message, hint, at }] }
-}
-
-function unknown(args: Arguments, all: readonly AnyConnector[]): Effect<RoutingConfig> {
-  const name = args.text('connector')
-  const hint = all.length === 0 ? 'none is defined yet' : `known: ${all.map(each => each.name).join(', ')}`
-  return refuse(args.at('connector'), `no connector is called "${name}"`, hint)
-}
-
-/** The connector a line speaks of, made over; or the problem that there is none of that name. */
-function change(
-  config: RoutingConfig,
-  args: Arguments,
-  next: (connector: Connector) => Connector,
-): Effect<RoutingConfig> {
-  const found = config.connectors.find(each => each.name === args.text('connector'))
-  if (!found) return unknown(args, config.connectors)
-  return { ...config, connectors: config.connectors.map(each => (each === found ? next(each) : each)) }
-}
-
-/** The same, of a connector wherever it stands. */
-function changeAny(
-  config: RoutingConfig,
-  args: Arguments,
-  next: <C extends AnyConnector>(connector: C) => C,
-): Effect<RoutingConfig> {
-  const remote = config.elsewhere.find(each => each.name === args.text('connector'))
-  if (remote) return { ...config, elsewhere: config.elsewhere.map(each => (each === remote ? next(each) : each)) }
-  if (config.connectors.some(each => each.name === args.text('connector'))) return change(config, args, next)
-  return unknown(args, everyOne(config))
-}
-
-function everyOne({ connectors, elsewhere }: RoutingConfig): readonly AnyConnector[] {
-  return [...connectors, ...elsewhere]
-}
 
 /** A group of which something is said, made over; one of which nothing is left to say is forgotten. */
 function changeGroup(
@@ -451,52 +414,6 @@ const HOLD: Spec = {
   show: ({ connectors }) => connectors.filter(({ isHeld }) => isHeld).map(({ name }) => `connector-hold ${name}`),
 }
 
-const FETCH: Spec = {
-  syntax: 'connector-fetch <connector:name> {turn | etrn <domain> | atrn <domain>} every <duration>',
-  help: 'Ask the other side for the mail that it keeps for us',
-  apply: (config, args) =>
-    change(config, args, each => {
-      const verb: Fetch['verb'] = args.has('turn') ? 'turn' : args.has('etrn') ? 'etrn' : 'atrn'
-      const domain = args.optional('domain')
-      const every = args.get('duration', DURATION) ?? 0
-      return { ...each, fetch: { verb, every, ...(domain !== undefined && { domain }) } }
-    }),
-  remove: (config, args) => change(config, args, ({ fetch: _gone, ...each }) => each),
-  noSyntax: 'connector-fetch <connector:name>',
-  show: ({ connectors }) =>
-    connectors.flatMap(({ name, fetch }) => {
-      if (!fetch) return []
-      const what = fetch.domain === undefined ? fetch.verb : `${fetch.verb} ${fetch.domain}`
-      return [`connector-fetch ${name} ${what} every ${formatDuration(fetch.every)}`]
-    }),
-}
-
-const LOGIN: Spec = {
-  syntax: 'connector-login <connector:name> x-exps login <user:word> password-file <file> [required]',
-  help: 'Log in at the other end by X-EXPS; if required, nothing is sent without it and mail waits',
-  apply: (config, args) =>
-    change(config, args, connector => ({
-      ...connector,
-      login: {
-        verb: 'x-exps',
-        mechanism: 'LOGIN',
-        user: args.text('user'),
-        passwordFile: args.text('file'),
-        required: args.has('required'),
-      },
-    })),
-  remove: (config, args) => change(config, args, ({ login: _gone, ...connector }) => connector),
-  noSyntax: 'connector-login <connector:name>',
-  show: ({ connectors }) =>
-    connectors.flatMap(({ name, login }) =>
-      login
-        ? [
-            `connector-login ${name} x-exps login ${quote(login.user)} password-file ${quote(login.passwordFile)}${login.required ? ' required' : ''}`,
-          ]
-        : [],
-    ),
-}
-
 const METHOD: Spec = {
   syntax: 'route-by <method:least-cost|link-state>',
   help: 'How ways are chosen: as Exchange 2007 does, by cost alone, or as Exchange 2000 does, by what is up',
@@ -586,8 +503,7 @@ export const ROUTING_COMMANDS: readonly CommandSpec<RoutingConfig>[] = [
   senders('accept', 'accepts', 'Only this sender’s mail takes the connector, and that of others named so'),
   senders('reject', 'rejects', 'This sender’s mail does not take the connector'),
   HOLD,
-  FETCH,
-  LOGIN,
+  ...CONNECTOR_SESSION_COMMANDS,
   METHOD,
   REROUTE,
   SUPPRESS,

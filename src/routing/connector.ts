@@ -39,10 +39,10 @@ export interface Connector extends AnyConnector {
   /** Those that are tried after it. */
   readonly others: readonly Target[]
   readonly login?: ConnectorLogin
+  readonly tls?: ConnectorTls
+  readonly pull?: ConnectorPull
   /** Mail waits here until the other side fetches it, by TURN, ATRN or ETRN. */
   readonly isHeld: boolean
-  /** We fetch what waits for us there. */
-  readonly fetch?: Fetch
 }
 
 /** A connector of another group, as the configuration tells of it. */
@@ -55,13 +55,6 @@ export interface Target {
   readonly port: number
 }
 
-export interface Fetch {
-  readonly verb: 'etrn' | 'turn' | 'atrn'
-  /** What is asked for by name: ETRN and ATRN. */
-  readonly domain?: string
-  readonly every: Duration
-}
-
 export interface AddressSpace {
   /** `b.example`, `*.b.example` or `*`. */
   readonly space: string
@@ -70,12 +63,36 @@ export interface AddressSpace {
 
 /** How this end proves that it belongs to the organisation; the password stays in its file. */
 export interface ConnectorLogin {
-  readonly verb: 'x-exps'
-  readonly mechanism: 'LOGIN'
-  readonly user: string
-  readonly passwordFile: string
+  readonly verb: 'auth' | 'x-exps'
+  /** A mechanism by name, or the strongest that both sides have. */
+  readonly mechanism: string
+  /** Not for GSSAPI, which has its own credentials. */
+  readonly user?: string
+  readonly passwordFile?: string
   /** Without the login nothing is sent: mail waits. */
   readonly required: boolean
+  readonly at: SourceRef
+}
+
+/** How much TLS mail over this connector must have; `mta/order.ts` says what the floors mean. */
+export interface ConnectorTls {
+  readonly floor: 'none' | 'may' | 'require' | 'verify' | 'pinned'
+  /** SHA-256 of the one certificate, in hex. */
+  readonly fingerprint?: string
+  /** The name the certificate must prove; absent: the address. */
+  readonly name?: string
+  /** Who may have signed it; absent: whom the system trusts. */
+  readonly authoritiesFile?: string
+  /** TLS from the first octet on, as at port 465. */
+  readonly implicit: boolean
+}
+
+/** Asking the other side, now and then, for the mail it holds for us. */
+export interface ConnectorPull {
+  readonly verb: 'etrn' | 'turn' | 'atrn'
+  /** For ETRN the node, for ATRN the domains: as they stand behind the verb. */
+  readonly argument: string
+  readonly every: Duration
 }
 
 /** What the configuration tells of a routing group: where the network does not tell it, or before it does. */

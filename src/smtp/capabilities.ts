@@ -8,6 +8,22 @@ export interface Capabilities {
   readonly keywords: ReadonlyMap<string, readonly string[]>
 }
 
+/** What a server can do for one client at the moment its EHLO list is made. */
+export interface Offer {
+  /** Octets of a message. */
+  readonly maxSize: number
+  readonly maxRecipients: number
+  readonly maxMessages: number
+  /** How the client may log in now. */
+  readonly mechanisms: readonly string[]
+  readonly loggedIn: boolean
+  readonly secured: boolean
+  /** Is there a certificate to start TLS with? */
+  readonly startTls: boolean
+  /** What works here beyond mail: keywords of `EXTENSIONS`, as `ETRN`. */
+  readonly services: ReadonlySet<string>
+}
+
 export const NO_CAPABILITIES: Capabilities = { name: '', keywords: new Map() }
 
 /**
@@ -27,6 +43,11 @@ export function readCapabilities({ text }: Reply): Capabilities {
     keywords.set(keyword, [...known, ...args.filter(arg => !known.includes(arg))])
   }
   return { name: first.split(' ')[0] ?? '', keywords }
+}
+
+/** The keyword an EHLO line is about: `AUTH=LOGIN` is about AUTH. */
+export function keywordOf(line: string): string {
+  return upper(line.split(/[ =]/, 1)[0] ?? '')
 }
 
 /** Does it offer the extension, and with this argument if one is named (`offers(c, 'AUTH', 'LOGIN')`)? */

@@ -3,13 +3,14 @@
  * reply answered which. What to say, and why, is its user's affair (`mta/attempt.ts`).
  */
 import { toBase64, utf8, utf8Text } from '../base/bytes.ts'
-import type { Machine, WireOutput } from '../base/machine.ts'
+import type { Machine, TlsFacts, WireOutput } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { DotWriter } from './body.ts'
 import { formatCommand, type Sayable } from './command.ts'
 import { after, type Phase, type Said, said } from './dialogue.ts'
 import { type Heard, LineSplitter } from './line.ts'
-import { type Reply, ReplyReader, sayReply } from './reply.ts'
+import { MAX_CHUNKS, MAX_FRAME } from './link2state.ts'
+import { type Reply, type ReplyCaps, ReplyReader, sayReply } from './reply.ts'
 
 /** How long to wait for an answer, by what was said (RFC 5321 §4.5.3.2). */
 export const WAITS: Readonly<Partial<Record<Said, Duration>>> & { readonly other: Duration } = {
@@ -26,9 +27,14 @@ export type ClientOutput<Tag> =
   | WireOutput
   /** The reply to what was said with this tag. */
   | { readonly kind: 'answered'; readonly tag: Tag; readonly heard: Heard<Reply> }
+  /** A reply in the middle of a message sent by DATA: nothing more will be sent, and the connection is to be closed. */
+  | { readonly kind: 'interrupted'; readonly heard: Heard<Reply> }
   /** There is no going on: nothing that is unanswered will be. */
   | { readonly kind: 'failed'; readonly status: string; readonly why: string }
   | { readonly kind: 'trace'; readonly by: 'C' | 'S'; readonly text: string }
+
+/** A frame of link state is a reply of thousands of lines. */
+const FRAME_CAPS: ReplyCaps = { lines: MAX_CHUNKS, octets: 2 * MAX_FRAME }
 
 interface Waiting<Tag> {
   readonly said: Said
@@ -44,6 +50,8 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
   #phase: Phase = 'greeting'
   #deadline: Instant | undefined
   #over = false
+  /** The end of a message that goes out later, in a segment of its own. */
+  #held: { readonly until: Instant; readonly bytes: Uint8Array } | undefined
 
   constructor({ trace }: { readonly trace: boolean }) {
     this.#trace = trace
@@ -70,9 +78,21 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
     return [...this.#tell('C', utf8Text(bytes).trimEnd()), { kind: 'write', bytes }]
   }
 
-  /** Begin a SASL exchange; what follows in it is said by `respond`. */
-  authenticate(verb: 'auth' | 'x-exps', mechanism: string, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
-    return this.say({ kind: verb, mechanism }, tag, now)
+  /** Begin a SASL exchange; what follows in it is said by `respond`. An initial response is a secret in traces. */
+  authenticate(
+    verb: 'auth' | 'x-exps',
+    { mechanism, initial }: { readonly mechanism: string; readonly initial?: Uint8Array | undefined },
+    tag: Tag,
+    now: Instant,
+  ): readonly ClientOutput<Tag>[] {
+    if (initial === undefined) return this.say({ kind: verb, mechanism }, tag, now)
+    if (this.#over) return []
+    // No octets are sent as "=": an empty response is not none (RFC 4954 §4).
+    const encoded = initial.length === 0 ? '=' : toBase64(initial)
+    const bytes = formatCommand({ kind: verb, mechanism, initial: encoded })
+    if (!bytes) return this.#fail('5.5.2', 'a command would have held a line end')
+    this.#expect(verb, tag, now)
+    return [...this.#tell('C', `${verb.toUpperCase()} ${mechanism} [secret]`), { kind: 'write', bytes }]
   }
 
   /** A line of a SASL exchange; traces show that there was one, and nothing of it. */
@@ -82,15 +102,34 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
     return [...this.#tell('C', '[secret]'), { kind: 'write', bytes: utf8(`${toBase64(response)}\r\n`) }]
   }
 
-  /** A piece of the message: dot-stuffed after DATA, as it is after BDAT. */
-  body(piece: Uint8Array): readonly ClientOutput<Tag>[] {
+  /** Breaks a SASL exchange off (RFC 4954 §4); the server answers 501. */
+  cancel(tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
     if (this.#over) return []
+    this.#expect('auth-line', tag, now)
+    return [...this.#tell('C', '*'), { kind: 'write', bytes: utf8('*\r\n') }]
+  }
+
+  /** Octets that are no line: those of XEXCH50 behind its 354. */
+  blob(bytes: Uint8Array, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+    if (this.#over) return []
+    this.#expect('end-of-blob', tag, now)
+    return [...this.#tell('C', `(XEXCH50 of ${bytes.length} octets)`), { kind: 'write', bytes }]
+  }
+
+  /** A piece of the message: dot-stuffed after DATA, as it is after BDAT. */
+  body(piece: Uint8Array, now: Instant): readonly ClientOutput<Tag>[] {
+    if (this.#over) return []
+    // The server can answer a chunk only once it is whole: the wait begins anew with each piece of it.
+    this.#wait(now)
     const pieces = this.#body ? this.#body.push(piece) : [piece]
     return pieces.map(bytes => ({ kind: 'write', bytes }))
   }
 
-  /** The message is over. After BDAT nothing is said: the size told where the end is. */
-  endBody(octets: number, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
+  /**
+   * The message is over. After BDAT nothing is said: the size told where the end is. `hold`: so long must the end of DATA
+   * wait, to travel in a segment of its own.
+   */
+  endBody(octets: number, tag: Tag, now: Instant, hold: Duration = 0): readonly ClientOutput<Tag>[] {
     if (this.#over) return []
     const told = this.#tell('C', `(message of ${octets} octets)`)
     if (!this.#body) {
@@ -100,20 +139,35 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
     }
     const bytes = this.#body.end()
     this.#body = undefined
+    if (hold === 0) {
+      this.#expect('end-of-body', tag, now)
+      return [...told, { kind: 'write', bytes }]
+    }
+    // The last line's own end goes with it, and only the three octets of the dot are kept back.
+    const line = bytes.subarray(0, bytes.length - 3)
+    this.#held = { until: now + hold, bytes: bytes.subarray(bytes.length - 3) }
     this.#expect('end-of-body', tag, now)
-    return [...told, { kind: 'write', bytes }]
+    return [...told, ...(line.length > 0 ? [{ kind: 'write', bytes: line } as const] : [])]
   }
 
   receive(bytes: Uint8Array, now: Instant): readonly ClientOutput<Tag>[] {
     if (this.#over) return []
+    // Nobody may say anything in clear while the handshake is due (CVE-2021-38371).
+    if (this.#phase === 'tls') return this.#fail('4.7.0', 'octets in clear behind the reply to STARTTLS')
     this.#input.push(bytes)
     const out: ClientOutput<Tag>[] = []
     for (;;) {
-      const heard = this.#isOver ? undefined : this.#replies.next(this.#input)
+      const heard = this.#isOver ? undefined : this.#next()
       if (heard === undefined) return out
       if ('fault' in heard) return [...out, ...this.#fail('4.5.0', `not a reply (${heard.fault}): ${heard.line}`)]
       out.push(...heard.lines.flatMap(line => this.#tell('S', utf8Text(line.bytes))))
+      this.#held = undefined
       const waiting = this.#waiting.shift()
+      if (!waiting && this.#body && heard.value.code !== 421) {
+        this.#over = true
+        this.#deadline = undefined
+        return [...out, { kind: 'interrupted', heard }]
+      }
       if (!waiting) {
         const why = heard.value.code === 421 ? 'the server hung up' : 'a reply that nobody had asked for'
         return [...out, ...this.#fail('4.4.2', `${why}: ${sayReply(heard.value)}`)]
@@ -124,7 +178,26 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
       if (waiting.said === 'data' && heard.value.code < 400) this.#body = new DotWriter()
       this.#wait(now)
       out.push({ kind: 'answered', tag: waiting.tag, heard })
+      if (waiting.said !== 'starttls' || this.#phase !== 'tls') continue
+      // What stands behind it was not sent by who holds the certificate.
+      if (this.#input.size > 0) return [...out, ...this.#fail('4.7.0', 'octets in clear behind the reply to STARTTLS')]
+      out.push({ kind: 'start-tls' })
     }
+  }
+
+  #next(): ReturnType<ReplyReader['next']> {
+    return this.#waiting[0]?.said === 'x-link2state'
+      ? this.#replies.next(this.#input, FRAME_CAPS)
+      : this.#replies.next(this.#input)
+  }
+
+  /** The handshake is over: all that was heard in clear is forgotten (RFC 3207 §4.2). */
+  secured(_tls: TlsFacts, now: Instant): readonly ClientOutput<Tag>[] {
+    if (this.#over || this.#phase !== 'tls') return []
+    this.#input.clear()
+    this.#phase = 'hello'
+    this.#wait(now)
+    return []
   }
 
   end(): readonly ClientOutput<Tag>[] {
@@ -138,6 +211,12 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
 
   tick(now: Instant): readonly ClientOutput<Tag>[] {
     if (this.#over || this.#deadline === undefined || now < this.#deadline) return []
+    const held = this.#held
+    if (held) {
+      this.#held = undefined
+      this.#wait(now)
+      return [{ kind: 'write', bytes: held.bytes }]
+    }
     return this.#fail('4.4.2', `no answer in time to ${this.#waiting[0]?.said ?? 'nothing'}`)
   }
 
@@ -149,6 +228,10 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
   /** The clock is that of the oldest unanswered: those behind it cannot be answered before. */
   #wait(now: Instant): void {
     const oldest = this.#waiting[0]
+    if (this.#held) {
+      this.#deadline = this.#held.until
+      return
+    }
     this.#deadline = oldest ? now + (WAITS[oldest.said] ?? WAITS.other) : undefined
   }
 

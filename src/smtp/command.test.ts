@@ -13,7 +13,7 @@ test('a verb is read in any case, and its argument as it stands', () => {
   assert.deepEqual(parse('ehlo remote-domain.com'), { kind: 'ehlo', domain: 'remote-domain.com' })
   assert.deepEqual(parse('EHLO [10.53.7.203] '), { kind: 'ehlo', domain: '[10.53.7.203]' })
   assert.deepEqual(parse('NoOp  a  b '), { kind: 'noop', argument: 'a  b' })
-  assert.deepEqual(parse('XCLIENT NAME=x'), { kind: 'other', verb: 'XCLIENT', argument: 'NAME=x' })
+  assert.deepEqual(parse('XFORWARD NAME=x'), { kind: 'other', verb: 'XFORWARD', argument: 'NAME=x' })
   assert.deepEqual(parse('BDAT 86 last'), { kind: 'bdat', size: 86, last: true })
   assert.deepEqual(parse('X-EXPS LOGIN bWFpbC1h'), { kind: 'x-exps', mechanism: 'LOGIN', initial: 'bWFpbC1h' })
   assert.deepEqual(parse('X-LINK2STATE LAST CHUNK={000001}'), {

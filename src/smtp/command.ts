@@ -1,6 +1,6 @@
 import { strictUtf8, text, utf8 } from '../base/bytes.ts'
 import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
-import { formatParams, type Params, parseParams } from './params.ts'
+import { formatParams, fromXtext, type Param, type Params, parseParams, toXtext } from './params.ts'
 
 /** What a client can say. Total: every line is one of these. */
 export type Command =
@@ -13,6 +13,7 @@ export type Command =
   | { readonly kind: 'data' | 'rset' | 'quit' | 'starttls' | 'turn' }
   | { readonly kind: 'x-link2state'; readonly position: 'first' | 'next' | 'last' | 'none'; readonly chunk: string }
   | { readonly kind: 'xexch50'; readonly size: number; readonly version: string }
+  | { readonly kind: 'xclient'; readonly attributes: readonly Param[] }
   /** Well-formed, and not a verb of ours. */
   | { readonly kind: 'other'; readonly verb: string; readonly argument: string }
   /** A verb of ours, wrongly used. */
@@ -46,6 +47,7 @@ const VERBS: Readonly<Record<string, readonly [CommandKind, Parser]>> = {
   'X-EXPS': ['x-exps', auth],
   'X-LINK2STATE': ['x-link2state', link2state],
   XEXCH50: ['xexch50', xexch50],
+  XCLIENT: ['xclient', xclient],
 }
 
 export const COMMAND_KINDS: readonly CommandKind[] = Object.values(VERBS).map(([kind]) => kind)
@@ -66,6 +68,14 @@ export function parseCommand(line: Uint8Array): Command {
   const argument = rest.replace(/^[ \t]+/, '')
   if (!known) return { kind: 'other', verb, argument }
   const [kind, parse] = known
+  // A frame counts its octets: one character for each, whatever they spell.
+  if (kind === 'x-link2state')
+    return parse(
+      kind,
+      text(line)
+        .slice(verb.length)
+        .replace(/^[ \t]+/, ''),
+    )
   // As ISO 8859-1 the octets would make another address, and one that we would pass on.
   if (wellFormed === undefined && (kind === 'mail' || kind === 'rcpt')) return garbled(kind, 'not well-formed UTF-8')
   return parse(kind, argument)
@@ -144,6 +154,21 @@ function xexch50(_kind: CommandKind, argument: string): Command {
   return { kind: 'xexch50', size: Number(found[1]), version: found[2] ?? '' }
 }
 
+/** Postfix's XCLIENT: NAME=value pairs, each value in xtext, and never one that would be a second command. */
+function xclient(_kind: CommandKind, argument: string): Command {
+  const pairs = argument.trimEnd().split(/ +/)
+  const attributes: Param[] = []
+  for (const pair of pairs) {
+    const found = /^([A-Za-z]{1,16})=(.*)$/s.exec(pair)
+    const value = found && fromXtext(found[2] ?? '')
+    if (!found || value === undefined || value === null || /[\x00-\x1f\x7f]/.test(value)) {
+      return garbled('xclient', 'NAME=xtext was expected')
+    }
+    attributes.push({ keyword: (found[1] ?? '').toUpperCase(), value })
+  }
+  return { kind: 'xclient', attributes }
+}
+
 /** What a client of ours says; the forms that only a parser yields are left out. */
 export type Sayable = Exclude<Command, { kind: 'garbled' | 'unreadable' }>
 
@@ -181,6 +206,8 @@ function wording(command: Sayable): string {
       return `X-LINK2STATE ${command.position === 'none' ? '' : `${command.position.toUpperCase()} `}CHUNK=${command.chunk}`
     case 'xexch50':
       return `XEXCH50 ${command.size} ${command.version}`
+    case 'xclient':
+      return join('XCLIENT', ...command.attributes.map(({ keyword, value }) => `${keyword}=${toXtext(value ?? '')}`))
     case 'other':
       return join(command.verb, command.argument)
     default:

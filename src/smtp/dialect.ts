@@ -1,3 +1,6 @@
+import type { Offer } from './capabilities.ts'
+import { advertised } from './extension.ts'
+import { LIMITS } from './limits.ts'
 import { type Reply, reply } from './reply.ts'
 
 /**
@@ -5,13 +8,17 @@ import { type Reply, reply } from './reply.ts'
  * as data, so that a dialect is a table.
  */
 export interface Dialect {
-  readonly name: 'postern' | 'exchange2000'
+  readonly name: 'postern' | 'exchange2000' | 'exchange2003'
+  /** Does it speak as Exchange does, in its trace fields as well? */
+  readonly isExchange: boolean
+  /** What it calls itself in its greeting, where nothing else is said. */
+  readonly version: string
   readonly wording: Wording
   /**
    * The EHLO list, in order. In an Exchange dialect the list is the product's, and what does not work behind a keyword
-   * is refused when it is used; in our own, a keyword stands only while it works.
+   * is refused when it is used; in our own, a keyword stands only while it works (`extension.ts`).
    */
-  readonly ehlo: (facts: EhloFacts) => readonly string[]
+  readonly ehlo: (offer: Offer) => readonly string[]
   /** Does the EHLO list close with `250 OK`? */
   readonly closesWithOk: boolean
 }
@@ -26,14 +33,6 @@ export interface Facts {
   readonly version: string
   /** What the situation is about: an address, a verb, a reason, an id. */
   readonly about: string
-}
-
-export interface EhloFacts {
-  /** Octets of a message. */
-  readonly maxSize: number
-  /** May the client log in now, and how? */
-  readonly mechanisms: readonly string[]
-  readonly loggedIn: boolean
 }
 
 export type Situation =
@@ -81,6 +80,28 @@ export type Situation =
   | 'auth-twice'
   | 'exchange-auth-first'
   | 'no-tls'
+  | 'start-tls'
+  | 'tls-twice'
+  | 'clear-behind-tls'
+  | 'auth-unavailable'
+  | 'needs-tls'
+  | 'send-blob'
+  | 'blob-ok'
+  | 'blob-too-big'
+  | 'turned'
+  | 'turn-nothing'
+  | 'turn-refused'
+  | 'etrn-started'
+  | 'etrn-nothing'
+  | 'etrn-refused'
+  | 'not-trusted'
+  | 'too-soon'
+  | 'too-slow'
+  | 'session-too-long'
+  | 'too-many-messages'
+  | 'too-many-chunks'
+  | 'too-many-sessions'
+  | 'verified'
   | 'idle-too-long'
   | 'too-many-errors'
   | 'not-smtp'
@@ -139,6 +160,28 @@ const POSTERN: Wording = {
   'auth-twice': fixed(503, '5.5.1', 'Already authenticated'),
   'exchange-auth-first': fixed(504, '5.7.0', 'Need to authenticate first'),
   'no-tls': fixed(502, '5.5.1', 'STARTTLS is not available'),
+  'start-tls': fixed(220, '2.0.0', 'Ready to start TLS'),
+  'tls-twice': fixed(503, '5.5.1', 'TLS is there already'),
+  'clear-behind-tls': fixed(554, '5.5.0', 'Nothing may follow STARTTLS in clear'),
+  'auth-unavailable': fixed(454, '4.7.0', 'Temporary authentication failure'),
+  'needs-tls': fixed(530, '5.7.0', 'Must issue a STARTTLS command first'),
+  'send-blob': fixed(354, undefined, 'Send binary data'),
+  'blob-ok': fixed(250, undefined, 'XEXCH50 OK'),
+  'blob-too-big': fixed(552, '5.3.4', 'XEXCH50 is over the limit'),
+  turned: fixed(250, '2.0.0', 'Ok, reversing the connection'),
+  'turn-nothing': fixed(453, '4.3.0', 'You have no mail'),
+  'turn-refused': fixed(450, '4.7.1', 'Request refused for this domain'),
+  'etrn-started': ({ about }) => reply(250, '2.0.0', `Queuing for ${about} started`),
+  'etrn-nothing': ({ about }) => reply(251, '2.0.0', `No messages waiting for ${about}`),
+  'etrn-refused': ({ about }) => reply(459, '4.7.1', `Queuing for ${about} is not allowed`),
+  'not-trusted': fixed(550, '5.7.0', 'You are not authorised for that'),
+  'too-soon': fixed(554, '5.5.0', 'You spoke before the greeting'),
+  'too-slow': ({ host }) => reply(421, '4.4.2', `${host} too slow, closing connection`),
+  'session-too-long': ({ host }) => reply(421, '4.4.2', `${host} the session took too long, closing connection`),
+  'too-many-messages': fixed(452, '4.5.3', 'No more messages in this session'),
+  'too-many-chunks': ({ host }) => reply(421, '4.7.0', `${host} too many chunks, closing connection`),
+  'too-many-sessions': ({ host }) => reply(421, '4.7.0', `${host} too many connections, come again later`),
+  verified: ({ about }) => reply(250, '2.1.5', `<${about}>`),
   'idle-too-long': ({ host }) => reply(421, '4.4.2', `${host} idle too long, closing connection`),
   'too-many-errors': ({ host }) => reply(421, '4.7.0', `${host} too many errors, closing connection`),
   'not-smtp': ({ host }) => reply(421, '4.7.0', `${host} speaks SMTP, closing connection`),
@@ -179,52 +222,68 @@ const EXCHANGE_2000: Wording = {
   'auth-ok': fixed(235, '2.7.0', 'Authentication successful'),
   'exchange-auth-first': fixed(504, undefined, 'Need to authenticate first '),
   'no-tls': fixed(554, '5.7.3', 'Unable to initialize security subsystem'),
+  'start-tls': fixed(220, '2.0.0', 'SMTP server ready'),
   stopping: ({ host }) => reply(421, '4.3.2', `${host} Service not available, closing transmission channel`),
   'no-space': fixed(452, '4.3.1', 'Out of memory'),
+}
+
+/** Exchange 2003 closes one sentence. */
+const EXCHANGE_2003: Wording = {
+  ...EXCHANGE_2000,
+  'auth-ok': fixed(235, '2.7.0', 'Authentication successful.'),
 }
 
 /** Sendmail's wording, which quotes what it heard: what one read behind a MailGuard in 2001 came from such a server. */
 const QUOTING: Word = ({ about }) => reply(500, '5.5.1', `Command unrecognized: "${about}"`)
 
+/** The case study's list, to the letter and in its order; where there is a certificate, the two lines that come with it. */
+function exchangeList({ maxSize, startTls, secured }: Offer, verbs: readonly string[]): readonly string[] {
+  return [
+    ...verbs,
+    maxSize === LIMITS.messageSize ? 'SIZE' : `SIZE ${maxSize}`,
+    'ETRN',
+    'PIPELINING',
+    'DSN',
+    'ENHANCEDSTATUSCODES',
+    '8bitmime',
+    'BINARYMIME',
+    'CHUNKING',
+    'VRFY',
+    'X-EXPS GSSAPI NTLM LOGIN',
+    'X-EXPS=LOGIN',
+    ...(startTls && !secured ? ['TLS', 'STARTTLS'] : []),
+    'AUTH GSSAPI NTLM LOGIN',
+    'AUTH=LOGIN',
+    'X-LINK2STATE',
+    'XEXCH50',
+  ]
+}
+
 export const DIALECTS: Readonly<Record<Dialect['name'], Dialect>> = {
   postern: {
     name: 'postern',
+    isExchange: false,
+    version: '',
     wording: POSTERN,
     closesWithOk: false,
-    ehlo: ({ maxSize, mechanisms, loggedIn }) => [
-      `SIZE ${maxSize}`,
-      'PIPELINING',
-      'ENHANCEDSTATUSCODES',
-      '8BITMIME',
-      'SMTPUTF8',
-      'CHUNKING',
-      ...(mechanisms.length > 0 && !loggedIn ? [`AUTH ${mechanisms.join(' ')}`] : []),
-    ],
+    ehlo: advertised,
   },
   exchange2000: {
     name: 'exchange2000',
+    isExchange: true,
+    version: '5.0.2195.2966',
     wording: EXCHANGE_2000,
     closesWithOk: true,
-    // The case study's list, to the letter and in its order; it is the product's, whatever works behind it.
-    ehlo: () => [
-      'TURN',
-      'ATRN',
-      'SIZE',
-      'ETRN',
-      'PIPELINING',
-      'DSN',
-      'ENHANCEDSTATUSCODES',
-      '8bitmime',
-      'BINARYMIME',
-      'CHUNKING',
-      'VRFY',
-      'X-EXPS GSSAPI NTLM LOGIN',
-      'X-EXPS=LOGIN',
-      'AUTH GSSAPI NTLM LOGIN',
-      'AUTH=LOGIN',
-      'X-LINK2STATE',
-      'XEXCH50',
-    ],
+    ehlo: offer => exchangeList(offer, ['TURN', 'ATRN']),
+  },
+  exchange2003: {
+    name: 'exchange2003',
+    isExchange: true,
+    version: '6.0.3790.4675',
+    wording: EXCHANGE_2003,
+    closesWithOk: true,
+    // Captures of it have no ATRN.
+    ehlo: offer => exchangeList(offer, ['TURN']),
   },
 }
 

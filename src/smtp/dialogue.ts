@@ -12,12 +12,14 @@ export type Phase =
   | 'rcpt' // and a recipient
   | 'body' // the octets of DATA follow
   | 'chunks' // a chunk was taken, more may follow (RFC 3030 §2)
+  | 'blob' // the octets of XEXCH50 follow
   | 'auth' // a SASL exchange is under way
   | 'tls' // the handshake is due
+  | 'turned' // the roles are reversed: the server is the client now (RFC 2645)
   | 'closed'
 
 /** What is said: a command, or one of the things that are answered and are no command. */
-export type Said = CommandKind | 'connect' | 'end-of-body' | 'last-chunk' | 'auth-line' | 'other'
+export type Said = CommandKind | 'connect' | 'end-of-body' | 'last-chunk' | 'end-of-blob' | 'auth-line' | 'other'
 
 type Outcomes = Readonly<Partial<Record<2 | 3 | 4 | 5, Phase>>>
 export type Transitions = Readonly<Record<Phase, Readonly<Partial<Record<Said, Outcomes>>>>>
@@ -50,9 +52,11 @@ export const TRANSITIONS: Transitions = {
     'x-exps': { 3: 'auth' },
     starttls: { 2: 'tls' },
     etrn: {},
-    turn: {},
-    atrn: {},
+    turn: { 2: 'turned' },
+    atrn: { 2: 'turned' },
     'x-link2state': {},
+    // Who the client really is was said by a proxy: all begins anew, with another greeting.
+    xclient: { 2: 'hello' },
   },
   mail: { ...OPEN, rcpt: { 2: 'rcpt' } },
   rcpt: {
@@ -61,12 +65,14 @@ export const TRANSITIONS: Transitions = {
     data: { 3: 'body' },
     bdat: { 2: 'chunks' },
     'last-chunk': OVER,
-    xexch50: {},
+    xexch50: { 3: 'blob' },
   },
   chunks: { ...OPEN, bdat: {}, 'last-chunk': OVER },
   body: { 'end-of-body': OVER },
+  blob: { 'end-of-blob': { 2: 'rcpt', 4: 'rcpt', 5: 'rcpt' } },
   auth: { 'auth-line': { 2: 'ready', 3: 'auth', 4: 'ready', 5: 'ready' } },
   tls: {},
+  turned: {},
   closed: {},
 }
 

@@ -1,6 +1,7 @@
 import { isAscii } from './address.ts'
-import type { Situation } from './dialect.ts'
-import { fromXtext, type Param, type Params } from './params.ts'
+import { keywordOf, type Offer } from './capabilities.ts'
+import type { CommandKind } from './command.ts'
+import { fromXtext, type Params } from './params.ts'
 
 /**
  * The extensions we know, each whole in one row: what it adds to MAIL and RCPT, and how far it works as server and as
@@ -11,6 +12,13 @@ export interface Extension {
   /** `RFC 1870`, or where else it is described. */
   readonly source: string
   readonly params?: readonly ParamSpec[]
+  /** The verbs that are not there without it. */
+  readonly verbs?: readonly CommandKind[]
+  /**
+   * Its line in the EHLO list of our own dialect, or nothing while it does not work for this session. A row without is
+   * an `Offer`'s service by its keyword, if it is one.
+   */
+  advertise?(offer: Offer): string | undefined
   readonly server: string
   readonly client: string
 }
@@ -26,11 +34,13 @@ export interface ParamSpec {
 export interface MailFacts {
   readonly body: '7bit' | '8bitmime' | 'binarymime'
   readonly smtputf8: boolean
+  /** The message may travel under verified TLS only (RFC 8689 §2). */
+  readonly requireTls: boolean
   /** Octets, as declared. */
   readonly size?: number
 }
 
-export const NO_MAIL_FACTS: MailFacts = { body: '7bit', smtputf8: false }
+export const NO_MAIL_FACTS: MailFacts = { body: '7bit', smtputf8: false, requireTls: false }
 
 const oneOf =
   (...words: readonly string[]) =>
@@ -52,32 +62,71 @@ const xtext =
     return read !== undefined && isAscii(read) ? undefined : `${expected} was expected`
   }
 
+/** RFC 3461 §4.2: the type of the address, and the address in xtext. */
+const orcpt = (value: string | undefined): string | undefined =>
+  value !== undefined && /^[A-Za-z0-9-]+;./.test(value)
+    ? xtext(500, 'type;xtext of at most 500 octets')(value)
+    : 'type;xtext was expected'
+
 /** NEVER stands alone (RFC 3461 §4.1). */
 const NOTIFY = /^(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2})$/i
+
+const always = (line: string) => (): string => line
 
 export const EXTENSIONS: readonly Extension[] = [
   {
     keyword: 'SIZE',
     source: 'RFC 1870',
     params: [{ of: 'mail', keyword: 'SIZE', check: matching(/^\d{1,20}$/, 'a number of octets') }],
+    advertise: ({ maxSize }) => `SIZE ${maxSize}`,
     server: 'yes: checked at MAIL and at the end of data',
-    client: 'yes: declared where offered',
+    client: 'yes: declared where offered, and a message over the limit fails with 5.3.4 unsent',
   },
-  { keyword: 'PIPELINING', source: 'RFC 2920', server: 'yes', client: 'yes: MAIL, RCPT and DATA in one group' },
+  {
+    keyword: 'PIPELINING',
+    source: 'RFC 2920',
+    advertise: always('PIPELINING'),
+    server: 'yes',
+    client: 'yes: MAIL, RCPT and DATA in one group',
+  },
+  {
+    keyword: 'ENHANCEDSTATUSCODES',
+    source: 'RFC 2034',
+    advertise: always('ENHANCEDSTATUSCODES'),
+    server: 'yes',
+    client: 'read where given',
+  },
   {
     keyword: '8BITMIME',
     source: 'RFC 6152',
     params: [{ of: 'mail', keyword: 'BODY', check: oneOf('7BIT', '8BITMIME', 'BINARYMIME') }],
+    advertise: always('8BITMIME'),
     server: 'yes',
-    client: 'yes; where it is not offered, an 8-bit message is refused with 5.6.3',
+    client: 'yes; where it is not offered, an 8-bit message is converted, or fails with 5.6.3',
+  },
+  {
+    keyword: 'SMTPUTF8',
+    source: 'RFC 6531',
+    params: [{ of: 'mail', keyword: 'SMTPUTF8', check: nothing }],
+    advertise: always('SMTPUTF8'),
+    server: 'yes (own dialect)',
+    client: 'yes; where it is not offered and an address needs it, the message fails with 5.6.7',
+  },
+  {
+    keyword: 'CHUNKING',
+    source: 'RFC 3030 §2',
+    verbs: ['bdat'],
+    advertise: always('CHUNKING'),
+    server: 'yes; the octets of a refused chunk are taken off the stream all the same',
+    client: 'yes: BDAT is preferred where offered',
   },
   {
     keyword: 'BINARYMIME',
     source: 'RFC 3030 §3',
+    advertise: always('BINARYMIME'),
     server: 'yes, with BDAT',
-    client: 'yes; where it is not offered, a binary message is refused with 5.6.3',
+    client: 'yes; where it is not offered, a binary message is converted, or fails with 5.6.3',
   },
-  { keyword: 'CHUNKING', source: 'RFC 3030 §2', server: 'yes', client: 'yes: BDAT is preferred where offered' },
   {
     keyword: 'DSN',
     source: 'RFC 3461',
@@ -85,75 +134,166 @@ export const EXTENSIONS: readonly Extension[] = [
       { of: 'mail', keyword: 'RET', check: oneOf('FULL', 'HDRS') },
       { of: 'mail', keyword: 'ENVID', check: xtext(100, 'xtext of at most 100 octets') },
       { of: 'rcpt', keyword: 'NOTIFY', check: matching(NOTIFY, 'NEVER, or of SUCCESS, FAILURE, DELAY') },
-      { of: 'rcpt', keyword: 'ORCPT', check: xtext(500, 'type;xtext of at most 500 octets') },
+      { of: 'rcpt', keyword: 'ORCPT', check: orcpt },
     ],
-    server: 'parameters are checked, kept and honoured for failures',
-    client: 'parameters are handed on where offered',
+    advertise: always('DSN'),
+    server: 'yes: failures, deliveries, and where the next server offers no DSN, that it was relayed',
+    client: 'yes: handed on where offered',
   },
-  { keyword: 'ENHANCEDSTATUSCODES', source: 'RFC 2034', server: 'yes', client: 'read where given' },
   {
-    keyword: 'SMTPUTF8',
-    source: 'RFC 6531',
-    params: [{ of: 'mail', keyword: 'SMTPUTF8', check: nothing }],
-    server: 'yes (own dialect)',
-    client: 'yes; where it is not offered, the message is refused with 5.6.7',
+    keyword: 'LIMITS',
+    source: 'RFC 9422',
+    advertise: ({ maxMessages, maxRecipients }) => `LIMITS MAILMAX=${maxMessages} RCPTMAX=${maxRecipients}`,
+    server: 'yes: MAILMAX and RCPTMAX',
+    client: 'yes: more recipients go in further transactions',
+  },
+  {
+    keyword: 'STARTTLS',
+    source: 'RFC 3207',
+    verbs: ['starttls'],
+    advertise: ({ startTls, secured }) => (startTls && !secured ? 'STARTTLS' : undefined),
+    server: 'yes, where there is a certificate; what came in clear behind it ends the session (554)',
+    client: 'yes, by the floor of the connector: none, may, require or pinned',
+  },
+  {
+    keyword: 'REQUIRETLS',
+    source: 'RFC 8689',
+    params: [{ of: 'mail', keyword: 'REQUIRETLS', check: nothing }],
+    advertise: ({ secured }) => (secured ? 'REQUIRETLS' : undefined),
+    server: 'yes, under TLS',
+    client: 'yes: only to a proven server that offers it, otherwise the message fails with 5.7.30',
   },
   {
     keyword: 'AUTH',
     source: 'RFC 4954',
     params: [{ of: 'mail', keyword: 'AUTH', check: xtext(500, 'xtext of at most 500 octets') }],
-    server: 'LOGIN, PLAIN; GSSAPI and NTLM are refused with 504',
-    client: 'LOGIN',
+    verbs: ['auth'],
+    advertise: ({ mechanisms, loggedIn }) =>
+      mechanisms.length > 0 && !loggedIn ? `AUTH ${mechanisms.join(' ')}` : undefined,
+    server: 'PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, NTLM, GSSAPI: those that can be checked here',
+    client: 'the same, the strongest that both have',
   },
   {
     keyword: 'X-EXPS',
     source: 'Exchange 2000',
-    server: 'LOGIN; GSSAPI and NTLM are refused with 504',
-    client: 'LOGIN, where a connector requires it',
+    verbs: ['x-exps'],
+    server: 'as AUTH',
+    client: 'as AUTH, where a connector says so',
   },
-  { keyword: 'VRFY', source: 'RFC 5321 §3.5', server: 'answers 252, never verifies', client: 'not used' },
-  { keyword: 'STARTTLS', source: 'RFC 3207', server: 'refused: 502, in Exchange words 554', client: 'not yet' },
-  { keyword: 'ETRN', source: 'RFC 1985', server: 'refused: 502', client: 'not used' },
-  { keyword: 'TURN', source: 'RFC 821', server: 'refused: 502', client: 'not used' },
-  { keyword: 'ATRN', source: 'RFC 2645', server: 'refused: 502', client: 'not used' },
+  {
+    keyword: 'VRFY',
+    source: 'RFC 5321 §3.5',
+    verbs: ['vrfy'],
+    server: '252, or the truth where `vrfy` says so',
+    client: 'not used',
+  },
+  { keyword: 'EXPN', source: 'RFC 5321 §3.5', verbs: ['expn'], server: 'refused: 502', client: 'not used' },
+  { keyword: 'HELP', source: 'RFC 5321 §4.1.1.8', verbs: ['help'], server: 'yes', client: 'not used' },
+  {
+    keyword: 'ETRN',
+    source: 'RFC 1985',
+    verbs: ['etrn'],
+    server: 'yes, for the domains of `turn` lines',
+    client: 'yes: `connector-pull … etrn`',
+  },
+  {
+    keyword: 'TURN',
+    source: 'RFC 821',
+    verbs: ['turn'],
+    server: 'yes, only after a login and for its own domains',
+    client: 'yes: `connector-pull … turn`',
+  },
+  {
+    keyword: 'ATRN',
+    source: 'RFC 2645',
+    verbs: ['atrn'],
+    server: 'yes, only after a login and for its own domains',
+    client: 'yes: `connector-pull … atrn`',
+  },
   {
     keyword: 'X-LINK2STATE',
     source: 'Exchange 2000',
-    server: 'refused: 504 before a login and after',
-    client: 'not yet',
+    verbs: ['x-link2state'],
+    server: 'yes, after a login: frames are joined, checked and answered',
+    client: 'yes, after a login',
   },
-  { keyword: 'XEXCH50', source: 'Exchange 2000', server: 'refused: 504 before a login and after', client: 'not used' },
+  {
+    keyword: 'XEXCH50',
+    source: 'Exchange 2000',
+    verbs: ['xexch50'],
+    server: 'yes, after a login: the blob is framed by its size and kept with the message',
+    client: 'yes, after a login: handed on where offered, dropped with a note elsewhere',
+  },
+  {
+    keyword: 'XCLIENT',
+    source: 'Postfix XCLIENT',
+    verbs: ['xclient'],
+    advertise: ({ services }) => (services.has('XCLIENT') ? 'XCLIENT NAME ADDR PORT PROTO HELO LOGIN' : undefined),
+    server: 'yes, from the peers of `trust-proxy` lines only',
+    client: 'not used',
+  },
 ]
 
-type Checked<T> = { readonly facts: T } | { readonly situation: Situation; readonly wrong: string }
-type Given = Params | { readonly refused: string }
+/** The EHLO list of our own dialect: what works now, and nothing else. */
+export function advertised(offer: Offer): readonly string[] {
+  const lines = EXTENSIONS.map(({ keyword, advertise }) =>
+    advertise ? advertise(offer) : offer.services.has(keyword) ? keyword : undefined,
+  )
+  return lines.filter(line => line !== undefined)
+}
 
-const SPECS: readonly ParamSpec[] = EXTENSIONS.flatMap(({ params }) => params ?? [])
+/** The keyword without which this verb is not there; `undefined` for the verbs of RFC 5321 itself. */
+export function extensionOf(kind: CommandKind): string | undefined {
+  return EXTENSIONS.find(({ verbs }) => verbs?.includes(kind))?.keyword
+}
 
-/** Which parameter cannot be taken, and why: 555 for one we do not know, 501 for a wrong value (RFC 5321 §4.1.1.11). */
-function firstWrong(of: ParamSpec['of'], given: Given): { situation: Situation; wrong: string } | undefined {
-  if ('refused' in given) return { situation: 'bad-parameter', wrong: given.refused }
+/** 555 or 501, by the words of the dialect. */
+interface Fault {
+  readonly situation: 'bad-parameter' | 'bad-argument'
+  readonly wrong: string
+}
+
+type Checked<T> = { readonly facts: T } | Fault
+
+const SPECS: readonly (ParamSpec & { readonly needs: string })[] = EXTENSIONS.flatMap(({ keyword, params }) =>
+  (params ?? []).map(spec => ({ ...spec, needs: keyword })),
+)
+
+/**
+ * Which parameter cannot be taken, and why: 555 for one we do not know or have not listed, 501 for a wrong value
+ * (RFC 5321 §4.1.1.11). `listed`: the keywords of the EHLO list that the client was given; behind HELO there are none.
+ */
+function firstWrong(of: ParamSpec['of'], given: Params, listed: ReadonlySet<string>): Fault | undefined {
   for (const { keyword, value } of given) {
     const spec = SPECS.find(each => each.of === of && each.keyword === keyword)
-    if (!spec) return { situation: 'bad-parameter', wrong: keyword }
+    if (!spec || !listed.has(spec.needs)) return { situation: 'bad-parameter', wrong: keyword }
     const wrong = spec.check(value)
     if (wrong !== undefined) return { situation: 'bad-argument', wrong: `${keyword}: ${wrong}` }
+    if (keyword === 'BODY' && value?.toUpperCase() === 'BINARYMIME' && !listed.has('BINARYMIME')) {
+      return { situation: 'bad-parameter', wrong: 'BODY=BINARYMIME' }
+    }
   }
   return undefined
 }
 
-export function checkMailParams(given: Given): Checked<MailFacts> {
-  const wrong = firstWrong('mail', given)
+export function checkMailParams(given: Params, listed: ReadonlySet<string>): Checked<MailFacts> {
+  const wrong = firstWrong('mail', given, listed)
   if (wrong) return wrong
   let facts = NO_MAIL_FACTS
-  for (const { keyword, value } of given as readonly Param[]) {
+  for (const { keyword, value } of given) {
     if (keyword === 'SIZE') facts = { ...facts, size: Number(value) }
     if (keyword === 'BODY') facts = { ...facts, body: (value ?? '').toLowerCase() as MailFacts['body'] }
     if (keyword === 'SMTPUTF8') facts = { ...facts, smtputf8: true }
+    if (keyword === 'REQUIRETLS') facts = { ...facts, requireTls: true }
   }
   return { facts }
 }
 
-export function checkRcptParams(given: Given): Checked<undefined> {
-  return firstWrong('rcpt', given) ?? { facts: undefined }
+export function checkRcptParams(given: Params, listed: ReadonlySet<string>): Checked<undefined> {
+  return firstWrong('rcpt', given, listed) ?? { facts: undefined }
+}
+
+/** The keywords that lines of an EHLO list are about. */
+export function listedBy(lines: readonly string[]): ReadonlySet<string> {
+  return new Set(lines.map(keywordOf))
 }

@@ -39,6 +39,16 @@ export class LineSplitter {
     return this.#held.length
   }
 
+  /** Is the line under way longer than its limit already? What comes of it is not kept. */
+  get isOverlong(): boolean {
+    return this.#draining
+  }
+
+  /** The next octet, left where it is. */
+  get first(): number | undefined {
+    return this.#held[0]
+  }
+
   /** The next line of at most `limit` octets, its end included; `undefined` while it is not whole. */
   next(limit: number): Line | 'overlong' | undefined {
     const end = this.#held.indexOf(LF, this.#searched)

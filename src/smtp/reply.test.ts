@@ -117,3 +117,18 @@ test('capabilities are read from any reply', () => {
     runs(300),
   )
 })
+
+test('formatReply() keeps a line to 512 octets, whatever it quotes, and cuts no character in two', () => {
+  const line = (about: string) => formatReply(reply(550, '5.1.1', about))
+  assert.equal(text(line('x'.repeat(500))), `550 5.1.1 ${'x'.repeat(500)}\r\n`)
+  assert.equal(line('x'.repeat(9999)).length, 512)
+  assert.equal(text(line('x'.repeat(9999)).subarray(500)), `${'x'.repeat(10)}\r\n`)
+  // Two octets each, and an odd number of them would fit.
+  const cut = line(`x${'é'.repeat(300)}`)
+  assert.equal(cut.length, 511)
+  assert.equal(text(cut.subarray(cut.length - 4)), `${text(utf8('é'))}\r\n`)
+})
+
+test('formatReply() leaves a challenge as long as it is (RFC 4954 §4)', () => {
+  assert.equal(formatReply(reply(334, undefined, 'A'.repeat(4000))).length, 4006)
+})

@@ -1,4 +1,4 @@
-import { text, utf8 } from '../base/bytes.ts'
+import { text, utf8, utf8Text } from '../base/bytes.ts'
 import type { Heard, Line, LineSplitter } from './line.ts'
 
 /** A reply: its code, the enhanced status of RFC 3463 where there is one, and its text, a string per line. */
@@ -18,6 +18,11 @@ export function digit({ code }: Reply): number {
   return Math.floor(code / 100)
 }
 
+/** Octets of a reply's line, its end included (RFC 5321 §4.5.3.1.5). */
+export const REPLY_LINE = 512
+/** A challenge (RFC 4954 §4) and a frame of link state have their own limits. */
+const UNCUT = new Set([334, 200])
+
 /** The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. */
 export function formatReply({ code, status, text: lines }: Reply): Uint8Array {
   const said = lines.length === 0 ? [''] : lines
@@ -25,9 +30,20 @@ export function formatReply({ code, status, text: lines }: Reply): Uint8Array {
   for (const [i, line] of said.entries()) {
     // A line break inside a text would be a second reply, whatever put it there.
     const clean = line.replace(/[\r\n\0]/g, '?')
-    out += `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}${clean}\r\n`
+    const start = `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}`
+    out += `${start}${UNCUT.has(code) ? clean : fitting(clean, REPLY_LINE - 2 - start.length)}\r\n`
   }
   return utf8(out)
+}
+
+/** As much of the text as fits: it may quote what a client said, which can be longer than a reply may be. */
+function fitting(text: string, octets: number): string {
+  const whole = utf8(text)
+  if (whole.length <= octets) return text
+  let end = octets
+  // Not in the middle of a character.
+  while (((whole[end] ?? 0) & 0xc0) === 0x80) end--
+  return utf8Text(whole.subarray(0, end))
 }
 
 /** A reply on one line, for people. */
@@ -35,11 +51,20 @@ export function sayReply({ code, status, text: lines }: Reply): string {
   return [code, status, ...lines].filter(part => part !== undefined && part !== '').join(' ')
 }
 
-/** Caps on one reply: `220-` without end must not fill the memory (peers send at most a few dozen lines). */
+/** Caps on one reply, in lines and octets: `220-` without end must not fill the memory (peers send a few dozen lines). */
 export const MAX_REPLY_LINES = 100
 export const MAX_REPLY_LINE = 4096
+export const MAX_REPLY = 65_536
 
-export type ReplyFault = 'overlong' | 'too-many-lines' | 'no-code' | 'codes-differ'
+/** How much one reply may hold. */
+export interface ReplyCaps {
+  readonly lines: number
+  readonly octets: number
+}
+
+const CAPS: ReplyCaps = { lines: MAX_REPLY_LINES, octets: MAX_REPLY }
+
+export type ReplyFault = 'overlong' | 'too-many-lines' | 'too-long' | 'no-code' | 'codes-differ'
 
 const STATUS = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/
 
@@ -47,10 +72,16 @@ const STATUS = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/
 export class ReplyReader {
   #lines: Line[] = []
   #code = 0
+  #octets = 0
 
-  next(splitter: LineSplitter): Heard<Reply> | { readonly fault: ReplyFault; readonly line: string } | undefined {
+  next(
+    splitter: LineSplitter,
+    caps: ReplyCaps = CAPS,
+  ): Heard<Reply> | { readonly fault: ReplyFault; readonly line: string } | undefined {
     for (;;) {
       const line = splitter.next(MAX_REPLY_LINE)
+      // The end of such a line need not be waited for: it may never come.
+      if (line === undefined && splitter.isOverlong) return { fault: 'overlong', line: '' }
       if (line === undefined) return undefined
       if (line === 'overlong') return { fault: 'overlong', line: '' }
       const said = text(line.bytes)
@@ -58,12 +89,15 @@ export class ReplyReader {
       if (!found) return { fault: 'no-code', line: said }
       const code = Number(found[1])
       if (this.#lines.length > 0 && code !== this.#code) return { fault: 'codes-differ', line: said }
-      if (this.#lines.length >= MAX_REPLY_LINES) return { fault: 'too-many-lines', line: said }
+      if (this.#lines.length >= caps.lines) return { fault: 'too-many-lines', line: said }
+      this.#octets += line.bytes.length
+      if (this.#octets > caps.octets) return { fault: 'too-long', line: said.slice(0, 128) }
       this.#code = code
       this.#lines.push(line)
       if (found[2] !== '-') {
         const lines = this.#lines
         this.#lines = []
+        this.#octets = 0
         return { value: understand(code, lines), lines }
       }
     }

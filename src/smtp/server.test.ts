@@ -3,11 +3,15 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs, singly } from '../base/any-bytes.test.ts'
 import { bytes, concat, text } from '../base/bytes.ts'
+import { offering, worldOf } from './any-login.test.ts'
 import { type Dialect, dialect } from './dialect.ts'
 import { AUTH_LINE, LIMITS, type Limits } from './limits.ts'
 import { LineSplitter } from './line.ts'
 import { ReplyReader } from './reply.ts'
 import { type Answer, type Question, Server, type ServerOutput } from './server.ts'
+import { MAIL_ONLY } from './session.ts'
+
+const WORLD = worldOf({ a: 'b' })
 
 interface Talk {
   readonly server: Server
@@ -20,8 +24,8 @@ function answer(question: Question): Answer {
   switch (question.about) {
     case 'rcpt':
       return question.to.local === 'alice' ? { yes: '' } : { no: 'no-such-user' }
-    case 'login':
-      return question.claim.password === 'b' ? { yes: '' } : { no: 'auth-failed' }
+    case 'sasl':
+      return { sasl: WORLD(question.question) }
     default:
       return { yes: 'M1' }
   }
@@ -34,7 +38,8 @@ function talk(limits: Partial<Limits> = {}, name: Dialect['name'] = 'postern'): 
     dialect: dialect(name, { quoteUnknown: false }),
     version: '5.0',
     limits: { ...LIMITS, ...limits },
-    mechanisms: ['LOGIN', 'PLAIN'],
+    ...MAIL_ONLY,
+    ...offering('LOGIN', 'PLAIN'),
     date: () => 'today',
     trace: true,
   })

@@ -3,82 +3,49 @@
  *
  * A server must often ask before it can answer (does this recipient exist? is the message safe?). It does not wait: it
  * *asks* and pauses, and pipelined input stays in its buffer until `answer` is called. What is allowed when stands in
- * `dialogue.ts`, what it sounds like in `dialect.ts`, and how long things may be in `limits.ts`.
+ * `dialogue.ts`, what it sounds like in `dialect.ts`, and how long things may be in `limits.ts`. What it asks and hands
+ * out is in `session.ts`, the message on its way in `incoming.ts`, and the time it may take in `clocks.ts`.
  */
-import { concat, fromBase64, text, toBase64, utf8Text } from '../base/bytes.ts'
-import type { Machine, WireOutput } from '../base/machine.ts'
+import { fromBase64, NO_BYTES, text, toBase64, utf8Text } from '../base/bytes.ts'
+import type { Machine, TlsFacts } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
 import { formatMailbox, isAscii, type Mailbox, type ReversePath } from './address.ts'
-import { ChunkReader, DotReader, StrayReader } from './body.ts'
-import { type Command, parseCommand } from './command.ts'
-import type { Dialect, Situation } from './dialect.ts'
+import { keywordOf, type Offer } from './capabilities.ts'
+import { Clocks } from './clocks.ts'
+import { type Command, type CommandKind, parseCommand } from './command.ts'
+import type { Situation } from './dialect.ts'
 import { after, may, type Phase, type Said, said } from './dialogue.ts'
-import { checkMailParams, checkRcptParams, type MailFacts } from './extension.ts'
-import { AUTH_LINE, type Limits, lineLimit } from './limits.ts'
+import { checkMailParams, checkRcptParams, extensionOf, listedBy } from './extension.ts'
+import { blobPart, chunkPart, dataPart, Incoming, type Part } from './incoming.ts'
+import { AUTH_LINE, lineLimit } from './limits.ts'
 import { LineSplitter } from './line.ts'
+import { CHUNK_RECEIVED, type Chunk, FrameGatherer, frameReply } from './link2state.ts'
 import type { Params } from './params.ts'
 import { formatReply, type Reply, reply, sayReply } from './reply.ts'
-import { type Credentials, SASL_SERVERS, type SaslServer } from './sasl.ts'
+import type { SaslServer, SaslServerStep } from './sasl/mechanism.ts'
+import type { Answer, Question, ServerOptions, ServerOutput, Transaction } from './session.ts'
 
-/** An envelope as it was given: who sends, to whom, and with which parameters. */
-export interface Transaction extends MailFacts {
-  readonly from: ReversePath
-  readonly params: Params
-  readonly recipients: readonly { readonly to: Mailbox; readonly params: Params }[]
-}
-
-export type Question =
-  | { readonly about: 'mail'; readonly from: ReversePath; readonly login: string | undefined }
-  | { readonly about: 'rcpt'; readonly to: Mailbox; readonly from: ReversePath; readonly login: string | undefined }
-  /** Every octet was handed out: is the message safe? Only a yes may become a 250. */
-  | { readonly about: 'message'; readonly transaction: Transaction; readonly size: number }
-  | { readonly about: 'login'; readonly claim: Credentials }
-
-/** Yes (for a message with the id it is kept under), or a situation of the dialect, or a reply of the answerer's own. */
-export type Answer = { readonly yes: string } | { readonly no: Situation; readonly about?: string } | Reply
-
-export type ServerOutput =
-  | WireOutput
-  | { readonly kind: 'ask'; readonly question: Question }
-  | { readonly kind: 'message-begins'; readonly transaction: Transaction; readonly facts: SessionFacts }
-  | { readonly kind: 'body'; readonly bytes: Uint8Array }
-  | { readonly kind: 'body-abandoned'; readonly why: string }
-  /** A line for a transcript, secrets left out by construction. */
-  | { readonly kind: 'trace'; readonly by: 'C' | 'S'; readonly text: string }
-
-/** What is known of the session when a message begins, for its Received: field. */
-export interface SessionFacts {
-  readonly hello: string
-  readonly protocol: 'SMTP' | 'ESMTP' | 'ESMTPA'
-  readonly login: string | undefined
-}
-
-export interface ServerOptions {
-  readonly host: string
-  /** The client's address as it shall be shown. */
-  readonly peer: string
-  readonly dialect: Dialect
-  readonly version: string
-  readonly limits: Limits
-  /** What the client may log in with just now; empty: not at all. */
-  readonly mechanisms: readonly string[]
-  /** How the greeting writes the time (RFC 5322 §3.3). */
-  readonly date: (now: Instant) => string
-  /** Emit `trace` outputs? */
-  readonly trace: boolean
-}
+export type { Answer, Question, ServerOptions, ServerOutput, SessionFacts, Transaction } from './session.ts'
 
 /** Words of HTTP and the like: a browser that was tricked into talking to us must not be answered line by line. */
 const NOT_SMTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE', 'PATCH', 'TRACE'])
+/** What TLS begins with (RFC 8446 §5.1): a client that speaks it here has the wrong port. */
+const TLS_HANDSHAKE = 0x16
 
-type Chunk = {
-  readonly kind: 'chunk'
-  readonly size: number
-  readonly reader: ChunkReader
-  readonly last: boolean
-  readonly refuse?: Situation
-}
-type Body = { readonly kind: 'data'; readonly reader: DotReader } | Chunk
+/** What may be said before TLS where nothing else may (RFC 3207 §4). */
+const BEFORE_TLS: ReadonlySet<Said> = new Set(['ehlo', 'helo', 'noop', 'starttls', 'quit', 'rset'])
+/** What a client can do for ever without sending a message. */
+const JUNK: ReadonlySet<Said> = new Set([
+  'noop',
+  'rset',
+  'vrfy',
+  'expn',
+  'help',
+  'ehlo',
+  'helo',
+  'etrn',
+  'x-link2state',
+])
 
 /** A question that waits, and what a yes to it sounds like. */
 interface Asked {
@@ -91,28 +58,36 @@ interface Asked {
 export class Server implements Machine<ServerOutput> {
   readonly #options: ServerOptions
   readonly #input = new LineSplitter()
+  readonly #frames: FrameGatherer
+  #clocks: Clocks | undefined
   #phase: Phase = 'greeting'
+  #peer: string
+  #tls: TlsFacts | undefined
   #hello = ''
   #extended = false
+  /** The keywords of the EHLO list that this client was given. */
+  #listed: ReadonlySet<string> = new Set()
   #login: string | undefined
-  #sasl: SaslServer | undefined
+  #sasl: { readonly mechanism: string; readonly machine: SaslServer } | undefined
   #transaction: Transaction | undefined
-  #body: Body | undefined
-  #bodySize = 0
-  #begun = false
-  #stray: StrayReader | undefined
-  /** What is wrong with the message under way; it is said after its real end. */
-  #wrong: { readonly situation: Situation; readonly about: string } | undefined
+  #part: Part | undefined
+  /** The message under way; it may be in several parts. */
+  #incoming: Incoming | undefined
   #asked: Asked | undefined
   #errors = 0
+  #junk = 0
+  #messages = 0
   #now: Instant = 0
-  /** When the last whole line or piece of a message came: the octets of half a line buy no time. */
-  #heardAt: Instant = 0
+  /** The greeting waits until then for who speaks too soon. */
+  #greetAt: Instant | undefined
   #deadline: Instant | undefined
   #out: ServerOutput[] = []
 
   constructor(options: ServerOptions) {
     this.#options = options
+    this.#peer = options.peer
+    this.#tls = options.tls
+    this.#frames = new FrameGatherer(options.limits.linkState)
   }
 
   get deadline(): Instant | undefined {
@@ -122,16 +97,41 @@ export class Server implements Machine<ServerOutput> {
   /** The connection stands: the server speaks first. */
   open(now: Instant): readonly ServerOutput[] {
     return this.#run(now, () => {
-      this.#heardAt = now
-      this.#say('connect', this.#word('greeting'))
+      this.#clocks = new Clocks(this.#options.limits, now)
+      if (this.#options.limits.greetWait > 0) this.#greetAt = now + this.#options.limits.greetWait
+      else this.#greeting()
     })
+  }
+
+  /** The connection stands, and this client cannot be served now: it is told so, and may come again. */
+  turnAway(now: Instant): readonly ServerOutput[] {
+    return this.#run(now, () => this.#hangUp('too-many-sessions'))
   }
 
   receive(bytes: Uint8Array, now: Instant): readonly ServerOutput[] {
     return this.#run(now, () => {
+      if (this.#greetAt !== undefined) return this.#hangUp('too-soon')
+      // In clear, while the handshake is due: whoever put it there wants it to be read inside TLS (CVE-2011-0411).
+      if (this.#phase === 'tls') return this.#hangUp('clear-behind-tls')
       this.#input.push(bytes)
       this.#work()
       if (this.#input.size > this.#options.limits.pending) this.#hangUp('too-many-errors')
+    })
+  }
+
+  /** The handshake is over. Everything learned in clear is forgotten (RFC 3207 §4.2). */
+  secured(tls: TlsFacts, now: Instant): readonly ServerOutput[] {
+    return this.#run(now, () => {
+      if (this.#phase !== 'tls') return
+      this.#forget()
+      this.#input.clear()
+      this.#tls = tls
+      this.#phase = 'hello'
+      this.#hello = ''
+      this.#extended = false
+      this.#listed = new Set()
+      this.#login = undefined
+      this.#clocks?.heard(now)
     })
   }
 
@@ -141,7 +141,7 @@ export class Server implements Machine<ServerOutput> {
       const asked = this.#asked
       if (!asked) return
       this.#asked = undefined
-      this.#heardAt = now
+      this.#clocks?.heard(now)
       this.#settle(asked, answer)
       this.#work()
     })
@@ -156,39 +156,52 @@ export class Server implements Machine<ServerOutput> {
 
   tick(now: Instant): readonly ServerOutput[] {
     if (this.#deadline === undefined || now < this.#deadline) return []
-    return this.#run(now, () => this.#hangUp('idle-too-long'))
+    return this.#run(now, () => {
+      if (this.#greetAt === undefined) return this.#hangUp(this.#clocks?.verdict(now) ?? 'idle-too-long')
+      this.#greetAt = undefined
+      this.#greeting()
+    })
   }
 
   /** The server is going down: say so and close, unless an answer is owed that would be lost. */
   stop(now: Instant): readonly ServerOutput[] {
     return this.#run(now, () => {
-      if (!this.#asked && !this.#body) this.#hangUp('stopping')
+      if (this.#phase === 'tls') this.#close('at-once')
+      else if (!this.#asked && !this.#part) this.#hangUp('stopping')
     })
   }
 
   #run(now: Instant, work: () => void): readonly ServerOutput[] {
     this.#now = now
     this.#out = []
-    if (this.#phase !== 'closed') work()
-    const { idle, data } = this.#options.limits
+    if (!this.#isOver) work()
     // While we owe an answer it is not the client who is slow.
-    const waits = this.#phase !== 'closed' && !this.#asked
-    this.#deadline = waits ? this.#heardAt + (this.#body ? data : idle) : undefined
+    const waits = !this.#isOver && !this.#asked
+    this.#deadline = waits ? (this.#greetAt ?? this.#clocks?.deadline) : undefined
     return this.#out
   }
 
+  get #isOver(): boolean {
+    return this.#phase === 'closed' || this.#phase === 'turned'
+  }
+
+  #greeting(): void {
+    this.#clocks?.heard(this.#now)
+    this.#say('connect', this.#word('greeting'))
+  }
+
   #work(): void {
-    while (this.#phase !== 'closed' && !this.#asked && this.#input.size > 0) {
-      if (this.#body) {
-        this.#heardAt = this.#now
-        if (!this.#readBody(this.#body)) return
+    while (!this.#isOver && this.#phase !== 'tls' && !this.#asked && this.#input.size > 0) {
+      if (this.#part) {
+        if (!this.#readPart(this.#part)) return
       } else {
+        if (this.#phase === 'hello' && this.#input.first === TLS_HANDSHAKE) return this.#close('at-once')
         const line = this.#input.next(AUTH_LINE)
         if (line === undefined) return
-        this.#heardAt = this.#now
+        this.#clocks?.heard(this.#now)
         if (line === 'overlong') this.#overlong()
+        else if (line.ending !== 'crlf') this.#bareNewline(line.bytes)
         else if (this.#sasl) this.#authLine(text(line.bytes))
-        else if (line.ending !== 'crlf') this.#refuseLine(line.bytes, 'bare-newline')
         else this.#command(line.bytes)
       }
     }
@@ -198,20 +211,18 @@ export class Server implements Machine<ServerOutput> {
     const command = parseCommand(line)
     this.#trace('C', sayCommand(command, line))
     const kind = command.kind === 'garbled' ? command.verb : command.kind
-    const known = kind !== 'other' && kind !== 'unreadable'
-    if (line.length + 2 > lineLimit(known ? kind : undefined)) return this.#refuseLine(line, 'line-too-long')
+    const known = kind !== 'other' && kind !== 'unreadable' ? kind : undefined
+    if (line.length + 2 > lineLimit(known)) return this.#refuseLine(line, 'line-too-long')
+    if (known !== undefined && known !== 'bdat' && this.#isOff(known)) return this.#missingVerb(known, line)
     switch (command.kind) {
       case 'unreadable':
+        if (LABEL.test(utf8Text(line))) return this.#hangUp('not-smtp')
         return this.#refuseLine(line, 'unreadable', command.wrong)
       case 'other':
         if (NOT_SMTP.has(command.verb.toUpperCase())) return this.#hangUp('not-smtp')
         return this.#mistake('unknown-verb', utf8Text(line))
       case 'garbled':
-        if (command.verb === 'bdat') return this.#unframed(command.wrong)
-        if (this.#refusedNow(command.verb)) return
-        if (command.verb === 'x-link2state' || command.verb === 'xexch50') return this.#exchangeOnly(command.verb)
-        if (command.verb === 'mail' || command.verb === 'rcpt') return this.#mistake('bad-address', command.wrong)
-        return this.#mistake('bad-argument', command.wrong)
+        return this.#garbled(command.verb, command.wrong)
       case 'bdat':
         return this.#bdat(command)
       default:
@@ -219,10 +230,36 @@ export class Server implements Machine<ServerOutput> {
     }
   }
 
+  #garbled(verb: CommandKind, wrong: string): void {
+    if (verb === 'bdat') return this.#unframed(wrong)
+    if (this.#refusedNow(verb)) return
+    if (verb === 'x-link2state' || verb === 'xexch50') {
+      return this.#login === undefined ? this.#mistake('exchange-auth-first') : this.#mistake('bad-argument', wrong)
+    }
+    if (verb === 'xclient' && !this.#options.services.has('XCLIENT')) return this.#mistake('not-trusted')
+    this.#mistake(verb === 'mail' || verb === 'rcpt' ? 'bad-address' : 'bad-argument', wrong)
+  }
+
+  /** Switched off by the configuration: as if nobody here had ever heard of it. */
+  #isOff(kind: CommandKind): boolean {
+    const keyword = extensionOf(kind)
+    return keyword !== undefined && this.#options.off.has(keyword)
+  }
+
+  #missingVerb(kind: CommandKind, line: Uint8Array): void {
+    if (this.#options.dialect.isExchange) this.#mistake('unknown-verb', utf8Text(line))
+    else this.#mistake('not-here', kind.toUpperCase())
+  }
+
   /** Not even kept: what it was cannot be told. A login that it was part of is over (RFC 4954 §4). */
   #overlong(): void {
     if (this.#sasl) this.#authOver('auth-line-too-long')
     else this.#mistake('line-too-long')
+  }
+
+  #bareNewline(line: Uint8Array): void {
+    if (this.#sasl) this.#authOver('bare-newline')
+    else this.#refuseLine(line, 'bare-newline')
   }
 
   /** A line that is refused unread; if it announces a chunk, what follows it is no command. */
@@ -236,13 +273,17 @@ export class Server implements Machine<ServerOutput> {
     this.#hangUp('bad-argument', reply(501, '5.5.4', wrong))
   }
 
-  /** The identity comes before any parsing (CVE-2005-0560, CVE-2003-0714). */
-  #exchangeOnly(verb: 'x-link2state' | 'xexch50'): void {
-    this.#mistake(this.#login === undefined ? 'exchange-auth-first' : 'not-offered', verb.toUpperCase())
-  }
-
   /** 503 where the table of `dialogue.ts` has no such step from here. */
   #refusedNow(what: Said): boolean {
+    if (this.#options.requireTls && !this.#tls && !BEFORE_TLS.has(what)) {
+      this.#mistake('needs-tls')
+      return true
+    }
+    // The identity comes before any parsing, and before any order (CVE-2005-0560, CVE-2003-0714).
+    if ((what === 'x-link2state' || what === 'xexch50') && this.#login === undefined) {
+      this.#mistake('exchange-auth-first')
+      return true
+    }
     if (may(this.#phase, what)) return false
     this.#mistake(this.#missing(what), what.toUpperCase())
     return true
@@ -252,10 +293,12 @@ export class Server implements Machine<ServerOutput> {
     if (this.#phase === 'hello') return 'hello-first'
     const needsTransaction = what === 'rcpt' || what === 'data' || what === 'bdat' || what === 'last-chunk'
     if (this.#phase === 'ready' && (needsTransaction || what === 'xexch50')) return 'mail-first'
-    return this.#phase === 'mail' && needsTransaction ? 'rcpt-first' : 'not-now'
+    return this.#phase === 'mail' && (needsTransaction || what === 'xexch50') ? 'rcpt-first' : 'not-now'
   }
 
   #proceed(command: Exclude<Command, { kind: 'unreadable' | 'garbled' | 'other' | 'bdat' }>): void {
+    const what = said(command)
+    if (JUNK.has(what) && ++this.#junk > this.#options.limits.junk) return this.#hangUp('too-many-errors')
     switch (command.kind) {
       case 'ehlo':
       case 'helo':
@@ -268,7 +311,7 @@ export class Server implements Machine<ServerOutput> {
         // Bare line ends are content in BINARYMIME, so it cannot be ended by a dot (RFC 3030 §3).
         if (this.#transaction?.body === 'binarymime') return this.#mistake('not-now', 'DATA')
         this.#say('data', this.#word('send-data'))
-        return this.#beginBody({ kind: 'data', reader: new DotReader() })
+        return this.#beginMessage(dataPart())
       case 'rset':
         this.#forget()
         return this.#say('rset', this.#word('reset'))
@@ -280,57 +323,77 @@ export class Server implements Machine<ServerOutput> {
       case 'help':
         return this.#say('help', this.#word('help'))
       case 'vrfy':
-        return this.#say('vrfy', this.#word('cannot-verify', command.argument))
+        return this.#vrfy(command.argument)
       case 'auth':
       case 'x-exps':
         return this.#auth(command)
       case 'starttls':
-        return this.#mistake('no-tls')
+        return this.#startTls()
       case 'x-link2state':
+        return this.#linkState(command)
       case 'xexch50':
-        return this.#exchangeOnly(command.kind)
-      case 'expn':
-      case 'turn':
-      case 'atrn':
+        return this.#xexch50(command.size, command.version)
+      case 'xclient':
+        return this.#xclient(command.attributes)
       case 'etrn':
-        return this.#mistake('not-here', command.kind.toUpperCase())
+        return this.#etrn(command.argument)
+      case 'turn':
+        return this.#turn('turn', '')
+      case 'atrn':
+        return this.#turn('atrn', command.argument)
+      case 'expn':
+        return this.#mistake('not-here', 'EXPN')
       default:
     }
   }
 
   #greet(kind: 'ehlo' | 'helo', domain: string): void {
-    const { dialect, limits, mechanisms } = this.#options
-    if (domain === '' && dialect.name !== 'exchange2000') return this.#mistake('bad-argument', 'Who are you?')
+    const { dialect } = this.#options
+    if (domain === '' && !dialect.isExchange) return this.#mistake('bad-argument', 'Who are you?')
     this.#forget()
     this.#hello = domain
     this.#extended = kind === 'ehlo'
     const hello = this.#word('hello')
+    const list = kind === 'helo' ? [] : this.#ehloList()
+    this.#listed = listedBy(list)
     if (kind === 'helo') return this.#say(kind, hello)
-    const list = dialect.ehlo({
-      maxSize: limits.messageSize,
-      mechanisms,
-      loggedIn: this.#login !== undefined,
-    })
     this.#say(kind, { ...hello, text: [...hello.text, ...list, ...(dialect.closesWithOk ? ['OK'] : [])] })
   }
 
+  #ehloList(): readonly string[] {
+    const { dialect, limits, mechanisms, services, startTls, off } = this.#options
+    const offer: Offer = {
+      maxSize: limits.messageSize,
+      maxRecipients: limits.recipients,
+      maxMessages: limits.messages,
+      mechanisms: mechanisms(this.#tls !== undefined),
+      loggedIn: this.#login !== undefined,
+      secured: this.#tls !== undefined,
+      startTls,
+      services,
+    }
+    return dialect.ehlo(offer).filter(line => !off.has(keywordOf(line)))
+  }
+
   #mail(from: ReversePath, params: Params): void {
-    const checked = checkMailParams(this.#extended ? params : refuseAll(params))
+    const { messageSize, messages } = this.#options.limits
+    const checked = checkMailParams(params, this.#listed)
     if ('wrong' in checked) return this.#mistake(checked.situation, checked.wrong)
-    if ((checked.facts.size ?? 0) > this.#options.limits.messageSize) return this.#mistake('too-big')
+    if ((checked.facts.size ?? 0) > messageSize) return this.#mistake('too-big')
     if (from && !isAscii(from.local + from.domain) && !checked.facts.smtputf8) return this.#mistake('needs-smtputf8')
+    if (this.#messages >= messages) return this.#mistake('too-many-messages')
     this.#transaction = { from, params, recipients: [], ...checked.facts }
-    this.#ask(
-      'mail',
-      { about: 'mail', from, login: this.#login },
-      'sender-ok',
-      from === null ? '<>' : formatMailbox(from),
-    )
+    const about = from === null ? '<>' : formatMailbox(from)
+    this.#ask('mail', { about: 'mail', from, ...this.#asker }, 'sender-ok', about)
+  }
+
+  get #asker(): { readonly peer: string; readonly login: string | undefined } {
+    return { peer: this.#peer, login: this.#login }
   }
 
   #rcpt(to: Mailbox, params: Params): void {
     const transaction = this.#transaction
-    const checked = checkRcptParams(this.#extended ? params : refuseAll(params))
+    const checked = checkRcptParams(params, this.#listed)
     if ('wrong' in checked) return this.#mistake(checked.situation, checked.wrong)
     if (!transaction) return this.#mistake('mail-first')
     if (!isAscii(to.local + to.domain) && !transaction.smtputf8) return this.#mistake('needs-smtputf8')
@@ -339,146 +402,243 @@ export class Server implements Machine<ServerOutput> {
       return this.#say('rcpt', this.#word('too-many-recipients'))
     }
     this.#transaction = { ...transaction, recipients: [...transaction.recipients, { to, params }] }
-    const question = { about: 'rcpt', to, from: transaction.from, login: this.#login } as const
+    const question = { about: 'rcpt', to, from: transaction.from, ...this.#asker } as const
     this.#ask('rcpt', question, 'recipient-ok', formatMailbox(to))
   }
 
   #bdat({ size, last }: { readonly size: number; readonly last: boolean }): void {
     const what = last ? 'last-chunk' : 'bdat'
-    const allowed = may(this.#phase, what)
-    const chunk: Chunk = {
-      kind: 'chunk',
-      size,
-      reader: new ChunkReader(size),
-      last,
-      ...(allowed ? {} : { refuse: this.#missing(what) }),
-    }
+    const refusal = this.#bdatRefusal(what)
+    const part = chunkPart(size, last, refusal)
     // Refused or not, the octets are taken off the stream: as commands they would be an attack (RFC 3030 §2).
-    if (allowed) this.#beginBody(chunk)
-    else this.#body = chunk
-    if (size === 0) this.#endChunk(chunk)
+    if (refusal === undefined) this.#beginMessage(part)
+    else this.#beginPart(part)
+    if (this.#incoming?.countChunk() === false) return this.#hangUp('too-many-chunks')
+    if (size === 0) this.#endPart(part)
   }
 
-  #beginBody(body: Body): void {
-    this.#body = body
-    if (this.#begun || !this.#transaction) return
-    this.#begun = true
-    this.#bodySize = 0
-    this.#wrong = undefined
-    this.#stray = new StrayReader()
-    this.#out.push({
-      kind: 'message-begins',
-      transaction: this.#transaction,
-      facts: {
-        hello: this.#hello,
-        protocol: this.#login !== undefined ? 'ESMTPA' : this.#extended ? 'ESMTP' : 'SMTP',
-        login: this.#login,
-      },
-    })
+  #bdatRefusal(what: 'last-chunk' | 'bdat'): Situation | undefined {
+    if (this.#isOff('bdat')) return 'not-here'
+    if (this.#options.requireTls && !this.#tls) return 'needs-tls'
+    return may(this.#phase, what) ? undefined : this.#missing(what)
   }
 
-  /** Reads what is there of the body; `false` while more is to come. */
-  #readBody(body: Body): boolean {
-    if (body.kind === 'data') {
-      const { content, rest } = body.reader.push(this.#input.take())
-      // As one piece: a message of nothing but dots must not become a million of them.
-      this.#keep(concat(content))
-      if (rest === undefined) return false
-      this.#input.push(rest)
-      if (body.reader.stray) this.#refuseLater('stray-octet', body.reader.stray)
-      this.#body = undefined
-      this.#trace('C', `(message of ${this.#bodySize} octets)`)
-      this.#askForMessage('end-of-body')
-      return true
+  #beginMessage(part: Part): void {
+    this.#beginPart(part)
+    const transaction = this.#transaction
+    if (this.#incoming || !transaction) return
+    this.#messages++
+    this.#incoming = new Incoming(this.#options.limits, { binary: transaction.body === 'binarymime' })
+    const facts = {
+      hello: this.#hello,
+      peer: this.#peer,
+      protocol: this.#protocol(transaction),
+      login: this.#login,
+      tls: this.#tls,
     }
-    const content = this.#input.take(body.reader.left)
-    body.reader.push(content)
-    if (!body.refuse) {
-      if (this.#transaction?.body !== 'binarymime') {
-        const stray = this.#stray?.push(content)
-        if (stray) this.#refuseLater('stray-octet', stray)
-      }
-      this.#keep(content)
+    this.#out.push({ kind: 'message-begins', transaction, facts })
+  }
+
+  /** RFC 3848, and RFC 6531 §4.3. */
+  #protocol({ smtputf8 }: Transaction): string {
+    const base = smtputf8 ? 'UTF8SMTP' : this.#extended ? 'ESMTP' : 'SMTP'
+    if (base === 'SMTP') return base
+    return `${base}${this.#tls ? 'S' : ''}${this.#login === undefined ? '' : 'A'}`
+  }
+
+  #beginPart(part: Part): void {
+    this.#part = part
+    this.#clocks?.beginPart(this.#now)
+  }
+
+  /** Reads what is there of a part; `false` while more is to come. */
+  #readPart(part: Part): boolean {
+    const octets = part.kind === 'data' ? this.#input.take() : this.#input.take(part.reader.left)
+    this.#clocks?.partly(octets.length, this.#now)
+    if (part.kind === 'data') {
+      const taken = this.#incoming?.data(part.reader, octets)
+      this.#handOut(taken?.content ?? NO_BYTES)
+      if (taken?.rest === undefined) return false
+      this.#input.push(taken.rest)
+    } else {
+      if (part.kind === 'blob') part.bytes.set(octets, part.bytes.length - part.reader.left)
+      else if (part.refuse === undefined) this.#handOut(this.#incoming?.chunk(octets) ?? NO_BYTES)
+      part.reader.push(octets)
+      if (part.reader.left > 0) return false
     }
-    if (body.reader.left > 0) return false
-    this.#endChunk(body)
+    this.#endPart(part)
     return true
   }
 
-  #endChunk({ size, last, refuse }: Chunk): void {
-    this.#body = undefined
-    if (refuse) return this.#mistake(refuse, 'BDAT')
-    if (last) {
-      const stray = this.#transaction?.body === 'binarymime' ? undefined : this.#stray?.end()
-      if (stray) this.#refuseLater('stray-octet', stray)
-      this.#trace('C', `(message of ${this.#bodySize} octets)`)
-      return this.#askForMessage('last-chunk')
+  #handOut(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#out.push({ kind: 'body', bytes })
+  }
+
+  #endPart(part: Part): void {
+    this.#part = undefined
+    this.#clocks?.endPart(this.#now)
+    if (part.kind === 'blob') return this.#endBlob(part)
+    if (part.kind === 'data') return this.#endMessage('end-of-body')
+    if (part.refuse) return this.#mistake(part.refuse, 'BDAT')
+    if (part.last) {
+      this.#incoming?.end()
+      return this.#endMessage('last-chunk')
     }
-    if (this.#wrong) {
-      const { situation, about } = this.#wrong
-      this.#abandon(situation)
-      this.#say('last-chunk', this.#word(situation, about))
-      return this.#forget()
+    if (this.#incoming?.wrong) return this.#refuseMessage('last-chunk')
+    this.#say('bdat', this.#word('chunk-ok', String(part.size)))
+  }
+
+  #endMessage(what: 'end-of-body' | 'last-chunk'): void {
+    const [transaction, incoming] = [this.#transaction, this.#incoming]
+    if (!transaction || !incoming) return
+    this.#trace('C', `(message of ${incoming.size} octets)`)
+    if (incoming.wrong) return this.#refuseMessage(what)
+    this.#incoming = undefined
+    this.#ask(what, { about: 'message', transaction, size: incoming.size }, 'accepted')
+  }
+
+  #refuseMessage(what: 'end-of-body' | 'last-chunk'): void {
+    const wrong = this.#incoming?.wrong
+    if (!wrong) return
+    this.#abandon(wrong.situation)
+    this.#say(what, this.#word(wrong.situation, wrong.about))
+    this.#forget()
+  }
+
+  #vrfy(argument: string): void {
+    if (!this.#options.services.has('VRFY') || argument === '') {
+      return this.#say('vrfy', this.#word('cannot-verify', argument))
     }
-    this.#say('bdat', this.#word('chunk-ok', String(size)))
+    this.#ask('vrfy', { about: 'vrfy', text: argument, ...this.#asker }, 'verified', argument)
   }
 
-  #keep(piece: Uint8Array): void {
-    if (piece.length === 0) return
-    this.#bodySize += piece.length
-    if (this.#bodySize > this.#options.limits.messageSize) this.#refuseLater('too-big')
-    if (!this.#wrong) this.#out.push({ kind: 'body', bytes: piece })
+  #startTls(): void {
+    if (this.#tls) return this.#mistake('tls-twice')
+    if (!this.#options.startTls) return this.#mistake('no-tls')
+    // It may be only the end of a group (RFC 3207 §4): what came behind it must never be read inside TLS.
+    if (this.#input.size > 0) return this.#hangUp('clear-behind-tls')
+    this.#say('starttls', this.#word('start-tls'))
+    this.#out.push({ kind: 'start-tls' })
   }
 
-  /** The stream must stay framed, so a message is refused behind its end and never inside it. */
-  #refuseLater(situation: Situation, about = ''): void {
-    this.#wrong ??= { situation, about }
+  #etrn(argument: string): void {
+    if (!this.#options.services.has('ETRN')) return this.#mistake('not-here', 'ETRN')
+    if (!NODE.test(argument)) return this.#mistake('bad-argument', 'ETRN needs the name of a node')
+    this.#ask('etrn', { about: 'etrn', node: argument, ...this.#asker }, 'etrn-started', argument)
   }
 
-  #askForMessage(what: 'end-of-body' | 'last-chunk'): void {
-    const transaction = this.#transaction
-    if (!transaction) return
-    if (this.#wrong) {
-      const { situation, about } = this.#wrong
-      this.#abandon(situation)
-      this.#say(what, this.#word(situation, about))
-      this.#forget()
-      return
+  /** TURN gives mail to whoever asks, unless it is known who that is (RFC 5321 Appendix F.1, RFC 2645 §4). */
+  #turn(verb: 'turn' | 'atrn', argument: string): void {
+    if (!this.#options.services.has(verb.toUpperCase())) return this.#mistake('not-here', verb.toUpperCase())
+    if (this.#login === undefined) return this.#mistake('auth-first')
+    const domains = argument === '' ? [] : argument.split(',')
+    if (!domains.every(domain => NODE.test(domain))) return this.#mistake('bad-argument', 'ATRN [domain,domain …]')
+    this.#ask(verb, { about: 'turn', verb, domains, login: this.#login }, 'turned')
+  }
+
+  #linkState(chunk: Chunk): void {
+    const { services } = this.#options
+    if (this.#login === undefined || !services.has('X-LINK2STATE')) return this.#mistake('not-offered', 'X-LINK2STATE')
+    const gathered = this.#frames.take(chunk)
+    if (gathered.kind === 'more') return this.#say('x-link2state', CHUNK_RECEIVED)
+    if (gathered.kind === 'frame') {
+      const question = { about: 'link-state', frame: gathered.frame, login: this.#login } as const
+      return this.#ask('x-link2state', question, 'noop')
     }
-    this.#begun = false
-    this.#ask(what, { about: 'message', transaction, size: this.#bodySize }, 'accepted')
+    this.#errors++
+    const status = { 501: '5.5.4', 503: '5.5.2', 552: '5.3.4' }[gathered.code]
+    this.#say('x-link2state', reply(gathered.code, status, gathered.why))
   }
 
-  #auth({ kind, mechanism, initial }: { kind: 'auth' | 'x-exps'; mechanism: string; initial?: string }): void {
+  #xexch50(size: number, version: string): void {
+    const { services, limits } = this.#options
+    if (!services.has('XEXCH50')) return this.#mistake('not-offered', 'XEXCH50')
+    // Refused before the 354, so no octet of it is on its way.
+    if (size > limits.blob) return this.#mistake('blob-too-big')
+    this.#say('xexch50', this.#word('send-blob'))
+    const part = blobPart(size, version)
+    this.#beginPart(part)
+    if (size === 0) this.#endPart(part)
+  }
+
+  #endBlob({ version, bytes }: Part & { readonly kind: 'blob' }): void {
+    this.#trace('C', `(XEXCH50 of ${bytes.length} octets)`)
+    if (this.#transaction) this.#transaction = { ...this.#transaction, blob: { version, bytes } }
+    this.#say('end-of-blob', this.#word('blob-ok'))
+  }
+
+  /** A proxy says on whose behalf it speaks; all begins anew, as that client (Postfix XCLIENT). */
+  #xclient(attributes: Params): void {
+    if (!this.#options.services.has('XCLIENT')) return this.#mistake('not-trusted')
+    const given = new Map(attributes.map(({ keyword, value }) => [keyword, value ?? '']))
+    for (const name of given.keys()) {
+      if (!XCLIENT_ATTRIBUTES.has(name)) return this.#mistake('bad-argument', `XCLIENT ${name}`)
+    }
+    const known = (name: string) => {
+      const value = given.get(name)
+      return value === undefined || /^\[(?:UN|TEMPUN)AVAIL(?:ABLE)?\]$/i.test(value) ? undefined : value
+    }
+    this.#forget()
+    this.#peer = known('ADDR')?.replace(/^IPV6:/i, '') ?? this.#peer
+    this.#login = known('LOGIN')
+    this.#hello = ''
+    this.#listed = new Set()
+    this.#say('xclient', this.#word('greeting'))
+  }
+
+  #auth({
+    kind,
+    mechanism,
+    initial,
+  }: {
+    readonly kind: 'auth' | 'x-exps'
+    readonly mechanism: string
+    readonly initial?: string
+  }): void {
     if (this.#login !== undefined) return this.#mistake('auth-twice')
-    const make = SASL_SERVERS[mechanism]
-    if (!make || !this.#options.mechanisms.includes(mechanism)) return this.#mistake('unknown-mechanism')
-    this.#sasl = make()
+    const offered = this.#options.mechanisms(this.#tls !== undefined)
+    if (!offered.includes(mechanism)) return this.#mistake('unknown-mechanism')
+    const machine = this.#options.sasl(mechanism, this.#tls, offered, this.#now)
+    this.#sasl = { mechanism, machine }
     // "=" is an initial response of no octets (RFC 4954 §4).
-    const response = initial === undefined ? undefined : initial === '=' ? new Uint8Array(0) : fromBase64(initial)
+    const response = initial === undefined ? undefined : initial === '=' ? NO_BYTES : fromBase64(initial)
     if (initial !== undefined && response === undefined) return this.#authOver('bad-argument', 'not base64')
-    this.#authStep(kind, response)
+    this.#authStep(kind, machine.step(response))
   }
 
   #authLine(line: string): void {
     this.#trace('C', '[secret]')
     if (line === '*') return this.#authOver('auth-cancelled')
     const response = fromBase64(line)
-    if (response === undefined) return this.#authOver('bad-argument', 'not base64')
-    this.#authStep('auth-line', response)
+    if (response === undefined || !this.#sasl) return this.#authOver('bad-argument', 'not base64')
+    this.#authStep('auth-line', this.#sasl.machine.step(response))
   }
 
-  #authStep(what: Said, response: Uint8Array | undefined): void {
-    const step = this.#sasl?.step(response)
-    if (!step || 'wrong' in step) return this.#authOver('bad-argument', step?.wrong ?? '')
-    if ('challenge' in step) return this.#say(what, reply(334, undefined, toBase64(step.challenge)))
-    this.#ask(what, { about: 'login', claim: step.claim }, 'auth-ok')
+  #authStep(what: Said, step: SaslServerStep): void {
+    switch (step.kind) {
+      case 'challenge':
+        return this.#say(what, reply(334, undefined, step.text ?? toBase64(step.bytes)))
+      case 'ask':
+        return this.#ask(what, { about: 'sasl', question: step.question }, 'auth-ok')
+      case 'done':
+        this.#login = step.user
+        this.#out.push({ kind: 'login', mechanism: this.#sasl?.mechanism ?? '', user: step.user })
+        this.#sasl = undefined
+        return this.#say(what, this.#word('auth-ok'))
+      case 'refused':
+        return this.#authOver('auth-failed', step.why)
+      case 'unavailable':
+        return this.#authOver('auth-unavailable', step.why)
+      default:
+        return this.#authOver('bad-argument', step.why)
+    }
   }
 
-  #authOver(situation: Situation, about = ''): void {
+  #authOver(situation: Situation, why = ''): void {
+    this.#out.push({ kind: 'login', mechanism: this.#sasl?.mechanism ?? '', why: why || situation })
     this.#sasl = undefined
     if (this.#phase === 'auth') this.#phase = 'ready'
-    this.#mistake(situation, about)
+    this.#mistake(situation, why)
   }
 
   #ask(what: Said, question: Question, positive: Situation, about = ''): void {
@@ -487,6 +647,12 @@ export class Server implements Machine<ServerOutput> {
   }
 
   #settle({ said: what, question, positive, about }: Asked, answer: Answer): void {
+    if ('sasl' in answer) {
+      const step = this.#sasl?.machine.answer(answer.sasl)
+      if (step) this.#authStep(what, step)
+      return
+    }
+    if ('frame' in answer) return this.#say(what, frameReply(answer.frame) ?? this.#word('cannot-keep'))
     const worded =
       'code' in answer
         ? answer
@@ -498,32 +664,30 @@ export class Server implements Machine<ServerOutput> {
     if (question.about === 'rcpt' && !yes && this.#transaction) {
       this.#transaction = { ...this.#transaction, recipients: this.#transaction.recipients.slice(0, -1) }
     }
-    if (question.about === 'login') {
-      this.#sasl = undefined
-      if (yes) this.#login = question.claim.user
-      else this.#errors++
-    }
+    if (question.about === 'message' && yes) this.#junk = 0
     this.#say(what, worded)
     if (question.about === 'message') this.#forget()
-    if (this.#errors >= this.#options.limits.errors) this.#hangUp('too-many-errors')
+    if (this.#phase === 'turned' && question.about === 'turn') {
+      const { domains, login } = question
+      this.#out.push({ kind: 'turned', domains, login, rest: this.#input.take() })
+    }
   }
 
   /** The transaction is over or was never: nothing of it may reach the next one. */
   #forget(): void {
     this.#abandon('reset')
+    this.#frames.drop()
     this.#transaction = undefined
-    this.#wrong = undefined
   }
 
   #abandon(why: string): void {
-    if (this.#begun) this.#out.push({ kind: 'body-abandoned', why })
-    this.#begun = false
+    if (this.#incoming) this.#out.push({ kind: 'body-abandoned', why })
+    this.#incoming = undefined
   }
 
   #mistake(situation: Situation, about = ''): void {
     this.#errors++
-    const worded = this.#word(situation, about)
-    this.#write(worded)
+    this.#write(this.#word(situation, about))
     if (this.#errors >= this.#options.limits.errors) this.#hangUp('too-many-errors')
   }
 
@@ -574,8 +738,8 @@ function sayCommand(command: Command, line: Uint8Array): string {
   return word ? `${said.slice(0, word.index)}${word[0].toUpperCase()} [secret]` : said
 }
 
-/** HELO opens no extensions, so no parameter is known behind it. */
-function refuseAll(params: Params): Params | { readonly refused: string } {
-  const first = params[0]
-  return first ? { refused: first.keyword } : params
-}
+/** A header of HTTP. No command has its colon there. */
+const LABEL = /^[A-Za-z][A-Za-z-]*:/
+/** RFC 1985 §5.1: a name, `@domain` for all below it, or `#queue`. */
+const NODE = /^[@#]?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?$/
+const XCLIENT_ATTRIBUTES = new Set(['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'LOGIN', 'DESTADDR', 'DESTPORT'])

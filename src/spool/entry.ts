@@ -32,8 +32,11 @@ export type RecipientState =
 
 /** What became of one recipient in one attempt. */
 export type Outcome =
-  | { readonly kind: 'delivered' | 'relayed'; readonly to: string; readonly by?: Reply }
-  | { readonly kind: 'deferred' | 'failed'; readonly by: Reply | Failure }
+  /** `dsn`: whoever it was relayed to sees to the reports that were asked for. */
+  | { readonly kind: 'delivered' | 'relayed'; readonly to: string; readonly by?: Reply; readonly dsn?: boolean }
+  /** `until`: it is not tried before, whatever the plan. */
+  | { readonly kind: 'deferred'; readonly by: Reply | Failure; readonly until?: Instant }
+  | { readonly kind: 'failed'; readonly by: Reply | Failure }
 
 /** Something that failed and is no reply: an enhanced status (RFC 3463) and the reason in words. */
 export interface Failure {

@@ -21,10 +21,13 @@ export interface Spool {
   put(entry: SpoolEntry, body: AsyncIterable<Uint8Array>): Promise<Kept>
   /** Entries with a recipient due by `now`, oldest due first, each claimed by no one else until `until`. */
   claim(now: Instant, until: Instant, limit: number): Promise<readonly Claim[]>
+  /** One entry, due or not; nothing if it is not there, or somebody works on it. */
+  take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined>
   /** Record what became of it, and give the claim back. Refuses (`false`) when the revision has moved on. */
   update(claim: Claim, next: SpoolEntry): Promise<boolean>
   /** Forget it: delivered, or reported. */
   remove(claim: Claim): Promise<void>
+  /** Its content; fails where there is none. */
   body(id: SpoolId): AsyncIterable<Uint8Array>
   /** When the next unclaimed entry is due. */
   nextDue(): Promise<Instant | undefined>

@@ -127,6 +127,16 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     assert.ok(claim)
     await it.remove(claim)
     assert.deepEqual(await it.list(), [])
-    assert.equal(await whole(it, 'a'), '')
+    await assert.rejects(whole(it, 'a'), /a is not in the spool/)
+  })
+
+  test(`${name}: take() claims one entry, due or not, unless somebody has it`, async () => {
+    const it = spool()
+    await it.put(entry('a', NOON + 500), body('x'))
+    const taken = await it.take('a', NOON, NOON + 50)
+    assert.equal(taken?.entry.id, 'a')
+    assert.equal(await it.take('a', NOON + 49, NOON + 99), undefined)
+    assert.equal((await it.take('a', NOON + 50, NOON + 99))?.entry.id, 'a')
+    assert.equal(await it.take('b', NOON, NOON + 50), undefined)
   })
 }

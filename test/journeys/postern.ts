@@ -19,7 +19,7 @@ export function postern(args: readonly string[], options: { readonly env?: NodeJ
 export function run(
   command: string,
   args: readonly string[],
-  { env = {}, input = '' }: { readonly env?: NodeJS.ProcessEnv; readonly input?: string } = {},
+  { env = {}, input = '' }: { readonly env?: NodeJS.ProcessEnv; readonly input?: string | Uint8Array } = {},
 ): Promise<Said> {
   const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, NO_COLOR: '1', ...env } })
   let [out, err] = ['', '']

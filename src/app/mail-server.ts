@@ -1,0 +1,134 @@
+/** A mail server of its own: what its file says, listening where it says. */
+import { dirname } from 'node:path'
+import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.ts'
+import type { Duration } from '../base/time.ts'
+import { now } from '../io/clock.ts'
+import { ConfigurationError, readConfig } from '../io/files.ts'
+import { maildirOf } from '../io/maildir.ts'
+import { close, dial, type Endpoint, endpointOf, listen, type Server } from '../io/sockets.ts'
+import { type SecureContext, secureServer } from '../io/tls.ts'
+import { MTA } from '../mta/commands.ts'
+import type { MtaConfig } from '../mta/config.ts'
+import { dueAt } from '../spool/entry.ts'
+import type { Spool } from '../spool/spool.ts'
+import { Mta } from './mta.ts'
+import { type MtaFiles, openMtaFiles } from './mta-files.ts'
+import type { MtaEvents } from './mta-world.ts'
+
+/** How long whoever is talking, and whatever is going out, may take to finish once the server is asked to stop. */
+export const STOP_GRACE: Duration = 30_000
+/** How often a server that stops looks whether everything due was tried. */
+const LOOK_AGAIN: Duration = 20
+
+export interface MailServerFiles extends MtaFiles {
+  readonly config: MtaConfig
+  readonly warnings: readonly Diagnostic[]
+}
+
+/** Reads a mail server's file and those it names. Throws a `ConfigurationError` with every mistake in any of them. */
+export async function readMailServer(file: string): Promise<MailServerFiles> {
+  const { config, warnings } = readConfig(MTA, file)
+  const problems: Diagnostic[] = [...warnings]
+  const files = await openMtaFiles(config, dirname(file)).catch(cause => {
+    if (!(cause instanceof ConfigurationError)) throw cause
+    problems.push(...cause.problems)
+    return undefined
+  })
+  if (config.listens.length === 0) {
+    problems.push({
+      severity: 'error',
+      message: `${file} says nowhere where to listen`,
+      hint: 'add a line such as: listen 127.0.0.1 port 2525',
+    })
+  }
+  if (!files || config.listens.length === 0) throw new ConfigurationError(problems)
+  return { config, warnings, ...files }
+}
+
+/** What a line asks for cannot be had: it is this line that is to be changed. */
+function asProblem(cause: unknown, at: SourceRef): Diagnostic {
+  if (!(cause instanceof PosternError)) throw cause
+  return { severity: 'error', message: cause.message, at }
+}
+
+export interface MailServerWorld {
+  readonly spool: Spool
+  /** The folder of all Maildirs. */
+  readonly maildir: string
+  readonly events?: MtaEvents
+}
+
+export class MailServer {
+  readonly mta: Mta
+  readonly #servers: Server[] = []
+
+  private constructor(mta: Mta) {
+    this.mta = mta
+  }
+
+  /** Listens at every address of the configuration, or at none: all that cannot be had are told together. */
+  static async start(
+    { config, files, logins, identity }: MailServerFiles,
+    { spool, maildir, events }: MailServerWorld,
+  ): Promise<MailServer> {
+    const mta = new Mta(config, {
+      spool,
+      files,
+      logins,
+      ...(identity && { identity }),
+      dial: (host, port) => dial({ host, port }),
+      maildir: mailbox => maildirOf(maildir, mailbox),
+      ...(events && { events }),
+    })
+    const server = new MailServer(mta)
+    const problems: Diagnostic[] = []
+    for (const { ip, port, tls, at } of config.listens) {
+      const identified = tls ? identity : undefined
+      await server.#listen({ host: ip, port }, identified).catch(cause => problems.push(asProblem(cause, at)))
+    }
+    if (problems.length > 0) {
+      await server.stop({ grace: 0 })
+      throw new ConfigurationError(problems)
+    }
+    mta.start()
+    mta.wake()
+    return server
+  }
+
+  /** With an identity under TLS from the first octet on (RFC 8314 §3). */
+  async #listen(at: Endpoint, identity: SecureContext | undefined): Promise<void> {
+    const server = await listen(at, socket => {
+      socket.on('error', () => {})
+      const { remoteAddress } = socket
+      // It went away before it was served.
+      if (remoteAddress === undefined) socket.destroy()
+      else if (!identity) this.mta.serve(socket, remoteAddress)
+      else {
+        secureServer(socket, identity).then(
+          ({ socket: secured, facts }) => this.mta.serve(secured, remoteAddress, facts),
+          () => socket.destroy(),
+        )
+      }
+    })
+    this.#servers.push(server)
+  }
+
+  /** Where it listens, in the order of the configuration. */
+  get endpoints(): readonly Endpoint[] {
+    return this.#servers.map(endpointOf)
+  }
+
+  /** Takes no more connections, tries what is due, and lets what is under way finish; after `grace` it is cut. */
+  async stop({ grace = STOP_GRACE }: { readonly grace?: Duration } = {}): Promise<void> {
+    const end = now() + grace
+    const closed = this.#servers.map(close)
+    while (now() < end && (await this.#isDue())) await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
+    await this.mta.stop(Math.max(0, end - now()))
+    await Promise.all(closed)
+  }
+
+  async #isDue(): Promise<boolean> {
+    const at = now()
+    return (await this.mta.queue()).some(entry => (dueAt(entry) ?? Infinity) <= at)
+  }
+}

@@ -1,0 +1,78 @@
+/** The files that a mail server's configuration names: passwords, accounts, certificates, authorities. */
+import { isAbsolute, join } from 'node:path'
+import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.ts'
+import { ConfigurationError, readBytes } from '../io/files.ts'
+import { readSecret } from '../io/keys.ts'
+import { identity } from '../io/tls.ts'
+import type { MtaConfig } from '../mta/config.ts'
+import { openLogins } from './logins.ts'
+import type { MtaWorld } from './mta-world.ts'
+import { words } from './words.ts'
+
+export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity'>
+
+/** Reads them all, or throws a `ConfigurationError` with everything that is wrong with any of them. */
+export async function openMtaFiles(
+  config: MtaConfig,
+  folder: string,
+  trouble: (cause: unknown) => void = () => {},
+): Promise<MtaFiles> {
+  const problems: Diagnostic[] = []
+  const path = (file: string): string => (isAbsolute(file) ? file : join(folder, file))
+  /** What a line asks for, or a problem with the line. */
+  const attempt = async <T>(at: SourceRef, open: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await open()
+    } catch (cause) {
+      if (cause instanceof ConfigurationError) problems.push(...cause.problems)
+      else problems.push({ severity: 'error', message: words(cause), at })
+      return undefined
+    }
+  }
+  const files = new Map<string, string>()
+  for (const { file, at, kind } of namedFiles(config)) {
+    const text = await attempt(at, () => (kind === 'secret' ? readSecret(path(file)) : readText(path(file))))
+    if (text !== undefined) files.set(file, text)
+  }
+  const { tls } = config
+  const found = tls && (await attempt(tls.at, () => certified(path(tls.certificateFile), path(tls.keyFile))))
+  const line = config.accountsFile?.at ?? config.keytab?.at ?? NOWHERE
+  const logins = await attempt(line, () => openLogins(config, files, path, trouble))
+  for (const listen of config.listens) {
+    if (!listen.tls || tls) continue
+    const hint = 'add a line such as: tls certificate mail.pem key mail.key'
+    problems.push({ severity: 'error', message: 'TLS needs a certificate, and none is named', hint, at: listen.at })
+  }
+  if (problems.length > 0 || !logins) throw new ConfigurationError(problems)
+  return { files, logins, ...(found && { identity: found }) }
+}
+
+const NOWHERE: SourceRef = { file: '', line: 1, column: 1, length: 1, text: '' }
+
+interface NamedFile {
+  readonly file: string
+  readonly at: SourceRef
+  readonly kind: 'secret' | 'text'
+}
+
+function namedFiles({ logins, routing }: MtaConfig): readonly NamedFile[] {
+  const theirs = routing.connectors.flatMap(({ login, tls, at }): NamedFile[] => [
+    ...(login?.passwordFile === undefined ? [] : [{ file: login.passwordFile, at: login.at, kind: 'secret' } as const]),
+    ...(tls?.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' } as const]),
+  ])
+  return [...logins.map(({ passwordFile, at }) => ({ file: passwordFile, at, kind: 'secret' }) as const), ...theirs]
+}
+
+function readText(path: string): string {
+  return readBytes(path).toString('utf8')
+}
+
+function certified(certificate: string, key: string): ReturnType<typeof identity> {
+  const pair = [readBytes(certificate), readBytes(key)] as const
+  try {
+    return identity(...pair)
+  } catch (cause) {
+    const why = `${certificate} and ${key} are no certificate with its key: ${words(cause)}`
+    throw new PosternError('POSTERN_CERTIFICATE', why, { side: 'us', retry: 'never', cause })
+  }
+}

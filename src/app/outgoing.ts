@@ -1,0 +1,263 @@
+/** Connections that this server makes itself: to relay a message, or to ask for those that wait for us. */
+import type { TlsFacts } from '../base/machine.ts'
+import type { Duration } from '../base/time.ts'
+import { now } from '../io/clock.ts'
+import { gssInitiator } from '../io/gssapi.ts'
+import { HASHES } from '../io/hashes.ts'
+import { SaslClientAnswers } from '../io/sasl.ts'
+import type { Duplex } from '../io/sockets.ts'
+import { type Expected, type Secured, secureClient } from '../io/tls.ts'
+import type { MtaConfig } from '../mta/config.ts'
+import type { LoginWish, Order, TlsWish } from '../mta/order.ts'
+import type { Connector, ConnectorLogin } from '../routing/connector.ts'
+import type { Need, SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
+import { choose } from '../smtp/sasl/mechanisms.ts'
+import type { Outcome, SpoolEntry } from '../spool/entry.ts'
+import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
+import type { MtaWorld } from './mta-world.ts'
+import { words } from './words.ts'
+
+/** How long an attempt may take, whatever the peer does. */
+export const ATTEMPT_LIMIT: Duration = 3_000_000
+/** What the server around it does for it. */
+export interface Around {
+  /** The socket lives as long as the server does, at most. */
+  readonly hold: (socket: Duplex) => void
+  /** Takes a connection on which the other end is the client now. */
+  readonly serve: (socket: Duplex, peer: string) => void
+}
+
+/** One entry to send over a connection that stands already, and what to do with what became of it. */
+export interface Turning {
+  readonly entry: SpoolEntry
+  readonly recipients: readonly number[]
+  readonly done: (outcomes: ReadonlyMap<number, Outcome>) => Promise<void>
+}
+
+/** A session, for logs, and the name of the server it is with. */
+interface Session {
+  readonly id: string
+  readonly name: string
+}
+
+export class Outgoing {
+  readonly #config: MtaConfig
+  readonly #world: MtaWorld
+  readonly #around: Around
+  readonly #timers = new Set<NodeJS.Timeout>()
+  /** Connectors over which TLS was had before: when it is missing now, somebody should know. */
+  readonly #hadTls = new Set<string>()
+  #count = 0
+
+  constructor(config: MtaConfig, world: MtaWorld, around: Around) {
+    this.#config = config
+    this.#world = world
+    this.#around = around
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+  }
+
+  async relay(
+    entry: SpoolEntry,
+    connector: Connector,
+    recipients: readonly number[],
+  ): Promise<ReadonlyMap<number, Outcome>> {
+    const outcomes = new Map<number, Outcome>()
+    const job = (clear: boolean): Job => this.#job(entry, connector, recipients, clear)
+    try {
+      await this.#session(connector, job, { outcome: (recipient, outcome) => outcomes.set(recipient, outcome) })
+    } catch (cause) {
+      const by = { status: '4.4.1', why: `connector ${connector.name}: ${words(cause)}` }
+      for (const recipient of recipients)
+        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+    }
+    return outcomes
+  }
+
+  /** Sends one entry after the other over a connection whose other end asked for them. */
+  async sendOver(socket: Duplex, next: () => Promise<Turning | undefined>): Promise<void> {
+    let turning = await next()
+    if (!turning) return
+    let outcomes = new Map<number, Outcome>()
+    const settle = async () => {
+      const { done } = turning ?? {}
+      turning = undefined
+      await done?.(outcomes)
+      outcomes = new Map()
+    }
+    const jobOf = ({ entry, recipients }: Turning): Job => ({
+      order: this.#order(entry, { to: 'who asked for it', recipients }),
+      body: () => this.#world.spool.body(entry.id),
+    })
+    this.#around.hold(socket)
+    await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, jobOf(turning), {
+      outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
+      next: async () => {
+        await settle()
+        turning = await next()
+        return turning && jobOf(turning)
+      },
+    })
+    await settle()
+  }
+
+  /** Every connector with a `connector-pull` asks at its pace for the mail that waits for us. */
+  startPulling(): void {
+    for (const connector of this.#config.routing.connectors) {
+      const { pull } = connector
+      if (pull) this.#timers.add(setInterval(() => void this.pull(connector), pull.every))
+    }
+  }
+
+  /** Asks once. Says what came of it. */
+  async pull(connector: Connector): Promise<void> {
+    const { pull, name, target } = connector
+    if (!pull) return
+    const note = (what: string) => this.#world.events?.note?.(`connector ${name}: ${pull.verb.toUpperCase()}: ${what}`)
+    const asking: Order['pull'] = pull.verb === 'turn' ? { kind: 'turn' } : { kind: pull.verb, argument: pull.argument }
+    const order = (clear: boolean): Order => ({
+      ...this.#manners(connector, clear),
+      ...NO_MESSAGE,
+      to: `${name} [${target.ip}]`,
+      pull: asking,
+    })
+    try {
+      const ended = await this.#session(connector, clear => ({ order: order(clear), body: nothing }), {
+        outcome: (_recipient, outcome) => note('by' in outcome && outcome.by ? words(outcome.by) : outcome.kind),
+        pulled: ({ code, text }) => note(`answered ${code} ${text.join(' ')}`),
+      })
+      if (ended.kind === 'turned') this.#around.serve(ended.socket, target.ip)
+    } catch (cause) {
+      note(words(cause))
+    }
+  }
+
+  /** One session over a connector; where TLS did not come about and may be gone without, a second one in clear. */
+  async #session(connector: Connector, job: (clear: boolean) => Job, hand: Hand): Promise<Ended> {
+    const ended = await this.#dialled(connector, job(false), hand)
+    if (ended.kind !== 'again-in-clear') return ended
+    this.#world.events?.note?.(`connector ${connector.name}: ${ended.why}; trying again without TLS`)
+    return this.#dialled(connector, job(true), hand)
+  }
+
+  async #dialled(connector: Connector, job: Job, hand: Hand): Promise<Ended> {
+    const { target, tls, name } = connector
+    const raw = await this.#world.dial(target.ip, target.port)
+    this.#around.hold(raw)
+    const secure = async (socket: Duplex): Promise<Secured> => {
+      const secured = await secureClient(socket, this.#expected(connector))
+      this.#hadTls.add(name)
+      return secured
+    }
+    const session = { id: `${name}#${++this.#count}`, name: tls?.name ?? target.ip }
+    const wanted = job.order.tls?.floor ?? 'none'
+    if (!tls?.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure })
+    const { socket, facts } = await secure(raw)
+    const order = { ...job.order, tls: { ...(job.order.tls ?? NO_TLS), facts } }
+    return this.#run(socket, session, { ...job, order }, hand)
+  }
+
+  async #run(socket: Duplex, session: Session, job: Job, hand: Hand): Promise<Ended> {
+    const { events } = this.#world
+    const trace = (by: 'C' | 'S', text: string) => events?.line?.(session.id, 'out', by, text)
+    const limit = setTimeout(() => socket.destroy(), ATTEMPT_LIMIT)
+    const credentials = new Credentials(`smtp@${session.name}`)
+    try {
+      return await runAttempt(socket, job, {
+        answer: question => credentials.answer(question),
+        note: what => events?.note?.(`${session.id}: ${what}`),
+        trace: events?.line && trace,
+        ...hand,
+      })
+    } finally {
+      clearTimeout(limit)
+      await credentials.close()
+    }
+  }
+
+  #expected({ target, tls }: Connector): Expected {
+    const authorities = tls?.authoritiesFile === undefined ? undefined : this.#world.files.get(tls.authoritiesFile)
+    return {
+      name: tls?.name ?? target.ip,
+      ...(authorities !== undefined && { authorities }),
+      ...(tls?.fingerprint !== undefined && { pin: tls.fingerprint }),
+    }
+  }
+
+  #job(entry: SpoolEntry, connector: Connector, recipients: readonly number[], clear: boolean): Job {
+    const order = this.#order(entry, { to: `${connector.name} [${connector.target.ip}]`, recipients })
+    const { names, delay, threshold } = this.#config.workarounds
+    const workarounds = { names: new Set(names), delay, threshold, queuedFor: now() - entry.arrived }
+    return {
+      order: { ...order, ...this.#manners(connector, clear), workarounds },
+      body: () => this.#world.spool.body(entry.id),
+    }
+  }
+
+  #order({ envelope, size }: SpoolEntry, { to, recipients }: Pick<Order, 'to' | 'recipients'>): Order {
+    return { hello: this.#config.hostname, to, envelope, recipients, size, outcome: 'relayed' }
+  }
+
+  /** How a session over this connector begins: hello, TLS, login. */
+  #manners(connector: Connector, clear: boolean): Pick<Order, 'hello' | 'tls' | 'login'> {
+    const { name, tls, login } = connector
+    const by = `connector ${name}`
+    const floor: TlsWish['floor'] = clear ? 'none' : (tls?.floor ?? 'may')
+    if (clear && this.#hadTls.has(name)) {
+      this.#world.events?.note?.(`${by}: TLS was had here before and is missing now: somebody may be taking it away`)
+    }
+    return {
+      hello: this.#config.hostname,
+      tls: { floor, by },
+      ...(login && { login: this.#login(login, by) }),
+    }
+  }
+
+  #login({ verb, mechanism, user = '', passwordFile, required }: ConnectorLogin, by: string): LoginWish {
+    const password = passwordFile === undefined ? '' : (this.#world.files.get(passwordFile) ?? '')
+    const choosing = (offered: readonly string[], facts: TlsFacts | undefined) => {
+      const tls = { secured: facts !== undefined, ...(facts?.exporter && { exporter: facts.exporter }) }
+      const has = new Set<Need>(passwordFile === undefined ? ['gss'] : ['password'])
+      const found = choose(offered, { tls, plaintextWithoutTls: this.#config.authWithoutTls, has })
+      const taken = found.find(({ name }) => mechanism === 'any' || name.toLowerCase() === mechanism)
+      return taken?.client({ hashes: HASHES, now: now(), tls, offered, user, password })
+    }
+    return { verb, required, by, choose: choosing }
+  }
+}
+
+/** What a session's mechanism needs of the world. Kerberos is only asked where it is wanted: it may not be there. */
+class Credentials {
+  readonly #service: string
+  #answers: Promise<SaslClientAnswers> | undefined
+
+  constructor(service: string) {
+    this.#service = service
+  }
+
+  async answer(question: SaslClientQuestion): Promise<SaslClientAnswer> {
+    this.#answers ??=
+      question.kind === 'gss-initiate'
+        ? gssInitiator(this.#service).then(initiator => new SaslClientAnswers({ initiator }))
+        : Promise.resolve(new SaslClientAnswers())
+    return (await this.#answers).answer(question)
+  }
+
+  async close(): Promise<void> {
+    await (await this.#answers?.catch(() => undefined))?.close()
+  }
+}
+
+const NO_TLS: TlsWish = { floor: 'may', by: '' }
+
+/** The parts of an order that are about a message, where there is none. */
+const NO_MESSAGE: Pick<Order, 'envelope' | 'recipients' | 'size' | 'outcome'> = {
+  envelope: { from: null, recipients: [], smtputf8: false, body: '7bit' },
+  recipients: [],
+  size: 0,
+  outcome: 'relayed',
+}
+
+async function* nothing(): AsyncIterable<Uint8Array> {}

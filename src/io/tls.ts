@@ -1,0 +1,102 @@
+/** TLS on a connection that began without it, or begins with it: both sides, and what is known of it afterwards. */
+import tls, { type SecureContext } from 'node:tls'
+
+export type { SecureContext } from 'node:tls'
+
+import type { TlsFacts } from '../base/machine.ts'
+import { PosternError } from '../base/problem.ts'
+import type { Duration } from '../base/time.ts'
+import type { Duplex } from './sockets.ts'
+
+/** A handshake takes a few round trips; who needs longer is not there any more. */
+export const HANDSHAKE_WAIT: Duration = 30_000
+/** RFC 8996 ended what came before. */
+const OLDEST = 'TLSv1.2'
+/** RFC 9266 §2. */
+const EXPORTER = { label: 'EXPORTER-Channel-Binding', octets: 32 } as const
+
+export interface Secured {
+  readonly socket: Duplex
+  readonly facts: TlsFacts
+}
+
+/** A certificate with its key, as PEM, ready for use. Throws where the two do not fit, or are none. */
+export function identity(certificate: string | Uint8Array, key: string | Uint8Array): SecureContext {
+  // A context of its own per listener: a ticket from one is worth nothing at another.
+  return tls.createSecureContext({ cert: Buffer.from(certificate), key: Buffer.from(key), minVersion: OLDEST })
+}
+
+/** What a client expects of the server. */
+export interface Expected {
+  /** The name its certificate must be for. */
+  readonly name: string
+  /** Who may have signed it, as PEM; absent: whom the system trusts. */
+  readonly authorities?: string
+  /** SHA-256 of the certificate in hex; then neither its name nor who signed it matters. */
+  readonly pin?: string
+}
+
+/** The server's side of the handshake. */
+export function secureServer(socket: Duplex, context: SecureContext): Promise<Secured> {
+  const secure = new tls.TLSSocket(socket as never, { isServer: true, secureContext: context })
+  return settled(secure, 'secure').then(() => ({ socket: secure, facts: factsOf(secure) }))
+}
+
+/** The client's side. It does not fail for a certificate that proves nothing: `facts.unproven` says so. */
+export async function secureClient(socket: Duplex, { name, authorities, pin }: Expected): Promise<Secured> {
+  const secure = tls.connect({
+    socket: socket as never,
+    // An address is no name to ask for (RFC 6066 §3).
+    ...(/^[\d.]+$|:/.test(name) ? {} : { servername: name }),
+    ...(authorities === undefined ? {} : { ca: authorities }),
+    minVersion: OLDEST,
+    rejectUnauthorized: false,
+    // Asked below, where the answer does not end the connection.
+    checkServerIdentity: () => undefined,
+  })
+  await settled(secure, 'secureConnect')
+  const unproven = doubt(secure, { name, ...(pin !== undefined && { pin }) })
+  return { socket: secure, facts: { ...factsOf(secure), ...(unproven !== undefined && { unproven }) } }
+}
+
+function doubt(secure: tls.TLSSocket, { name, pin }: Expected): string | undefined {
+  const certificate = secure.getPeerCertificate()
+  if (pin !== undefined) {
+    const found = (certificate.fingerprint256 ?? '').replaceAll(':', '').toLowerCase()
+    return found === pin.replaceAll(':', '').toLowerCase()
+      ? undefined
+      : `its certificate is not the pinned one: ${found}`
+  }
+  if (!secure.authorized) return `its certificate is not trusted: ${String(secure.authorizationError)}`
+  return tls.checkServerIdentity(name, certificate)?.message
+}
+
+function settled(secure: tls.TLSSocket, event: 'secure' | 'secureConnect'): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string, cause?: unknown) => {
+      clearTimeout(timer)
+      secure.destroy()
+      reject(new PosternError('POSTERN_TLS', why, { side: 'client', retry: 'later', cause }))
+    }
+    const timer = setTimeout(() => fail('it took too long'), HANDSHAKE_WAIT)
+    secure.once(event, () => {
+      clearTimeout(timer)
+      secure.off('close', closed)
+      resolve()
+    })
+    const failed = (cause: Error) => fail(cause.message, cause)
+    const closed = () => fail('the connection was closed')
+    // A server's socket tells of its handshake by this event, and by no other.
+    secure.on('_tlsError', failed)
+    secure.on('error', failed)
+    secure.on('close', closed)
+  })
+}
+
+function factsOf(secure: tls.TLSSocket): TlsFacts {
+  const protocol = secure.getProtocol() ?? ''
+  const facts = { protocol, cipher: secure.getCipher().standardName ?? '' }
+  // Before TLS 1.3 it is not unique to the connection without an extension we cannot ask for (RFC 9266 §3).
+  if (protocol !== 'TLSv1.3') return facts
+  return { ...facts, exporter: secure.exportKeyingMaterial(EXPORTER.octets, EXPORTER.label, Buffer.alloc(0)) }
+}

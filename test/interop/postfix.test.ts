@@ -1,0 +1,11 @@
+/** Postfix, both ways. */
+import { bothWays, TEXTS } from './both-ways.ts'
+import { startPostfix } from './peers/postfix.ts'
+
+bothWays({
+  name: 'Postfix',
+  needs: { root: true, peers: ['postfix'] },
+  start: startPostfix,
+  takes: TEXTS,
+  relays: TEXTS,
+})
