@@ -38,3 +38,12 @@ export function changeAny(
 export function everyOne({ connectors, elsewhere }: RoutingConfig): readonly AnyConnector[] {
   return [...connectors, ...elsewhere]
 }
+
+/** A list with a thing, once, at its end; or without it. */
+export function plus(list: readonly string[], item: string): readonly string[] {
+  return [...minus(list, item), item]
+}
+
+export function minus(list: readonly string[], item: string): readonly string[] {
+  return list.filter(each => each !== item)
+}

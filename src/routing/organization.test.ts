@@ -11,7 +11,8 @@ import { digestOf, groupOf } from './link-state.ts'
 import { nameOf } from './master.ts'
 import { talk } from './network.test.ts'
 import { type Organization, organization } from './organization.ts'
-import { type Letter, Routes } from './route.ts'
+import type { Letter } from './route.ts'
+import { Routes } from './routes.ts'
 
 function read(text: string): Organization {
   const { config, problems } = parse(MTA, text, 'mta.conf')

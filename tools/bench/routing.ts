@@ -13,7 +13,8 @@ import {
   NO_SIZE,
   tableOf,
 } from '../../src/routing/link-state.ts'
-import { Routes, type RoutesOptions } from '../../src/routing/route.ts'
+import type { RoutesOptions } from '../../src/routing/route.ts'
+import { Routes } from '../../src/routing/routes.ts'
 import { alternate, type CaseReport, type Metric, type Order, type Report, type Sample } from './harness.ts'
 
 export const description =
