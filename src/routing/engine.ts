@@ -14,7 +14,7 @@ import {
   tableOf,
   type Version,
 } from './link-state.ts'
-import { owned } from './orginfo.ts'
+import { groupText, owned } from './orginfo.ts'
 
 /** Something that must not happen between honest masters. */
 export type Alarm =
@@ -26,6 +26,8 @@ export type Alarm =
   | { readonly kind: 'own-group-raised'; readonly group: Guid; readonly version: Version }
   /** The version cannot be raised further: only a new GUID for the group helps. */
   | { readonly kind: 'exhausted'; readonly group: Guid; readonly version: Version }
+  /** The table would grow beyond its limits: nothing of what was told is taken. */
+  | { readonly kind: 'full'; readonly group: Guid; readonly version: Version }
 
 /** What came of somebody's table. */
 export interface Absorbed {
@@ -45,7 +47,11 @@ export interface EngineOptions {
   readonly md5: Hash
   /** What the configuration says of the organisation, until better is learned. */
   readonly table: LinkStateTable
+  readonly limits?: { readonly groups: number; readonly octets: number }
 }
+
+/** A table holds no more, whatever is told: no organisation has so many groups, and memory ends. */
+export const TABLE_LIMITS = { groups: 65_535, octets: 512 * 1024 * 1024 } as const
 
 /** Neighbours of whom we remember what they were told; those beyond it are told everything again. */
 export const MAX_NEIGHBOURS = 4_096
@@ -62,7 +68,10 @@ export class RoutingEngine {
   readonly server: Guid
   readonly group: Guid
   readonly #md5: Hash
+  readonly #limits: { readonly groups: number; readonly octets: number }
   #table: LinkStateTable
+  /** Octets of the table in a frame. */
+  #octets: number
   #digest: Digest | undefined
   /** Our own group as strangers tell it, where that is newer: for the master, who alone can answer it. */
   #claim: GroupState | undefined
@@ -71,12 +80,14 @@ export class RoutingEngine {
   readonly #changedAt = new Map<Guid, number>()
   readonly #told = new Map<string, number>()
 
-  constructor({ org, server, group, md5, table }: EngineOptions) {
+  constructor({ org, server, group, md5, table, limits = TABLE_LIMITS }: EngineOptions) {
+    this.#limits = limits
     this.org = org
     this.server = server
     this.group = group
     this.#md5 = md5
     this.#table = tableOf(table)
+    this.#octets = this.#table.reduce((sum, state) => sum + groupText(state).length, 0)
   }
 
   get table(): LinkStateTable {
@@ -120,7 +131,21 @@ export class RoutingEngine {
       alarms.push({ kind: 'own-group-raised', group: their.group, version: their.version })
       return this.#contest(our, their, alarms)
     })
-    return { changed: news.length === 0 ? [] : this.#take(merge(this.#table, news)), alarms }
+    const [first] = news
+    if (!first) return { changed: [], alarms }
+    if (this.#fits(news)) return { changed: this.#take(merge(this.#table, news)), alarms }
+    alarms.push({ kind: 'full', group: first.group, version: first.version })
+    return { changed: [], alarms }
+  }
+
+  #fits(news: LinkStateTable): boolean {
+    let [groups, octets] = [this.#table.length, this.#octets]
+    for (const state of news) {
+      const before = groupOf(this.#table, state.group)
+      if (!before) groups++
+      octets += groupText(state).length - (before ? groupText(before).length : 0)
+    }
+    return groups <= this.#limits.groups && octets <= this.#limits.octets
   }
 
   /** A stranger knows a newer state of our own group than we: its master counts on from there, a member tells its master. */
@@ -186,7 +211,10 @@ export class RoutingEngine {
     let at = 0
     for (const state of next) {
       while ((this.#table[at]?.group ?? '\uffff') < state.group) at++
-      if (this.#table[at] !== state) changed.push(state.group)
+      const before = this.#table[at]
+      if (before === state) continue
+      changed.push(state.group)
+      this.#octets += groupText(state).length - (before?.group === state.group ? groupText(before).length : 0)
     }
     this.#table = next
     this.#digest = undefined
@@ -214,6 +242,8 @@ export function sayAlarm(alarm: Alarm): string {
       return `${what} is told with two contents: the tables have forked, and mail can loop`
     case 'own-group-raised':
       return `our own ${what} was told by somebody else; its master counts on from there`
+    case 'full':
+      return `the table is full: ${what}, and whatever came with it, is not taken`
     case 'exhausted':
       return `our own ${what} cannot be raised any more: give the group a new GUID`
   }

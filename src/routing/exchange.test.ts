@@ -169,6 +169,23 @@ test('one version with two contents is an alarm, though the digests are equal', 
   assert.match(findings.map(({ why }) => why).join(), /group a0+3 at version 1\.0\.0 is told with two contents/)
 })
 
+test('a table ends at its limits: what would go beyond is not taken, and changes still are', () => {
+  const own = groupState(guid('a', 1), { master: guid('b', 1) })
+  const limits = { groups: 3, octets: 1_000 }
+  const engine = new RoutingEngine({ org: ORG, server: guid('b', 1), group: guid('a', 1), md5, table: [own], limits })
+  const tell = (...groups: readonly GroupState[]) =>
+    engine.absorb(tableOf(groups), 'other-group').alarms.map(({ kind }) => kind)
+  assert.deepEqual(tell(groupState(guid('c', 1)), groupState(guid('c', 2))), [])
+  assert.deepEqual(tell(groupState(guid('c', 3))), ['full'])
+  assert.deepEqual(tell(groupState(guid('c', 2), { version: { major: 2, minor: 0, user: 0 } })), [])
+  assert.deepEqual(
+    tell(groupState(guid('c', 2), { version: { major: 3, minor: 0, user: 0 }, x500: 'x'.repeat(900) })),
+    ['full'],
+  )
+  assert.equal(groupOf(engine.table, guid('c', 2))?.version.major, 2)
+  assert.ok(engine.change('user', state => state))
+})
+
 /** Who changes, who talks to whom, what is lost on the way. */
 type Event =
   | { readonly kind: 'change'; readonly who: number; readonly part: 'major' | 'minor' | 'user' }
