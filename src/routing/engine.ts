@@ -47,11 +47,17 @@ export interface EngineOptions {
   readonly md5: Hash
   /** What the configuration says of the organisation, until better is learned. */
   readonly table: LinkStateTable
-  readonly limits?: { readonly groups: number; readonly octets: number }
+  readonly limits?: TableLimits
 }
 
 /** A table holds no more, whatever is told: no organisation has so many groups, and memory ends. */
-export const TABLE_LIMITS = { groups: 65_535, octets: 512 * 1024 * 1024 } as const
+export const TABLE_LIMITS: TableLimits = { groups: 65_535, octets: 512 * 1024 * 1024 }
+
+export interface TableLimits {
+  readonly groups: number
+  /** Of the groups as a frame writes them. */
+  readonly octets: number
+}
 
 /** Neighbours of whom we remember what they were told; those beyond it are told everything again. */
 export const MAX_NEIGHBOURS = 4_096
@@ -68,7 +74,7 @@ export class RoutingEngine {
   readonly server: Guid
   readonly group: Guid
   readonly #md5: Hash
-  readonly #limits: { readonly groups: number; readonly octets: number }
+  readonly #limits: TableLimits
   #table: LinkStateTable
   /** Octets of the table in a frame. */
   #octets: number
