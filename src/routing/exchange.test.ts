@@ -7,7 +7,7 @@ import { RoutingEngine } from './engine.ts'
 import { Exchange } from './exchange.ts'
 import { readFrame, writeFrame } from './frame.ts'
 import { digestOf, type GroupState, groupOf, type LinkStateTable, tableOf } from './link-state.ts'
-import { masterOf, ORG, talk } from './network.test.ts'
+import { masterOf, memberOf, ORG, talk } from './network.test.ts'
 import { DIGEST_DOWN, TWO_GROUPS } from './vectors.test.ts'
 
 const names = (frames: readonly string[]): readonly string[] =>
@@ -193,7 +193,7 @@ type Event =
   | { readonly kind: 'forge'; readonly who: number; readonly table: LinkStateTable }
   | { readonly kind: 'talk'; readonly link: number; readonly back: boolean; readonly lost: number }
 
-const NODES = 6
+const NODES = 8
 const anyEvent: fc.Arbitrary<Event> = fc.oneof(
   fc.record({
     kind: fc.constant('change' as const),
@@ -211,15 +211,21 @@ test('all who can talk end with the same digest, whatever was told, lost, repeat
     maxLength: 9,
   })
   fc.assert(
-    fc.property(anyLinks, fc.array(anyEvent, { maxLength: 30 }), (links, events) => {
-      const nodes = Array.from({ length: NODES }, (_, n) => masterOf(n))
+    fc.property(anyLinks, fc.array(anyEvent, { maxLength: 30 }), fc.boolean(), (random, events, delta) => {
+      // The last two are members of the first two groups, and always hear from their masters.
+      const groupOfNode = (n: number): number => (n < NODES - 2 ? n : n - (NODES - 2))
+      const make = (n: number): RoutingEngine => (groupOfNode(n) === n ? masterOf(n) : memberOf(groupOfNode(n), n))
+      const nodes = Array.from({ length: NODES }, (_, n) => make(n))
+      const home = [NODES - 2, NODES - 1].map(n => ({ a: n, b: groupOfNode(n), delta }))
+      const links = [...random, ...home]
       const meet = ({ a, b, delta }: (typeof links)[number], back = false, lost = Number.POSITIVE_INFINITY) => {
         const [x, y] = back ? [nodes[b], nodes[a]] : [nodes[a], nodes[b]]
-        if (x && y && x !== y) talk(x, y, { delta, lost })
+        const teller = groupOfNode(a) === groupOfNode(b) ? 'own-group' : 'other-group'
+        if (x && y && x !== y) talk(x, y, { delta, lost, teller })
       }
       for (const event of events) {
         if (event.kind === 'change') nodes[event.who]?.change(event.part, state => state)
-        if (event.kind === 'forget') nodes[event.who] = masterOf(event.who)
+        if (event.kind === 'forget') nodes[event.who] = make(event.who)
         if (event.kind === 'forge') nodes[event.who]?.absorb(event.table, 'other-group')
         const link = event.kind === 'talk' ? links[event.link % links.length] : undefined
         if (link && event.kind === 'talk') meet(link, event.back, event.lost)
@@ -227,7 +233,7 @@ test('all who can talk end with the same digest, whatever was told, lost, repeat
       // As many rounds as news needs to cross and its answer to come back.
       for (let round = 0; round < 3 * NODES; round++) for (const link of links) meet(link, round % 2 === 1)
       for (const { a, b } of links) assert.equal(nodes[a]?.digest, nodes[b]?.digest)
-      for (const node of nodes) assert.equal(node.own?.master, node.server)
+      for (const [n, node] of nodes.entries()) assert.equal(node.own?.master, nodes[groupOfNode(n)]?.server)
     }),
     runs(300),
   )

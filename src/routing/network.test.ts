@@ -14,6 +14,12 @@ export function masterOf(n: number, connectors: readonly ConnectorState[] = [], 
   return new RoutingEngine({ org: ORG, server: guid('b', n), group, md5, table: table ?? [own] })
 }
 
+/** Another member of group `n`. */
+export function memberOf(n: number, server: number): RoutingEngine {
+  const { group, table } = masterOf(n)
+  return new RoutingEngine({ org: ORG, server: guid('b', server), group, md5, table })
+}
+
 export interface Conversation {
   readonly delta: boolean
   /** The frame of this number, counted from 0, is lost, and the connection with it. */
