@@ -3,7 +3,7 @@ import { MAX_FRAME } from '../smtp/link2state.ts'
 import { compareKnown, knownIn, reconcile, summaryOf, wantedOf, within } from './delta.ts'
 import { type RoutingEngine, sayAlarm, type Teller } from './engine.ts'
 import { type Frame, type Known, readFrame, writeFrame } from './frame.ts'
-import { type Digest, type GroupState, type LinkStateTable, merge } from './link-state.ts'
+import { type Digest, type GroupState, type Guid, type LinkStateTable, merge } from './link-state.ts'
 
 /**
  * The conversation of two routing servers, frame by frame, whatever carries the frames: X-LINK2STATE between groups, TCP
@@ -17,6 +17,8 @@ export type ExchangeOutput =
   | { readonly kind: 'say'; readonly frame: string }
   /** The table changed: routes are made anew, other neighbours have news to be told. */
   | { readonly kind: 'changed' }
+  /** A member of our group reports on a connector: for the master. */
+  | { readonly kind: 'report'; readonly server: Guid; readonly connector: Guid; readonly available: boolean }
   | { readonly kind: 'finding'; readonly finding: Finding }
   /** It is over, and the client may go on with mail. */
   | { readonly kind: 'done'; readonly inStep: boolean }
@@ -75,13 +77,16 @@ export class Exchange {
 
   /** A whole frame came. Where the server says nothing to it, it was refused: 501. */
   hear(text: string): readonly ExchangeOutput[] {
-    // The peer begins another.
-    if (this.#done) this.#reset()
-    if (++this.#turns > MAX_TURNS) return this.#refuse(`more than ${MAX_TURNS} frames in one conversation`)
+    if (++this.#turns > MAX_TURNS && !this.#done)
+      return this.#refuse(`more than ${MAX_TURNS} frames in one conversation`)
     const read = readFrame(text, this.#options.maxFrame)
     if ('wrong' in read) return this.#refuse(read.wrong)
     const heard = flat(read.frame)
+    // The peer begins another.
+    if (this.#done && heard.some(({ kind }) => kind !== 'report')) this.#reset()
     if (!this.#options.delta && heard.some(isDelta)) return this.#refuse('a form that was not agreed on')
+    const isStranger = this.#options.teller === 'other-group'
+    if (isStranger && heard.some(({ kind }) => kind === 'report')) return this.#refuse('a report from another group')
     const isOver = heard.some(({ kind }) => kind === 'done-response')
     if (heard.some(each => 'org' in each && each.org !== undefined && each.org !== this.#engine.org)) {
       const finding = this.#finding('foreign-org', 'it belongs to another organisation')
@@ -90,7 +95,12 @@ export class Exchange {
     const outputs: ExchangeOutput[] = []
     for (const frame of heard) {
       if (frame.kind === 'orginfo' || frame.kind === 'delta') outputs.push(...this.#absorb(frame.groups))
+      if (frame.kind === 'report') {
+        outputs.push({ kind: 'report', server: frame.server, connector: frame.connector, available: frame.available })
+      }
     }
+    // A report is no turn of the conversation, and needs no answer.
+    if (heard.length > 0 && heard.every(({ kind }) => kind === 'report')) return outputs
     if (isOver) {
       // Without a digest beside it, it says that all is well; with one, that it gives up.
       const named = digestIn(heard)
@@ -101,6 +111,12 @@ export class Exchange {
     const inStep = digestIn(heard) === this.#engine.digest
     const last = inStep || !this.#options.delta ? DONE : [...DONE, this.#delta([])]
     return [...outputs, ...this.#finish(inStep, last)]
+  }
+
+  /** Tells the master about a connector; 2000's way of saying it is not public, so a master of 2000 is not told. */
+  report(connector: Guid, available: boolean): readonly ExchangeOutput[] {
+    const { org, server } = this.#engine
+    return this.#options.delta ? this.#say({ kind: 'report', org, server, connector, available }) : []
   }
 
   #reset(): void {
@@ -136,6 +152,7 @@ export class Exchange {
       }
       case 'want':
         return [this.#delta(wantedOf(merge(engine.table, this.#claim()), frame.groups))]
+      case 'report':
       case 'multi':
       case 'node-info':
       case 'orginfo':
@@ -246,5 +263,5 @@ function flat(frame: Frame): readonly Frame[] {
 }
 
 function isDelta({ kind }: Frame): boolean {
-  return kind === 'delta' || kind === 'summary' || kind === 'versions' || kind === 'want'
+  return kind === 'delta' || kind === 'summary' || kind === 'versions' || kind === 'want' || kind === 'report'
 }

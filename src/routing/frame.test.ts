@@ -160,6 +160,9 @@ const anyFrame: fc.Arbitrary<Frame> = fc.letrec<{ frame: Frame }>(tie => ({
       parts: ['0f', 'a'],
       versions: [{ group: guid('a', 1), version: { major: 10, minor: 0, user: 1 }, incarnation: guid('e', 1) }],
     }),
+    fc.boolean().map((available): Frame => {
+      return { kind: 'report', org: guid('f', 1), server: guid('b', 1), connector: guid('c', 1), available }
+    }),
     fc.constant<Frame>({ kind: 'want', org: guid('f', 1), groups: [guid('a', 1), guid('b', 1)] }),
     fc.array(tie('frame'), { maxLength: 3 }).map((frames): Frame => ({ kind: 'multi', frames })),
   ),

@@ -7,7 +7,7 @@ import {
   type LinkStateTable,
   type Version,
 } from './link-state.ts'
-import { groupText, hex, list, ORGINFO_LIMITS, readGroup, repeats, str } from './orginfo.ts'
+import { choice, groupText, hex, list, ORGINFO_LIMITS, readGroup, repeats, str } from './orginfo.ts'
 import { Scanner } from './scanner.ts'
 
 /**
@@ -42,6 +42,14 @@ export type DeltaFrame =
       readonly digest: Digest
       readonly parts: readonly string[]
       readonly versions: readonly Known[]
+    }
+  /** A member tells its master whether it can reach the far end of a connector. */
+  | {
+      readonly kind: 'report'
+      readonly org: Guid
+      readonly server: Guid
+      readonly connector: Guid
+      readonly available: boolean
     }
   /** Send me these. */
   | { readonly kind: 'want'; readonly org: Guid; readonly groups: readonly Guid[] }
@@ -89,6 +97,8 @@ function bodyText(frame: Frame): string {
       return ` SUMMARY (1) ${frame.org} ${frame.digest} ${list(frame.parts, each => each)}  `
     case 'versions':
       return ` VERSIONS (1) ${frame.org} ${frame.digest} ${list(frame.parts, str)} ${list(frame.versions, knownText)}  `
+    case 'report':
+      return ` REPORT (1) ${frame.org} ${frame.server} ${frame.connector} ${frame.available ? 'CONN_AVAIL' : 'CONN_NOT_AVAIL'}  `
     case 'want':
       return ` WANT (1) ${frame.org} ${list(frame.groups, each => each)}  `
   }
@@ -176,6 +186,11 @@ const READERS: Readonly<Record<string, (scanner: Scanner, depth: number) => Fram
       parts,
       versions: scanner.list(() => readKnown(scanner), ORGINFO_LIMITS.groups),
     }
+  },
+  REPORT(scanner) {
+    protocol(scanner, 1)
+    const [org, server, connector] = [scanner.guid(), scanner.guid(), scanner.guid()]
+    return { kind: 'report', org, server, connector, available: choice(scanner, 'CONN_AVAIL', 'CONN_NOT_AVAIL') }
   },
   WANT(scanner) {
     protocol(scanner, 1)

@@ -61,6 +61,17 @@ test('a member is greeted, greets, and learns the table; later news is pushed ei
   assert.ok(written(links.member.tick(0 + NODE_LINK_TIMERS.poll)).length > 0)
 })
 
+test('a member reports what it can reach, whatever else is being said', () => {
+  const { links } = pair()
+  assert.deepEqual(links.member.report(guid('c', 1), false), [])
+  settle(links, links.master.start(), 'member')
+  const report = written(links.member.report(guid('c', 1), false))
+  assert.match(text(report), / REPORT \(1\) 0+f b0+9 c0+1 CONN_NOT_AVAIL {2}\) {2}$/)
+  const said = { kind: 'report', server: guid('b', 9), connector: guid('c', 1), available: false }
+  assert.deepEqual(links.master.receive(report, 0), [said])
+  assert.equal(links.master.deadline, NODE_LINK_TIMERS.poll)
+})
+
 test('with a routing server of 2000 the form of 2000 is spoken', () => {
   const { member, links } = pair()
   const greeting = writeFrame({ kind: 'node-info', text: 'Version: 6.0.6249.0     Microsoft Routing Server ready\r\n' })

@@ -5,6 +5,7 @@ import { MAX_FRAME } from '../smtp/link2state.ts'
 import type { RoutingEngine } from './engine.ts'
 import { Exchange, type ExchangeOutput, type Finding } from './exchange.ts'
 import { readFrame, takeFrame, writeFrame } from './frame.ts'
+import type { Guid } from './link-state.ts'
 
 /**
  * The connection between a member and the master of its group, TCP 691: frames bare, one after the other, and it stays.
@@ -77,6 +78,12 @@ export class NodeLink implements Machine<NodeLinkOutput> {
     return this.#begin(now)
   }
 
+  /** A member tells what it can reach. A master of 2000 is not told: its way of saying it is not public. */
+  report(connector: Guid, available: boolean): readonly NodeLinkOutput[] {
+    const said = this.#closed ? [] : (this.#exchange?.report(connector, available) ?? [])
+    return said.flatMap(output => (output.kind === 'say' ? [{ kind: 'write', bytes: bytes(output.frame) }] : []))
+  }
+
   receive(octets: Uint8Array, now: Instant): readonly NodeLinkOutput[] {
     if (this.#closed) return []
     this.#pieces.push(text(octets))
@@ -119,8 +126,10 @@ export class NodeLink implements Machine<NodeLinkOutput> {
 
   #hear(frame: string, now: Instant): readonly NodeLinkOutput[] {
     if (this.#exchange) {
+      const wasAwaiting = this.#awaits
       this.#awaits = false
       const outputs = this.#translate(this.#exchange.hear(frame))
+      if (outputs.length > 0 && outputs.every(({ kind }) => kind === 'report')) this.#awaits = wasAwaiting
       // What it taught us, we need not tell; what changed while it spoke, we must.
       if (!this.#closed && !this.#awaits && this.#exchange.isDone) {
         const isToldNow = outputs.some(output => output.kind === 'done' && output.inStep)

@@ -154,7 +154,8 @@ function keyword(scanner: Scanner, word: string): void {
   if (scanner.word() !== word) scanner.fail(`expected ${word}`)
 }
 
-function choice(scanner: Scanner, yes: string, no: string): boolean {
+/** Reads one of two words; whether it was the first. */
+export function choice(scanner: Scanner, yes: string, no: string): boolean {
   const word = scanner.word()
   if (word !== yes && word !== no) scanner.fail(`expected ${yes} or ${no}`)
   return word === yes
