@@ -216,6 +216,11 @@ export class RoutingEngine {
     const changed: Guid[] = []
     let at = 0
     for (const state of next) {
+      // Most groups stay as they are, and need not be looked into.
+      if (this.#table[at] === state) {
+        at++
+        continue
+      }
       while ((this.#table[at]?.group ?? '\uffff') < state.group) at++
       const before = this.#table[at]
       if (before === state) continue

@@ -142,6 +142,23 @@ export function groupOf(table: LinkStateTable, group: Guid): GroupState | undefi
  * nothing is deleted by silence. Gives `ours` itself where `theirs` brings nothing.
  */
 export function merge(ours: LinkStateTable, theirs: LinkStateTable): LinkStateTable {
+  if (theirs.length * 4 > ours.length) return mergeAll(ours, theirs)
+  // Little news for a large table: look for its places, and look at nothing else.
+  let next: GroupState[] | undefined
+  const others: GroupState[] = []
+  for (const their of theirs) {
+    const place = placeIn(ours, their.group)
+    const our = ours[place]
+    if (our?.group !== their.group) others.push(their)
+    else if (newer(their, our)) {
+      next ??= ours.slice()
+      next[place] = their
+    }
+  }
+  return others.length > 0 ? mergeAll(next ?? ours, others) : (next ?? ours)
+}
+
+function mergeAll(ours: LinkStateTable, theirs: LinkStateTable): LinkStateTable {
   const merged: GroupState[] = []
   let [i, j] = [0, 0]
   let isNews = false

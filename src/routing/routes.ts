@@ -57,7 +57,6 @@ export class Routes {
     const before = this.#graph
     this.#graph = same.graph
     this.#trees.clear()
-    this.#exits.update(table)
     const edges: number[] = []
     let isPicky = false
     for (const node of same.changed) {
