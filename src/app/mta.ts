@@ -1,5 +1,5 @@
 /** The mail transfer agent, running: sessions come in, messages wait in the spool, attempts go out. */
-import { concat, lower, NO_BYTES, utf8 } from '../base/bytes.ts'
+import { lower, utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
@@ -22,21 +22,20 @@ import type { Limits } from '../smtp/limits.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
 import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
-import { dueAt, isDone, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
-import type { Claim, OwnMessage } from '../spool/spool.ts'
+import { dueAt, isDone, newEntry, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
+import type { Claim } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT, Outgoing } from './outgoing.ts'
+import { Reports } from './reports.ts'
 import { words } from './words.ts'
 
 /** Entries worked on at once; each may have an attempt per next hop. */
 export const MAX_WORKING = 20
 const LONGEST_SLEEP: Duration = 86_400_000
-/** Octets of a header kept for a report. */
-const REPORTED_HEADER = 16_384
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
 
@@ -45,6 +44,7 @@ export class Mta {
   readonly #world: MtaWorld
   readonly #door: Door
   readonly #outgoing: Outgoing
+  readonly #reports: Reports
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
   readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
@@ -55,6 +55,7 @@ export class Mta {
   constructor(config: MtaConfig, world: MtaWorld) {
     this.config = config
     this.#world = world
+    this.#reports = new Reports(config, world.spool)
     this.#door = new Door(config.sessions)
     this.#outgoing = new Outgoing(config, world, {
       hold: socket => this.#hold(socket),
@@ -213,7 +214,8 @@ export class Mta {
     const { hostname: host, dialect: name, version } = this.config
     const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
     const trace = utf8(traceFields({ host, id, facts, isExchange, version: version ?? usual }, at))
-    const entry = this.#entry(id, envelope, at, `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`)
+    const what = `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`
+    const entry = newEntry({ id, envelope, at, expire: this.config.expire, what })
     const arriving = new Arriving(this.#world.spool, entry, limits, async kept => {
       if (!kept.kept) return { no: kept.why === 'no-space' ? 'no-space' : 'cannot-keep' }
       this.#world.events?.received?.(entry)
@@ -222,19 +224,6 @@ export class Mta {
     })
     void arriving.push(trace)
     return arriving
-  }
-
-  #entry(id: string, envelope: Envelope, at: Instant, what: string): SpoolEntry {
-    return {
-      id,
-      revision: 0,
-      arrived: at,
-      expires: at + this.config.expire,
-      envelope,
-      size: 0,
-      recipients: envelope.recipients.map(() => ({ kind: 'waiting', due: at, attempts: 0 })),
-      trail: [{ at, what }],
-    }
   }
 
   // ── mail that waits to be asked for ──────────────────────────────────────────────────────────────────────────────
@@ -361,9 +350,9 @@ export class Mta {
     const at = now()
     const next = conclude(claim.entry, outcomes, { plan, now: at })
     const { spool, events } = this.#world
-    if (isDone(next)) await spool.remove(claim, await this.#report(next, bounce, at))
+    if (isDone(next)) await spool.remove(claim, { last: next, report: await this.#reports.about(next, bounce, at) })
     else if (isLate(next, { after: this.config.delayReport, now: at })) {
-      const report = await this.#report(next, delayed, at)
+      const report = await this.#reports.about(next, delayed, at)
       const told = report ? 'the sender is told that it is delayed' : 'it is delayed, and nobody is to be told'
       await spool.update(claim, noted({ ...next, toldLate: at }, at, told), report)
     } else await spool.update(claim, next)
@@ -398,29 +387,6 @@ export class Mta {
     } catch (cause) {
       return { kind: 'deferred', by: { status: '4.2.0', why: `mailbox ${mailbox}: ${words(cause)}` } }
     }
-  }
-
-  /** The report that an entry owes, of one kind or the other. */
-  async #report(entry: SpoolEntry, tells: typeof bounce, at: Instant): Promise<OwnMessage | undefined> {
-    const id = newId(at, random)
-    // Before its header is read: most owe none.
-    const facts = { host: this.config.hostname, id, now: at, header: NO_BYTES }
-    if (!tells(entry, facts)) return undefined
-    const owed = tells(entry, { ...facts, header: await this.#header(entry).catch(() => NO_BYTES) })
-    return owed && { entry: this.#entry(id, owed.envelope, at, `report about ${entry.id}`), body: owed.body }
-  }
-
-  async #header(entry: SpoolEntry): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = []
-    let size = 0
-    for await (const piece of this.#world.spool.body(entry.id)) {
-      pieces.push(piece)
-      size += piece.length
-      if (size >= REPORTED_HEADER) break
-    }
-    const start = Buffer.from(concat(pieces).subarray(0, REPORTED_HEADER))
-    const end = start.indexOf('\r\n\r\n')
-    return end < 0 ? start.subarray(0, start.lastIndexOf('\r\n') + 2) : start.subarray(0, end + 2)
   }
 
   /** Has the grace of a stop run out? A connection that comes about after that is cut at once. */

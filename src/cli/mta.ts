@@ -5,7 +5,7 @@ import { openSpool, spoolFolder } from '../app/mta-spool.ts'
 import { formatDiagnostic } from '../base/problem.ts'
 import { now } from '../io/clock.ts'
 import { sayEndpoint } from '../io/sockets.ts'
-import { sayReceived, sayTried } from '../mta/news.ts'
+import { printable, sayLogin, sayReceived, sayTried } from '../mta/news.ts'
 import { passwordCommand } from './password.ts'
 import { complain, EXIT, log } from './print.ts'
 import { until } from './signals.ts'
@@ -46,12 +46,13 @@ async function run(file: string, { maildir = join(dirname(file), 'maildir'), qui
     spool,
     maildir,
     events: {
-      note: log,
+      note: what => log(printable(what)),
       ...(!quiet && {
         received: entry => log(sayReceived(entry)),
         tried: (entry, outcomes) => {
           for (const line of sayTried(entry, outcomes.keys(), now())) log(line)
         },
+        login: (peer, what) => log(sayLogin(peer, what)),
       }),
     },
   })

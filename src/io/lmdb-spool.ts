@@ -7,7 +7,7 @@ import type { Duration, Instant } from '../base/time.ts'
 import { DueTimes } from '../spool/due.ts'
 import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { readRecord, type SpoolRecord, type StoredBody, writeRecord } from '../spool/record.ts'
-import type { Claim, Kept, OwnMessage, Spool } from '../spool/spool.ts'
+import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
 import { FolderSync, syncFolder } from './folders.ts'
 import { owner, ownerLives, sayOwner } from './owner.ts'
 import { fileBody, IncomingBody } from './spool-body.ts'
@@ -67,6 +67,8 @@ export class LmdbSpool implements Spool {
   readonly #note: (what: string) => void
   readonly #slots = new Map<SpoolId, Slot>()
   readonly #due = new DueTimes()
+  /** Ids of those that are gone, oldest first. */
+  #remembered: SpoolId[] = []
   readonly #file: { readonly dev: number; readonly ino: number }
   #size = 0
   /** Octets of the tree's file that are in use, about. */
@@ -133,6 +135,7 @@ export class LmdbSpool implements Spool {
       if (record === undefined) this.#note(`the spool's record of ${id} cannot be read, and is left alone`)
       else this.#enter(record)
     }
+    this.#remembered = this.#tree.ids('gone')
     const known = new Set(this.#tree.ids('entries'))
     const orphans = this.#tree.ids('bodies').filter(id => !known.has(id))
     if (orphans.length > 0) {
@@ -294,21 +297,35 @@ export class LmdbSpool implements Spool {
     return true
   }
 
-  async remove({ entry: { id, revision } }: Claim, report?: OwnMessage): Promise<boolean> {
+  async remove({ entry: { id, revision } }: Claim, { last, report }: Farewell = {}): Promise<boolean> {
     const slot = this.#slots.get(id)
     if (!slot || slot.revision !== revision) return false
     // Out of sight at once: it is done, and nobody may begin with it again.
     this.#slots.delete(id)
     this.#due.delete(id)
-    await this.#certainly(`that ${id} is done`, report, ({ entries, bodies }) => {
+    const forgotten = last && this.#remember(last.id)
+    await this.#certainly(`that ${id} is done`, report, ({ entries, bodies, gone }) => {
       entries.remove(id)
       if (slot.body.place === 'tree') bodies.remove(id)
+      if (last) gone.put(id, stored({ entry: last, body: slot.body }))
+      if (forgotten !== undefined) gone.remove(forgotten)
     })
     this.#size -= slot.size
     this.#inUse -= pages(slot.size, slot.body)
     // Its name may come back after a crash; whoever opens the spool then sweeps it away.
     if (slot.body.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
     return true
+  }
+
+  /** The id that is forgotten for it, once there are enough. */
+  #remember(id: SpoolId): SpoolId | undefined {
+    this.#remembered.push(id)
+    return this.#remembered.length > REMEMBERED ? this.#remembered.shift() : undefined
+  }
+
+  async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
+    const read = readStored(this.#tree.gone(id))
+    return 'wrong' in read ? undefined : read.entry
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Instant } from '../base/time.ts'
 import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import type { Claim, Kept, OwnMessage, Spool } from '../spool/spool.ts'
+import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
 import { Blocks } from './blocks.ts'
 
 /** Octets of bodies a memory spool takes before it says that it is full. */
@@ -16,6 +16,7 @@ interface Held {
 export class MemorySpool implements Spool {
   readonly lasts = false
   readonly #held = new Map<SpoolId, Held>()
+  readonly #gone = new Map<SpoolId, SpoolEntry>()
   readonly #limit: number
   #size = 0
 
@@ -75,12 +76,21 @@ export class MemorySpool implements Spool {
     return true
   }
 
-  async remove({ entry }: Claim, report?: OwnMessage): Promise<boolean> {
+  async remove({ entry }: Claim, { last, report }: Farewell = {}): Promise<boolean> {
     const held = this.#held.get(entry.id)
     if (!held || held.entry.revision !== entry.revision || !this.#held.delete(entry.id)) return false
     for (const { length } of held.body) this.#size -= length
     this.#add(report)
+    if (last) {
+      this.#gone.set(last.id, last)
+      const [oldest] = this.#gone.keys()
+      if (this.#gone.size > REMEMBERED && oldest !== undefined) this.#gone.delete(oldest)
+    }
     return true
+  }
+
+  async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
+    return this.#gone.get(id)
   }
 
   /** A report is taken beyond the limit: it stands for a message that had its room. */

@@ -8,6 +8,8 @@ export interface Tables {
   readonly entries: Table
   /** Id → content, where it is small. */
   readonly bodies: Table
+  /** Id → record of what is gone. */
+  readonly gone: Table
 }
 
 export interface Table {
@@ -27,6 +29,7 @@ export class Tree {
   readonly #root: RootDatabase<Buffer, string>
   readonly #entries: Database<Buffer, string>
   readonly #bodies: Database<Buffer, string>
+  readonly #gone: Database<Buffer, string>
   readonly #meta: Database<string, string>
   #waiting: { readonly change: Change; readonly settle: (cause?: unknown) => void }[] = []
   #committing: Promise<void> | undefined
@@ -43,6 +46,7 @@ export class Tree {
     })
     this.#entries = this.#root.openDB({ name: 'entries', encoding: 'binary' })
     this.#bodies = this.#root.openDB({ name: 'bodies', encoding: 'binary' })
+    this.#gone = this.#root.openDB({ name: 'gone', encoding: 'binary' })
     this.#meta = this.#root.openDB({ name: 'meta', encoding: 'string' })
   }
 
@@ -54,9 +58,13 @@ export class Tree {
     return this.#bodies?.getBinary(id)
   }
 
+  gone(id: string): Buffer | undefined {
+    return this.#gone?.getBinary(id)
+  }
+
   /** All ids of a table, in their order, as they are now. */
-  ids(table: 'entries' | 'bodies'): string[] {
-    const from = table === 'entries' ? this.#entries : this.#bodies
+  ids(table: keyof Tables): string[] {
+    const from = { entries: this.#entries, bodies: this.#bodies, gone: this.#gone }[table]
     // Of a tree that was never written to, a table may not be there yet.
     return from ? [...from.getKeys()] : []
   }
@@ -96,7 +104,7 @@ export class Tree {
 
   /** What went wrong; nothing when all of it is on disk. */
   async #commit(changes: readonly Change[]): Promise<unknown> {
-    const tables = { entries: table(this.#entries), bodies: table(this.#bodies) }
+    const tables = { entries: table(this.#entries), bodies: table(this.#bodies), gone: table(this.#gone) }
     try {
       await this.#root.batch(() => {
         for (const change of changes) change(tables)

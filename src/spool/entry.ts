@@ -1,4 +1,4 @@
-import type { Instant } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { type Reply, sayReply } from '../smtp/reply.ts'
 
@@ -20,6 +20,33 @@ export interface SpoolEntry {
   readonly recipients: readonly RecipientState[]
   /** The trail: every reason since arrival, oldest first. */
   readonly trail: readonly Note[]
+}
+
+/** A message that is new here, due at once. */
+export function newEntry({
+  id,
+  envelope,
+  at,
+  expire,
+  what,
+}: {
+  readonly id: SpoolId
+  readonly envelope: Envelope
+  readonly at: Instant
+  readonly expire: Duration
+  /** Where it comes from, as its trail begins. */
+  readonly what: string
+}): SpoolEntry {
+  return {
+    id,
+    revision: 0,
+    arrived: at,
+    expires: at + expire,
+    envelope,
+    size: 0,
+    recipients: envelope.recipients.map(() => ({ kind: 'waiting', due: at, attempts: 0 })),
+    trail: [{ at, what }],
+  }
 }
 
 export interface Note {

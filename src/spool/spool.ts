@@ -13,6 +13,14 @@ export interface OwnMessage {
   readonly body: Uint8Array
 }
 
+export interface Farewell {
+  readonly last?: SpoolEntry
+  readonly report?: OwnMessage | undefined
+}
+
+/** So many ended messages are remembered, the latest. */
+export const REMEMBERED = 10_000
+
 /** The spool is at its limit, or its disk is: the message was not kept, and nothing of it remains. */
 export type Kept =
   | { readonly kept: true }
@@ -36,8 +44,13 @@ export interface Spool {
    * never without. Resolves when it is kept, however long that takes. Refuses (`false`) when the revision has moved on.
    */
   update(claim: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean>
-  /** Forget it: delivered, or given up, and then there is the report in its place. Refuses like `update`. */
-  remove(claim: Claim, report?: OwnMessage): Promise<boolean>
+  /**
+   * Forget it: delivered, or given up, and then there is the report in its place. `last`, how it ended, is remembered for a
+   * while. Refuses like `update`.
+   */
+  remove(claim: Claim, farewell?: Farewell): Promise<boolean>
+  /** How a message ended that is gone, if that is still remembered. */
+  gone(id: SpoolId): Promise<SpoolEntry | undefined>
   /** Its content; fails where there is none. */
   body(id: SpoolId): AsyncIterable<Uint8Array>
   /** When the next unclaimed entry is due. */

@@ -146,15 +146,14 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     const [claim] = await it.claim(NOON, NOON + 50, 1)
     assert.ok(claim)
     const report = { entry: entry('report', NOON + 1), body: Buffer.from('Subject: a report\r\n') }
-    const removing = it.remove(claim, report)
-    await removing
+    assert.equal(await it.remove(claim, { report }), true)
     assert.deepEqual(
       (await it.list()).map(({ id, size }) => [id, size]),
       [['report', 19]],
     )
     assert.equal(await whole(it, 'report'), 'Subject: a report\r\n')
     assert.equal((await it.claim(NOON + 1, NOON + 50, 1))[0]?.entry.id, 'report')
-    assert.equal(await it.remove(claim, { entry: entry('again'), body: Buffer.from('x') }), false)
+    assert.equal(await it.remove(claim, { report: { entry: entry('again'), body: Buffer.from('x') } }), false)
     assert.equal(it.count, 1)
   })
 
@@ -188,5 +187,17 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     for await (const { id } of it.scan()) found.push(id)
     assert.deepEqual(found, ['a', 'b', 'c'])
     assert.equal(it.count, 3)
+  })
+
+  test(`${name}: how a message ended is remembered when it is gone`, async () => {
+    const it = spool()
+    await it.put(entry('a'), body('x'))
+    const claim = await it.take('a', NOON, NOON + 50)
+    assert.ok(claim)
+    assert.equal(await it.gone('a'), undefined)
+    const last: SpoolEntry = { ...claim.entry, revision: 1, trail: [{ at: NOON, what: 'relayed' }] }
+    await it.remove(claim, { last })
+    assert.deepEqual(await it.gone('a'), last)
+    assert.equal(await it.gone('b'), undefined)
   })
 }
