@@ -49,6 +49,12 @@ function batchFor(config: MtaConfig, to: Mailbox): readonly [key: string, batch:
   return [`connector ${way.connector.name}`, { kind: 'relay', connector: way.connector, recipients: [] }]
 }
 
+/** Which way a recipient's mail goes, as operators name it: `connector A-to-B`, `mailbox bob@b.example`, `turn c.example`. */
+export function hopFor(config: MtaConfig, to: Mailbox): string {
+  const turn = turnFor(config, to)
+  return turn ? `turn ${turn.domain}` : batchFor(config, to)[0]
+}
+
 /** The line that holds mail for this address back until it is asked for. */
 export function turnFor({ turns }: MtaConfig, { domain }: Mailbox): Turn | undefined {
   return turns.find(turn => sameDomain(turn.domain, domain))
