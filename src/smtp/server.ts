@@ -82,6 +82,7 @@ export class Server implements Machine<ServerOutput> {
   #now: Instant = 0
   /** The greeting waits until then for who speaks too soon. */
   #greetAt: Instant | undefined
+  #stopping = false
   #deadline: Instant | undefined
   #out: ServerOutput[] = []
 
@@ -165,11 +166,12 @@ export class Server implements Machine<ServerOutput> {
     })
   }
 
-  /** The server is going down: say so and close, unless an answer is owed that would be lost. */
+  /** The server is going down: say so and close, but for a message under way only once it has its answer. */
   stop(now: Instant): readonly ServerOutput[] {
     return this.#run(now, () => {
       if (this.#phase === 'tls') this.#close('at-once')
       else if (!this.#asked && !this.#part) this.#hangUp('stopping')
+      else this.#stopping = true
     })
   }
 
@@ -177,6 +179,7 @@ export class Server implements Machine<ServerOutput> {
     this.#now = now
     this.#out = []
     if (!this.#isOver) work()
+    if (this.#stopping && !this.#isOver && !this.#asked && !this.#part) this.#hangUp('stopping')
     // While we owe an answer it is not the client who is slow.
     const waits = !this.#isOver && !this.#asked
     this.#deadline = waits ? (this.#greetAt ?? this.#clocks?.deadline) : undefined
@@ -196,6 +199,8 @@ export class Server implements Machine<ServerOutput> {
     while (!this.#isOver && this.#phase !== 'tls' && !this.#asked && this.#input.size > 0) {
       if (this.#part) {
         if (!this.#readPart(this.#part)) return
+      } else if (this.#stopping) {
+        return
       } else {
         if (this.#phase === 'hello' && this.#input.first === TLS_HANDSHAKE) return this.#close('at-once')
         const line = this.#input.next(AUTH_LINE)
