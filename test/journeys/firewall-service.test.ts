@@ -385,3 +385,21 @@ test('the profile strict stands between: what it does not know it refuses itself
   assert.match(record, /^subject: proxy$/m)
   assert.match(record, /^C: RCPT TO:<b@b\.example>\nS: 250 /m)
 })
+
+test('with --json every event is an object on standard output, to the last', async t => {
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
+  const { child, printed, over } = await start(t, configuration(t, gateway(port, server)), { args: ['--json'] })
+  await greeting(port)
+  await eventually(() => printed().includes('torn-down'))
+  child.kill('SIGTERM')
+  assert.equal(await over(), 0)
+  const events = printed()
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { readonly event: string; readonly message: string; readonly host: string })
+  assert.deepEqual(
+    events.map(({ event }) => event),
+    ['started', 'built', 'altered', 'torn-down', 'stopping'],
+  )
+  assert.ok(events.every(({ message, host }) => message !== '' && host === 'pixfirewall'))
+})
