@@ -100,6 +100,7 @@ export class SmtpProxy {
   /** The connection to the server. */
   #leg: 'none' | 'dialing' | 'up' = 'none'
   #greeted = false
+  #serverName = ''
   #handshake: Side | undefined
   #secured = false
   #login = false
@@ -740,7 +741,7 @@ export class SmtpProxy {
       this.#binary = binary
     }
     if (good && (what === 'end-of-body' || what === 'last-chunk')) this.#junk = 0
-    this.#say(answer, encode)
+    this.#say(this.#withoutServer(answer), encode)
     if (this.#phase === 'closed') return this.#close()
     if (this.#phase === 'tls') return this.#goBlind()
     if (what === 'data' && first === 3) {
@@ -776,6 +777,7 @@ export class SmtpProxy {
 
   #heardGreeting(answer: Reply): void {
     this.#greeted = true
+    this.#serverName = answer.text[0]?.split(' ')[0] ?? ''
     this.#phase = after(this.#phase, 'connect', answer.code)
     const { name } = this.#engine
     const verdict = this.#rules.judge({ on: 'greeting' })
@@ -791,6 +793,22 @@ export class SmtpProxy {
     }
     this.#say(shown, bytes)
     if (this.#phase === 'closed') this.#close()
+  }
+
+  /** The server's own name is not to be seen outside. */
+  #withoutServer(answer: Reply): Reply {
+    const { hideServer, name } = this.#engine
+    const inside = this.#serverName
+    if (!hideServer || name === undefined || inside === '' || !answer.text.some(line => line.includes(inside)))
+      return answer
+    const shown = { ...answer, text: answer.text.map(line => line.replaceAll(inside, name)) }
+    this.#rules.explain('reply', 'SERVER', {
+      before: formatReply(answer, bytes),
+      after: formatReply(shown, bytes),
+      because: 'the name of the server behind is hidden',
+      did: 'replace',
+    })
+    return shown
   }
 
   /* Hello: the client's, and the steps of ours before it can be answered. */
