@@ -6,7 +6,7 @@
  * nothing to misread. What the dialogue has come to is told by the *server's* replies: a command that the client sent
  * has not happened. The two sides may be at different places of one queue (`proxy-queue.ts`).
  */
-import { bytes, equal, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import { bytes, concat, equal, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
 import { ChunkReader, DotReader } from '../smtp/body.ts'
@@ -584,8 +584,8 @@ export class SmtpProxy {
     this.#rate?.count(came.length, this.#now)
     if (body.kind === 'dots') {
       const { content, rest } = body.reader.push(came)
-      const isChecked = body.reader.stray === undefined
-      for (const piece of content) this.#content(piece, isChecked)
+      // As one piece: a message of nothing but dots must not become a million of them.
+      this.#content(concat(content), body.reader.stray === undefined)
       if (rest === undefined) return
       if (rest.length > 0) this.#fromClient.push(rest)
       this.#body = undefined
@@ -760,7 +760,7 @@ export class SmtpProxy {
       if (!good) return this.#lost('the server refused to go on')
       if (this.#lastHello) this.#sayHello(this.#lastHello, true)
     } else if (what === 'rset') {
-      if (!good) this.#abort()
+      if (!good) return this.#lost('the server refused RSET')
       this.#forget()
       this.#phase = 'ready'
     } else if (what === 'data' && this.#chunk) {
