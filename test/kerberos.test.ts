@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import { runs } from '../src/base/any-bytes.test.ts'
 import { PosternError } from '../src/base/problem.ts'
-import { type GssContext, type GssCredential, gssAcceptor, gssInitiator } from '../src/io/gssapi.ts'
+import { type GssContext, type GssCredential, GssFailure, gssAcceptor, gssInitiator } from '../src/io/gssapi.ts'
 import { HASHES } from '../src/io/hashes.ts'
 import { SaslAnswers, SaslClientAnswers } from '../src/io/sasl.ts'
 import type { SaslClientContext, SaslServerContext } from '../src/smtp/sasl/mechanism.ts'
@@ -122,6 +124,23 @@ describe('GSSAPI', { skip: missing() }, () => {
     const answers = new SaslAnswers({ acceptor })
     assert.equal((await answers.answer({ kind: 'gss-accept', token: Buffer.from('x') })).kind, 'refused')
     await answers.close()
+  })
+
+  test('the library takes whatever is made of a token, and the process lives', async () => {
+    const context = begin(initiator)
+    const { token = new Uint8Array(0) } = await context.next(undefined)
+    const change = fc.record({ at: fc.nat(token.length - 1), octet: fc.nat(255) })
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { maxLength: 4 }), fc.nat(token.length), async (changes, length) => {
+        const altered = Uint8Array.from(token)
+        for (const { at, octet } of changes) altered[at] = octet
+        const server = acceptor.begin()
+        await server.next(altered.subarray(0, length)).catch(cause => assert.ok(cause instanceof GssFailure))
+        await server.unwrap(altered).catch(cause => assert.ok(cause instanceof GssFailure))
+        await server.close()
+      }),
+      runs(300),
+    )
   })
 
   test('tickets are fetched by a client keytab, too', async () => {

@@ -78,6 +78,8 @@ export async function startKerberos({
       env: { ...process.env, ...libraries, ...env },
       stdio: 'ignore',
     })
+    // Should the test end before it says stop.
+    process.once('exit', () => kdc?.kill())
     await listening(port)
   } catch (cause) {
     await stop()

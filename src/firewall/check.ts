@@ -292,8 +292,13 @@ function warningsOf(config: FirewallConfig, pairs: readonly PairCheck[]): readon
   return [...tlsWarnings(pairs), ...holes(config), ...deadLines(config), ...versionWarnings(config)]
 }
 
-/** D: what a Postfix takes for a PIX makes it say HELO, so that TLS is lost although the firewall lets it through. */
-const LOOKS_LIKE_PIX = /^[20 *\t]+$/
+/**
+ * Would a Postfix as it comes take this greeting, its lines joined by line ends, for that of a PIX (`smtp_pix_workarounds`)?
+ * It says HELO then, and TLS is lost even where the firewall would let it through.
+ */
+export function isTakenForPix(greeting: string): boolean {
+  return /^[20 *\t\n]*$/.test(greeting)
+}
 
 function tlsWarnings(pairs: readonly PairCheck[]): readonly Diagnostic[] {
   const seen = new Map<string, Diagnostic>()
@@ -304,7 +309,7 @@ function tlsWarnings(pairs: readonly PairCheck[]): readonly Diagnostic[] {
     if (tls) {
       const message = 'TLS is stripped: STARTTLS does not get through, and mail crosses in clear or not at all'
       seen.set(`tls ${at.line}`, warning(message, at, `to let it through: ${tls.because.cause.cure}`))
-    } else if (inspected.banner !== undefined && LOOKS_LIKE_PIX.test(inspected.banner)) {
+    } else if (inspected.banner !== undefined && isTakenForPix(inspected.banner)) {
       const message =
         'the banner is masked although TLS may pass: a Postfix as it comes takes it for a PIX, says HELO, and sends in clear'
       seen.set(`banner ${at.line}`, warning(message, at, `to leave the banner: ${bannerCure(cure)}`))

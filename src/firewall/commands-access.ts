@@ -1,5 +1,5 @@
 import type { SourceRef } from '../base/problem.ts'
-import { IP, MASK, PREFIX } from '../config/argument.ts'
+import { IP, IPV4, MASK, PREFIX } from '../config/argument.ts'
 import type { Arguments } from '../config/grammar.ts'
 import { mask6 } from '../config/ip.ts'
 import { ANYWHERE, hostNetwork, type Network } from '../topology/topology.ts'
@@ -17,11 +17,11 @@ import {
 } from './access.ts'
 import { objectNatLines } from './commands-nat.ts'
 import type { FirewallConfig } from './config.ts'
-import { error, named, put, type Spec, unknownInterface } from './objection.ts'
+import { asWritten, error, named, put, type Spec, unknownInterface } from './objection.ts'
 
 /** The addresses of one side of a line. Names in it begin with `role`. */
 function placeSyntax(role: string): string {
-  return `{<${role}-any:any|any4|any6> | host <${role}-host:ip> | object <${role}-object:name> | object-group <${role}-group:name> | <${role}:ip> <${role}-mask:mask> | <${role}-prefix:prefix>}`
+  return `{<${role}-any:any|any4|any6> | host <${role}-host:ip> | object <${role}-object:name> | object-group <${role}-group:name> | <${role}:ipv4> <${role}-mask:mask> | <${role}-prefix:prefix>}`
 }
 
 function portSyntax(role: string): string {
@@ -46,7 +46,7 @@ function placeOf(args: Arguments, role: string): Place {
   const any = args.optional(`${role}-any`)
   if (any === 'any6') return { ip: '::', mask: '::' }
   if (any === 'any4') return { ...ANYWHERE, only: 4 }
-  const ip = args.get(role, IP)
+  const ip = args.get(role, IPV4)
   const mask = args.get(`${role}-mask`, MASK)
   // `any`; a mask of no bits means the same, whatever address stands before it.
   if (ip === undefined || mask === undefined || mask === '0.0.0.0') return ANYWHERE
@@ -65,9 +65,9 @@ function portOf(args: Arguments, role: string): PortMatch | undefined {
 
 function optionsOf(args: Arguments): string | undefined {
   if (args.has('inactive')) return 'inactive'
-  if (args.has('time-range')) return `time-range ${args.text('time')}`
+  if (args.has('time-range')) return `time-range ${asWritten(args, 'time')}`
   if (!args.has('log')) return undefined
-  const words = args.optional('log-words')
+  const words = asWritten(args, 'log-words')
   return words === undefined ? 'log' : `log ${words}`
 }
 
@@ -91,7 +91,7 @@ function ruleOf(args: Arguments): Omit<AccessRule, 'list'> {
   }
 }
 
-const PROTOCOL = '{<protocol:word> | object-group <protocol-group:name>}'
+const PROTOCOL = '{<protocol:name> | object-group <protocol-group:name>}'
 
 function addRule(config: FirewallConfig, rule: AccessRule, at: SourceRef): FirewallConfig {
   const others = config.accessRules.filter(each => showAccessRule(each) !== showAccessRule(rule))
@@ -114,10 +114,9 @@ const ACCESS_LIST: Spec = {
   show: ({ accessRules }) => accessRules.map(showAccessRule),
 }
 
-function icmpRule(args: Arguments): AccessRule {
+function icmpRule(args: Arguments): Conduit {
   const words = [args.optional('type'), optionsOf(args)].filter(word => word !== undefined)
   return {
-    list: args.text('list'),
     action: args.text('action') as 'permit',
     protocol: 'icmp',
     source: placeOf(args, 'source'),
@@ -127,10 +126,10 @@ function icmpRule(args: Arguments): AccessRule {
 }
 
 const ACCESS_LIST_ICMP: Spec = {
-  syntax: `access-list <list:name> [extended] <action:permit|deny> icmp ${SOURCE} ${DESTINATION} [<type:word>] ${OPTIONS}`,
+  syntax: `access-list <list:name> [extended] <action:permit|deny> icmp ${SOURCE} ${DESTINATION} [<type:name>] ${OPTIONS}`,
   help: 'Permit or deny ICMP (kept: it carries no mail)',
-  apply: (config, args, at) => addRule(config, icmpRule(args), at),
-  remove: (config, args, at) => removeRule(config, icmpRule(args), at),
+  apply: (config, args, at) => addRule(config, { list: args.text('list'), ...icmpRule(args) }, at),
+  remove: (config, args, at) => removeRule(config, { list: args.text('list'), ...icmpRule(args) }, at),
   show: () => [],
 }
 
@@ -138,18 +137,18 @@ const REMARK: Spec = {
   syntax: 'access-list <list:name> <kind:remark|standard|ethertype|webtype> <rest:text...>',
   help: 'A note, or a list for other things than connections (kept, and not enforced here)',
   apply(config, args) {
-    const line = `access-list ${args.text('list')} ${args.text('kind')} ${args.text('rest')}`
+    const line = `access-list ${args.text('list')} ${args.text('kind')} ${asWritten(args, 'rest')}`
     return { ...config, remarks: [...config.remarks.filter(each => each !== line), line] }
   },
   remove(config, args) {
-    const line = `access-list ${args.text('list')} ${args.text('kind')} ${args.text('rest')}`
+    const line = `access-list ${args.text('list')} ${args.text('kind')} ${asWritten(args, 'rest')}`
     return { ...config, remarks: config.remarks.filter(each => each !== line) }
   },
   show: ({ remarks }) => remarks,
 }
 
 const CONDUIT: Spec = {
-  syntax: `conduit <action:permit|deny> <protocol:word> ${DESTINATION} ${portSyntax('destination')} ${SOURCE} ${portSyntax('source')}`,
+  syntax: `conduit <action:permit|deny> ${PROTOCOL} ${DESTINATION} ${portSyntax('destination')} ${SOURCE} ${portSyntax('source')} ${OPTIONS}`,
   help: 'Let callers in to a global address: first the address that is called, then the caller (PIX, up to 6.3)',
   apply(config, args, at) {
     const conduit: Conduit = ruleOf(args)
@@ -167,10 +166,10 @@ const CONDUIT: Spec = {
 }
 
 const CONDUIT_ICMP: Spec = {
-  syntax: `conduit <action:permit|deny> icmp ${DESTINATION} ${SOURCE} [<type:word>]`,
+  syntax: `conduit <action:permit|deny> icmp ${DESTINATION} ${SOURCE} [<type:name>] ${OPTIONS}`,
   help: 'Let ICMP in (kept: it carries no mail)',
   apply(config, args, at) {
-    const { list: _, ...conduit } = icmpRule(args)
+    const conduit = icmpRule(args)
     const others = config.conduits.filter(each => showConduit(each) !== showConduit(conduit))
     return { ...config, conduits: [...others, { ...conduit, at }] }
   },
@@ -213,7 +212,9 @@ function putObject(config: FirewallConfig, object: NetworkObject): FirewallConfi
 
 function putGroup(config: FirewallConfig, group: ObjectGroup): FirewallConfig {
   const key = ({ kind, name }: ObjectGroup) => `${kind} ${name}`
-  return { ...config, objects: { ...config.objects, groups: put(config.objects.groups, group, key) } }
+  // In the order in which they are shown: those of addresses first.
+  const groups = put(config.objects.groups, group, key).toSorted((a, b) => a.kind.localeCompare(b.kind))
+  return { ...config, objects: { ...config.objects, groups } }
 }
 
 const outerName = (args: Arguments): string => args.outer?.text('name') ?? ''
@@ -251,14 +252,14 @@ const OBJECTS: readonly Spec[] = [
     show: () => [],
   },
   {
-    syntax: 'subnet {<ip> <mask> | <prefix>}',
+    syntax: 'subnet {<ip:ipv4> <mask> | <prefix>}',
     mode: OBJECT_MODE,
     help: 'A network',
     apply: (config, args) => addressIs(config, args, networkOf(args)),
     show: () => [],
   },
   {
-    syntax: 'range <from:ip> <to:ip>',
+    syntax: 'range <from:ipv4> <to:ipv4>',
     mode: OBJECT_MODE,
     help: 'Addresses from one to another',
     apply: (config, args) => addressIs(config, args, { from: args.text('from'), to: args.text('to') }),
@@ -281,7 +282,7 @@ const OBJECTS: readonly Spec[] = [
       ),
   },
   {
-    syntax: 'network-object {host <ip> | object <object:name> | <net:ip> <mask> | <prefix>}',
+    syntax: 'network-object {host <host:ip> | object <object:name> | <ip:ipv4> <mask> | <prefix>}',
     mode: GROUP_MODE,
     help: 'An address of this group',
     apply: (config, args) => addMember(config, args, memberOf(args)),
@@ -338,11 +339,12 @@ const OBJECTS: readonly Spec[] = [
 function networkOf(args: Arguments): Network {
   const prefix = args.get('prefix', PREFIX)
   if (prefix) return { ip: prefix.ip, mask: mask6(prefix.length) }
-  return { ip: args.optional('net') ?? args.text('ip'), mask: args.text('mask') }
+  return { ip: args.text('ip'), mask: args.text('mask') }
 }
 
 function memberOf(args: Arguments): Place {
-  if (args.has('host')) return hostNetwork(args.text('ip'))
+  const host = args.get('host', IP)
+  if (host !== undefined) return hostNetwork(host)
   const object = args.optional('object')
   return object === undefined ? networkOf(args) : { object }
 }
@@ -367,7 +369,8 @@ function showMember(place: Place): string {
 
 function showPlain(place: Network): string {
   const shown = showPlace(place)
-  return shown.startsWith('any') ? `${place.ip} ${place.mask}` : shown
+  if (!shown.startsWith('any')) return shown
+  return place.ip.includes(':') ? `${place.ip}/0` : `${place.ip} ${place.mask}`
 }
 
 function showObject(is: NonNullable<NetworkObject['is']>): string {

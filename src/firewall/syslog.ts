@@ -73,7 +73,8 @@ function showEnd({ port, ip, tcp }: LogEnd): string {
 function replaced({ before, after }: Explanation, { client, server }: LogEnds): SyslogLine {
   const octets = new Set([...before].filter((octet, i) => after[i] !== octet))
   const string = String.fromCharCode(...octets)
-  const address = /<.*>|\S+$/.exec(text(before))?.[0] ?? ''
+  const line = text(before)
+  const address = (/<.*>/.exec(line) ?? /\S+$/.exec(line))?.[0] ?? ''
   return {
     id: 108002,
     severity: 2,

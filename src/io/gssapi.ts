@@ -55,7 +55,10 @@ export interface GssCredential {
   close(): void
 }
 
-/** Accepts whatever the keytab has keys for; without `keytab` it is that of KRB5_KTNAME or of krb5.conf. */
+/**
+ * Accepts whatever the keytab has keys for; without `keytab` it is that of KRB5_KTNAME or of krb5.conf. Its keys are read
+ * afresh for each context, so that it can stay open.
+ */
 export async function gssAcceptor({
   keytab,
   library,
@@ -82,7 +85,8 @@ export async function gssAcceptor({
  * Initiates to a service, `smtp@host.example`.
  *
  * Tickets come from `cache` (`FILE:…`), or are fetched for the first principal of `clientKeytab`; without either, from
- * where Kerberos looks by itself (KRB5CCNAME, KRB5_CLIENT_KTNAME).
+ * where Kerberos looks by itself (KRB5CCNAME, KRB5_CLIENT_KTNAME). Tickets end: ask for a new one of these for each
+ * connection.
  */
 export async function gssInitiator(
   service: string,

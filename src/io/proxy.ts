@@ -5,7 +5,7 @@ import { type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/prox
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import { LINGER, SLICE } from './drive.ts'
-import { type Passage, reset } from './splice.ts'
+import { type Passage, reset, type Watch } from './splice.ts'
 import type { Secured } from './tls.ts'
 
 export interface ProxyEnds {
@@ -16,6 +16,8 @@ export interface ProxyEnds {
   /** TLS as its client, towards the server; without it none is begun there. */
   readonly secureServer?: (socket: Duplex) => Promise<Secured>
   readonly altered?: (explanation: Explanation) => void
+  /** Whoever writes down what the client says and hears. */
+  readonly watch?: Watch
 }
 
 export interface Proxied {
@@ -43,7 +45,7 @@ class Joined {
   /** What was there before TLS. */
   readonly #plain: { client?: Duplex; server?: Duplex } = {}
   readonly #blocked = { client: false, server: false }
-  readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0 }
+  readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0, ending: 'TCP FINs' }
   readonly over: Promise<void>
   #settle: () => void = () => {}
   #timer: NodeJS.Timeout | undefined
@@ -83,6 +85,7 @@ class Joined {
     const mine = () => this.#sockets[side] === socket
     socket.on('data', (chunk: Uint8Array) => {
       if (!mine()) return
+      if (side === 'client') this.#ends.watch?.passed('C', chunk, chunk)
       if (side === 'client') this.passage.fromClient += chunk.length
       else this.passage.fromServer += chunk.length
       // In slices: many commands in one chunk may have replies that are many times as long.
@@ -150,7 +153,9 @@ class Joined {
     const socket = this.#sockets[side]
     const [first] = parts
     if (first === undefined || !socket || socket.destroyed) return
-    if (socket.write(parts.length === 1 ? first : Buffer.concat(parts)) || this.#blocked[side]) return
+    const octets = parts.length === 1 ? first : Buffer.concat(parts)
+    if (side === 'client') this.#ends.watch?.passed('S', octets, octets)
+    if (socket.write(octets) || this.#blocked[side]) return
     this.#blocked[side] = true
     this.#carryOut(this.#machine.blocked(side, now()))
   }
