@@ -120,14 +120,21 @@ test('SIGTERM lets open connections end, takes no new ones, and the status is 0'
   assert.equal(await over(), 0)
 })
 
-test('whoever is still there when the grace is over is cut', async t => {
+test('whoever is still there when the grace is over is cut, and the last that happened is written down', async t => {
   const [port, { port: server }] = [await freePort(), await quoting(t)]
-  const { child, over } = await start(t, configuration(t, [...gateway(port, server), 'timeout drain 300ms']))
+  const more = ['timeout drain 300ms', 'record dialogues', 'logging on', 'logging file gw.log', 'logging json gw.json']
+  const file = configuration(t, [...gateway(port, server), ...more])
+  const { child, over } = await start(t, file)
   const open = await Talk.to(`127.0.0.1:${port}`)
   assert.equal(await open.hear(), MASKED)
   child.kill('SIGTERM')
   assert.equal(await over(), 0)
   assert.equal(await open.hear(), '')
+  const at = (...names: readonly string[]) => join(dirname(file), ...names)
+  const [name = ''] = readdirSync(at('dialogues'))
+  assert.match(readFileSync(at('dialogues', name), 'utf8'), /\(connection closes\)\n$/)
+  assert.match(readFileSync(at('gw.log'), 'utf8'), /302014: Teardown TCP connection 1 .* Stopped\n$/)
+  assert.match(readFileSync(at('gw.json'), 'utf8'), /"event":"torn-down".*\n$/)
 })
 
 test('with no files left accepting pauses, those inside live on, and it recovers', async t => {
