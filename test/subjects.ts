@@ -6,6 +6,7 @@ import { type Instant, parseDuration } from '../src/base/time.ts'
 import { unreachable } from '../src/base/unreachable.ts'
 import type { Grammar } from '../src/config/grammar.ts'
 import { parse } from '../src/config/parse.ts'
+import type { Caller } from '../src/firewall/access.ts'
 import { admit } from '../src/firewall/admission.ts'
 import { FIREWALL } from '../src/firewall/commands.ts'
 import type { FirewallConfig } from '../src/firewall/config.ts'
@@ -32,12 +33,13 @@ import { sayOutcome } from '../src/spool/entry.ts'
 import { crossing } from '../src/topology/topology.ts'
 import type { Act, Part, Subject } from '../src/transcript/play.ts'
 import { sectionBytes, sectionLines, type Transcript } from '../src/transcript/transcript.ts'
+import { isProxied, ProxySubject } from './proxy-subject.ts'
 
 /** By what stands behind `subject:`. */
 export const SUBJECTS: Readonly<Record<string, (transcript: Transcript) => Subject>> = {
   server: transcript => new ServerSubject(transcript),
   client: transcript => new ClientSubject(transcript),
-  firewall: transcript => new FirewallSubject(transcript),
+  firewall: transcript => (isProxied(transcript) ? new ProxySubject(transcript) : new FirewallSubject(transcript)),
 }
 
 /** The configuration of a transcript, without a problem; the lines are counted from its section's first. */
@@ -389,16 +391,17 @@ class FirewallSubject implements Subject {
 
   open(words: string): readonly Act[] {
     this.#inspector = undefined
-    const [, source, port, destination] = /^client connects from (\S+) at (\S+) to (\S+)$/.exec(words) ?? []
-    if (source && port && destination) return this.#admit(port, source, destination)
+    const [, source, port, destination, number = '25'] =
+      /^client connects from (\S+) at (\S+) to (\S+)(?: port (\d+))?$/.exec(words) ?? []
+    if (source && port && destination) return this.#admit(port, { source, destination, port: Number(number) })
     const policy = this.#policyBetween(words)
     this.#inspector = policy && new Inspector(policy)
     return []
   }
 
   /** As the whole firewall decides it: translations, access lists, security levels. */
-  #admit(port: string, source: string, destination: string): readonly Act[] {
-    const admission = admit(this.#config, 'firewall', port, { source, destination, port: 25 })
+  #admit(port: string, caller: Caller): readonly Act[] {
+    const admission = admit(this.#config, 'firewall', port, caller)
     if (admission.kind === 'refuse') {
       const by = admission.rule === undefined ? '' : ` (${admission.rule})`
       return [note('admission', `refuse: ${admission.reason}${by}`), { kind: 'close' }]

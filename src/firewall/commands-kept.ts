@@ -26,7 +26,6 @@ const KEPT_WORDS = [
   ['tftp-server', 'Transfers of files'],
   ['clock', 'The clock'],
   ['ntp', 'The clock'],
-  ['logging', 'Where events are logged'],
   ['mtu', 'Packet sizes'],
   ['ip', 'Address auditing and pools'],
   ['ipv6', 'Other settings of IPv6'],

@@ -4,9 +4,11 @@ import { INTERFACE_COMMANDS } from '../topology/commands.ts'
 import { GROUP_COMMANDS, LIST_COMMANDS, OBJECT_COMMANDS } from './commands-access.ts'
 import { ESMTP_COMMANDS } from './commands-esmtp.ts'
 import { FIXUP_COMMANDS, VERSION_COMMANDS } from './commands-fixup.ts'
+import { GATEWAY_COMMANDS } from './commands-gateway.ts'
 import { KEPT_COMMANDS, withKept } from './commands-kept.ts'
 import { MPF_BEFORE_MAPS, MPF_BEHIND_MAPS } from './commands-mpf.ts'
 import { NAT_COMMANDS, OBJECT_NAT_COMMANDS, ROUTE_COMMANDS } from './commands-nat.ts'
+import { PROXY_COMMANDS } from './commands-proxy.ts'
 import { EMPTY_FIREWALL, type FirewallConfig } from './config.ts'
 import { put, type Spec, warning } from './objection.ts'
 
@@ -84,6 +86,8 @@ export const FIREWALL: Grammar<FirewallConfig> = {
     ...NAT_COMMANDS,
     ...GROUP_COMMANDS,
     ...ROUTE_COMMANDS,
+    ...within<FirewallConfig, 'gateway'>('gateway', GATEWAY_COMMANDS),
+    ...within<FirewallConfig, 'proxies'>('proxies', PROXY_COMMANDS),
     ...KEPT_COMMANDS,
     ...MPF_BEFORE_MAPS,
     ...ESMTP_COMMANDS,

@@ -3,7 +3,9 @@ import type { Ports } from '../config/argument.ts'
 import { type InterfacesConfig, NO_INTERFACES } from '../topology/commands.ts'
 import type { Network } from '../topology/topology.ts'
 import { type AccessRule, type Conduit, NO_OBJECTS, type Objects, type PortMatch } from './access.ts'
+import { NO_PROXIES, type ProxiesConfig } from './commands-proxy.ts'
 import type { EsmtpMap } from './esmtp-map.ts'
+import { type GatewayConfig, NO_GATEWAY } from './gateway-config.ts'
 import type { PixVariant } from './profiles/pix.ts'
 
 /** A firewall as its PIX text describes it. Immutable: a typed command makes the next one. */
@@ -39,6 +41,10 @@ export interface FirewallConfig {
   /** Do interfaces of one level reach each other (`same-security-traffic permit inter-interface`)? */
   readonly sameSecurity: boolean
   readonly mpf: Mpf
+  /** How it runs: logging, metrics, limits, several servers. */
+  readonly gateway: GatewayConfig
+  /** Proxies: which stands between where, and what a site has otherwise. */
+  readonly proxies: ProxiesConfig
   /** Lines that do not concern mail: kept, shown, and not enforced here. First word → lines, with those below them. */
   readonly kept: Readonly<Record<string, readonly string[]>>
 }
@@ -193,5 +199,7 @@ export const EMPTY_FIREWALL: FirewallConfig = {
   routes: [],
   sameSecurity: false,
   mpf: NO_MPF,
+  gateway: NO_GATEWAY,
+  proxies: NO_PROXIES,
   kept: {},
 }

@@ -160,7 +160,7 @@ export type MaskKind =
 
 /* Who does it. */
 
-export type Engine = InPlace | Proxy
+export type Engine = InPlace | Proxying
 
 /** Works per segment, as the stream passes: no length changes, no word is its own (`inspector.ts`). */
 export interface InPlace {
@@ -170,13 +170,21 @@ export interface InPlace {
 }
 
 /** Two connections, everything decoded and said anew (`proxy.ts`). */
-export interface Proxy {
+export interface Proxying {
   readonly kind: 'proxy'
   /**
    * STARTTLS goes through to the server and is blind from then on; or it must have come before mail does; or it ends here
    * and is begun anew towards the server; or it is not offered.
    */
   readonly tls: 'pass' | 'require' | 'terminate' | 'off'
+  /** Towards the server: never begun, begun where it is offered, or no mail without it. */
+  readonly onwardTls: 'never' | 'may' | 'must'
+  /** May a client log in before TLS? Where not, AUTH is not offered there. */
+  readonly authInClear: boolean
+  /** Who speaks before the greeting, or behind a command that must be the last of its group (RFC 2920 §3.1). */
+  readonly talkingAhead: 'refuse' | 'wait'
+  /** Tell a server that offers XCLIENT who the client is. */
+  readonly xclient: boolean
   /** Where the server has no CHUNKING, BDAT is offered all the same and becomes DATA. */
   readonly chunking: 'pass' | 'convert' | 'off'
   /** What the greeting and the EHLO reply call the server; as it calls itself where nothing stands here. */
@@ -193,10 +201,14 @@ export interface Proxy {
 export interface ProxyWaits {
   /** Before the greeting, to hear who speaks too early; 0 for none. */
   readonly pregreet: Duration
-  /** For the next command. */
+  /** For the next command, whole: the octets of half a line buy no time. */
   readonly command: Duration
   /** For the next octets of a message. */
   readonly data: Duration
   /** For the server's reply. */
   readonly reply: Duration
+  /** For a side to take what was written to it. */
+  readonly write: Duration
+  /** For everything: a session that is older ends. */
+  readonly session: Duration
 }

@@ -1,4 +1,4 @@
-import { strictUtf8, text, utf8 } from '../base/bytes.ts'
+import { bytes, strictUtf8, text, utf8 } from '../base/bytes.ts'
 import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
 import { formatParams, fromXtext, type Param, type Params, parseParams, toXtext } from './params.ts'
 
@@ -179,11 +179,15 @@ export type Sayable = Exclude<Command, { kind: 'garbled' | 'unreadable' }>
 
 /**
  * A command's line, with its CRLF. The one writer of commands: an argument with CR, LF or NUL, whatever it came from
- * (DNS, configuration, another protocol), would be a second command, so there is none: `undefined`.
+ * (DNS, configuration, another protocol), would be a second command, so there is none: `undefined`. `encode` is `bytes`
+ * for a command whose octets were not UTF-8 when it was read.
  */
-export function formatCommand(command: Sayable): Uint8Array | undefined {
+export function formatCommand(command: Sayable, encode: (text: string) => Uint8Array = utf8): Uint8Array | undefined {
   const line = wording(command)
-  return /[\r\n\0]/.test(line) ? undefined : utf8(`${line}\r\n`)
+  if (/[\r\n\0]/.test(line)) return undefined
+  // A frame of link state is of octets already, and counts them.
+  if (command.kind === 'x-link2state' && !/[^\x00-\xff]/.test(line)) return bytes(`${line}\r\n`)
+  return encode(`${line}\r\n`)
 }
 
 function wording(command: Sayable): string {
