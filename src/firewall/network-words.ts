@@ -9,9 +9,6 @@ export function networkChoices(role = ''): string {
   return `<${r}any:any|any4|any6> | host <${r}host:ip> | <${r}net:ipv4> <${r}mask:mask> | <${r}prefix:prefix>`
 }
 
-/** For a line that names addresses once. */
-export const NETWORK: string = `{${networkChoices()}}`
-
 /** What a line says that has these words in its syntax. */
 export function networkOf(args: Arguments, role = ''): Network {
   const r = role === '' ? '' : `${role}-`
