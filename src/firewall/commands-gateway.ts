@@ -16,6 +16,7 @@ import {
   RECORD_FILES,
   RECORD_OCTETS,
 } from './gateway-config.ts'
+import { NETWORK, networkOf } from './network-words.ts'
 
 type Spec = CommandSpec<GatewayConfig>
 
@@ -120,20 +121,13 @@ const LIMITS: readonly Spec[] = [
     'limit source rate [<count:number> per <duration>]',
   ),
   limit(
-    'limit peer {host <host:ip> | <net:ip> <mask>}',
+    `limit peer ${NETWORK}`,
     'A peer that may use the reserve, and is under no limit by source',
-    (limits, args) => ({ ...limits, peers: withNetwork(limits.peers, network(args)) }),
-    (limits, args) => ({ ...limits, peers: without(limits.peers, network(args)) }),
+    (limits, args) => ({ ...limits, peers: withNetwork(limits.peers, networkOf(args)) }),
+    (limits, args) => ({ ...limits, peers: without(limits.peers, networkOf(args)) }),
     ({ peers }) => peers.map(each => `limit peer ${showNetwork(each)}`),
   ),
 ]
-
-function network(args: Arguments): Network {
-  const one = args.optional('host')
-  return one === undefined ? { ip: args.text('net'), mask: args.text('mask') } : { ip: one, mask: ONE_HOST }
-}
-
-const ONE_HOST = '255.255.255.255'
 
 function without(networks: readonly Network[], gone: Network): readonly Network[] {
   return networks.filter(each => showNetwork(each) !== showNetwork(gone))
@@ -153,10 +147,10 @@ const DRAIN: Spec = {
 }
 
 const PROXY_FROM: Spec = {
-  syntax: 'proxy-protocol from {host <host:ip> | <net:ip> <mask>}',
+  syntax: `proxy-protocol from ${NETWORK}`,
   help: 'A balancer: its connections must begin with a PROXY header, and count as from whom the header says',
-  apply: (config, args) => ({ ...config, proxiedFrom: withNetwork(config.proxiedFrom, network(args)) }),
-  remove: (config, args) => ({ ...config, proxiedFrom: without(config.proxiedFrom, network(args)) }),
+  apply: (config, args) => ({ ...config, proxiedFrom: withNetwork(config.proxiedFrom, networkOf(args)) }),
+  remove: (config, args) => ({ ...config, proxiedFrom: without(config.proxiedFrom, networkOf(args)) }),
   show: ({ proxiedFrom }) => proxiedFrom.map(each => `proxy-protocol from ${showNetwork(each)}`),
 }
 

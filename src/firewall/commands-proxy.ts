@@ -5,6 +5,7 @@ import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import type { Direction, Network } from '../topology/topology.ts'
 import { showNetwork } from './access.ts'
+import { NETWORK, networkOf } from './network-words.ts'
 import type { Cause, Policy, Proxying } from './policy.ts'
 import { STRICT, type StrictSettings, strict } from './profiles/strict.ts'
 import { smtpIncoming, smtpOutgoing } from './profiles/watchguard.ts'
@@ -85,20 +86,15 @@ function portsOf(args: Arguments): Ports {
 }
 
 const SITE: Spec = {
-  syntax: 'strict site {host <host:ip> | <net:ip> <mask>}',
+  syntax: `strict site ${NETWORK}`,
   help: 'A server of our own organisation: X-EXPS, X-LINK2STATE and XEXCH50 are let through from it, and looked into',
-  apply: (config, args) => ({ ...config, sites: [...without(config.sites, args), siteOf(args)] }),
+  apply: (config, args) => ({ ...config, sites: [...without(config.sites, args), networkOf(args)] }),
   remove: (config, args) => ({ ...config, sites: without(config.sites, args) }),
   show: ({ sites }) => sites.map(each => `strict site ${showNetwork(each)}`),
 }
 
-function siteOf(args: Arguments): Network {
-  const one = args.optional('host')
-  return one === undefined ? { ip: args.text('net'), mask: args.text('mask') } : { ip: one, mask: '255.255.255.255' }
-}
-
 function without(sites: readonly Network[], args: Arguments): readonly Network[] {
-  return sites.filter(each => showNetwork(each) !== showNetwork(siteOf(args)))
+  return sites.filter(each => showNetwork(each) !== showNetwork(networkOf(args)))
 }
 
 const DOMAIN: Spec = {
