@@ -56,7 +56,12 @@ const SECURE = (postern: number) => ({
   smtp_tls_policy_maps: `inline:{ ${PROVEN(postern)} }`,
 })
 
-export async function startPostfix({ port, postern, tls }: Ports): Promise<MailSystem> {
+/** A Postfix, and all that it wrote to its log. */
+export interface Postfix extends MailSystem {
+  log(): string
+}
+
+export async function startPostfix({ port, postern, tls }: Ports): Promise<Postfix> {
   const settings = {
     compatibility_level: '3.6',
     myhostname: 'postfix.peer.example',
@@ -112,12 +117,14 @@ export async function startPostfix({ port, postern, tls }: Ports): Promise<MailS
   })
   const program = jail.start('/usr/lib/postfix/sbin/master', ['-d'])
   const log = join(jail.root, 'var/log/mail.log')
-  const said = () => `${program.said()}\n${readFileSync(log, { encoding: 'utf8', flag: 'a+' }).slice(-4000)}`
+  const whole = () => readFileSync(log, { encoding: 'utf8', flag: 'a+' })
+  const said = () => `${program.said()}\n${whole().slice(-4000)}`
   await untilListening(program, port)
   return {
     version: jail.version,
     arrived: async token => withCrlf(await arrival(join(jail.root, 'var/mail/ann/new'), token, said)),
     said,
+    log: whole,
     stop: () => program.stop(),
   }
 }
