@@ -27,8 +27,11 @@ import type { Answer, Question, ServerOptions, ServerOutput, Transaction } from 
 
 export type { Answer, Question, ServerOptions, ServerOutput, SessionFacts, Transaction } from './session.ts'
 
-/** Words of HTTP and the like: a browser that was tricked into talking to us must not be answered line by line. */
-const NOT_SMTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE', 'PATCH', 'TRACE'])
+/**
+ * Words of HTTP and the like: a browser that was tricked into talking to us must not be answered line by line. PROXY, where
+ * it is allowed, comes before the first octet of SMTP and is taken off there.
+ */
+const NOT_SMTP = new Set(['PROXY', 'GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE', 'PATCH', 'TRACE'])
 /** What TLS begins with (RFC 8446 §5.1): a client that speaks it here has the wrong port. */
 const TLS_HANDSHAKE = 0x16
 
