@@ -5,8 +5,10 @@ import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { maildirOf } from '../io/maildir.ts'
+import { takeProxyHeader } from '../io/proxy-header.ts'
 import { close, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
 import { type SecureContext, secureServer } from '../io/tls.ts'
+import { saysForWhom } from '../mta/acceptance.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { Spool } from '../spool/spool.ts'
@@ -106,10 +108,22 @@ export class MailServer {
       const { remoteAddress } = socket
       // It went away before it was served.
       if (remoteAddress === undefined) socket.destroy()
-      else if (identity) void this.#secure(socket, remoteAddress, identity)
-      else this.mta.serve(socket, remoteAddress)
+      else if (saysForWhom(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
+      else this.#enter(socket, remoteAddress, identity)
     })
     this.#servers.push(server)
+  }
+
+  /** A balancer tells for whom it speaks before any other octet; who should and does not is sent away. */
+  async #proxied(socket: Socket, balancer: string, identity: SecureContext | undefined): Promise<void> {
+    const header = await takeProxyHeader(socket)
+    if (header.kind === 'wrong') socket.destroy()
+    else this.#enter(socket, header.kind === 'proxied' ? header.ends.source : balancer, identity)
+  }
+
+  #enter(socket: Socket, peer: string, identity: SecureContext | undefined): void {
+    if (identity) void this.#secure(socket, peer, identity)
+    else this.mta.serve(socket, peer)
   }
 
   /** Who does not get through the handshake is gone without a word: there is no wire yet to say one on. */

@@ -15,7 +15,7 @@ import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
 import { bounce, delayed } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Batch, batches, conclude, isLate } from '../mta/work.ts'
+import { type Batch, batches, conclude, type Hurried, isLate } from '../mta/work.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
@@ -27,14 +27,15 @@ import type { Claim } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
+import { Lanes } from './lanes.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT, Outgoing } from './outgoing.ts'
 import { Reports } from './reports.ts'
 import { words } from './words.ts'
 
-/** Entries worked on at once; each may have an attempt per next hop. */
-export const MAX_WORKING = 20
+/** Entries worked on at once; most of them wait for their turn at their next hop. */
+export const MAX_WORKING = 1_000
 const LONGEST_SLEEP: Duration = 86_400_000
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
@@ -45,6 +46,11 @@ export class Mta {
   readonly #door: Door
   readonly #outgoing: Outgoing
   readonly #reports: Reports
+  readonly #lanes: Lanes
+  /** Next hop → messages that wait because it was away. */
+  readonly #away = new Map<string, Set<string>>()
+  /** Messages whose next hop is back, and by which way. */
+  readonly #back: { readonly id: string; readonly hop: string }[] = []
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
   readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
@@ -60,6 +66,11 @@ export class Mta {
     this.#outgoing = new Outgoing(config, world, {
       hold: socket => this.#hold(socket),
       serve: (socket, peer) => this.serve(socket, peer),
+    })
+    this.#lanes = new Lanes(config, this.#outgoing, hop => {
+      for (const id of this.#away.get(hop) ?? []) this.#back.push({ id, hop })
+      this.#away.delete(hop)
+      this.wake()
     })
   }
 
@@ -237,7 +248,7 @@ export class Mta {
     const asked = new Set(domains.map(lower))
     for (const { id } of waiting) {
       const claim = await this.#world.spool.take(id, now(), now() + CLAIM)
-      if (claim) this.#begun(claim, asked)
+      if (claim) this.#begun(claim, { asked })
     }
     return { yes: '' }
   }
@@ -256,10 +267,12 @@ export class Mta {
 
   async #waitingFor(domains: readonly string[]): Promise<readonly SpoolEntry[]> {
     const entries = await this.#world.spool.list()
-    return entries.filter(({ envelope, recipients }) =>
-      envelope.recipients.some(
-        ({ to }, i) => recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
-      ),
+    return entries.filter(
+      ({ envelope, recipients, held }) =>
+        held === undefined &&
+        envelope.recipients.some(
+          ({ to }, i) => recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
+        ),
     )
   }
 
@@ -310,8 +323,15 @@ export class Mta {
   }
 
   async #pump(): Promise<void> {
-    const free = MAX_WORKING - this.#working.size
     const at = now()
+    while (this.#working.size < MAX_WORKING) {
+      const back = this.#back.shift()
+      if (!back) break
+      const claim = await this.#world.spool.take(back.id, at, at + CLAIM)
+      if (claim?.entry.held === undefined && claim) this.#begun(claim, { hop: back.hop })
+      else if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+    }
+    const free = MAX_WORKING - this.#working.size
     for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, free) : []) this.#begun(claim)
     const due = await this.#world.spool.nextDue()
     if (due === undefined || this.#stopped || this.#working.size >= MAX_WORKING) return
@@ -320,8 +340,8 @@ export class Mta {
     this.#timer = setTimeout(() => this.#pumped(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
   }
 
-  #begun(claim: Claim, asked?: ReadonlySet<string>): void {
-    const work: Promise<unknown> = this.#work(claim, asked)
+  #begun(claim: Claim, hurried?: Hurried): void {
+    const work: Promise<unknown> = this.#work(claim, hurried)
       // A mistake of ours: the message is not lost, and is due again soon instead of when its claim runs out.
       .catch(cause => this.#world.spool.update(claim, faulted(claim.entry, now(), words(cause))))
       .finally(() => {
@@ -332,11 +352,11 @@ export class Mta {
   }
 
   /** Tries what is due of one entry, and records what became of it. */
-  async #work(claim: Claim, asked?: ReadonlySet<string>): Promise<void> {
+  async #work(claim: Claim, hurried?: Hurried): Promise<void> {
     const { entry } = claim
     const outcomes = new Map<number, Outcome>()
     await Promise.all(
-      batches(this.config, entry, now(), asked).map(async batch => {
+      batches(this.config, entry, now(), hurried).map(async batch => {
         const tried = await this.#try(entry, batch)
         // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
         for (const recipient of batch.recipients) outcomes.set(recipient, tried.get(recipient) ?? BROKE_OFF)
@@ -370,8 +390,17 @@ export class Mta {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        return this.#outgoing.relay(entry, batch.connector, batch.recipients)
+        return this.#relay(entry, batch)
     }
+  }
+
+  async #relay(entry: SpoolEntry, { connector, recipients }: Batch & { readonly kind: 'relay' }) {
+    const outcomes = await this.#lanes.relay(entry, connector, recipients)
+    if ([...outcomes.values()].some(isAway)) {
+      const waiting = this.#away.get(connector.name) ?? new Set()
+      this.#away.set(connector.name, waiting.add(entry.id))
+    }
+    return outcomes
   }
 
   async #deliver(entry: SpoolEntry, mailbox: string): Promise<Outcome> {
@@ -437,6 +466,11 @@ function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
     at,
     `the attempt failed by a mistake here: ${why}`,
   )
+}
+
+/** Was it the next hop that was not there, and not the message? */
+function isAway(outcome: Outcome): boolean {
+  return outcome.kind === 'deferred' && !('code' in outcome.by) && outcome.by.status === '4.4.1'
 }
 
 const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }

@@ -13,23 +13,28 @@ export type Batch =
   | { readonly kind: 'relay'; readonly connector: Connector; readonly recipients: readonly number[] }
   | { readonly kind: 'nowhere'; readonly outcome: Outcome; readonly recipients: readonly number[] }
 
-const NOBODY: ReadonlySet<string> = new Set()
+/** What goes before it is due. */
+export interface Hurried {
+  /** Domains, in lower case, whose mail was asked for just now by ETRN, TURN or ATRN; other held mail waits on. */
+  readonly asked?: ReadonlySet<string>
+  /** The connector whose other end is back. */
+  readonly hop?: string
+}
 
-/**
- * The batches of an entry, made fresh each time: a change of routes may split or join them. `asked`: the domains, in lower
- * case, whose mail was asked for just now by ETRN, TURN or ATRN; it goes at once, and other held mail waits on.
- */
+/** The batches of an entry, made fresh each time: a change of routes may split or join them. */
 export function batches(
   config: MtaConfig,
   entry: SpoolEntry,
   now: Instant,
-  asked: ReadonlySet<string> = NOBODY,
+  { asked, hop }: Hurried = {},
 ): readonly Batch[] {
   const found = new Map<string, Batch>()
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
-    const isAsked = asked.has(lower(to.domain))
-    if (state?.kind !== 'waiting' || (state.due > now && !isAsked)) continue
+    if (state?.kind !== 'waiting') continue
+    const isAsked = asked?.has(lower(to.domain)) ?? false
+    const isBack = hop !== undefined && hopFor(config, to) === `connector ${hop}`
+    if (state.due > now && !isAsked && !isBack) continue
     const held = isAsked ? undefined : turnFor(config, to)
     const [key, batch] = held ? waits(held, entry) : batchFor(config, to)
     const before = found.get(key)
