@@ -11,10 +11,10 @@ import type { Outgoing, Turning } from './outgoing.ts'
 export const MAX_OUTGOING = 200
 
 /**
- * A next hop that was not there is not asked again for so long at most. Messages keep to their own schedule; the first that
- * is due, or new, then finds out whether it is back, and if so the others follow at once.
+ * How long a next hop that was not there is not asked again, a little longer each time. Messages keep to their own schedule;
+ * the first that is due then, or new, finds out whether it is back, and if so the others follow at once.
  */
-export const LONGEST_AWAY: Duration = 60_000
+export const AWAY: readonly Duration[] = [1_000, 5_000, 15_000, 30_000, 60_000]
 
 interface Job {
   readonly entry: SpoolEntry
@@ -34,11 +34,10 @@ export class Lanes {
   constructor(config: MtaConfig, outgoing: Outgoing, isBack: (hop: string) => void) {
     this.#outgoing = outgoing
     this.#isBack = isBack
-    this.#scheduler = new Scheduler({
-      ...config.destinations,
-      total: MAX_OUTGOING,
-      waits: config.retry.map(wait => Math.min(wait, LONGEST_AWAY)),
-    })
+    const { destinations, retry } = config
+    // Not longer than the messages wait, or they would come in vain.
+    const waits = AWAY.map((away, i) => Math.min(away, retry[Math.min(i, retry.length - 1)] ?? away))
+    this.#scheduler = new Scheduler({ ...destinations, total: MAX_OUTGOING, waits })
   }
 
   relay(entry: SpoolEntry, connector: Connector, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
