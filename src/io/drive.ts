@@ -33,6 +33,7 @@ export interface DriveOptions {
   readonly readsOn?: boolean
   /** Carries out `start-tls`; without it such a machine has no connection any more. */
   readonly secure?: (socket: Duplex) => Promise<Secured>
+  readonly writeWait?: Duration
 }
 
 /** Something for the machine to do; `clear` if it is about octets that came before TLS. */
@@ -239,7 +240,7 @@ export class Drive<Output extends { readonly kind: string }> {
         this.#socket.off('drain', done).off('close', done)
         resolve()
       }
-      const timer = setTimeout(() => this.#socket.destroy(), WRITE_WAIT)
+      const timer = setTimeout(() => this.#socket.destroy(), this.#options.writeWait ?? WRITE_WAIT)
       this.#socket.on('drain', done).on('close', done)
     })
   }
