@@ -727,8 +727,8 @@ export class Server implements Machine<ServerOutput> {
   }
 
   #word(situation: Situation, about = ''): Reply {
-    const { host, peer, version, date, dialect } = this.#options
-    return dialect.wording[situation]({ host, peer, version, date: date(this.#now), about })
+    const { host, version, date, dialect } = this.#options
+    return dialect.wording[situation]({ host, peer: this.#peer, version, date: date(this.#now), about })
   }
 
   #trace(by: 'C' | 'S', said: string): void {
