@@ -127,7 +127,8 @@ export class Outgoing {
     })
     try {
       const ended = await this.#session(connector, clear => ({ order: order(clear), body: nothing }), {
-        outcome: (_recipient, outcome) => note('by' in outcome && outcome.by ? words(outcome.by) : outcome.kind),
+        outcome: () => undefined,
+        note,
         pulled: ({ code, text }) => note(`answered ${code} ${text.join(' ')}`),
       })
       if (ended.kind === 'turned') this.#around.serve(ended.socket, target.ip, ended.tls)

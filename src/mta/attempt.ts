@@ -13,7 +13,7 @@ import { Client, type ClientOutput } from '../smtp/client.ts'
 import type { Param } from '../smtp/params.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
-import type { Failure, Outcome } from '../spool/entry.ts'
+import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
 import { classify } from './classify.ts'
 import { FLOORS, type Floor, isMasked, type Order, type Workaround } from './order.ts'
 
@@ -90,6 +90,7 @@ export class Attempt implements Machine<AttemptOutput> {
   /** The message is going out: nobody may answer it yet. */
   #sending = false
   #ehloRefused: string | undefined
+  #gaveUp = ''
 
   constructor(order: Order, { trace, keep = false }: AttemptOptions) {
     this.#keep = keep
@@ -221,7 +222,7 @@ export class Attempt implements Machine<AttemptOutput> {
       case 'login':
         return this.#login(reply, now)
       case 'cancel':
-        return this.#loginFailed('the mechanism gave up', now)
+        return this.#noLogin(`a login, which was broken off: ${this.#gaveUp}`, now)
       case 'mail':
         if (digit(reply) !== 2) this.#refusal = reply
         return this.#pipelined ? [] : this.#afterMail(now)
@@ -351,11 +352,8 @@ export class Attempt implements Machine<AttemptOutput> {
   #saslStep(step: SaslClientStep, now: Instant): readonly AttemptOutput[] {
     if (step.kind === 'ask') return [step]
     if (step.kind === 'respond') return this.#follow(this.#client.respond(step.bytes, { step: 'login' }, now), now)
+    this.#gaveUp = step.why
     return this.#follow(this.#client.cancel({ step: 'cancel' }, now), now)
-  }
-
-  #loginFailed(why: string, now: Instant): readonly AttemptOutput[] {
-    return this.#noLogin(`a login, and ${why}`, now)
   }
 
   #noLogin(what: string, now: Instant): readonly AttemptOutput[] {
@@ -574,6 +572,8 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** The outcome of all who have none yet, or of those named. */
   #settle(outcome: Outcome, which: readonly number[] = [...this.#open]): readonly AttemptOutput[] {
+    // Who asks for mail has no recipients, and must know all the same why it did not come to that.
+    if (this.#order.pull) return [{ kind: 'note', what: sayOutcome(outcome) }]
     const open = which.filter(recipient => this.#open.delete(recipient))
     return open.map(recipient => ({ kind: 'outcome', recipient, outcome }))
   }

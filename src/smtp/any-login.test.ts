@@ -1,6 +1,7 @@
 /** Logins for tests of the machines around a mechanism. The name keeps it out of the published package. */
 import type { LoginWish } from '../mta/order.ts'
 import { CLIENT, mechanism, SERVER } from './sasl/any-exchange.test.ts'
+import type { Hashes } from './sasl/mechanism.ts'
 import type { ServerOptions } from './session.ts'
 
 export { clientWorld, worldOf } from './sasl/any-exchange.test.ts'
