@@ -62,7 +62,12 @@ export async function openLogins(
     begin: () => {
       const rest = new SaslAnswers(sources)
       return {
-        answer: async question => (await lines.answer(question)) ?? (await rest.answer(question)),
+        answer: async question => {
+          const answer = await lines.answer(question)
+          if (answer) return answer
+          // Without a file of accounts a stranger is nobody; 454 would tell which names there are.
+          return accounts || !('user' in question) ? rest.answer(question) : { kind: question.kind }
+        },
         close: () => rest.close(),
       }
     },

@@ -8,7 +8,7 @@ import { SaslClientAnswers } from '../io/sasl.ts'
 import type { Duplex } from '../io/sockets.ts'
 import { type Expected, type Secured, secureClient } from '../io/tls.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import type { LoginWish, Order, TlsWish } from '../mta/order.ts'
+import { type LoginWish, type Order, TLS_IS_MISSING, type TlsWish } from '../mta/order.ts'
 import type { Connector, ConnectorLogin } from '../routing/connector.ts'
 import type { Need, SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
 import { choose } from '../smtp/sasl/mechanisms.ts'
@@ -208,12 +208,11 @@ export class Outgoing {
     const { name, tls, login } = connector
     const by = `connector ${name}`
     const floor: TlsWish['floor'] = clear ? 'none' : (tls?.floor ?? 'may')
-    if (clear && this.#hadTls.has(name)) {
-      this.#world.events?.note?.(`${by}: TLS was had here before and is missing now: somebody may be taking it away`)
-    }
+    const had = this.#hadTls.has(name)
+    if (clear && had) this.#world.events?.note?.(`${by}: ${TLS_IS_MISSING}`)
     return {
       hello: this.#config.hostname,
-      tls: { floor, by },
+      tls: { floor, by, had },
       ...(login && { login: this.#login(login, { floor, by }) }),
     }
   }

@@ -15,7 +15,7 @@ import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
 import { classify } from './classify.ts'
-import { FLOORS, type Floor, isMasked, type Order, type Workaround } from './order.ts'
+import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Workaround } from './order.ts'
 
 export type { Order } from './order.ts'
 
@@ -289,7 +289,14 @@ export class Attempt implements Machine<AttemptOutput> {
       }
       const lacking = this.#clear(`which is not offered: ${this.#heard}`)
       if (lacking) return this.#giveUp(lacking, now)
+      const { tls } = this.#order
+      const what = `${tls?.by}: ${TLS_IS_MISSING}`
+      if (wants && tls?.had) return [{ kind: 'note', what }, ...this.#authenticate(now)]
     }
+    return this.#authenticate(now)
+  }
+
+  #authenticate(now: Instant): readonly AttemptOutput[] {
     const { login } = this.#order
     if (!login) return this.#transaction(now)
     const mechanisms = this.#offered.keywords.get(login.verb.toUpperCase()) ?? []
