@@ -6,12 +6,14 @@ import { type Instant, parseDuration } from '../src/base/time.ts'
 import { unreachable } from '../src/base/unreachable.ts'
 import type { Grammar } from '../src/config/grammar.ts'
 import { parse } from '../src/config/parse.ts'
-import { admit, causeOf } from '../src/firewall/admission.ts'
+import type { Caller } from '../src/firewall/access.ts'
+import { admit } from '../src/firewall/admission.ts'
 import { FIREWALL } from '../src/firewall/commands.ts'
 import type { FirewallConfig } from '../src/firewall/config.ts'
+import { inspectionOf } from '../src/firewall/inspection.ts'
 import { Inspector } from '../src/firewall/inspector.ts'
 import type { Policy } from '../src/firewall/policy.ts'
-import { pix, pixProfile } from '../src/firewall/profiles/pix.ts'
+import { formatSyslog, type LogEnds, syslogOf } from '../src/firewall/syslog.ts'
 import type { Explanation } from '../src/firewall/verdict.ts'
 import { formatDate } from '../src/mail/date.ts'
 import type { Envelope, Recipient } from '../src/mail/envelope.ts'
@@ -28,15 +30,16 @@ import { sayReply } from '../src/smtp/reply.ts'
 import { type Answer, type Question, Server, type ServerOutput } from '../src/smtp/server.ts'
 import { MAIL_ONLY } from '../src/smtp/session.ts'
 import { sayOutcome } from '../src/spool/entry.ts'
-import { direction } from '../src/topology/topology.ts'
+import { crossing } from '../src/topology/topology.ts'
 import type { Act, Part, Subject } from '../src/transcript/play.ts'
 import { sectionBytes, sectionLines, type Transcript } from '../src/transcript/transcript.ts'
+import { isProxied, ProxySubject } from './proxy-subject.ts'
 
 /** By what stands behind `subject:`. */
 export const SUBJECTS: Readonly<Record<string, (transcript: Transcript) => Subject>> = {
   server: transcript => new ServerSubject(transcript),
   client: transcript => new ClientSubject(transcript),
-  firewall: transcript => new FirewallSubject(transcript),
+  firewall: transcript => (isProxied(transcript) ? new ProxySubject(transcript) : new FirewallSubject(transcript)),
 }
 
 /** The configuration of a transcript, without a problem; the lines are counted from its section's first. */
@@ -378,24 +381,27 @@ class FirewallSubject implements Subject {
   readonly parts: readonly Part[] = []
   readonly deadline = undefined
   readonly #config: FirewallConfig
+  readonly #logs: boolean
   #inspector: Inspector | undefined
 
   constructor(transcript: Transcript) {
     this.#config = configOf(FIREWALL, transcript, 'firewall.conf')
+    this.#logs = transcript.sections.has('syslog')
   }
 
   open(words: string): readonly Act[] {
     this.#inspector = undefined
-    const [, source, port, destination] = /^client connects from (\S+) at (\S+) to (\S+)$/.exec(words) ?? []
-    if (source && port && destination) return this.#admit(port, source, destination)
+    const [, source, port, destination, number = '25'] =
+      /^client connects from (\S+) at (\S+) to (\S+)(?: port (\d+))?$/.exec(words) ?? []
+    if (source && port && destination) return this.#admit(port, { source, destination, port: Number(number) })
     const policy = this.#policyBetween(words)
     this.#inspector = policy && new Inspector(policy)
     return []
   }
 
   /** As the whole firewall decides it: translations, access lists, security levels. */
-  #admit(port: string, source: string, destination: string): readonly Act[] {
-    const admission = admit(this.#config, 'firewall', port, { source, destination, port: 25 })
+  #admit(port: string, caller: Caller): readonly Act[] {
+    const admission = admit(this.#config, 'firewall', port, caller)
     if (admission.kind === 'refuse') {
       const by = admission.rule === undefined ? '' : ` (${admission.rule})`
       return [note('admission', `refuse: ${admission.reason}${by}`), { kind: 'close' }]
@@ -415,18 +421,26 @@ class FirewallSubject implements Subject {
         device: name,
         level: name === 'inside' ? 100 : 0,
       }
-    const [fixup] = this.#config.smtpFixups
-    const policy = fixup && pix(pixProfile(this.#config.version), causeOf(fixup))
-    return policy?.directions.has(direction(named(from), named(to))) ? policy : undefined
+    const way = crossing('firewall', named(from), named(to))
+    const port = this.#config.smtpFixups[0]?.ports.from ?? 25
+    return inspectionOf(this.#config, way, { source: '192.0.2.7', destination: '10.54.7.10', port })
   }
 
   hear(from: Part, segment: Uint8Array): readonly Act[] {
     if (!this.#inspector) return [{ kind: 'say', by: from, bytes: segment }]
-    return this.#inspector.receive(from === 'C' ? 'client' : 'server', segment).map((output): Act => {
-      if (output.kind === 'altered') return note('verdicts', sayExplanation(output.explanation))
+    return this.#inspector.receive(from === 'C' ? 'client' : 'server', segment).flatMap((output): readonly Act[] => {
+      if (output.kind === 'altered') return this.#told(output.explanation)
+      if (output.kind === 'close') return [{ kind: 'close' }]
       // A segment for the server is one that the client said.
-      return { kind: 'say', by: output.to === 'server' ? 'C' : 'S', bytes: output.bytes }
+      return [{ kind: 'say', by: output.to === 'server' ? 'C' : 'S', bytes: output.bytes }]
     })
+  }
+
+  /** As a verdict, and as the firewall's own log says it where the transcript asks for that. */
+  #told(explanation: Explanation): readonly Act[] {
+    const line = this.#logs ? syslogOf(explanation, LOG_ENDS) : undefined
+    const logged = line ? [note('syslog', formatSyslog(this.#config.product, line))] : []
+    return [note('verdicts', sayExplanation(explanation)), ...logged]
   }
 
   direct(): undefined {}
@@ -440,8 +454,14 @@ class FirewallSubject implements Subject {
   }
 }
 
+/** Who speaks in the log of a transcript. */
+const LOG_ENDS: LogEnds = {
+  client: { port: 'outside', ip: '10.53.7.203', tcp: 4711 },
+  server: { port: 'inside', ip: '10.54.7.10', tcp: 25 },
+}
+
 /** `mask EHLO          firewall.conf:3 fixup protocol smtp 25`. */
-function sayExplanation({ what, subject, because: { cause } }: Explanation): string {
+function sayExplanation({ what, subject, did, because: { cause } }: Explanation): string {
   const about = what === 'command' ? subject : `${what} ${subject}`.trim()
-  return `mask ${about.padEnd(14)} ${cite(cause.at)} ${cause.command}`
+  return `${did} ${about.padEnd(14)} ${cite(cause.at)} ${cause.command}`
 }

@@ -1,59 +1,77 @@
 /** The firewall, running: doors to listen at, the configuration that judges who comes in, and what passed. */
-import type { Instant } from '../base/time.ts'
-import type { Caller } from '../firewall/access.ts'
+import { bytes } from '../base/bytes.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
+import { discreet, type GatewayEvent, type Joined, type Knock } from '../firewall/event.ts'
 import { Inspector } from '../firewall/inspector.ts'
-import type { Cause } from '../firewall/policy.ts'
-import type { Altered } from '../firewall/verdict.ts'
+import type { Cause, Policy } from '../firewall/policy.ts'
+import type { ProxyPolicy } from '../firewall/proxy.ts'
+import { Rates } from '../firewall/rates.ts'
+import { Throttle } from '../firewall/throttle.ts'
+import type { Altered, Explanation } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
-import { close, type Duplex, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
-import { type Passage, reset, splice } from '../io/splice.ts'
-import type { Crossing } from '../topology/topology.ts'
-
-/** A place where connections come in: by which interface, and what they ask for. */
-export interface Door {
-  /** The interface they arrive at. */
-  readonly port: string
-  readonly destination: string
-  readonly destinationPort: number
-  /** The caller's address, where the door knows better than the socket. */
-  readonly source?: string
-  readonly listen: Endpoint
-  readonly dial: (to: Caller) => Promise<Duplex>
-}
+import { openFileLimit } from '../io/files.ts'
+import { proxy } from '../io/proxy.ts'
+import { takeProxyHeader } from '../io/proxy-header.ts'
+import { type Duplex, type Endpoint, isOutOfFiles, type Socket, sayEndpoint } from '../io/sockets.ts'
+import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
+import { type SecureContext, secureClient, secureServer } from '../io/tls.ts'
+import type { Ends } from '../topology/proxy-protocol.ts'
+import { type Crossing, holds, type Network } from '../topology/topology.ts'
+import { type Door, Doors, type ShutDoor } from './doors.ts'
 
 /** A connection that passes, for `show conn`. */
-export interface Connection {
+export interface Connection extends Joined {
   readonly since: Instant
   readonly crossing: Crossing
-  readonly source: string
-  readonly sourcePort: number
-  readonly destination: string
-  readonly destinationPort: number
   /** What inspects it: it stays so as long as the connection lives, whatever is typed meanwhile. */
   readonly inspected: Cause | undefined
   readonly passage: Passage
+  /** Has it say goodbye as soon as nothing is owed, where it speaks for itself. */
+  readonly stop?: () => void
 }
 
-/** Connections at once; one more is reset. */
-export const MAX_CONNECTIONS = 10_000
 /** Alterations kept for `show explain`. */
 export const MAX_ALTERED = 1000
+/** Files kept free of connections: for the log, the console, and what Node itself needs. */
+export const RESERVED_FILES = 48
+/** A pause for want of files ends after this long, if none became free before. */
+export const PAUSE_WAIT: Duration = 1_000
 
+/** What a gateway tells whoever runs it. */
 export interface GatewayEvents {
-  altered?(altered: Altered): void
-  opened?(connection: Connection): void
-  refused?(caller: Caller, reason: string): void
+  event?(event: GatewayEvent): void
+  /** What is shown to a client that begins TLS with a proxy; without it none is offered. */
+  identities?(): Identities | undefined
+  /** Somebody may want to write down what passes. */
+  watch?(connection: Joined, policy: Policy | undefined): Watch | undefined
+}
+
+/** Certificates with their keys: for whoever asks for a name, and for all others. */
+export interface Identities {
+  readonly any: SecureContext
+  readonly byName: ReadonlyMap<string, SecureContext>
 }
 
 export class Gateway {
   readonly name: string
   readonly #events: GatewayEvents
   #config: FirewallConfig
-  readonly #doors: { readonly door: Door; at: Endpoint; server: Server | undefined }[] = []
+  readonly #doors: Doors
   readonly #connections = new Set<Connection>()
   readonly #sockets = new Set<Duplex>()
+  readonly #throttle = new Throttle()
+  readonly #rates = new Rates()
+  /** Connections at once by what was asked for: there are as many as doors. */
+  readonly #byStatic = new Map<string, number>()
+  /** Those that wait for a server. */
+  readonly #calls = new Set<AbortController>()
+  /** Sockets that may be open at once before the process runs out of files. */
+  readonly #capacity: number
+  #resuming: NodeJS.Timeout | undefined
+  #state: 'open' | 'draining' | 'stopped' = 'open'
+  #emptied: () => void = () => {}
   readonly altered: Altered[] = []
   /** Connections ever let through, and ever refused. */
   passed = 0
@@ -64,6 +82,8 @@ export class Gateway {
     this.name = name
     this.#config = config
     this.#events = events
+    this.#doors = new Doors((door, socket) => this.#accept(door, socket))
+    this.#capacity = Math.max(2, (openFileLimit() ?? Infinity) - RESERVED_FILES)
   }
 
   get config(): FirewallConfig {
@@ -74,106 +94,304 @@ export class Gateway {
     return [...this.#connections]
   }
 
+  /** Where it listens now. */
+  get doors(): readonly Endpoint[] {
+    return this.#doors.open
+  }
+
+  /** Is it neither stopped nor about to be? */
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
   /**
    * Opens a door and tells where it is. A door through which nobody could come stays shut: who knocks is refused by the
    * kernel, and it opens when the configuration lets somebody in.
    */
-  async open(door: Door): Promise<Endpoint> {
-    const server = await listen(door.listen, socket => this.#accept(door, socket))
-    const opened = { door, at: endpointOf(server), server: server as Server | undefined }
-    this.#doors.push(opened)
-    if (!this.#admits(door)) {
-      opened.server = undefined
-      await close(server)
-    }
-    return opened.at
+  open(door: Door): Promise<Endpoint> {
+    return this.#doors.add(door, this.#admits(this.#config, door))
   }
 
-  /** From now on this is the configuration. Connections that are open keep the treatment they came in under. */
-  async configure(config: FirewallConfig): Promise<void> {
-    this.#config = config
-    for (const opened of this.#doors) {
-      const admits = this.#admits(opened.door)
-      if (admits && !opened.server) {
-        opened.server = await listen(opened.at, socket => this.#accept(opened.door, socket))
-      } else if (!admits && opened.server) {
-        const { server } = opened
-        opened.server = undefined
-        server.close()
-      }
+  /**
+   * From now on this is the configuration, and `doors`, where they are given, are the doors. Every door that can be
+   * opened is; the answer names the others. With `orNothing` one that cannot be opened leaves everything as it was.
+   *
+   * Connections that are open keep the treatment they came in under. Of two changes at once one waits for the other.
+   */
+  async configure(
+    config: FirewallConfig,
+    { doors, orNothing = false }: { readonly doors?: readonly Door[]; readonly orNothing?: boolean } = {},
+  ): Promise<readonly ShutDoor[]> {
+    const failed = await this.#doors.change({
+      ...(doors && { doors }),
+      admits: door => this.#admits(config, door),
+      orNothing,
+      commit: () => {
+        this.#config = config
+      },
+    })
+    if (orNothing) return failed
+    for (const { door, cause } of failed) {
+      this.#tell({ kind: 'shut', door: sayEndpoint(door.listen), why: cause.message })
     }
+    return failed
   }
 
-  /** Stops listening; open connections are cut. */
+  /** Stops listening; open connections are cut, and whoever waits for a server is sent away. */
   async stop(): Promise<void> {
-    const servers = this.#doors.flatMap(({ server }) => (server ? [server] : []))
-    const closed = Promise.all(servers.map(close))
+    this.#state = 'stopped'
+    clearTimeout(this.#resuming)
+    for (const call of this.#calls) call.abort()
+    const { empty } = await this.#doors.close()
+    for (const { passage } of this.#connections) passage.ending = 'Stopped'
     for (const socket of this.#sockets) socket.destroy()
-    await closed
+    await empty
   }
 
-  /** Stops listening, and waits until every connection has ended by itself. */
-  async drain(): Promise<void> {
-    const servers = this.#doors.flatMap(({ server }) => (server ? [server] : []))
-    await Promise.all(servers.map(close))
+  /** Stops listening, and waits until every connection has ended by itself, for `grace` at most; then it stops. */
+  async drain(grace: Duration): Promise<void> {
+    this.#state = 'draining'
+    clearTimeout(this.#resuming)
+    await this.#doors.close()
+    this.#tell({ kind: 'stopping', open: this.#throttle.open, grace })
+    for (const { stop } of this.#connections) stop?.()
+    let timer: NodeJS.Timeout | undefined
+    const emptied = new Promise<void>(resolve => {
+      this.#emptied = resolve
+      if (this.#throttle.open === 0) resolve()
+      timer = setTimeout(resolve, grace)
+    })
+    await emptied
+    clearTimeout(timer)
+    await this.stop()
+  }
+
+  #tell(event: GatewayEvent): void {
+    this.#events.event?.(event)
   }
 
   /** Whoever the callers of a door may be: is there one that could come in? */
-  #admits({ port, destination, destinationPort, source }: Door): boolean {
+  #admits(config: FirewallConfig, { port, destination, destinationPort, source }: Door): boolean {
     if (source === undefined) return true
     const caller = { source, destination, port: destinationPort }
-    return admit(this.#config, this.name, port, caller).kind !== 'refuse'
+    return admit(config, this.name, port, caller).kind !== 'refuse'
   }
 
   #accept(door: Door, client: Socket): void {
-    const source = door.source ?? client.remoteAddress ?? ''
-    const caller: Caller = { source, destination: door.destination, port: door.destinationPort }
-    const full = this.#sockets.size >= 2 * MAX_CONNECTIONS
-    const admission: Admission = full
-      ? { kind: 'refuse', reason: `there are ${MAX_CONNECTIONS} connections already` }
-      : admit(this.#config, this.name, door.port, caller)
     this.#hold(client)
     client.on('error', () => {})
+    // Every connection is two sockets: with no file left for the second, the first is of no use.
+    if (this.#sockets.size + 1 > this.#capacity) this.#pause()
+    // A socket of both families names an IPv4 address as `::ffff:192.0.2.1`.
+    const address = (door.source ?? client.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, '')
+    const knock: Knock = {
+      source: address,
+      sourcePort: client.remotePort ?? 0,
+      destination: door.destination,
+      port: door.destinationPort,
+      at: door.port,
+    }
+    const isBalancer =
+      door.source === undefined && this.#config.gateway.proxiedFrom.some(each => speaksOf(each, address))
+    if (!isBalancer) return this.#knock(door, client, knock)
+    // A balancer's connections are under its clients' limits, but what waits for a header is under the general one.
+    if (this.#sockets.size > 2 * this.#config.gateway.limits.connections) return this.#refuse(client)
+    void takeProxyHeader(client).then(header => {
+      if (header.kind === 'wrong') {
+        this.#tell({ kind: 'bad-header', knock, why: header.why })
+        return this.#refuse(client)
+      }
+      if (header.kind === 'local') return this.#knock(door, client, knock)
+      this.#knock(door, client, { ...knock, source: header.ends.source, sourcePort: header.ends.sourcePort })
+    })
+  }
+
+  #refuse(client: Socket, policy?: Policy): void {
+    this.refused++
+    // One that speaks for itself says why; one that works in place has no words of its own.
+    if (policy?.engine.kind !== 'proxy') return reset(client)
+    client.end(TOO_MANY)
+    client.resume()
+    setTimeout(() => client.destroy(), GOODBYE_WAIT).unref()
+  }
+
+  #knock(door: Door, client: Socket, knock: Knock): void {
+    if (client.destroyed) return
+    const admission = admit(this.#config, this.name, door.port, knock)
     if (admission.kind === 'refuse') {
-      this.refused++
-      this.#events.refused?.(caller, admission.reason)
-      reset(client)
+      const list = this.#config.accessGroups.find(({ port }) => port === door.port)?.list
+      this.#tell({ kind: 'denied', knock, reason: admission.reason, ...(list !== undefined && { list }) })
+      return this.#refuse(client)
+    }
+    const place = `${knock.destination} ${knock.port}`
+    const { most } = admission
+    const isFull = most > 0 && (this.#byStatic.get(place) ?? 0) >= most
+    const limited = isFull
+      ? ({ limit: 'connections', most } as const)
+      : this.#throttle.enter(knock.source, this.#config.gateway.limits, now())
+    if (limited) {
+      this.#tell({ kind: 'limited', knock, ...limited })
+      return this.#refuse(client, admission.policy)
+    }
+    this.#byStatic.set(place, (this.#byStatic.get(place) ?? 0) + 1)
+    client.once('close', () => {
+      this.#throttle.leave(knock.source)
+      this.#byStatic.set(place, (this.#byStatic.get(place) ?? 1) - 1)
+      if (this.#throttle.open === 0) this.#emptied()
+    })
+    this.#call(door, client, knock, admission)
+  }
+
+  #call(door: Door, client: Socket, knock: Knock, admission: Admitted): void {
+    const { to, policy } = admission
+    const { source, sourcePort, destination, port } = knock
+    const ends: Ends = { source, sourcePort, destination, destinationPort: port }
+    // Nobody waits any more for a server when the client is gone, or we are.
+    const dial = async (): Promise<Socket> => {
+      const call = new AbortController()
+      const callOff = () => call.abort()
+      this.#calls.add(call)
+      client.once('close', callOff)
+      try {
+        const server = await door.dial(to, ends, call.signal)
+        this.#hold(server)
+        server.on('error', () => {})
+        if (client.destroyed || call.signal.aborted) reset(server)
+        return server
+      } catch (cause) {
+        if (isOutOfFiles(cause)) this.#pause()
+        const why = cause instanceof Error ? cause.message : String(cause)
+        if (!call.signal.aborted) this.#tell({ kind: 'no-server', knock, why })
+        throw cause
+      } finally {
+        this.#calls.delete(call)
+        client.off('close', callOff)
+      }
+    }
+    // A proxy speaks first for itself, and asks for a server when it needs one.
+    if (policy && isProxied(policy)) {
+      this.#keep(knock, admission, joined => {
+        const { name } = this
+        const caller = { address: source, port: sourcePort }
+        const watch = this.#events.watch?.(joined, policy)
+        const identities = this.#events.identities?.()
+        const altered = this.#altered(joined)
+        const { passage, over, stop } = proxy(
+          client,
+          { policy, host: policy.engine.name ?? name, client: caller },
+          {
+            dial,
+            altered,
+            ...(identities && {
+              secureClient: socket => secureServer(socket, identities.any, name => identities.byName.get(name)),
+            }),
+            secureServer: socket => secureClient(socket, { name: to.destination }),
+            ...(watch && { watch }),
+          },
+        )
+        return { passage, over, stop, watch }
+      })
       return
     }
-    const { crossing, policy, to } = admission
-    door.dial(to).then(
+    dial().then(
       server => {
-        this.#hold(server)
-        if (client.destroyed) return reset(server)
-        const inspector = policy && new Inspector(policy)
-        const { passage, over } = splice(client, server, inspector, explanation => {
-          const altered = { crossing, explanation }
-          if (this.altered.push(altered) > MAX_ALTERED) this.altered.shift()
-          this.#events.altered?.(altered)
+        if (server.destroyed) return
+        this.#keep(knock, admission, joined => {
+          const watch = this.#events.watch?.(joined, policy)
+          const inspector = policy && new Inspector(policy, { peer: source, rates: this.#rates })
+          return { ...splice(client, server, inspector, this.#altered(joined), watch), watch }
         })
-        const connection: Connection = {
-          since: now(),
-          crossing,
-          source,
-          sourcePort: client.remotePort ?? 0,
-          destination: to.destination,
-          destinationPort: to.port,
-          inspected: policy?.cause,
-          passage,
-        }
-        this.passed++
-        this.#connections.add(connection)
-        this.most = Math.max(this.most, this.#connections.size)
-        this.#events.opened?.(connection)
-        void over.then(() => this.#connections.delete(connection))
       },
       // The server does not answer: the client hears what it would have heard without us.
       () => reset(client),
     )
   }
 
+  #altered(connection: Joined): (explanation: Explanation) => void {
+    const { crossing } = connection
+    return told => {
+      const explanation = discreet(told)
+      if (this.altered.push({ crossing, explanation }) > MAX_ALTERED) this.altered.shift()
+      this.#tell({ kind: 'altered', connection, explanation })
+    }
+  }
+
+  /** A connection that passes, from its beginning to its end. */
+  #keep(knock: Knock, { crossing, policy, to }: Admitted, begin: (joined: Joined) => Passing): void {
+    const joined: Joined = {
+      id: ++this.passed,
+      crossing,
+      source: knock.source,
+      sourcePort: knock.sourcePort,
+      destination: to.destination,
+      destinationPort: to.port,
+      asked: { ip: knock.destination, port: knock.port },
+    }
+    this.#tell({ kind: 'built', connection: joined })
+    const { passage, over, stop, watch } = begin(joined)
+    const connection: Connection = {
+      ...joined,
+      since: now(),
+      inspected: policy?.cause,
+      passage,
+      ...(stop && { stop }),
+    }
+    this.#connections.add(connection)
+    this.most = Math.max(this.most, this.#connections.size)
+    void over.then(() => {
+      this.#connections.delete(connection)
+      watch?.close()
+      const octets = passage.fromClient + passage.fromServer
+      const duration = now() - connection.since
+      this.#tell({ kind: 'torn-down', connection: joined, duration, octets, why: passage.ending })
+    })
+  }
+
+  /** No files are left: whoever comes now is refused by the kernel, until some become free. */
+  #pause(): void {
+    if (this.#doors.isPaused || !this.isOpen) return
+    this.#tell({ kind: 'paused', sockets: this.#sockets.size })
+    this.#doors.pause()
+    this.#resumeLater()
+  }
+
+  #resumeLater(): void {
+    clearTimeout(this.#resuming)
+    this.#resuming = setTimeout(() => void this.#resume(), PAUSE_WAIT)
+  }
+
+  async #resume(): Promise<void> {
+    if (!this.isOpen) return
+    const isFree = this.#sockets.size + 2 <= this.#capacity
+    if (!isFree || !(await this.#doors.resume(door => this.#admits(this.#config, door)))) return this.#resumeLater()
+    this.#tell({ kind: 'resumed', sockets: this.#sockets.size })
+  }
+
   #hold(socket: Duplex): void {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
   }
+}
+
+interface Passing {
+  readonly passage: Passage
+  readonly over: Promise<void>
+  readonly stop?: () => void
+  readonly watch: Watch | undefined
+}
+
+function isProxied(policy: Policy): policy is ProxyPolicy {
+  return policy.engine.kind === 'proxy'
+}
+
+type Admitted = Exclude<Admission, { readonly kind: 'refuse' }>
+
+/** How long whoever was turned away with a word may take to read it. */
+const GOODBYE_WAIT: Duration = 2_000
+
+/** RFC 5321 §3.8, RFC 3463 §3.8. */
+const TOO_MANY: Uint8Array = bytes('421 4.7.0 Too many connections, try again later\r\n')
+
+function speaksOf(network: Network, address: string): boolean {
+  return network.ip === address || holds(network, address)
 }

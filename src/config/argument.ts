@@ -2,7 +2,7 @@ import { lower } from '../base/bytes.ts'
 import { type Duration, formatDuration, parseDuration } from '../base/time.ts'
 import { formatMailbox, isDomain, parseMailbox } from '../smtp/address.ts'
 import type { ArgumentKind } from './grammar.ts'
-import { canonicalIp, formatIpv4, parseIpv4, prefixLength } from './ip.ts'
+import { canonicalIp, formatIpv4, formatIpv6, parseIpv4, parseIpv6, prefixLength } from './ip.ts'
 
 /**
  * The kinds of placeholder that every grammar knows.
@@ -133,6 +133,7 @@ export const SECURITY: CommonKind<number> = {
 
 export const IP: CommonKind<string> = {
   ...plain('ip', 'an IP address, such as 10.54.7.1 or 2001:db8::1'),
+  named: true,
   read(word) {
     const value = canonicalIp(word)
     if (value !== undefined) return { value }
@@ -143,6 +144,23 @@ export const IP: CommonKind<string> = {
       return wrong(word, 'an IPv6 address', 'expected eight groups of hex digits, or :: for zeros')
     if (!/^[\d.]+$/.test(word)) return wrong(word, 'an IP address', 'expected one such as 10.54.7.1 or 2001:db8::1')
     return wrong(word, 'an IPv4 address', 'expected four numbers from 0 to 255, without leading zeros')
+  },
+}
+
+/** For an address that a netmask follows. */
+export const IPV4: CommonKind<string> = {
+  ...plain('ipv4', 'an IPv4 address, such as 10.54.7.1'),
+  named: true,
+  read(word) {
+    const value = IP.read(word)
+    if ('value' in value && value.value.includes(':')) {
+      return wrong(
+        word,
+        'an IPv4 address',
+        'expected one such as 10.54.7.1; an IPv6 network is written with its prefix length',
+      )
+    }
+    return value
   },
 }
 
@@ -158,6 +176,24 @@ export const MASK: CommonKind<string> = {
     // IOS access lists write wildcards; the PIX writes masks. The mix-up is the classic one.
     return wrong(word, 'a netmask', `expected ${formatIpv4(inverse)}: this is the wildcard form of IOS`)
   },
+}
+
+export interface Prefix {
+  readonly ip: string
+  readonly length: number
+}
+
+export const PREFIX: CommonKind<Prefix> = {
+  name: 'prefix',
+  help: 'an IPv6 network, such as 2001:db8::/32',
+  read(word) {
+    const slash = word.indexOf('/')
+    const ip = parseIpv6(word.slice(0, slash))
+    const length = whole(word.slice(slash + 1))
+    if (slash > 0 && ip && length !== undefined && length <= 128) return { value: { ip: formatIpv6(ip), length } }
+    return wrong(word, 'an IPv6 network', 'expected an address and the length of its prefix, such as 2001:db8::/32')
+  },
+  show: ({ ip, length }) => `${ip}/${length}`,
 }
 
 export const DURATION: CommonKind<Duration> = {
@@ -237,7 +273,9 @@ export const COMMON_KINDS: readonly ArgumentKind[] = [
   LEVEL,
   SECURITY,
   IP,
+  IPV4,
   MASK,
+  PREFIX,
   DURATION,
   ADDRESS,
   DOMAIN,

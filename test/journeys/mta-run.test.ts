@@ -10,6 +10,8 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readMaildir } from '../../src/io/maildir.ts'
 import { freePorts } from '../../tools/bench/process.ts'
+import { makeCertificates } from '../certificates.ts'
+import { unmet } from '../interop/needs.ts'
 import { postern, ROOT, Talk } from './postern.ts'
 
 interface After {
@@ -149,6 +151,27 @@ test('asked to stop in the middle of a message, it takes the rest of it first', 
   assert.match(await talk.ask('QUIT'), /^221/)
   talk.close()
   assert.equal(await ended(child), 0)
+})
+
+test('who never begins TLS where TLS is first keeps nobody from stopping', {
+  skip: unmet({ commands: ['openssl'] }),
+}, async t => {
+  const [port = 0, secure = 0] = await freePorts(2)
+  const { folder, file } = configuration(t, [
+    ...mailServer(port),
+    `listen 127.0.0.1 port ${secure} tls`,
+    'tls certificate server.pem key server.key',
+  ])
+  makeCertificates(folder)
+  const { child, says } = await start(t, file)
+  await says(new RegExp(`listening at 127\\.0\\.0\\.1:${secure}`))
+  const silent = await Talk.to(`127.0.0.1:${secure}`)
+  const asked = performance.now()
+  child.kill('SIGTERM')
+  assert.equal(await ended(child), 0)
+  // A handshake may take 30 s.
+  assert.ok(performance.now() - asked < 15_000)
+  assert.equal(await silent.hear(), '')
 })
 
 test('a text with mistakes is refused with all of them, those of the files it names included', async t => {
