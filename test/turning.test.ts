@@ -178,6 +178,34 @@ describe('mail that waits to be asked for', () => {
   })
 })
 
+test('a peer of a `trust-proxy … proxy-protocol` line says for whom it speaks; without a header it is not served, and nobody else is believed', async t => {
+  const [port = 0] = await freePorts(1)
+  const server = async (net: string): Promise<Running> =>
+    run([
+      'hostname b.example',
+      `listen 127.0.0.1 port ${port}`,
+      'local-domain b.example',
+      'mailbox bob@b.example',
+      `trust-proxy ${net} 255.255.255.255 proxy-protocol`,
+    ])
+  const said = async (...lines: readonly string[]): Promise<string> => {
+    const talk = await Talk.to(`127.0.0.1:${port}`)
+    talk.say(lines.map(line => `${line}\r\n`).join(''))
+    const heard = `${await talk.hear()}${await talk.hear()}`
+    talk.close()
+    return heard
+  }
+  const trusting = await server('127.0.0.1')
+  const header = 'PROXY TCP4 203.0.113.9 127.0.0.1 4711 25'
+  assert.match(await said(header, 'HELO c.example'), /^220 .*\r\n250 b\.example Hello \[203\.0\.113\.9\]\r\n$/)
+  assert.match(await said('PROXY UNKNOWN', 'HELO c.example'), /Hello \[127\.0\.0\.1\]/)
+  assert.equal(await said('HELO c.example'), '')
+  await trusting.stop()
+  const other = await server('127.0.0.9')
+  t.after(() => other.stop())
+  assert.match(await said(header), /^220 .*\r\n500 5\.5\.1 Command unrecognized\r\n$/)
+})
+
 /** A server that takes mail; `begins` says how each connection begins, in turn. */
 async function taking(
   begins: readonly ('tls' | 'broken' | 'clear')[],

@@ -197,7 +197,7 @@ async function measureFlood(server: Running, octets: number): Promise<Sample> {
   // Whatever it answers: what is measured is what it keeps.
   socket.resume()
   for (let sent = 0; sent < octets && !socket.destroyed; sent += chunk.length) {
-    if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), once(socket, 'close')])
+    if (!socket.write(chunk)) await drained(socket)
   }
   const seconds = (performance.now() - began) / 1000
   const growth = memoryOf(server.program.pid, 'VmHWM') - before
@@ -205,8 +205,14 @@ async function measureFlood(server: Running, octets: number): Promise<Sample> {
   return { growth, seconds }
 }
 
-function once(socket: net.Socket, event: 'drain' | 'close'): Promise<void> {
-  return new Promise(resolve => socket.once(event, () => resolve()))
+function drained(socket: net.Socket): Promise<void> {
+  return new Promise(resolve => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done)
+      resolve()
+    }
+    socket.on('drain', done).on('close', done)
+  })
 }
 
 async function measureDrip(server: Running, count: number, seconds: number): Promise<Sample> {
