@@ -8,10 +8,10 @@ import { maildirOf } from '../io/maildir.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
 import { close, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
 import { type SecureContext, secureServer } from '../io/tls.ts'
-import { saysForWhom } from '../mta/acceptance.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { Spool } from '../spool/spool.ts'
+import { holds } from '../topology/topology.ts'
 import { Mta } from './mta.ts'
 import { type MtaFiles, openMtaFiles } from './mta-files.ts'
 import type { MtaEvents } from './mta-world.ts'
@@ -46,6 +46,11 @@ export async function readMailServer(file: string): Promise<MailServerFiles> {
   }
   if (!files || config.listens.length === 0) throw new ConfigurationError(problems)
   return { config, warnings, ...files }
+}
+
+/** Is this peer one that begins with a header of the PROXY protocol? */
+function saysWhose({ proxies }: MtaConfig, peer: string): boolean {
+  return proxies.some(({ network, by }) => by === 'proxy-protocol' && holds(network, peer))
 }
 
 /** What a line asks for cannot be had: it is this line that is to be changed. */
@@ -108,22 +113,28 @@ export class MailServer {
       const { remoteAddress } = socket
       // It went away before it was served.
       if (remoteAddress === undefined) socket.destroy()
-      else if (saysForWhom(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
-      else this.#enter(socket, remoteAddress, identity)
+      else if (saysWhose(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
+      else this.#serve(socket, remoteAddress, identity)
     })
     this.#servers.push(server)
   }
 
-  /** A balancer tells for whom it speaks before any other octet; who should and does not is sent away. */
-  async #proxied(socket: Socket, balancer: string, identity: SecureContext | undefined): Promise<void> {
-    const header = await takeProxyHeader(socket)
-    if (header.kind === 'wrong') socket.destroy()
-    else this.#enter(socket, header.kind === 'proxied' ? header.ends.source : balancer, identity)
-  }
-
-  #enter(socket: Socket, peer: string, identity: SecureContext | undefined): void {
+  #serve(socket: Socket, peer: string, identity: SecureContext | undefined): void {
     if (identity) void this.#secure(socket, peer, identity)
     else this.mta.serve(socket, peer)
+  }
+
+  /** A listed proxy says before all else for whom it speaks; whoever of them does not say so is not served. */
+  async #proxied(socket: Socket, proxy: string, identity: SecureContext | undefined): Promise<void> {
+    if (this.#handshakes.size >= MAX_HANDSHAKES) {
+      socket.destroy()
+      return
+    }
+    this.#handshakes.add(socket)
+    const header = await takeProxyHeader(socket)
+    this.#handshakes.delete(socket)
+    if (header.kind === 'wrong') socket.destroy()
+    else this.#serve(socket, header.kind === 'proxied' ? header.ends.source : proxy, identity)
   }
 
   /** Who does not get through the handshake is gone without a word: there is no wire yet to say one on. */

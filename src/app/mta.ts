@@ -16,6 +16,7 @@ import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.t
 import { bounce, delayed } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type Batch, batches, conclude, type Hurried, isLate } from '../mta/work.ts'
+import { route } from '../routing/connector.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
@@ -30,7 +31,7 @@ import { Door } from './door.ts'
 import { Lanes } from './lanes.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
-import { ATTEMPT_LIMIT, Outgoing } from './outgoing.ts'
+import { ATTEMPT_LIMIT, Outgoing, type Turning } from './outgoing.ts'
 import { Reports } from './reports.ts'
 import { words } from './words.ts'
 
@@ -65,7 +66,7 @@ export class Mta {
     this.#door = new Door(config.sessions)
     this.#outgoing = new Outgoing(config, world, {
       hold: socket => this.#hold(socket),
-      serve: (socket, peer) => this.serve(socket, peer),
+      serve: (socket, peer, tls) => this.serve(socket, peer, tls),
     })
     this.#lanes = new Lanes(config, this.#outgoing, hop => {
       for (const id of this.#away.get(hop) ?? []) this.#back.push({ id, hop })
@@ -241,7 +242,10 @@ export class Mta {
 
   /** RFC 1985 §5: what waits goes out by the usual way, over a connection of its own. */
   async #etrn(node: string): Promise<Answer> {
-    const domains = this.config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
+    // Without a way there the mail would come back; it waits for TURN or ATRN instead.
+    const hasWay = (domain: string) => route(this.config.routing, { local: '', domain }).kind === 'relay'
+    const held = this.config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
+    const domains = held.filter(hasWay)
     if (domains.length === 0) return { no: 'etrn-refused' }
     const waiting = await this.#waitingFor(domains)
     if (waiting.length === 0) return { no: 'etrn-nothing' }
@@ -277,20 +281,24 @@ export class Mta {
   }
 
   /** The roles are reversed: what waits goes out over this very connection (RFC 2645 §4). */
-  #turned(socket: Duplex, { domains, login, rest }: ServerOutput & { readonly kind: 'turned' }): void {
+  #turned(socket: Duplex, { domains, login, rest, tls }: ServerOutput & { readonly kind: 'turned' }): void {
     if (rest.length > 0) socket.unshift(rest)
     const asked = domains.length === 0 ? this.#domainsOf(login) : domains
     const set = new Set(asked.map(lower))
-    const sending = this.#sendTurned(socket, asked, set).catch(cause =>
+    const sending = this.#sendTurned(socket, asked, { set, tls }).catch(cause =>
       this.#world.events?.note?.(`sending to ${login} by TURN failed: ${words(cause)}`),
     )
     const work: Promise<unknown> = sending.finally(() => this.#working.delete(work))
     this.#working.add(work)
   }
 
-  async #sendTurned(socket: Duplex, domains: readonly string[], asked: ReadonlySet<string>): Promise<void> {
+  async #sendTurned(
+    socket: Duplex,
+    domains: readonly string[],
+    { set: asked, tls }: { readonly set: ReadonlySet<string>; readonly tls: TlsFacts | undefined },
+  ): Promise<void> {
     const waiting = [...(await this.#waitingFor(domains))]
-    await this.#outgoing.sendOver(socket, async () => {
+    const next = async (): Promise<Turning | undefined> => {
       for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
         const claim = await this.#world.spool.take(entry.id, now(), now() + CLAIM)
         if (!claim) continue
@@ -301,7 +309,8 @@ export class Mta {
         return { entry: claim.entry, recipients, done }
       }
       return undefined
-    })
+    }
+    await this.#outgoing.sendOver(socket, next, tls)
   }
 
   // ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -63,20 +63,6 @@ async function start(t: After, file: string, args: readonly string[] = []): Prom
   return { child, said: () => said, says }
 }
 
-/** Says octets to a port, and gives back all that is heard until the other side, or the test, has enough. */
-async function overheard(port: number, octets: string, enough: RegExp): Promise<string> {
-  const socket = net.connect({ host: '127.0.0.1', port })
-  let heard = ''
-  socket.on('data', chunk => {
-    heard += chunk
-  })
-  socket.on('error', () => {})
-  socket.write(octets)
-  for (let i = 0; i < 300 && !enough.test(heard) && !socket.closed; i++) await sleep(20)
-  socket.destroy()
-  return heard
-}
-
 async function ended(child: ChildProcess): Promise<number | null> {
   if (child.exitCode !== null) return child.exitCode
   const [status] = (await once(child, 'exit')) as [number | null]
@@ -280,24 +266,4 @@ test('a spool that another server has, or that is no folder, is told with its li
   const none = await postern(['mta', 'run', file])
   assert.equal(none.status, 2)
   assert.match(none.err, /mail\.conf:\d+:1: error: the spool \S+here cannot be opened: /)
-})
-
-test('a trusted balancer says for whom it speaks, and who should and does not hears nothing', async t => {
-  const [port = 0] = await freePorts(1)
-  const lines = mailServer(port).filter(line => !line.startsWith('relay-from'))
-  const { file } = configuration(t, [...lines, 'trust-proxy 127.0.0.1 255.255.255.255 proxy-protocol'])
-  await start(t, file)
-  const header = 'PROXY TCP4 203.0.113.9 192.0.2.5 4711 25\r\n'
-  const heard = await overheard(port, `${header}EHLO client.example\r\n`, /250 /)
-  assert.match(heard, /^220 mail-a\.a\.example ESMTP Postern\r\n250-mail-a\.a\.example Hello \[203\.0\.113\.9\]\r\n/)
-  assert.equal(await overheard(port, 'EHLO client.example\r\n', /220/), '')
-})
-
-test('a PROXY header of anybody else is no command, and ends the session', async t => {
-  const [port = 0] = await freePorts(1)
-  const { file } = configuration(t, mailServer(port))
-  await start(t, file)
-  const heard = await overheard(port, 'PROXY TCP4 10.0.0.1 10.0.0.2 1 25\r\nEHLO c.example\r\n', /250 /)
-  assert.match(heard, /^220 [^\r]*\r\n421 [^\r]*\r\n$/)
-  assert.doesNotMatch(heard, /10\.0\.0\.1/)
 })
