@@ -33,10 +33,13 @@ import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT, Outgoing, type Turning } from './outgoing.ts'
 import { Reports } from './reports.ts'
+import { Turns } from './turns.ts'
 import { words } from './words.ts'
 
 /** Entries worked on at once; most of them wait for their turn at their next hop. */
 export const MAX_WORKING = 1_000
+/** Messages written into Maildirs at once: each is an open file. */
+export const MAX_DELIVERIES = 20
 const LONGEST_SLEEP: Duration = 86_400_000
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
@@ -48,6 +51,7 @@ export class Mta {
   readonly #outgoing: Outgoing
   readonly #reports: Reports
   readonly #lanes: Lanes
+  readonly #deliveries = new Turns(MAX_DELIVERIES)
   /** Next hop → messages that wait because it was away. */
   readonly #away = new Map<string, Set<string>>()
   /** Messages whose next hop is back, and by which way. */
@@ -395,7 +399,7 @@ export class Mta {
         return new Map(batch.recipients.map(recipient => [recipient, batch.outcome]))
       case 'local': {
         const mailbox = formatMailbox(batch.mailbox)
-        const outcome = await this.#deliver(entry, mailbox)
+        const outcome = await this.#deliveries.run(() => this.#deliver(entry, mailbox))
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
