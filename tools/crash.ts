@@ -173,6 +173,7 @@ async function handIn(port: number, messages: () => Message, acknowledged: (mess
 
 interface Life {
   readonly child: ChildProcess
+  readonly closed: Promise<unknown>
   /** What it logged: what it says has become of a message is written down by then. */
   said(): string
 }
@@ -186,15 +187,16 @@ async function begin(file: string): Promise<Life> {
     file,
   ]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const closed = once(child, 'close')
   let said = ''
   child.stderr.on('data', chunk => {
     said += chunk
   })
   while (!said.includes('listening at')) {
-    if (child.exitCode !== null) throw new Error(`the server does not start: ${said}`)
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server does not start: ${said}`)
     await sleep(5)
   }
-  return { child, said: () => said }
+  return { child, closed, said: () => said }
 }
 
 export async function crash({
@@ -227,6 +229,7 @@ queue retry 200ms
   let made = 0
   const next = () => message(`t${++made}`, random)
   const lives: string[] = []
+  const early: string[] = []
   let child: ChildProcess | undefined
   try {
     for (let i = 0; i < kills; i++) {
@@ -238,9 +241,12 @@ queue retry 200ms
         handIn(port, next, (taken, id) => acknowledged.push(Object.assign(taken, { id }))),
       )
       await sleep(after)
-      const closed = once(life.child, 'close')
+      const { exitCode, signalCode } = life.child
+      if (exitCode !== null || signalCode !== null) {
+        early.push(`life ${i + 1} ended by itself (${exitCode ?? signalCode}): ${life.said().slice(-2_000)}`)
+      }
       life.child.kill('SIGKILL')
-      await closed
+      await life.closed
       await Promise.all(clients)
       lives.push(life.said())
       note(`kill ${i + 1} of ${kills}: after ${after} ms, ${acknowledged.length} acknowledged so far`)
@@ -256,9 +262,8 @@ queue retry 200ms
       return acknowledged.every(({ token, isLocal }) => (isLocal ? local.has(token) : sink.arrived.has(token)))
     }
     while (performance.now() < end && !(await isThere())) await sleep(200)
-    const closed = once(last.child, 'close')
     last.child.kill('SIGTERM')
-    await closed
+    await last.closed
     lives.push(last.said())
   } finally {
     child?.kill('SIGKILL')
@@ -271,7 +276,7 @@ queue retry 200ms
   }
   rmSync(folder, { recursive: true, force: true })
 
-  const wrong: string[] = []
+  const wrong: string[] = [...early]
   let duplicates = 0
   for (const { token, id = '', content } of acknowledged) {
     const copies = arrived.get(token) ?? []
