@@ -39,7 +39,8 @@ export class Tree {
       path,
       noSubdir: true,
       encoding: 'binary',
-      maxDbs: 4,
+      maxDbs: 8,
+      mapSize: MAP_SIZE,
       overlappingSync: false,
       eventTurnBatching: false,
       readOnly,
@@ -122,6 +123,12 @@ export class Tree {
     await this.#root.close()
   }
 }
+
+/**
+ * Octets of addresses that the file has to itself from the start. They cost nothing, and the map need not be moved while
+ * somebody reads in it.
+ */
+const MAP_SIZE = 64 * 1024 ** 3
 
 /** Changes in one commit; a bound for what a commit that fails takes with it. */
 const MAX_GROUP = 1000
