@@ -10,7 +10,6 @@ import { close, dial, type Endpoint, endpointOf, listen, type Server, type Socke
 import { type SecureContext, secureServer } from '../io/tls.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { dueAt } from '../spool/entry.ts'
 import type { Spool } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Mta } from './mta.ts'
@@ -69,11 +68,13 @@ export interface MailServerWorld {
 
 export class MailServer {
   readonly mta: Mta
+  readonly #spool: Spool
   readonly #servers: Server[] = []
   readonly #handshakes = new Set<Socket>()
 
-  private constructor(mta: Mta) {
+  private constructor(mta: Mta, spool: Spool) {
     this.mta = mta
+    this.#spool = spool
   }
 
   /** Listens at every address of the configuration, or at none: all that cannot be had are told together. */
@@ -90,7 +91,7 @@ export class MailServer {
       maildir: mailbox => maildirOf(maildir, mailbox),
       ...(events && { events }),
     })
-    const server = new MailServer(mta)
+    const server = new MailServer(mta, spool)
     const problems: Diagnostic[] = []
     for (const { ip, port, tls, at } of config.listens) {
       const identified = tls ? identity : undefined
@@ -158,18 +159,21 @@ export class MailServer {
     return this.#servers.map(endpointOf)
   }
 
-  /** Takes no more connections, tries what is due, and lets what is under way finish; after `grace` it is cut. */
+  /**
+   * Takes no more connections, and lets what is under way finish; after `grace` it is cut. What is due is tried before
+   * that where it would be lost with the process.
+   */
   async stop({ grace = STOP_GRACE }: { readonly grace?: Duration } = {}): Promise<void> {
     const end = now() + grace
     const closed = this.#servers.map(close)
     for (const socket of this.#handshakes) socket.destroy()
-    while (now() < end && (await this.#isDue())) await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
+    while (now() < end && !this.#spool.lasts && (await this.#isDue()))
+      await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
     await this.mta.stop(Math.max(0, end - now()))
     await Promise.all(closed)
   }
 
   async #isDue(): Promise<boolean> {
-    const at = now()
-    return (await this.mta.queue()).some(entry => (dueAt(entry) ?? Infinity) <= at)
+    return ((await this.#spool.nextDue()) ?? Infinity) <= now()
   }
 }

@@ -59,21 +59,46 @@ export class Outgoing {
     for (const timer of this.#timers) clearInterval(timer)
   }
 
-  async relay(
-    entry: SpoolEntry,
-    connector: Connector,
-    recipients: readonly number[],
-  ): Promise<ReadonlyMap<number, Outcome>> {
-    const outcomes = new Map<number, Outcome>()
-    const job = (clear: boolean): Job => this.#job(entry, connector, recipients, clear)
-    try {
-      await this.#session(connector, job, { outcome: (recipient, outcome) => outcomes.set(recipient, outcome) })
-    } catch (cause) {
-      const by = { status: '4.4.1', why: `connector ${connector.name}: ${words(cause)}` }
-      for (const recipient of recipients)
-        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+  /**
+   * Sends one entry after the other over a connection of our own, as long as there is a next. Why the other end could not be
+   * reached, if it could not.
+   */
+  async relay(connector: Connector, first: Turning, next: () => Turning | undefined): Promise<string | undefined> {
+    let turning: Turning | undefined = first
+    let outcomes = new Map<number, Outcome>()
+    let isClear = false
+    const settle = async () => {
+      const { done } = turning ?? {}
+      const settled = outcomes
+      turning = undefined
+      outcomes = new Map()
+      await done?.(settled)
     }
-    return outcomes
+    const jobOf = ({ entry, recipients }: Turning): Job => this.#job(entry, connector, recipients, isClear)
+    const begin = (clear: boolean): Job => {
+      isClear = clear
+      return jobOf(turning ?? first)
+    }
+    try {
+      await this.#session(connector, begin, {
+        outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
+        next: async () => {
+          await settle()
+          turning = next()
+          return turning && jobOf(turning)
+        },
+      })
+      await settle()
+      return undefined
+    } catch (cause) {
+      const why = `connector ${connector.name}: ${words(cause)}`
+      const by = { status: '4.4.1', why }
+      for (const recipient of turning?.recipients ?? []) {
+        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+      }
+      await settle()
+      return why
+    }
   }
 
   /** Sends one entry after the other over a connection whose other end asked for them. */
