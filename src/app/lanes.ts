@@ -29,6 +29,7 @@ export class Lanes {
   readonly #outgoing: Outgoing
   readonly #scheduler: Scheduler<Job>
   readonly #isBack: (hop: string) => void
+  #isStopped = false
 
   /** `isBack`: a next hop that was away takes mail again. */
   constructor(config: MtaConfig, outgoing: Outgoing, isBack: (hop: string) => void) {
@@ -44,7 +45,14 @@ export class Lanes {
     return new Promise(settle => this.#offer({ entry, connector, recipients, settle, again: false }))
   }
 
+  /** Begins nothing more: who waits for a turn is told at once, by no outcome at all. */
+  stop(): void {
+    this.#isStopped = true
+    for (const job of this.#scheduler.clear()) job.settle(new Map())
+  }
+
   #offer(job: Job): void {
+    if (this.#isStopped) return job.settle(new Map())
     const refused = this.#scheduler.offer(job.connector.name, job, now())
     if (refused) job.settle(untried(job, refused))
     else this.#begin()

@@ -33,10 +33,15 @@ import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT, Outgoing, type Turning } from './outgoing.ts'
 import { Reports } from './reports.ts'
+import { Turns } from './turns.ts'
 import { words } from './words.ts'
 
 /** Entries worked on at once; most of them wait for their turn at their next hop. */
 export const MAX_WORKING = 1_000
+/** Entries read in one go; others are served between. */
+const MAX_CLAIMED = 100
+/** Messages written into Maildirs at once: each is an open file. */
+export const MAX_DELIVERIES = 20
 const LONGEST_SLEEP: Duration = 86_400_000
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
@@ -48,6 +53,7 @@ export class Mta {
   readonly #outgoing: Outgoing
   readonly #reports: Reports
   readonly #lanes: Lanes
+  readonly #deliveries = new Turns(MAX_DELIVERIES)
   /** Next hop → messages that wait because it was away. */
   readonly #away = new Map<string, Set<string>>()
   /** Messages whose next hop is back, and by which way. */
@@ -341,7 +347,8 @@ export class Mta {
       else if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
     }
     const free = MAX_WORKING - this.#working.size
-    for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, free) : []) this.#begun(claim)
+    for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, Math.min(free, MAX_CLAIMED)) : [])
+      this.#begun(claim)
     const due = await this.#world.spool.nextDue()
     if (due === undefined || this.#stopped || this.#working.size >= MAX_WORKING) return
     clearTimeout(this.#timer)
@@ -367,10 +374,15 @@ export class Mta {
     await Promise.all(
       batches(this.config, entry, now(), hurried).map(async batch => {
         const tried = await this.#try(entry, batch)
-        // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
-        for (const recipient of batch.recipients) outcomes.set(recipient, tried.get(recipient) ?? BROKE_OFF)
+        for (const recipient of batch.recipients) {
+          // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
+          const outcome = tried.get(recipient) ?? (this.#stopped ? undefined : BROKE_OFF)
+          if (outcome) outcomes.set(recipient, outcome)
+        }
       }),
     )
+    // Its turn had not come when we were asked to stop: it waits as it did, for the next start.
+    if (outcomes.size === 0 && this.#stopped) return
     await this.#conclude(claim, outcomes)
   }
 
@@ -395,7 +407,7 @@ export class Mta {
         return new Map(batch.recipients.map(recipient => [recipient, batch.outcome]))
       case 'local': {
         const mailbox = formatMailbox(batch.mailbox)
-        const outcome = await this.#deliver(entry, mailbox)
+        const outcome = await this.#deliveries.run(() => this.#deliver(entry, mailbox))
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
@@ -441,6 +453,7 @@ export class Mta {
     this.#stopped = true
     clearTimeout(this.#timer)
     this.#outgoing.stop()
+    if (this.#world.spool.lasts) this.#lanes.stop()
     let isCut = false
     const cut = setTimeout(() => {
       isCut = true

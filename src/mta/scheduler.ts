@@ -116,6 +116,11 @@ export class Scheduler<Job> {
     return { away: lane.away, jobs: lane.waiting.splice(0) }
   }
 
+  /** Takes out all that waits: nothing more is to be begun. */
+  clear(): readonly Job[] {
+    return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0))
+  }
+
   /** A session is over. */
   ended(hop: string): void {
     const lane = this.#lane(hop)

@@ -9,8 +9,10 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AWAY } from '../../src/app/lanes.ts'
 import { MailServer, readMailServer } from '../../src/app/mail-server.ts'
+import { LmdbSpool } from '../../src/io/lmdb-spool.ts'
 import { MemorySpool } from '../../src/io/memory-spool.ts'
 import { newEntry } from '../../src/spool/entry.ts'
+import type { Spool } from '../../src/spool/spool.ts'
 import { freePorts } from '../../tools/bench/process.ts'
 
 interface After {
@@ -53,7 +55,7 @@ class Peer {
   })
 }
 
-async function mailServer(t: After, port: number, lines: readonly string[] = []) {
+async function mailServer(t: After, port: number, lines: readonly string[] = [], spool: Spool = new MemorySpool()) {
   const folder = mkdtempSync(join(tmpdir(), 'lanes-'))
   const [own = 0] = await freePorts(1)
   const file = join(folder, 'mail.conf')
@@ -65,7 +67,6 @@ async function mailServer(t: After, port: number, lines: readonly string[] = [])
     ...lines,
   ]
   writeFileSync(file, `${all.join('\n')}\n`)
-  const spool = new MemorySpool()
   const server = await MailServer.start(await readMailServer(file), { spool, maildir: folder })
   t.after(async () => {
     await server.stop({ grace: 0 })
@@ -90,7 +91,7 @@ async function mailServer(t: After, port: number, lines: readonly string[] = [])
     for (let i = 0; i < 500 && !what(); i++) await sleep(20)
     assert.ok(what())
   }
-  return { spool, put, until }
+  return { server, spool, put, until }
 }
 
 test('many messages to one next hop share its connections, and no connection carries more than its share', async t => {
@@ -141,4 +142,26 @@ test('a next hop that comes back gets all that waited for it, at the first sign 
   await put(1)
   await until(() => spool.count === 0)
   assert.equal(new Set(peer.sessions.flat()).size, 6)
+})
+
+test('asked to stop, it leaves alone what has not had its turn: it waits as it did, for the next start', async t => {
+  // It greets nobody, so that a few sessions hang and everything else waits behind them.
+  const silent = net.createServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.after(() => silent.close())
+  const folder = mkdtempSync(join(tmpdir(), 'lanes-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const { server, spool, put } = await mailServer(
+    t,
+    (silent.address() as net.AddressInfo).port,
+    ['queue per-destination connections 2 messages 10'],
+    LmdbSpool.open(folder),
+  )
+  await put(20)
+  await sleep(300)
+  await server.stop({ grace: 200 })
+  const trails = (await spool.list()).map(({ trail }) => trail.length)
+  assert.equal(trails.length, 20)
+  assert.equal(trails.filter(length => length > 1).length, 2, 'two were being tried')
+  await spool.close()
 })
