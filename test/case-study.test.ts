@@ -167,7 +167,7 @@ test('mail from site A stops at the firewall of site B, is explained, and flows 
   const cause = ofEhlo?.because.cause
   assert.equal(cause && `${cite(cause.at)}: ${cause.command}`, 'firewall-b.conf:5: fixup protocol smtp 25')
   assert.deepEqual(
-    ofEhlo?.losses.map(({ verb }) => verb),
+    ofEhlo?.losses.map(({ subject }) => subject),
     ['EHLO', 'X-EXPS', 'X-LINK2STATE', 'XEXCH50', 'BDAT', 'STARTTLS', 'AUTH', 'ETRN'],
   )
 

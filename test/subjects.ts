@@ -6,12 +6,13 @@ import { type Instant, parseDuration } from '../src/base/time.ts'
 import { unreachable } from '../src/base/unreachable.ts'
 import type { Grammar } from '../src/config/grammar.ts'
 import { parse } from '../src/config/parse.ts'
-import { admit, causeOf } from '../src/firewall/admission.ts'
+import type { Caller } from '../src/firewall/access.ts'
+import { admit } from '../src/firewall/admission.ts'
 import { FIREWALL } from '../src/firewall/commands.ts'
 import type { FirewallConfig } from '../src/firewall/config.ts'
+import { inspectionOf } from '../src/firewall/inspection.ts'
 import { Inspector } from '../src/firewall/inspector.ts'
 import type { Policy } from '../src/firewall/policy.ts'
-import { pix, pixProfile } from '../src/firewall/profiles/pix.ts'
 import type { Explanation } from '../src/firewall/verdict.ts'
 import { formatDate } from '../src/mail/date.ts'
 import type { Envelope, Recipient } from '../src/mail/envelope.ts'
@@ -28,7 +29,7 @@ import { sayReply } from '../src/smtp/reply.ts'
 import { type Answer, type Question, Server, type ServerOutput } from '../src/smtp/server.ts'
 import { MAIL_ONLY } from '../src/smtp/session.ts'
 import { sayOutcome } from '../src/spool/entry.ts'
-import { direction } from '../src/topology/topology.ts'
+import { crossing } from '../src/topology/topology.ts'
 import type { Act, Part, Subject } from '../src/transcript/play.ts'
 import { sectionBytes, sectionLines, type Transcript } from '../src/transcript/transcript.ts'
 
@@ -386,16 +387,17 @@ class FirewallSubject implements Subject {
 
   open(words: string): readonly Act[] {
     this.#inspector = undefined
-    const [, source, port, destination] = /^client connects from (\S+) at (\S+) to (\S+)$/.exec(words) ?? []
-    if (source && port && destination) return this.#admit(port, source, destination)
+    const [, source, port, destination, number = '25'] =
+      /^client connects from (\S+) at (\S+) to (\S+)(?: port (\d+))?$/.exec(words) ?? []
+    if (source && port && destination) return this.#admit(port, { source, destination, port: Number(number) })
     const policy = this.#policyBetween(words)
     this.#inspector = policy && new Inspector(policy)
     return []
   }
 
   /** As the whole firewall decides it: translations, access lists, security levels. */
-  #admit(port: string, source: string, destination: string): readonly Act[] {
-    const admission = admit(this.#config, 'firewall', port, { source, destination, port: 25 })
+  #admit(port: string, caller: Caller): readonly Act[] {
+    const admission = admit(this.#config, 'firewall', port, caller)
     if (admission.kind === 'refuse') {
       const by = admission.rule === undefined ? '' : ` (${admission.rule})`
       return [note('admission', `refuse: ${admission.reason}${by}`), { kind: 'close' }]
@@ -415,15 +417,16 @@ class FirewallSubject implements Subject {
         device: name,
         level: name === 'inside' ? 100 : 0,
       }
-    const [fixup] = this.#config.smtpFixups
-    const policy = fixup && pix(pixProfile(this.#config.version), causeOf(fixup))
-    return policy?.directions.has(direction(named(from), named(to))) ? policy : undefined
+    const way = crossing('firewall', named(from), named(to))
+    const port = this.#config.smtpFixups[0]?.ports.from ?? 25
+    return inspectionOf(this.#config, way, { source: '192.0.2.7', destination: '10.54.7.10', port })
   }
 
   hear(from: Part, segment: Uint8Array): readonly Act[] {
     if (!this.#inspector) return [{ kind: 'say', by: from, bytes: segment }]
     return this.#inspector.receive(from === 'C' ? 'client' : 'server', segment).map((output): Act => {
       if (output.kind === 'altered') return note('verdicts', sayExplanation(output.explanation))
+      if (output.kind === 'close') return { kind: 'close' }
       // A segment for the server is one that the client said.
       return { kind: 'say', by: output.to === 'server' ? 'C' : 'S', bytes: output.bytes }
     })

@@ -283,7 +283,7 @@ export class CaseStudy {
           line(''),
         ]),
         ...(lost.length > 0 ? [line('What is missed', 'head')] : []),
-        ...lost.map(({ verb, what, felt }) => line(`  ${verb.padEnd(13)} ${what}: ${felt}`)),
+        ...lost.map(({ subject, what, felt }) => line(`  ${subject.padEnd(13)} ${what}: ${felt}`)),
         ...(cause ? [line(''), line('What cures it', 'head'), line(`  on fw-b:  ${cause.cure}`, 'good')] : []),
       ],
       [
@@ -294,8 +294,8 @@ export class CaseStudy {
         ),
         expected(
           'so is what will be missed',
-          ['X-EXPS', 'X-LINK2STATE', 'BDAT'].every(verb => lost.some(loss => loss.verb === verb)),
-          lost.map(({ verb }) => verb).join(', ') || 'nothing',
+          ['X-EXPS', 'X-LINK2STATE', 'BDAT'].every(verb => lost.some(loss => loss.subject === verb)),
+          lost.map(({ subject }) => subject).join(', ') || 'nothing',
         ),
         expected('and the line that cures it', cause?.cure === CURE, cause?.cure ?? 'none'),
       ],

@@ -1,11 +1,32 @@
-import { PosternError } from '../base/problem.ts'
+/** A firewall of its own: its file, its doors, what it tells, and its console. */
+import { dirname, resolve } from 'node:path'
+import { upper } from '../base/bytes.ts'
+import { type Diagnostic, formatDiagnostic, PosternError, type SourceRef } from '../base/problem.ts'
 import { sayDuration } from '../base/time.ts'
+import { rewrite } from '../config/rewrite.ts'
+import { show } from '../config/show.ts'
+import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
-import { type ConsoleView, type Typed, type } from '../firewall/console.ts'
-import { now } from '../io/clock.ts'
-import { ConfigurationError } from '../io/files.ts'
-import { dial, type Endpoint } from '../io/sockets.ts'
-import type { Connection, Door, Gateway } from './gateway.ts'
+import type { ConsoleView } from '../firewall/console.ts'
+import type { GatewayEvent, Joined, Product } from '../firewall/event.ts'
+import { type GatewayConfig, NO_GATEWAY } from '../firewall/gateway-config.ts'
+import type { Policy } from '../firewall/policy.ts'
+import { now, timestamp } from '../io/clock.ts'
+import { type ControlAnswer, openControl } from '../io/control.ts'
+import { ConfigurationError, readBytes, readConfig, writeWhole } from '../io/files.ts'
+import { Metrics } from '../io/metrics.ts'
+import { type Recording, Recordings } from '../io/recorder.ts'
+import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
+import type { Watch } from '../io/splice.ts'
+import { makeState, removeState } from '../io/state.ts'
+import { COMMAND_KINDS } from '../smtp/command.ts'
+import { transcriptHead } from '../transcript/record.ts'
+import { Console } from './console.ts'
+import { type Connection, type Door, Gateway, type ShutDoor } from './gateway.ts'
+import { closeOutlets, Journal, type Outlets, openOutlets } from './journal.ts'
+import { Servers } from './servers.ts'
+
+const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
 
 /** `show conn`, in the PIX's form, with what inspects each. */
 export function showConnections(gateway: Gateway): readonly string[] {
@@ -24,36 +45,335 @@ function showConnection(connection: Connection): string {
   return `TCP out ${out} in ${inside} for ${sayDuration(now() - since)} bytes ${octets} ${how}`
 }
 
-/** A line typed at a running firewall; a change is in force when the answer is there. */
-export async function typeAt(gateway: Gateway, line: string): Promise<Typed> {
+/** The console of a firewall that somebody else runs, with no file of its own. */
+export function consoleOf(gateway: Gateway): Console {
   const view: ConsoleView = {
     connections: () => showConnections(gateway),
     altered: () => gateway.altered,
+    startup: () => undefined,
+    logging: () => ['Syslog logging: disabled'],
+    servers: () => [],
+    version: () => versionLines(gateway.config),
   }
-  const typed = type(gateway.config, line, view)
-  if (typed.config) await gateway.configure(typed.config)
-  return typed
+  return new Console({
+    config: () => gateway.config,
+    configure: async config => (await gateway.configure(config)).map(shutDiagnostic),
+    view,
+    tell: () => {},
+  })
 }
 
-/** The doors that the text itself describes: every `static … tcp` says where to listen, and where it leads. */
-export async function openDoors(gateway: Gateway, config: FirewallConfig): Promise<readonly Endpoint[]> {
-  const opened: Endpoint[] = []
-  for (const { mapped, mappedIp, redirect, at } of config.statics) {
-    if (!redirect) continue
-    const door: Door = {
-      port: mapped,
-      destination: mappedIp,
-      destinationPort: redirect.mappedPort,
-      listen: { host: mappedIp, port: redirect.mappedPort },
-      dial: to => dial({ host: to.destination, port: to.port }),
-    }
-    opened.push(
-      await gateway.open(door).catch(cause => {
-        if (!(cause instanceof PosternError)) throw cause
-        // It is this line that asks for the port.
-        throw new ConfigurationError([{ severity: 'error', message: cause.message, at }])
-      }),
-    )
+function versionLines({ hostname, version }: FirewallConfig): readonly string[] {
+  return [`${hostname}: Postern, as ${version === undefined ? 'a PIX of no particular version' : `PIX ${version}`}`]
+}
+
+function shutDiagnostic({ door, cause }: ShutDoor): Diagnostic {
+  return { severity: 'error', message: cause.message, ...(door.at && { at: door.at }) }
+}
+
+export interface FirewallOptions {
+  /** One JSON object on standard output for each event. */
+  readonly json?: boolean
+  readonly events?: (event: GatewayEvent) => void
+}
+
+/** What a configuration needs besides doors, opened and not yet in use. */
+interface Furniture {
+  readonly outlets: Outlets
+  readonly recordings: Recordings | undefined
+  readonly metrics: { close(): Promise<void> } | undefined
+}
+
+export class Firewall {
+  readonly file: string
+  readonly gateway: Gateway
+  readonly #journal: Journal
+  readonly #servers: Servers
+  readonly #metrics: Metrics
+  readonly #console: Console
+  readonly #events: (event: GatewayEvent) => void
+  readonly #since = now()
+  #recordings: Recordings | undefined
+  #metricsAt: { close(): Promise<void> } | undefined
+  #control: { readonly folder: string; close(): void } | undefined
+
+  private constructor(file: string, config: FirewallConfig, { json = false, events = () => {} }: FirewallOptions) {
+    this.file = file
+    this.#events = events
+    this.#journal = new Journal(identityOf(config), { stdout: json })
+    this.gateway = new Gateway(config.hostname, config, {
+      event: event => this.#tell(event),
+      watch: (connection, policy) => this.#watch(connection, policy),
+    })
+    this.#servers = new Servers(config.gateway, event => this.#tell(event))
+    this.#metrics = new Metrics(() => ({
+      connections: this.gateway.connections.length,
+      doors: this.gateway.doors.length,
+      logLost: this.#journal.lost,
+      servers: this.#servers.health,
+    }))
+    this.#console = new Console({
+      config: () => this.gateway.config,
+      configure: next => this.#configure(next),
+      view: {
+        connections: () => showConnections(this.gateway),
+        altered: () => this.gateway.altered,
+        startup: () => readBytes(this.file).toString('utf8').trimEnd().split('\n'),
+        logging: () => this.#journal.show(),
+        servers: () => Array.from(this.#servers.health, ([server, isUp]) => `${server} is ${isUp ? 'up' : 'down'}`),
+        version: () => [
+          ...versionLines(this.gateway.config),
+          `up ${sayDuration(now() - this.#since)}, process ${process.pid}, file ${this.file}`,
+          ...this.gateway.doors.map(door => `listening at ${sayEndpoint(door)}`),
+        ],
+      },
+      tell: event => this.#tell(event),
+      write: () => this.#write(),
+      reload: () => this.reload(),
+      metrics: async () => (await this.#metrics.text()).trimEnd().split('\n'),
+    })
   }
-  return opened
+
+  /** Brings everything up that the file names, or throws with all that cannot be; then nothing stays up. */
+  static async start(
+    file: string,
+    options: FirewallOptions = {},
+  ): Promise<{ readonly firewall: Firewall; readonly warnings: readonly Diagnostic[] }> {
+    const { config, warnings } = readConfig(FIREWALL, file)
+    const firewall = new Firewall(file, config, options)
+    try {
+      const problems = await firewall.#furnish(config, true)
+      if (problems.length > 0) throw new ConfigurationError(problems)
+      await firewall.#openControl()
+    } catch (cause) {
+      await firewall.stop()
+      throw cause
+    }
+    firewall.#tell({ kind: 'started', doors: firewall.gateway.doors.map(sayEndpoint) })
+    return { firewall, warnings }
+  }
+
+  /** Reads the file again. All of it is put in force and every open connection lives on; or nothing changes. */
+  async reload(): Promise<ControlAnswer> {
+    const read = this.#read()
+    const problems = read.config ? await this.#furnish(read.config, true) : read.problems
+    const failed = read.config === undefined || problems.length > 0
+    this.#tell({ kind: 'read', file: this.file, failed })
+    if (!failed) return { answer: [...read.problems.map(formatDiagnostic), `${this.file} is in force`], wrong: false }
+    return { answer: [...problems.map(formatDiagnostic), 'nothing was changed'], wrong: true }
+  }
+
+  /** Stops listening, waits for open connections as long as the configuration says, and cuts the rest. */
+  async drain(): Promise<void> {
+    await this.gateway.drain(this.gateway.config.gateway.drain)
+  }
+
+  /** Cuts everything, and takes down what is up. */
+  async stop(): Promise<void> {
+    this.#console.close()
+    this.#control?.close()
+    await this.gateway.stop()
+    this.#servers.stop()
+    await this.#metricsAt?.close()
+    this.#journal.close()
+    if (this.#control) removeState(this.#control.folder)
+  }
+
+  #read(): { readonly config?: FirewallConfig; readonly problems: readonly Diagnostic[] } {
+    try {
+      const { config, warnings } = readConfig(FIREWALL, this.file)
+      return { config, problems: warnings }
+    } catch (cause) {
+      if (cause instanceof ConfigurationError) return { problems: cause.problems }
+      if (cause instanceof PosternError) return { problems: [{ severity: 'error', message: cause.message }] }
+      throw cause
+    }
+  }
+
+  /** For a typed line: what can be done is done, and what cannot is said, once. */
+  async #configure(config: FirewallConfig): Promise<readonly Diagnostic[]> {
+    const problems = await this.#furnish(config, false)
+    const said = this.#said
+    this.#said = new Set(problems.map(formatDiagnostic))
+    return problems.filter(problem => !said.has(formatDiagnostic(problem)))
+  }
+
+  /** What could not be done, and was told whoever typed it. */
+  #said: ReadonlySet<string> = new Set()
+
+  async #furnish(config: FirewallConfig, orNothing: boolean): Promise<readonly Diagnostic[]> {
+    const { furniture, problems } = await this.#prepare(config.gateway, config)
+    if (orNothing && problems.length > 0) {
+      // The doors are tried all the same, so that everything that is wrong is said at once.
+      const shut = await this.#tryDoors(config)
+      await this.#discard(furniture)
+      return [...problems, ...shut]
+    }
+    const shut = await this.gateway.configure(config, { doors: this.#doors(config), orNothing })
+    const all = [...problems, ...shut.map(shutDiagnostic)]
+    if (orNothing && shut.length > 0) {
+      await this.#discard(furniture)
+      return all
+    }
+    this.#journal.adopt(furniture.outlets)
+    this.#servers.configure(config.gateway)
+    this.#recordings = furniture.recordings
+    const { metrics } = config.gateway
+    if (furniture.metrics || !metrics) {
+      const old = this.#metricsAt
+      this.#metricsAt = furniture.metrics
+      await old?.close()
+    }
+    this.#metricsOf = metrics
+    return all
+  }
+
+  #metricsOf: GatewayConfig['metrics']
+
+  /** Which doors could not be opened, if it came to that; none stays open. */
+  async #tryDoors(config: FirewallConfig): Promise<readonly Diagnostic[]> {
+    const trial = new Gateway(config.hostname, config)
+    const mine = new Set(this.gateway.doors.map(sayEndpoint))
+    const doors = this.#doors(config).filter(({ listen }) => !mine.has(sayEndpoint(listen)))
+    const shut = await trial.configure(config, { doors })
+    await trial.stop()
+    return shut.map(shutDiagnostic)
+  }
+
+  async #prepare(
+    { logging, record, metrics }: GatewayConfig,
+    config: FirewallConfig,
+  ): Promise<{ readonly furniture: Furniture; readonly problems: readonly Diagnostic[] }> {
+    const problems: Diagnostic[] = []
+    const attempt = async <T>(make: () => T | Promise<T>, at?: SourceRef): Promise<T | undefined> => {
+      try {
+        return await make()
+      } catch (cause) {
+        if (!(cause instanceof PosternError)) throw cause
+        problems.push({ severity: 'error', message: cause.message, ...(at && { at }) })
+        return undefined
+      }
+    }
+    const identity = identityOf(config)
+    const outlets = await attempt(() => openOutlets(this.#placed(logging), identity))
+    const recordings = record && (await attempt(() => new Recordings({ ...record, folder: this.#path(record.folder) })))
+    const isSame = metrics?.ip === this.#metricsOf?.ip && metrics?.port === this.#metricsOf?.port
+    const answering =
+      metrics && !isSame
+        ? await attempt(() => this.#metrics.listen(metrics.ip, metrics.port, () => this.gateway.isOpen), metrics.at)
+        : undefined
+    const none: Outlets = { config: logging, identity, lines: [], json: [] }
+    return { furniture: { outlets: outlets ?? none, recordings, metrics: answering }, problems }
+  }
+
+  async #discard({ outlets, metrics }: Furniture): Promise<void> {
+    closeOutlets(outlets)
+    await metrics?.close()
+  }
+
+  /** Paths are meant from where the file stands. */
+  #path(path: string): string {
+    return resolve(dirname(this.file), path)
+  }
+
+  #placed(logging: GatewayConfig['logging']): GatewayConfig['logging'] {
+    return { ...logging, files: logging.files.map(each => ({ ...each, file: this.#path(each.file) })) }
+  }
+
+  /** The doors that the text itself describes: every `static … tcp` says where to listen, and where it leads. */
+  #doors(config: FirewallConfig): readonly Door[] {
+    const doors = new Map<string, Door>()
+    for (const { mapped, mappedIp, redirect, at } of config.statics) {
+      if (!redirect) continue
+      const listen: Endpoint = { host: mappedIp, port: redirect.mappedPort }
+      // The first line that speaks of a place decides where it leads.
+      if (doors.has(sayEndpoint(listen))) continue
+      doors.set(sayEndpoint(listen), {
+        port: mapped,
+        destination: mappedIp,
+        destinationPort: redirect.mappedPort,
+        listen,
+        at,
+        dial: (to, ends, signal) => this.#servers.dial(to, ends, signal),
+      })
+    }
+    return [...doors.values()]
+  }
+
+  async #openControl(): Promise<void> {
+    const folder = makeState(this.gateway.name)
+    const { name } = this.gateway
+    const control = await openControl(folder, async request => {
+      if (request.ask === 'nodes') return { answer: [name], wrong: false }
+      if (request.node !== name) return { answer: [`no firewall is called "${request.node}" here`], wrong: true }
+      if (request.ask === 'complete') return { answer: this.#console.complete(request.line), wrong: false }
+      return this.#console.type(request.line)
+    })
+    this.#control = { folder, close: control.close }
+  }
+
+  /** `write memory`: the file as a whole, or as it was. */
+  async #write(): Promise<readonly string[]> {
+    const old = readBytes(this.file).toString('utf8')
+    const { text, comments } = rewrite(FIREWALL, old, this.gateway.config)
+    try {
+      writeWhole(this.file, text)
+    } catch (cause) {
+      this.#tell({ kind: 'wrote', file: this.file, failed: true })
+      throw cause
+    }
+    this.#tell({ kind: 'wrote', file: this.file, failed: false })
+    const lost = comments ? [] : ['its comments and its order could not be kept']
+    return [`${this.file} is written`, ...lost]
+  }
+
+  #tell(event: GatewayEvent): void {
+    this.#count(event)
+    this.#journal.tell(event)
+    this.#events(event)
+  }
+
+  #count(event: GatewayEvent): void {
+    switch (event.kind) {
+      case 'built': {
+        const { from, to } = event.connection.crossing
+        return this.#metrics.count('postern_connections_total', { from: from.name, to: to.name })
+      }
+      case 'torn-down':
+        return this.#metrics.count('postern_octets_total', {}, event.octets)
+      case 'denied':
+      case 'no-server':
+      case 'bad-header':
+        return this.#metrics.count('postern_refused_total', { why: event.kind })
+      case 'limited':
+        return this.#metrics.count('postern_refused_total', { why: event.limit })
+      case 'altered': {
+        // A verb nobody knows could be any: peers must not make series of their own.
+        const { what, subject, losses } = event.explanation
+        const isKnown = subject === '' || losses.length > 0 || VERBS.has(subject)
+        return this.#metrics.count('postern_altered_total', { what, subject: isKnown ? subject : 'other' })
+      }
+      default:
+    }
+  }
+
+  #watch(connection: Joined, policy: Policy | undefined): Watch | undefined {
+    const recordings = this.#recordings
+    if (!recordings) return undefined
+    const { crossing, source, asked } = connection
+    const prose = [
+      `Recorded at ${timestamp()} by ${this.gateway.name}: ${source} called ${asked.ip} port ${asked.port}.`,
+      policy ? `Inspected by ${policy.name}.` : 'Not inspected.',
+    ]
+    const { config } = this.gateway
+    // What does not concern mail may hold passwords, and how a firewall runs changes no octet.
+    const lines = show(FIREWALL, { ...config, kept: {}, gateway: NO_GATEWAY })
+    const connects = `from ${source} at ${crossing.from.name} to ${asked.ip} port ${asked.port}`
+    const recording: Recording = recordings.begin(transcriptHead(prose, 'firewall', lines, connects))
+    return recording
+  }
+}
+
+function identityOf({ hostname, version }: FirewallConfig): { readonly host: string; readonly product: Product } {
+  return { host: hostname, product: Number.parseInt(version ?? '6', 10) >= 7 ? 'ASA' : 'PIX' }
 }

@@ -1,15 +1,33 @@
 /** The firewall, running: doors to listen at, the configuration that judges who comes in, and what passed. */
-import type { Instant } from '../base/time.ts'
+import { bytes } from '../base/bytes.ts'
+import { PosternError, type SourceRef } from '../base/problem.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import type { Caller } from '../firewall/access.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
+import type { GatewayEvent, Joined, Knock } from '../firewall/event.ts'
 import { Inspector } from '../firewall/inspector.ts'
-import type { Cause } from '../firewall/policy.ts'
+import type { Cause, Policy } from '../firewall/policy.ts'
+import { Rates } from '../firewall/rates.ts'
+import { Throttle } from '../firewall/throttle.ts'
 import type { Altered } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
-import { close, type Duplex, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
-import { type Passage, reset, splice } from '../io/splice.ts'
-import type { Crossing } from '../topology/topology.ts'
+import { openFileLimit } from '../io/files.ts'
+import { takeProxyHeader } from '../io/proxy-header.ts'
+import {
+  close,
+  type Duplex,
+  type Endpoint,
+  endpointOf,
+  isOutOfFiles,
+  listen,
+  type Server,
+  type Socket,
+  sayEndpoint,
+} from '../io/sockets.ts'
+import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
+import type { Ends } from '../topology/proxy-protocol.ts'
+import { type Crossing, holds, type Network } from '../topology/topology.ts'
 
 /** A place where connections come in: by which interface, and what they ask for. */
 export interface Door {
@@ -20,40 +38,64 @@ export interface Door {
   /** The caller's address, where the door knows better than the socket. */
   readonly source?: string
   readonly listen: Endpoint
-  readonly dial: (to: Caller) => Promise<Duplex>
+  /** The line that asks for it. */
+  readonly at?: SourceRef
+  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Duplex>
 }
 
 /** A connection that passes, for `show conn`. */
-export interface Connection {
+export interface Connection extends Joined {
   readonly since: Instant
   readonly crossing: Crossing
-  readonly source: string
-  readonly sourcePort: number
-  readonly destination: string
-  readonly destinationPort: number
   /** What inspects it: it stays so as long as the connection lives, whatever is typed meanwhile. */
   readonly inspected: Cause | undefined
   readonly passage: Passage
 }
 
-/** Connections at once; one more is reset. */
-export const MAX_CONNECTIONS = 10_000
+/** A door that could not be opened. */
+export interface ShutDoor {
+  readonly door: Door
+  readonly cause: PosternError
+}
+
 /** Alterations kept for `show explain`. */
 export const MAX_ALTERED = 1000
+/** Files kept free of connections: for the log, the console, and what Node itself needs. */
+export const RESERVED_FILES = 48
+/** A pause for want of files ends after this long, if none became free before. */
+export const PAUSE_WAIT: Duration = 1_000
 
+/** What a gateway tells whoever runs it. */
 export interface GatewayEvents {
-  altered?(altered: Altered): void
-  opened?(connection: Connection): void
-  refused?(caller: Caller, reason: string): void
+  event?(event: GatewayEvent): void
+  /** Somebody may want to write down what passes. */
+  watch?(connection: Joined, policy: Policy | undefined): Watch | undefined
+}
+
+interface OpenDoor {
+  door: Door
+  /** Where it listens, or did: a port that the kernel chose stays the same. */
+  at: Endpoint
+  server: Server | undefined
 }
 
 export class Gateway {
   readonly name: string
   readonly #events: GatewayEvents
   #config: FirewallConfig
-  readonly #doors: { readonly door: Door; at: Endpoint; server: Server | undefined }[] = []
+  #doors: readonly OpenDoor[] = []
   readonly #connections = new Set<Connection>()
   readonly #sockets = new Set<Duplex>()
+  readonly #throttle = new Throttle()
+  readonly #rates = new Rates()
+  /** Those that wait for a server. */
+  readonly #calls = new Set<AbortController>()
+  /** Sockets that may be open at once before the process runs out of files. */
+  readonly #capacity: number
+  #paused: NodeJS.Timeout | undefined
+  #state: 'open' | 'draining' | 'stopped' = 'open'
+  #turn: Promise<unknown> = Promise.resolve()
+  #emptied: () => void = () => {}
   readonly altered: Altered[] = []
   /** Connections ever let through, and ever refused. */
   passed = 0
@@ -64,6 +106,7 @@ export class Gateway {
     this.name = name
     this.#config = config
     this.#events = events
+    this.#capacity = Math.max(2, (openFileLimit() ?? Infinity) - RESERVED_FILES)
   }
 
   get config(): FirewallConfig {
@@ -74,106 +117,313 @@ export class Gateway {
     return [...this.#connections]
   }
 
+  /** Where it listens now. */
+  get doors(): readonly Endpoint[] {
+    return this.#doors.flatMap(({ at, server }) => (server ? [at] : []))
+  }
+
+  /** Is it neither stopped nor about to be? */
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
   /**
    * Opens a door and tells where it is. A door through which nobody could come stays shut: who knocks is refused by the
    * kernel, and it opens when the configuration lets somebody in.
    */
-  async open(door: Door): Promise<Endpoint> {
-    const server = await listen(door.listen, socket => this.#accept(door, socket))
-    const opened = { door, at: endpointOf(server), server: server as Server | undefined }
-    this.#doors.push(opened)
-    if (!this.#admits(door)) {
-      opened.server = undefined
-      await close(server)
-    }
-    return opened.at
+  open(door: Door): Promise<Endpoint> {
+    return this.#serially(async () => {
+      const opened: OpenDoor = { door, at: door.listen, server: undefined }
+      await this.#listen(opened)
+      this.#doors = [...this.#doors, opened]
+      if (!this.#admits(this.#config, door)) await shut(opened)
+      return opened.at
+    })
   }
 
-  /** From now on this is the configuration. Connections that are open keep the treatment they came in under. */
-  async configure(config: FirewallConfig): Promise<void> {
-    this.#config = config
-    for (const opened of this.#doors) {
-      const admits = this.#admits(opened.door)
-      if (admits && !opened.server) {
-        opened.server = await listen(opened.at, socket => this.#accept(opened.door, socket))
-      } else if (!admits && opened.server) {
-        const { server } = opened
-        opened.server = undefined
-        server.close()
+  /**
+   * From now on this is the configuration, and `doors`, where they are given, are the doors. Every door that can be
+   * opened is; the answer names the others. With `orNothing` one that cannot be opened leaves everything as it was.
+   *
+   * Connections that are open keep the treatment they came in under. Of two changes at once one waits for the other.
+   */
+  configure(
+    config: FirewallConfig,
+    { doors, orNothing = false }: { readonly doors?: readonly Door[]; readonly orNothing?: boolean } = {},
+  ): Promise<readonly ShutDoor[]> {
+    return this.#serially(async () => {
+      const before = this.#doors
+      const wanted = (doors ?? before.map(({ door }) => door)).map((door, i) => ({
+        door,
+        opened: doors ? this.#doorAt(door) : (before[i] ?? closed(door)),
+      }))
+      const fresh: OpenDoor[] = []
+      const failed: ShutDoor[] = []
+      for (const { door, opened } of wanted) {
+        if (opened.server || this.#paused || !this.isOpen || !this.#admits(config, door)) continue
+        try {
+          await this.#listen(opened)
+          fresh.push(opened)
+        } catch (cause) {
+          if (!(cause instanceof PosternError)) throw cause
+          failed.push({ door, cause })
+        }
       }
-    }
+      if (orNothing && failed.length > 0) {
+        await Promise.all(fresh.map(shut))
+        return failed
+      }
+      this.#config = config
+      this.#doors = wanted.map(({ opened }) => opened)
+      for (const { door, opened } of wanted) opened.door = door
+      for (const each of new Set([...before, ...this.#doors])) {
+        if (!this.#doors.includes(each) || !this.#admits(config, each.door)) void shut(each)
+      }
+      for (const { door, cause } of failed) {
+        this.#tell({ kind: 'shut', door: sayEndpoint(door.listen), why: cause.message })
+      }
+      return failed
+    })
   }
 
-  /** Stops listening; open connections are cut. */
+  /** Stops listening; open connections are cut, and whoever waits for a server is sent away. */
   async stop(): Promise<void> {
-    const servers = this.#doors.flatMap(({ server }) => (server ? [server] : []))
-    const closed = Promise.all(servers.map(close))
-    for (const socket of this.#sockets) socket.destroy()
-    await closed
+    this.#state = 'stopped'
+    this.#resumeLater(undefined)
+    for (const call of this.#calls) call.abort()
+    await this.#serially(async () => {
+      const shutting = Promise.all(this.#doors.map(shut))
+      for (const { passage } of this.#connections) passage.ending = 'Stopped'
+      for (const socket of this.#sockets) socket.destroy()
+      await shutting
+    })
   }
 
-  /** Stops listening, and waits until every connection has ended by itself. */
-  async drain(): Promise<void> {
-    const servers = this.#doors.flatMap(({ server }) => (server ? [server] : []))
-    await Promise.all(servers.map(close))
+  /** Stops listening, and waits until every connection has ended by itself, for `grace` at most; then it stops. */
+  async drain(grace: Duration): Promise<void> {
+    this.#state = 'draining'
+    this.#resumeLater(undefined)
+    // The doors are shut when this is done; that their connections are over is waited for below.
+    await this.#serially(async () => {
+      for (const each of this.#doors) void shut(each)
+    })
+    this.#tell({ kind: 'stopping', open: this.#throttle.open, grace })
+    let timer: NodeJS.Timeout | undefined
+    const emptied = new Promise<void>(resolve => {
+      this.#emptied = resolve
+      if (this.#throttle.open === 0) resolve()
+      timer = setTimeout(resolve, grace)
+    })
+    await emptied
+    clearTimeout(timer)
+    await this.stop()
+  }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => {})
+    return done
+  }
+
+  #tell(event: GatewayEvent): void {
+    this.#events.event?.(event)
+  }
+
+  #doorAt(door: Door): OpenDoor {
+    const found = this.#doors.find(({ at }) => at.host === door.listen.host && at.port === door.listen.port)
+    return found ?? closed(door)
+  }
+
+  async #listen(opened: OpenDoor): Promise<void> {
+    const server = await listen(opened.at, socket => this.#accept(opened.door, socket))
+    opened.at = endpointOf(server)
+    opened.server = server
   }
 
   /** Whoever the callers of a door may be: is there one that could come in? */
-  #admits({ port, destination, destinationPort, source }: Door): boolean {
+  #admits(config: FirewallConfig, { port, destination, destinationPort, source }: Door): boolean {
     if (source === undefined) return true
     const caller = { source, destination, port: destinationPort }
-    return admit(this.#config, this.name, port, caller).kind !== 'refuse'
+    return admit(config, this.name, port, caller).kind !== 'refuse'
   }
 
   #accept(door: Door, client: Socket): void {
-    const source = door.source ?? client.remoteAddress ?? ''
-    const caller: Caller = { source, destination: door.destination, port: door.destinationPort }
-    const full = this.#sockets.size >= 2 * MAX_CONNECTIONS
-    const admission: Admission = full
-      ? { kind: 'refuse', reason: `there are ${MAX_CONNECTIONS} connections already` }
-      : admit(this.#config, this.name, door.port, caller)
     this.#hold(client)
     client.on('error', () => {})
-    if (admission.kind === 'refuse') {
-      this.refused++
-      this.#events.refused?.(caller, admission.reason)
-      reset(client)
-      return
+    // Every connection is two sockets: with no file left for the second, the first is of no use.
+    if (this.#sockets.size + 1 > this.#capacity) this.#pause()
+    const address = door.source ?? client.remoteAddress ?? ''
+    const knock: Knock = {
+      source: address,
+      sourcePort: client.remotePort ?? 0,
+      destination: door.destination,
+      port: door.destinationPort,
+      at: door.port,
     }
-    const { crossing, policy, to } = admission
-    door.dial(to).then(
+    const isBalancer =
+      door.source === undefined && this.#config.gateway.proxiedFrom.some(each => speaksOf(each, address))
+    if (!isBalancer) return this.#knock(door, client, knock)
+    // A balancer's connections are under its clients' limits, but what waits for a header is under the general one.
+    if (this.#sockets.size > 2 * this.#config.gateway.limits.connections) return this.#refuse(client)
+    void takeProxyHeader(client).then(header => {
+      if (header.kind === 'wrong') {
+        this.#tell({ kind: 'bad-header', knock, why: header.why })
+        return this.#refuse(client)
+      }
+      if (header.kind === 'local') return this.#knock(door, client, knock)
+      this.#knock(door, client, { ...knock, source: header.ends.source, sourcePort: header.ends.sourcePort })
+    })
+  }
+
+  #refuse(client: Socket, policy?: Policy): void {
+    this.refused++
+    // One that speaks for itself says why; one that works in place has no words of its own.
+    if (policy?.engine.kind !== 'proxy') return reset(client)
+    client.end(TOO_MANY)
+    client.resume()
+    setTimeout(() => client.destroy(), GOODBYE_WAIT).unref()
+  }
+
+  #knock(door: Door, client: Socket, knock: Knock): void {
+    if (client.destroyed) return
+    const admission = admit(this.#config, this.name, door.port, knock)
+    if (admission.kind === 'refuse') {
+      const list = this.#config.accessGroups.find(({ port }) => port === door.port)?.list
+      this.#tell({ kind: 'denied', knock, reason: admission.reason, ...(list !== undefined && { list }) })
+      return this.#refuse(client)
+    }
+    const limited = this.#throttle.enter(knock.source, this.#config.gateway.limits, now())
+    if (limited) {
+      this.#tell({ kind: 'limited', knock, ...limited })
+      return this.#refuse(client, admission.policy)
+    }
+    client.once('close', () => {
+      this.#throttle.leave(knock.source)
+      if (this.#throttle.open === 0) this.#emptied()
+    })
+    this.#call(door, client, knock, admission)
+  }
+
+  #call(door: Door, client: Socket, knock: Knock, admission: Admitted): void {
+    const { to } = admission
+    const { source, sourcePort, destination, port } = knock
+    const ends: Ends = { source, sourcePort, destination, destinationPort: port }
+    // Nobody waits any more for a server when the client is gone, or we are.
+    const call = new AbortController()
+    const callOff = () => call.abort()
+    const { signal } = call
+    this.#calls.add(call)
+    client.once('close', callOff)
+    const answered = () => {
+      this.#calls.delete(call)
+      client.off('close', callOff)
+    }
+    door.dial(to, ends, signal).then(
       server => {
+        answered()
         this.#hold(server)
-        if (client.destroyed) return reset(server)
-        const inspector = policy && new Inspector(policy)
-        const { passage, over } = splice(client, server, inspector, explanation => {
-          const altered = { crossing, explanation }
-          if (this.altered.push(altered) > MAX_ALTERED) this.altered.shift()
-          this.#events.altered?.(altered)
-        })
-        const connection: Connection = {
-          since: now(),
-          crossing,
-          source,
-          sourcePort: client.remotePort ?? 0,
-          destination: to.destination,
-          destinationPort: to.port,
-          inspected: policy?.cause,
-          passage,
-        }
-        this.passed++
-        this.#connections.add(connection)
-        this.most = Math.max(this.most, this.#connections.size)
-        this.#events.opened?.(connection)
-        void over.then(() => this.#connections.delete(connection))
+        server.on('error', () => {})
+        if (client.destroyed || signal.aborted) return reset(server)
+        this.#join(client, server, knock, admission)
       },
-      // The server does not answer: the client hears what it would have heard without us.
-      () => reset(client),
+      cause => {
+        answered()
+        // The server does not answer: the client hears what it would have heard without us.
+        reset(client)
+        if (signal.aborted) return
+        if (isOutOfFiles(cause)) this.#pause()
+        this.#tell({ kind: 'no-server', knock, why: cause instanceof Error ? cause.message : String(cause) })
+      },
     )
+  }
+
+  #join(client: Socket, server: Duplex, knock: Knock, { crossing, policy, to }: Admitted): void {
+    const joined: Joined = {
+      id: ++this.passed,
+      crossing,
+      source: knock.source,
+      sourcePort: knock.sourcePort,
+      destination: to.destination,
+      destinationPort: to.port,
+      asked: { ip: knock.destination, port: knock.port },
+    }
+    const altered = (explanation: Altered['explanation']): void => {
+      if (this.altered.push({ crossing, explanation }) > MAX_ALTERED) this.altered.shift()
+      this.#tell({ kind: 'altered', connection: joined, explanation })
+    }
+    const watch = this.#events.watch?.(joined, policy)
+    const inspector = policy && new Inspector(policy, { peer: knock.source, rates: this.#rates })
+    const { passage, over } = splice(client, server, inspector, altered, watch)
+    const connection: Connection = { ...joined, since: now(), inspected: policy?.cause, passage }
+    this.#connections.add(connection)
+    this.most = Math.max(this.most, this.#connections.size)
+    this.#tell({ kind: 'built', connection: joined })
+    void over.then(() => {
+      this.#connections.delete(connection)
+      watch?.close()
+      const octets = passage.fromClient + passage.fromServer
+      this.#tell({
+        kind: 'torn-down',
+        connection: joined,
+        duration: now() - connection.since,
+        octets,
+        why: passage.ending,
+      })
+    })
+  }
+
+  /** No files are left: whoever comes now waits at nobody's cost, until some become free. */
+  #pause(): void {
+    if (this.#paused || !this.isOpen) return
+    this.#tell({ kind: 'paused', sockets: this.#sockets.size })
+    for (const each of this.#doors) void shut(each)
+    this.#resumeLater(PAUSE_WAIT)
+  }
+
+  #resumeLater(wait: Duration | undefined): void {
+    clearTimeout(this.#paused)
+    this.#paused = wait === undefined ? undefined : setTimeout(() => void this.#resume(), wait)
+  }
+
+  async #resume(): Promise<void> {
+    await this.#serially(async () => {
+      if (!this.isOpen) return
+      if (this.#sockets.size + 2 > this.#capacity) return this.#resumeLater(PAUSE_WAIT)
+      this.#resumeLater(undefined)
+      for (const each of this.#doors) {
+        if (each.server || !this.#admits(this.#config, each.door)) continue
+        // What fails now is tried again with the next pause.
+        await this.#listen(each).catch(() => this.#resumeLater(PAUSE_WAIT))
+      }
+      if (!this.#paused) this.#tell({ kind: 'resumed', sockets: this.#sockets.size })
+    })
   }
 
   #hold(socket: Duplex): void {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
   }
+}
+
+type Admitted = Exclude<Admission, { readonly kind: 'refuse' }>
+
+/** How long whoever was turned away with a word may take to read it. */
+const GOODBYE_WAIT: Duration = 2_000
+
+/** RFC 5321 §3.8, RFC 3463 §3.8. */
+const TOO_MANY: Uint8Array = bytes('421 4.7.0 Too many connections, try again later\r\n')
+
+function closed(door: Door): OpenDoor {
+  return { door, at: door.listen, server: undefined }
+}
+
+/** From now on nobody comes in; kept once all who came in are gone. */
+function shut(opened: OpenDoor): Promise<void> {
+  const { server } = opened
+  opened.server = undefined
+  return server ? close(server) : Promise.resolve()
+}
+
+function speaksOf(network: Network, address: string): boolean {
+  return network.ip === address || holds(network, address)
 }

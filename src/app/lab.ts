@@ -11,7 +11,7 @@ import { maildirOf } from '../io/maildir.ts'
 import { MemorySpool } from '../io/memory-spool.ts'
 import { close, type Duplex, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
 import { reset, splice } from '../io/splice.ts'
-import { CONTROL, makeState, removeState } from '../io/state.ts'
+import { makeState, removeState } from '../io/state.ts'
 import { type Carried, openTap, openTunnelServer, type Tap, TunnelClient, type TunnelServer } from '../io/tunnel.ts'
 import { LAB } from '../lab/commands.ts'
 import type { Entry, LabConfig } from '../lab/config.ts'
@@ -20,7 +20,8 @@ import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { Hop } from '../topology/path.ts'
 import type { Topology } from '../topology/topology.ts'
-import { typeAt } from './firewall.ts'
+import type { Console } from './console.ts'
+import { consoleOf } from './firewall.ts'
 import { Gateway, type GatewayEvents } from './gateway.ts'
 import { Mta } from './mta.ts'
 import { openMtaFiles } from './mta-files.ts'
@@ -107,6 +108,7 @@ export class Lab {
   readonly files: LabFiles
   readonly state: string
   readonly gateways: Map<string, Gateway> = new Map()
+  readonly #consoles = new Map<string, Console>()
   readonly mtas: Map<string, Mta> = new Map()
   /** Entry name → where it listens. */
   readonly entries: Map<string, Endpoint> = new Map()
@@ -144,7 +146,9 @@ export class Lab {
       for (const [near, far] of [ends, ends.toReversed() as [string, string]]) await this.#openTunnel(near, far, key)
     }
     for (const [name, firewall] of firewalls) {
-      this.gateways.set(name, new Gateway(name, firewall, events.gateway?.(name)))
+      const gateway = new Gateway(name, firewall, events.gateway?.(name))
+      this.gateways.set(name, gateway)
+      this.#consoles.set(name, consoleOf(gateway))
     }
     for (const [name, mta] of mtas) {
       const handlers = events.mta?.(name)
@@ -162,7 +166,11 @@ export class Lab {
     for (const [name, { routing }] of mtas) {
       for (const { target } of routing.connectors) await this.#road(name, target.ip, target.port)
     }
-    this.#control = await openControl(join(this.state, CONTROL), request => this.type(request.node, request.line))
+    this.#control = await openControl(this.state, async request => {
+      if (request.ask === 'nodes') return { answer: [...this.#consoles.keys()], wrong: false }
+      if (request.ask === 'type') return this.type(request.node, request.line)
+      return { answer: this.#consoles.get(request.node)?.complete(request.line) ?? [], wrong: false }
+    })
   }
 
   /** The Maildir of a mailbox; it lives as long as the laboratory. */
@@ -177,17 +185,15 @@ export class Lab {
 
   /** A line typed at one of the firewalls. */
   async type(node: string, line: string): Promise<ControlAnswer> {
-    const gateway = this.gateways.get(node)
-    if (gateway) {
-      const { answer, wrong } = await typeAt(gateway, line)
-      return { answer, wrong }
-    }
+    const console = this.#consoles.get(node)
+    if (console) return console.type(line)
     const known = [...this.gateways.keys()].join(', ')
     return { answer: [`no firewall is called "${node}" here (known: ${known})`], wrong: true }
   }
 
   async stop(): Promise<void> {
     this.#control?.close()
+    for (const console of this.#consoles.values()) console.close()
     for (const socket of this.#sockets) socket.destroy()
     const mtas = [...this.mtas.values()].map(mta => mta.stop(0))
     const gateways = [...this.gateways.values()].map(gateway => gateway.stop())

@@ -1,12 +1,15 @@
 import type { Command } from 'commander'
-import { openDoors } from '../app/firewall.ts'
-import { Gateway } from '../app/gateway.ts'
+import { Firewall } from '../app/firewall.ts'
 import { cite, formatDiagnostic, PosternError } from '../base/problem.ts'
-import { FIREWALL } from '../firewall/commands.ts'
-import { readConfig } from '../io/files.ts'
+import { type GatewayEvent, messageOf } from '../firewall/event.ts'
 import { sayEndpoint } from '../io/sockets.ts'
-import { complain, EXIT, log } from './print.ts'
+import { converse } from './console.ts'
+import { complain, EXIT, log, print } from './print.ts'
+import { findRunning, typeThere } from './running.ts'
 import { until } from './signals.ts'
+import { whatIfCommand } from './what-if.ts'
+
+const NONE = 'no firewall is running (start one: ./postern firewall run FILE)'
 
 /** `postern firewall …`: a firewall of its own, before a mail server of this machine. */
 export function firewallCommands(program: Command): void {
@@ -15,30 +18,47 @@ export function firewallCommands(program: Command): void {
     .command('run')
     .description('listen where `static … tcp` of a configuration says, and inspect what passes')
     .argument('<file>', 'a configuration, in the words of a Cisco PIX')
-    .option('--quiet', 'say nothing of what is altered')
-    .action(async (file: string, { quiet = false }: { readonly quiet?: boolean }) => {
-      process.exitCode = await run(file, quiet)
+    .option('--quiet', 'say nothing of what happens')
+    .option('--json', 'print one JSON object for each thing that happens')
+    .action(async (file: string, options: RunOptions) => {
+      process.exitCode = await run(file, options)
     })
+  firewall
+    .command('console')
+    .description('type at a running firewall; ? helps, the tab key completes')
+    .argument('[name]', 'the firewall, by its hostname; may be left out where only one runs')
+    .action(async (name: string | undefined) => {
+      process.exitCode = await converse(await findRunning(name, NONE))
+    })
+  firewall
+    .command('type')
+    .description('type lines at a running firewall, and print their answers')
+    .argument('<name>', 'the firewall, by its hostname')
+    .argument('<line...>', "lines, such as 'show conn', each in quotation marks")
+    .action(async (name: string, lines: readonly string[]) => {
+      process.exitCode = await type(name, lines)
+    })
+  whatIfCommand(firewall)
 }
 
-async function run(file: string, quiet: boolean): Promise<number> {
-  const { config, warnings } = readConfig(FIREWALL, file)
-  for (const warning of warnings) complain(formatDiagnostic(warning))
-  const gateway = new Gateway(config.hostname, config, {
-    ...(!quiet && {
-      altered: ({ explanation: { what, subject, because } }) =>
-        log(
-          `altered ${what} ${subject} because of ${cite(because.cause.at)}: ${because.cause.command}`.replace(
-            '  ',
-            ' ',
-          ),
-        ),
-    }),
-    refused: ({ source, destination, port }, reason) =>
-      log(`refused ${source} to ${destination} port ${port}: ${reason}`),
-  })
+interface RunOptions {
+  readonly quiet?: boolean
+  readonly json?: boolean
+}
+
+async function run(file: string, { quiet = false, json = false }: RunOptions): Promise<number> {
+  // Before anything is up: from now on an end is an orderly one.
+  const ended = until('SIGINT', 'SIGTERM')
+  const events = quiet || json ? () => {} : say
+  const { firewall, warnings } = await Firewall.start(file, { json, events })
+  const reload = () =>
+    void firewall.reload().then(({ answer }) => {
+      for (const line of answer) complain(line)
+    })
+  process.on('SIGHUP', reload)
   try {
-    const doors = await openDoors(gateway, config)
+    for (const warning of warnings) complain(formatDiagnostic(warning))
+    const { doors } = firewall.gateway
     if (doors.length === 0) {
       const how = 'static (inside,outside) tcp 127.0.0.1 2525 127.0.0.1 2526 netmask 255.255.255.255'
       throw new PosternError('POSTERN_NO_DOOR', `${file} says nowhere where to listen; add a line such as: ${how}`, {
@@ -47,9 +67,44 @@ async function run(file: string, quiet: boolean): Promise<number> {
       })
     }
     for (const door of doors) complain(`listening at ${sayEndpoint(door)}`)
-    await until('SIGINT', 'SIGTERM')
+    if ((await ended) === 'SIGTERM') await firewall.drain()
     return EXIT.ok
   } finally {
-    await gateway.stop()
+    process.off('SIGHUP', reload)
+    await firewall.stop()
   }
+}
+
+/** For whoever sits before it: what a log would say, in words. */
+function say(event: GatewayEvent): void {
+  switch (event.kind) {
+    case 'altered': {
+      const { what, subject, because } = event.explanation
+      const line = `altered ${what} ${subject} because of ${cite(because.cause.at)}: ${because.cause.command}`
+      return log(line.replace('  ', ' '))
+    }
+    case 'denied': {
+      const { source, destination, port } = event.knock
+      return log(`refused ${source} to ${destination} port ${port}: ${event.reason}`)
+    }
+    case 'started':
+    case 'built':
+    case 'torn-down':
+    case 'typed':
+    case 'read':
+      return
+    default:
+      log(messageOf(event).text)
+  }
+}
+
+/** Types the lines one after the other, to the first that is wrong. */
+export async function type(name: string, lines: readonly string[], nothing: string = NONE): Promise<number> {
+  const running = await findRunning(name, nothing)
+  for (const line of lines) {
+    const { answer, wrong } = await typeThere(running, line)
+    for (const each of answer) print(each)
+    if (wrong) return EXIT.misuse
+  }
+  return EXIT.ok
 }

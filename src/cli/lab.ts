@@ -7,13 +7,12 @@ import { CASE_STUDY, CaseStudy, type Letter, type Letters, PATIENCE } from '../a
 import { Lab, type LabFiles, labFolder, readLab } from '../app/lab.ts'
 import { PosternError } from '../base/problem.ts'
 import { formatDuration, parseDuration } from '../base/time.ts'
-import { askControl } from '../io/control.ts'
 import { readBytes } from '../io/files.ts'
 import { sayEndpoint } from '../io/sockets.ts'
-import { CONTROL, runningStates } from '../io/state.ts'
 import { ending, type Step } from '../lab/story.ts'
 import { formatMailbox } from '../smtp/address.ts'
-import { complain, EXIT, print, printEnding, printStep, styled } from './print.ts'
+import { type } from './firewall.ts'
+import { EXIT, print, printEnding, printStep, styled } from './print.ts'
 import { until } from './signals.ts'
 
 /** `postern lab …`: laboratories on this machine. */
@@ -44,7 +43,7 @@ export function labCommands(program: Command): void {
     .argument('<node>', 'the firewall, such as fw-b')
     .argument('<line>', "the line, such as 'show fixup', 'no fixup protocol smtp 25' or '?'")
     .action(async (node: string, line: string) => {
-      process.exitCode = await type(node, line)
+      process.exitCode = await type(node, [line], 'no laboratory is running (start one: ./postern lab run case-study)')
     })
 }
 
@@ -173,18 +172,6 @@ function outcome(child: ChildProcess, command: string): Promise<number> {
     child.on('error', cause => reject(misuse(`cannot run ${command}: ${cause.message}`)))
     child.on('exit', (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)))
   })
-}
-
-async function type(node: string, line: string): Promise<number> {
-  const own = process.env.POSTERN_LAB
-  const running = own === undefined ? runningStates() : [{ folder: own, lab: '', pid: 0 }]
-  const [found, ...others] = running
-  if (!found) throw misuse('no laboratory is running (start one: ./postern lab run case-study)')
-  if (others.length > 0)
-    complain(`${running.length} laboratories are running; this is the newest, process ${found.pid}`)
-  const { answer, wrong } = await askControl(join(found.folder, CONTROL), { node, line })
-  for (const each of answer) print(each)
-  return wrong ? EXIT.misuse : EXIT.ok
 }
 
 /** The messages of the story, and the user's own behind those of the first entry. */

@@ -2,7 +2,9 @@
 /** The command: it reads what was asked, and says what came of it. */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { configCommands } from './config.ts'
 import { firewallCommands } from './firewall.ts'
+import { initCommands } from './init.ts'
 import { labCommands } from './lab.ts'
 import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
@@ -18,6 +20,8 @@ const program = new Command('postern')
   .showHelpAfterError('(postern --help tells what can be asked)')
 labCommands(program)
 firewallCommands(program)
+configCommands(program)
+initCommands(program)
 mtaCommands(program)
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()

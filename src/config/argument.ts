@@ -2,7 +2,7 @@ import { lower } from '../base/bytes.ts'
 import { type Duration, formatDuration, parseDuration } from '../base/time.ts'
 import { formatMailbox, isDomain, parseMailbox } from '../smtp/address.ts'
 import type { ArgumentKind } from './grammar.ts'
-import { canonicalIp, formatIpv4, parseIpv4, prefixLength } from './ip.ts'
+import { canonicalIp, formatIpv4, formatIpv6, parseIpv4, parseIpv6, prefixLength } from './ip.ts'
 
 /**
  * The kinds of placeholder that every grammar knows.
@@ -133,6 +133,7 @@ export const SECURITY: CommonKind<number> = {
 
 export const IP: CommonKind<string> = {
   ...plain('ip', 'an IP address, such as 10.54.7.1 or 2001:db8::1'),
+  named: true,
   read(word) {
     const value = canonicalIp(word)
     if (value !== undefined) return { value }
@@ -158,6 +159,24 @@ export const MASK: CommonKind<string> = {
     // IOS access lists write wildcards; the PIX writes masks. The mix-up is the classic one.
     return wrong(word, 'a netmask', `expected ${formatIpv4(inverse)}: this is the wildcard form of IOS`)
   },
+}
+
+export interface Prefix {
+  readonly ip: string
+  readonly length: number
+}
+
+export const PREFIX: CommonKind<Prefix> = {
+  name: 'prefix',
+  help: 'an IPv6 network, such as 2001:db8::/32',
+  read(word) {
+    const slash = word.indexOf('/')
+    const ip = parseIpv6(word.slice(0, slash))
+    const length = whole(word.slice(slash + 1))
+    if (slash > 0 && ip && length !== undefined && length <= 128) return { value: { ip: formatIpv6(ip), length } }
+    return wrong(word, 'an IPv6 network', 'expected an address and the length of its prefix, such as 2001:db8::/32')
+  },
+  show: ({ ip, length }) => `${ip}/${length}`,
 }
 
 export const DURATION: CommonKind<Duration> = {
@@ -238,6 +257,7 @@ export const COMMON_KINDS: readonly ArgumentKind[] = [
   SECURITY,
   IP,
   MASK,
+  PREFIX,
   DURATION,
   ADDRESS,
   DOMAIN,

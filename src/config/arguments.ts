@@ -3,7 +3,7 @@ import type { ArgumentKind, Arguments } from './grammar.ts'
 import type { Bound, Thread } from './match.ts'
 
 /** What a thread has read, as its command asks for it. */
-export function argumentsOf<C>({ pattern, bound }: Thread<C>, line: SourceRef): Arguments {
+export function argumentsOf<C>({ pattern, bound }: Thread<C>, line: SourceRef, outer?: Arguments): Arguments {
   const words = new Map<string, Bound>()
   const values = new Map<string, Bound>()
   for (let each = bound; each; each = each.before) {
@@ -47,6 +47,8 @@ export function argumentsOf<C>({ pattern, bound }: Thread<C>, line: SourceRef): 
     },
     has: name => place(name) !== undefined,
     at: name => place(name)?.at ?? line,
+    syntax: spec.syntax,
+    ...(outer && { outer }),
   }
 }
 

@@ -10,20 +10,35 @@ import { type Line, readLines } from './text.ts'
  * Where none arrives, because something cannot be undone, the first lines are comments (`!`) that say so.
  */
 export function diff<C>(grammar: Grammar<C>, from: C, to: C): readonly string[] {
-  const before = showLines(grammar, from)
-  const after = showLines(grammar, to)
+  const before = units(showLines(grammar, from))
+  const after = units(showLines(grammar, to))
   const gone = without(before, after)
   const fresh = without(after, before)
   const plain = [...undoAll(grammar, gone), ...fresh]
   // A line that replaces another, as `hostname b` does, needs no `no`.
-  const left = without(showLines(grammar, run(grammar, from, fresh) ?? from), after)
+  const left = without(units(showLines(grammar, run(grammar, from, fresh) ?? from)), after)
   const replacing = [...fresh, ...undoAll(grammar, left)]
   const short = replacing.length < plain.length ? [replacing, plain] : [plain, replacing]
   const ways = [...short, rebuild(grammar, from, to), [...undoAll(grammar, before), ...after]]
   const way = ways.find(way => arrives(grammar, { from, way, after }))
-  if (way) return way
+  if (way) return way.flatMap(unit => unit.split('\n'))
   const stuck = gone.filter(line => undo(grammar, line) === undefined)
-  return ['! these lines do not lead there exactly', ...stuck.map(line => `! nothing undoes ${line}`), ...plain]
+  return [
+    '! these lines do not lead there exactly',
+    ...stuck.map(line => `! nothing undoes ${line}`),
+    ...plain,
+  ].flatMap(unit => unit.split('\n'))
+}
+
+/** A line with those indented below it, which belong to its mode: they come and go together. */
+function units(lines: readonly string[]): readonly string[] {
+  const out: string[] = []
+  for (const line of lines) {
+    const before = out.at(-1)
+    if (line.startsWith(' ') && before !== undefined) out[out.length - 1] = `${before}\n${line}`
+    else out.push(line)
+  }
+  return out
 }
 
 /** For each command whose lines differ, all of them anew from the first difference on: where the order matters. */
@@ -31,8 +46,8 @@ function rebuild<C>(grammar: Grammar<C>, from: C, to: C): readonly string[] {
   const gone: string[] = []
   const fresh: string[] = []
   for (const command of grammar.commands) {
-    const before = command.show(from)
-    const after = command.show(to)
+    const before = units(command.show(from))
+    const after = units(command.show(to))
     let same = 0
     while (same < before.length && before[same] === after[same]) same++
     gone.push(...before.slice(same))
@@ -91,6 +106,6 @@ function arrives<C>(
 ): boolean {
   const config = run(grammar, from, way)
   if (config === undefined) return false
-  const shown = showLines(grammar, config)
+  const shown = units(showLines(grammar, config))
   return shown.length === after.length && shown.every((line, i) => line === after[i])
 }

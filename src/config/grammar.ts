@@ -15,6 +15,8 @@ export interface ArgumentKind<T = unknown> {
   readonly help: string
   /** Words it knows by name, for completion: `smtp`, `domain`. */
   readonly words?: readonly string[]
+  /** Whether a name that the configuration gives (`Grammar.names`) may stand for the value. */
+  readonly named?: boolean
   /** The value, or what is wrong with this word. Total: any text may come. */
   read(word: string): { readonly value: T } | { readonly wrong: string; readonly hint?: string }
 }
@@ -45,6 +47,10 @@ export interface Arguments {
   has(name: string): boolean
   /** Where the placeholder's word, or the command word, stands; the whole line where it was left out. */
   at(name: string): SourceRef
+  /** The syntax of the command they fit. */
+  readonly syntax: string
+  /** The words of the line whose mode this line stands in; of a command without a mode, none. */
+  readonly outer?: Arguments
 }
 
 /** Problems with a line; with `config` they are warnings beside the next configuration. */
@@ -87,8 +93,25 @@ export interface CommandSpec<C> {
   remove?(config: C, args: Arguments, at: SourceRef): Effect<C>
   /** Syntax of the `no` form (without the `no`) where it differs, e.g. where an argument may be left out. */
   readonly noSyntax?: string
-  /** The lines that would make this part of `config` again, in order. Free text goes through `quote` of `text.ts`. */
+  /**
+   * The lines that would make this part of `config` again, in order. Free text goes through `quote` of `text.ts`.
+   *
+   * Whoever enters a mode shows the lines in it as well, indented, and the commands of that mode show nothing.
+   */
   show(config: C): readonly string[]
+  /** The mode it is a command of, as `config-pmap`; without one, of no mode. */
+  readonly mode?: string
+  /** The mode that this line enters: what stands below is read as of that mode, or of one around it. */
+  readonly enters?: string
+  /** Takes each indented line below, as it stands. */
+  block?(config: C, args: Arguments, line: string): C
+}
+
+/** Where in nested modes one is: the line that entered the innermost, and the mode around it. */
+export interface Mode<C> {
+  readonly spec: CommandSpec<C>
+  readonly args: Arguments
+  readonly outer: Mode<C> | undefined
 }
 
 /** All commands of one kind of file, in the order in which `show` prints them, and what an empty file means. */
@@ -98,6 +121,8 @@ export interface Grammar<C> {
   readonly commands: readonly CommandSpec<C>[]
   /** Kinds of placeholder this grammar adds to the common ones of `argument.ts`; of two with one name, its own. */
   readonly kinds?: readonly ArgumentKind[]
+  /** Names that stand for other words, where a kind of placeholder takes them (`name 10.54.7.10 mail-b`). */
+  names?(config: C): ReadonlyMap<string, string>
   /** Checks that need the whole file: names that do not resolve, things that must go together. */
   check?(config: C): readonly Diagnostic[]
 }

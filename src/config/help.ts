@@ -1,5 +1,5 @@
 import { lower } from '../base/bytes.ts'
-import type { Grammar } from './grammar.ts'
+import type { Grammar, Mode } from './grammar.ts'
 import { followers, mayEnd, starts, type Thread, type Walk, walk } from './match.ts'
 import { isNo } from './parse.ts'
 import { type Pattern, patternsOf, type Step } from './pattern.ts'
@@ -12,8 +12,8 @@ import { type Line, readLines } from './text.ts'
  * After a blank the next words are meant, else the word being typed; `<cr>` says that the line may end here. Abbreviations
  * are understood. Where the words before fit no command, the one line says so: `% unknown command "fixpu" (…)`.
  */
-export function help<C>(grammar: Grammar<C>, typed: string): readonly string[] {
-  const ahead = lookAhead(grammar, typed.replace(/\?$/, ''))
+export function help<C>(grammar: Grammar<C>, typed: string, mode?: Mode<C>): readonly string[] {
+  const ahead = lookAhead(grammar, typed.replace(/\?$/, ''), mode)
   if ('complaint' in ahead) return ahead.complaint
   const { last, threads } = ahead
   const isPossible = ({ step, word }: Choice): boolean => step?.kind === 'argument' || word.startsWith(lower(last))
@@ -24,7 +24,7 @@ export function help<C>(grammar: Grammar<C>, typed: string): readonly string[] {
   )
   if (lines.size === 0 && last !== '') {
     // With a blank behind it the word is whole, and somebody must say what is wrong with it.
-    const whole = lookAhead(grammar, `${typed.replace(/\?$/, '')} `)
+    const whole = lookAhead(grammar, `${typed.replace(/\?$/, '')} `, mode)
     return 'complaint' in whole ? whole.complaint : []
   }
   const width = Math.max(0, ...Array.from(lines.keys(), word => word.length))
@@ -34,8 +34,8 @@ export function help<C>(grammar: Grammar<C>, typed: string): readonly string[] {
 }
 
 /** The words that the last, perhaps unfinished, word of `typed` may become; each of them leads on. */
-export function complete<C>(grammar: Grammar<C>, typed: string): readonly string[] {
-  const ahead = lookAhead(grammar, typed)
+export function complete<C>(grammar: Grammar<C>, typed: string, mode?: Mode<C>): readonly string[] {
+  const ahead = lookAhead(grammar, typed, mode)
   if ('complaint' in ahead) return []
   const words = choices(grammar, ahead).flatMap(({ word, step }) => {
     if (step?.kind !== 'argument') return [word]
@@ -54,8 +54,12 @@ interface Ahead<C> {
   readonly isFirst: boolean
 }
 
-function lookAhead<C>(grammar: Grammar<C>, typed: string): Ahead<C> | { readonly complaint: readonly string[] } {
-  const { doing, undoing } = patternsOf(grammar)
+function lookAhead<C>(
+  grammar: Grammar<C>,
+  typed: string,
+  mode?: Mode<C>,
+): Ahead<C> | { readonly complaint: readonly string[] } {
+  const { doing, undoing } = patternsOf(grammar, mode)
   const { lines, problems } = readLines(typed, 'console')
   const [problem] = problems
   if (problem) return { complaint: [`% ${problem.message}`] }

@@ -79,3 +79,17 @@ export function prefixLength(mask: number): number | undefined {
   const length = 32 - Math.log2(wildcard + 1)
   return Number.isInteger(length) ? length : undefined
 }
+
+/** The netmask of an IPv6 prefix, written as an address: 32 → `ffff:ffff::`. */
+export function mask6(length: number): string {
+  return formatIpv6(
+    Array.from({ length: 8 }, (_, i) => 0xffff & ~(0xffff >> Math.min(16, Math.max(0, length - 16 * i)))),
+  )
+}
+
+/** The length of an IPv6 netmask, or `undefined` where it is none. */
+export function prefixLength6(mask: string): number | undefined {
+  const groups = parseIpv6(mask)
+  const length = groups?.reduce((bits, group) => bits + group.toString(2).replaceAll('0', '').length, 0)
+  return length !== undefined && mask6(length) === mask ? length : undefined
+}

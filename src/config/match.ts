@@ -48,11 +48,13 @@ export interface WalkOptions {
   readonly to?: number
   /** Whether words of commands may be abbreviated, and written in upper case. */
   readonly abbreviations?: boolean
+  /** Names that stand for other words where a placeholder takes them. */
+  readonly names?: ReadonlyMap<string, string> | undefined
 }
 
 /** Every word is shown to every step that may take it, once: the cost is words × steps at most. */
 export function walk<C>(patterns: readonly Pattern<C>[], line: Line, options: WalkOptions = {}): Walk<C> {
-  const { from = 0, to = line.words.length, abbreviations = false } = options
+  const { from = 0, to = line.words.length, abbreviations = false, names } = options
   let threads: readonly Thread<C>[] = patterns.map(pattern => ({
     pattern,
     step: undefined,
@@ -62,7 +64,7 @@ export function walk<C>(patterns: readonly Pattern<C>[], line: Line, options: Wa
   for (let index = from; index < to; index++) {
     const word = line.words[index]
     if (!word) break
-    const plain = advance(threads, line, index, word.quoted ? undefined : word.text)
+    const plain = advance(threads, line, index, { command: word.quoted ? undefined : word.text, names })
     if (plain.threads.length > 0) {
       threads = plain.threads
       continue
@@ -72,7 +74,7 @@ export function walk<C>(patterns: readonly Pattern<C>[], line: Line, options: Wa
     if (only === undefined || meant.length > 1) {
       return { taken: index - from, threads, refusals: plain.refusals, ambiguous: meant }
     }
-    threads = advance(threads, line, index, only).threads
+    threads = advance(threads, line, index, { command: only, names }).threads
   }
   return { taken: to - from, threads, refusals: [], ambiguous: [] }
 }
@@ -87,7 +89,7 @@ function advance<C>(
   threads: readonly Thread<C>[],
   line: Line,
   index: number,
-  command: string | undefined,
+  { command, names }: { readonly command: string | undefined; readonly names: WalkOptions['names'] },
 ): { readonly threads: readonly Thread<C>[]; readonly refusals: readonly Refusal[] } {
   const next: Thread<C>[] = []
   const refusals: Refusal[] = []
@@ -107,7 +109,7 @@ function advance<C>(
       if (seen.has(step)) continue
       seen.add(step)
       const taken =
-        step.kind === 'word' ? takeWord(thread, step, command, line, index) : take(thread, step, line, index)
+        step.kind === 'word' ? takeWord(thread, step, command, line, index) : take(thread, step, line, index, names)
       if ('step' in taken) refusals.push(taken)
       else next.push({ pattern: thread.pattern, step: following, ...taken })
     }
@@ -144,7 +146,13 @@ function takeWord<C>(
   }
 }
 
-function take<C>({ bound, exact }: Thread<C>, step: ArgumentStep, line: Line, index: number): Taken | Refusal {
+function take<C>(
+  { bound, exact }: Thread<C>,
+  step: ArgumentStep,
+  line: Line,
+  index: number,
+  names: WalkOptions['names'],
+): Taken | Refusal {
   const word = step.rest ? restOf(line, index) : line.words[index]
   if (!word) return { step, wrong: 'a word is missing', at: line.at }
   const pieces = step.parts.length === 1 ? [word] : split(line.words[index] ?? word, step)
@@ -156,7 +164,7 @@ function take<C>({ bound, exact }: Thread<C>, step: ArgumentStep, line: Line, in
   let chain = bound
   for (const [i, { name, argument }] of placeholders.entries()) {
     const piece = pieces[i] ?? word
-    const reading = argument.read(piece.text)
+    const reading = argument.read((argument.named && names?.get(piece.text)) || piece.text)
     if ('wrong' in reading) return { step, ...reading, at: piece.at }
     chain = { name, kind: argument, value: reading.value, text: piece.text, at: piece.at, before: chain }
   }

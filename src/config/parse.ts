@@ -1,7 +1,7 @@
 import { lower } from '../base/bytes.ts'
 import type { Diagnostic, SourceRef } from '../base/problem.ts'
 import { argumentsOf } from './arguments.ts'
-import { type Effect, type Grammar, isObjection } from './grammar.ts'
+import { type Arguments, type Effect, type Grammar, isObjection, type Mode } from './grammar.ts'
 import { mayEnd, type Thread, type Walk, type WalkOptions, walk } from './match.ts'
 import { type Pattern, patternsOf } from './pattern.ts'
 import { refuseEnd, refuseWord } from './refusal.ts'
@@ -11,6 +11,8 @@ export interface Parsed<C> {
   readonly config: C
   /** Everything that is wrong, in the order of the file. An error leaves its line without effect. */
   readonly problems: readonly Diagnostic[]
+  /** The mode one is in behind the last line. */
+  readonly mode?: Mode<C> | undefined
 }
 
 /**
@@ -23,18 +25,20 @@ export function parse<C>(grammar: Grammar<C>, text: string, file: string): Parse
   return { config, problems: inOrder([...problems, ...(grammar.check?.(config) ?? [])]) }
 }
 
-export interface LineOptions {
+export interface LineOptions<C = unknown> {
   /** What the diagnostics call the place; `console` where nothing is said. */
   readonly file?: string
   readonly lineNumber?: number
   /** Takes `fix prot smtp 25` for `fixup protocol smtp 25`, and words of commands in upper case, as Cisco consoles do. */
   readonly abbreviations?: boolean
+  /** The mode the line before left one in. */
+  readonly mode?: Mode<C> | undefined
 }
 
 /** Reads one typed line. The grammar's `check` of the whole is left to the caller: a person may be half-way. */
-export function parseLine<C>(grammar: Grammar<C>, config: C, line: string, options: LineOptions = {}): Parsed<C> {
-  const { file = 'console', lineNumber, abbreviations } = options
-  return run(grammar, { config, text: line, file, lineNumber, abbreviations })
+export function parseLine<C>(grammar: Grammar<C>, config: C, line: string, options: LineOptions<C> = {}): Parsed<C> {
+  const { file = 'console', lineNumber, abbreviations, mode } = options
+  return run(grammar, { config, text: line, file, lineNumber, abbreviations, mode })
 }
 
 interface Run<C> {
@@ -43,26 +47,53 @@ interface Run<C> {
   readonly file: string
   readonly lineNumber?: number | undefined
   readonly abbreviations?: boolean | undefined
+  readonly mode?: Mode<C> | undefined
 }
 
 function run<C>(
   grammar: Grammar<C>,
-  { config: start, text, file, lineNumber, abbreviations = false }: Run<C>,
+  { config: start, text, file, lineNumber, abbreviations = false, mode: begun }: Run<C>,
 ): Parsed<C> {
   const { lines, problems: unread } = readLines(text, file, lineNumber)
   const problems: Diagnostic[] = [...unread]
   let config = start
+  let mode = begun
   for (const line of lines) {
-    const read = understand(grammar, line, { abbreviations })
+    if (mode?.spec.block && line.at.column > 1) {
+      config = mode.spec.block(config, mode.args, line.raw.trim())
+      continue
+    }
+    if (mode && leaves(line)) {
+      mode = mode.outer
+      continue
+    }
+    const read = understand(grammar, line, { abbreviations, mode, names: grammar.names?.(config) })
     if ('message' in read) {
       problems.push(read)
       continue
     }
-    const outcome = settle(config, carryOut(read, config, line.at), line.at)
+    const { spec } = read.thread.pattern
+    mode = around(mode, spec.mode)
+    const args = argumentsOf(read.thread, line.at, mode?.args)
+    const outcome = settle(config, carryOut(read, config, args, line.at), line.at)
     config = outcome.config
     for (const problem of outcome.problems) problems.push(problem)
+    const isRefused = outcome.problems.some(({ severity }) => severity === 'error')
+    if (!read.isNo && !isRefused && (spec.enters !== undefined || spec.block)) mode = { spec, args, outer: mode }
   }
-  return { config, problems: inOrder(problems) }
+  return { config, problems: inOrder(problems), mode }
+}
+
+/** `exit`, which leaves the innermost mode. */
+function leaves({ words }: Line): boolean {
+  return words.length === 1 && words[0]?.text === 'exit'
+}
+
+/** The mode that a command stands in: one of no mode leaves them all, as on a Cisco. */
+function around<C>(mode: Mode<C> | undefined, wanted: string | undefined): Mode<C> | undefined {
+  let at = mode
+  while (at && at.spec.enters !== wanted) at = at.outer
+  return wanted === undefined ? undefined : at
 }
 
 /** A line that fits a command. */
@@ -75,12 +106,17 @@ export interface Understood<C> {
 export function understand<C>(
   grammar: Grammar<C>,
   line: Line,
-  { abbreviations = false, to = line.words.length }: Omit<WalkOptions, 'from'> = {},
+  {
+    abbreviations = false,
+    to = line.words.length,
+    mode,
+    names,
+  }: Omit<WalkOptions, 'from'> & Pick<LineOptions<C>, 'mode'> = {},
 ): Understood<C> | Diagnostic {
-  const { doing, undoing, lasting } = patternsOf(grammar)
-  if (!isNo(line, abbreviations)) return fit(doing, line, { abbreviations, to, from: 0 }, false)
-  const read = fit(undoing, line, { abbreviations, to, from: 1 }, true)
-  const kept = 'message' in read ? fit(lasting, line, { abbreviations, to, from: 1 }, true) : read
+  const { doing, undoing, lasting } = patternsOf(grammar, mode)
+  if (!isNo(line, abbreviations)) return fit(doing, line, { abbreviations, to, names, from: 0 }, false)
+  const read = fit(undoing, line, { abbreviations, to, names, from: 1 }, true)
+  const kept = 'message' in read ? fit(lasting, line, { abbreviations, to, names, from: 1 }, true) : read
   if (!('message' in read) || 'message' in kept) return read
   const { syntax } = kept.thread.pattern.spec
   const message = 'this command has no "no" form'
@@ -95,7 +131,7 @@ export function isNo({ words: [first] }: Line, abbreviations: boolean): boolean 
 function fit<C>(
   patterns: readonly Pattern<C>[],
   line: Line,
-  options: Required<WalkOptions>,
+  options: WalkOptions & { readonly from: number; readonly to: number },
   isNo: boolean,
 ): Understood<C> | Diagnostic {
   const found = walk(patterns, line, options)
@@ -114,9 +150,8 @@ function best<C>({ threads }: Walk<C>): Thread<C> | undefined {
   return found
 }
 
-function carryOut<C>({ thread, isNo }: Understood<C>, config: C, at: SourceRef): Effect<C> {
+function carryOut<C>({ thread, isNo }: Understood<C>, config: C, args: Arguments, at: SourceRef): Effect<C> {
   const { spec } = thread.pattern
-  const args = argumentsOf(thread, at)
   return isNo && spec.remove ? spec.remove(config, args, at) : spec.apply(config, args, at)
 }
 

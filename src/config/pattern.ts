@@ -1,5 +1,5 @@
 import { COMMON_KINDS } from './argument.ts'
-import type { ArgumentKind, CommandSpec, Grammar } from './grammar.ts'
+import type { ArgumentKind, CommandSpec, Grammar, Mode } from './grammar.ts'
 
 /**
  * A syntax line, compiled: steps that take one word each, and which steps may follow which.
@@ -48,7 +48,12 @@ export type Part =
   | { readonly kind: 'placeholder'; readonly name: string; readonly argument: ArgumentKind }
 
 /** The patterns of a grammar. */
-export interface Patterns<C> {
+export interface Patterns<C> extends FlatPatterns<C> {
+  /** Those of each mode alone. */
+  readonly inner: ReadonlyMap<string, FlatPatterns<C>>
+}
+
+export interface FlatPatterns<C> {
   readonly doing: readonly Pattern<C>[]
   /** What may follow `no`. */
   readonly undoing: readonly Pattern<C>[]
@@ -56,22 +61,52 @@ export interface Patterns<C> {
   readonly lasting: readonly Pattern<C>[]
 }
 
-const known = new WeakMap<object, Patterns<unknown>>()
+const known = new WeakMap<object, Map<string, Patterns<unknown>>>()
 
-/** The patterns of this grammar, compiled at the first use. A syntax line that makes no sense throws: it is ours. */
-export function patternsOf<C>(grammar: Grammar<C>): Patterns<C> {
-  let patterns = known.get(grammar)
+/**
+ * The patterns of this grammar in a mode: the mode's own first, then those of the modes around it, then those of none.
+ * Compiled at the first use. A syntax line that makes no sense throws: it is ours.
+ */
+export function patternsOf<C>(grammar: Grammar<C>, mode?: Mode<C>): Patterns<C> {
+  const modes = modesOf(mode)
+  const key = modes.join(' ')
+  const ofGrammar = known.get(grammar) ?? new Map<string, Patterns<unknown>>()
+  known.set(grammar, ofGrammar)
+  let patterns = ofGrammar.get(key)
   if (!patterns) {
-    const kinds = new Map([...COMMON_KINDS, ...(grammar.kinds ?? [])].map(kind => [kind.name, kind]))
-    const compiled = compileAll(grammar.commands, kinds)
+    const compiled = key === '' ? compileGrammar(grammar) : inModes(patternsOf(grammar), modes)
     patterns = compiled as Patterns<unknown>
-    known.set(grammar, patterns)
+    ofGrammar.set(key, patterns)
   }
   // What is kept for a grammar was made from it, two lines above.
   return patterns as Patterns<C>
 }
 
-function compileAll<C>(commands: readonly CommandSpec<C>[], kinds: Kinds): Patterns<C> {
+/** From the innermost outward. */
+function modesOf<C>(mode: Mode<C> | undefined): readonly string[] {
+  const modes: string[] = []
+  for (let at = mode; at; at = at.outer) if (at.spec.enters !== undefined) modes.push(at.spec.enters)
+  return modes
+}
+
+function inModes<C>({ inner, ...outermost }: Patterns<C>, modes: readonly string[]): Patterns<C> {
+  const all = [...modes.map(mode => inner.get(mode)), outermost]
+  const of = (kind: 'doing' | 'undoing' | 'lasting') => all.flatMap(patterns => patterns?.[kind] ?? [])
+  return { doing: of('doing'), undoing: of('undoing'), lasting: of('lasting'), inner }
+}
+
+function compileGrammar<C>({ commands, kinds = [] }: Grammar<C>): Patterns<C> {
+  const named = new Map([...COMMON_KINDS, ...kinds].map(kind => [kind.name, kind]))
+  const inner = new Map<string, FlatPatterns<C>>()
+  for (const mode of new Set(commands.map(({ mode }) => mode))) {
+    const own = commands.filter(command => command.mode === mode)
+    if (mode !== undefined) inner.set(mode, compileAll(own, named))
+  }
+  const outermost = commands.filter(({ mode }) => mode === undefined)
+  return { ...compileAll(outermost, named), inner }
+}
+
+function compileAll<C>(commands: readonly CommandSpec<C>[], kinds: Kinds): FlatPatterns<C> {
   const doing: Pattern<C>[] = []
   const undoing: Pattern<C>[] = []
   const lasting: Pattern<C>[] = []
@@ -91,10 +126,15 @@ type Kinds = ReadonlyMap<string, ArgumentKind>
 function compile<C>(spec: CommandSpec<C>, syntax: string, kinds: Kinds): Pattern<C> {
   const compiler = new Compiler(syntax, kinds)
   const { steps, first, follow } = compiler.compile()
-  if (first.length === 0 || !first.every(step => steps[step]?.kind === 'word')) {
+  if (first.length === 0 || !first.every(step => isOwn(steps[step]))) {
     throw compiler.mistake('its first word must be a word of the command')
   }
   return { spec, steps, first, follow, names: namesOf(steps) }
+}
+
+/** A word of the command, or one that begins as only this command's does: `Cryptochecksum:<sum>`. */
+function isOwn(step: Step | undefined): boolean {
+  return step?.kind === 'word' || step?.parts[0]?.kind === 'mark'
 }
 
 function namesOf(steps: readonly Step[]): Pattern<unknown>['names'] {

@@ -10,10 +10,11 @@ export function within<Whole, Key extends keyof Whole>(
     const { problems, config } = effect
     return config === undefined ? { problems } : { problems, config: { ...whole, [key]: config } }
   }
-  return specs.map(({ apply, remove, show, ...rest }) => ({
+  return specs.map(({ apply, remove, show, block, ...rest }) => ({
     ...rest,
     apply: (whole: Whole, args, at) => lift(whole, apply(whole[key], args, at)),
     ...(remove && { remove: (whole: Whole, args, at) => lift(whole, remove(whole[key], args, at)) }),
     show: (whole: Whole) => show(whole[key]),
+    ...(block && { block: (whole: Whole, args, line) => ({ ...whole, [key]: block(whole[key], args, line) }) }),
   }))
 }

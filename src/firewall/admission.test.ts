@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cite } from '../base/problem.ts'
 import { parse } from '../config/parse.ts'
-import { type Admission, admit, untranslate } from './admission.ts'
+import { type Admission, admit } from './admission.ts'
 import { FIREWALL } from './commands.ts'
+import { untranslate } from './translation.ts'
 
 /** Site B of the case study. The tunnel comes in at a third interface. */
 const SITE_B = `nameif ethernet0 outside security0

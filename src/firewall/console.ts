@@ -1,6 +1,8 @@
 import { show as showBytes } from '../base/bytes.ts'
 import { cite, formatDiagnostic } from '../base/problem.ts'
-import { help } from '../config/help.ts'
+import { type Duration, parseDuration } from '../base/time.ts'
+import type { Mode } from '../config/grammar.ts'
+import { complete as completeCommand, help } from '../config/help.ts'
 import { parseLine } from '../config/parse.ts'
 import { show } from '../config/show.ts'
 import { FIREWALL } from './commands.ts'
@@ -11,14 +13,35 @@ import type { Altered } from './verdict.ts'
 export interface ConsoleView {
   readonly connections: () => readonly string[]
   readonly altered: () => readonly Altered[]
+  /** What the file says; `undefined` where there is none. */
+  readonly startup: () => readonly string[] | undefined
+  readonly logging: () => readonly string[]
+  readonly servers: () => readonly string[]
+  readonly version: () => readonly string[]
 }
 
-/** What a typed line answers, and the configuration from now on if it changed it. */
+/** What is asked of whoever runs the firewall, beyond another configuration. */
+export type Act =
+  | { readonly kind: 'undo' }
+  | { readonly kind: 'confirm' }
+  /** What is changed from now on is taken back unless it is confirmed by then. */
+  | { readonly kind: 'confirm-within'; readonly wait: Duration }
+  | { readonly kind: 'write' }
+  | { readonly kind: 'reload' }
+  | { readonly kind: 'metrics' }
+
+/** What a typed line answers, and what comes of it. */
 export interface Typed {
   readonly answer: readonly string[]
+  /** The configuration from now on, if the line changed it. */
   readonly config?: FirewallConfig
+  readonly act?: Act
   readonly wrong: boolean
+  /** The mode that the next line is read in (`config-pmap`). */
+  readonly mode?: ConsoleMode | undefined
 }
+
+export type ConsoleMode = Mode<FirewallConfig>
 
 type Show = (config: FirewallConfig, view: ConsoleView) => readonly string[]
 
@@ -28,51 +51,185 @@ const startingWith =
   config =>
     lines(config).filter(line => pattern.test(line))
 
+const METRICS = 'metrics'
+
 /** `show …`: what it shows, and the words for `?`. */
 const SHOWS: readonly (readonly [name: string, what: string, show: Show])[] = [
   ['running-config', 'the configuration in force', lines],
+  ['startup-config', 'the configuration of the file', (_config, view) => view.startup() ?? ['there is no file']],
   ['fixup', 'which protocols are inspected', startingWith(/^(no )?fixup /)],
   ['nameif', 'interfaces and their security levels', startingWith(/^nameif /)],
   ['access-list', 'access lists', startingWith(/^access-list /)],
   ['static', 'static translations', startingWith(/^static /)],
   ['conn', 'connections that pass, and what inspects them', (_config, view) => view.connections()],
   [
+    'service-policy inspect esmtp',
+    'what inspection has altered, counted',
+    (config, view) => inspections(config, view.altered()),
+  ],
+  [
     'explain',
     'what was altered, by which line, and what would change it',
     (_config, view) => explained(view.altered()),
   ],
+  ['logging', 'where messages go, and the last of them', (_config, view) => view.logging()],
+  ['serverfarm', 'servers, and which of them are up', (_config, view) => view.servers()],
+  ['version', 'what runs here', (_config, view) => view.version()],
+  [METRICS, 'what is counted', () => []],
 ]
+
+interface Word {
+  /** May be shortened, like all words; where it changes something at a stroke, its first may not. */
+  readonly words: string
+  readonly whole?: true
+  readonly what: string
+  /** What the line asks for, given the words behind its own. */
+  readonly act: (rest: string) => Typed
+}
+
+const PENDING_HELP = 'a change that nobody confirms within this time is taken back: confirm within 5m'
+const just = (act: Act): Typed => ({ answer: [], act, wrong: false })
+const nothing = (): Typed => ({ answer: [], wrong: false })
+const write = (): Typed => just({ kind: 'write' })
+
+/** Lines that are no configuration. */
+const WORDS: readonly Word[] = [
+  { words: 'write memory', what: 'write the configuration in force to the file', act: write },
+  { words: 'copy running-config startup-config', what: 'the same', act: write },
+  { words: 'write terminal', what: 'show the configuration in force', act: nothing },
+  { words: 'undo', whole: true, what: 'take the last change back', act: () => just({ kind: 'undo' }) },
+  { words: 'confirm within', whole: true, what: PENDING_HELP, act: confirmWithin },
+  { words: 'confirm', whole: true, what: 'keep what was changed', act: () => just({ kind: 'confirm' }) },
+  {
+    words: 'reload',
+    whole: true,
+    what: 'read the file again: all of it, or nothing',
+    act: () => just({ kind: 'reload' }),
+  },
+  // A session copied from a PIX says these; here every line is both.
+  { words: 'enable', what: 'nothing: there are no levels here', act: nothing },
+  { words: 'disable', what: 'nothing: there are no levels here', act: nothing },
+  { words: 'configure terminal', what: 'nothing: lines may be typed at any time', act: nothing },
+  { words: 'end', whole: true, what: 'leave all modes', act: nothing },
+]
+
+function confirmWithin(rest: string): Typed {
+  const wait = parseDuration(rest)
+  if (wait === undefined || wait <= 0 || wait > MAX_CONFIRM_WAIT) {
+    const hint = `"${rest}" is not such a time: expected one such as 5m, of a day at most`
+    return { answer: [`error: ${hint}`], wrong: true }
+  }
+  return just({ kind: 'confirm-within', wait })
+}
+
+export const MAX_CONFIRM_WAIT: Duration = 86_400_000
+
+/** Words in their order, each perhaps shortened; what follows them. */
+function behind(said: string, words: string, whole = false): string | undefined {
+  let rest = said
+  for (const [i, word] of words.split(' ').entries()) {
+    const [, typed = '', more = ''] = /^(\S+)\s*(.*)$/.exec(rest) ?? []
+    const least = i > 0 ? 1 : whole ? word.length : 2
+    if (typed.length < least || !word.startsWith(typed.toLowerCase())) return undefined
+    rest = more
+  }
+  return rest
+}
 
 /**
  * A line typed at the firewall: `show …`, `?`, or a command of its configuration. Command words may be shortened as long
  * as they are clear.
  */
-export function type(config: FirewallConfig, line: string, view: ConsoleView, lineNumber = 1): Typed {
+export function type(config: FirewallConfig, line: string, view: ConsoleView, mode?: ConsoleMode): Typed {
   const said = line.trim()
-  if (said.endsWith('?')) return { answer: helpFor(said.slice(0, -1)), wrong: false }
-  const words = said.split(/\s+/)
-  if (words[0] !== undefined && words[0].length >= 2 && 'show'.startsWith(words[0])) {
-    return answerShow(config, words.slice(1).join(' '), view)
+  if (said === 'end') return nothing()
+  return { mode, ...typeIn(config, line, view, mode) }
+}
+
+function typeIn(config: FirewallConfig, line: string, view: ConsoleView, mode: ConsoleMode | undefined): Typed {
+  const said = line.trim()
+  if (said === '') return nothing()
+  if (said.endsWith('?')) return { answer: helpFor(line.trimStart().replace(/\?\s*$/, ''), mode), wrong: false }
+  const what = behind(said, 'show')
+  if (what !== undefined) return answerShow(config, what, view)
+  for (const { words, whole, act } of WORDS) {
+    const rest = behind(said, words, whole)
+    // `enable password …` is a line of the configuration.
+    if (rest === undefined || (rest !== '' && words !== 'confirm within')) continue
+    return words === 'write terminal' ? { answer: lines(config), wrong: false } : act(rest)
   }
-  const options = { file: 'console', lineNumber, abbreviations: true }
-  const { config: next, problems } = parseLine(FIREWALL, config, said, options)
+  const options = { file: 'console', abbreviations: true, mode }
+  const { config: next, problems, mode: after } = parseLine(FIREWALL, config, said, options)
   const wrong = problems.some(({ severity }) => severity === 'error')
-  return { answer: problems.map(formatDiagnostic), wrong, ...(wrong ? {} : { config: next }) }
+  const answer = problems.map(formatDiagnostic)
+  return wrong ? { answer, wrong } : { answer, wrong, mode: after, ...(next !== config && { config: next }) }
+}
+
+/** What the last word of `typed` may become, for the tab key. */
+export function complete(typed: string, mode?: ConsoleMode): readonly string[] {
+  const what = /^\s*sh(?:ow?)?\s+(.*)$/.exec(typed)?.[1]
+  if (what !== undefined)
+    return nextWords(
+      SHOWS.map(([name]) => name),
+      what,
+    )
+  const own = nextWords(['show', ...WORDS.map(({ words }) => words)], typed.trimStart())
+  return [...new Set([...own, ...completeCommand(FIREWALL, typed, mode)])].sort()
+}
+
+/** Of phrases that begin as `typed` does, the word that is being typed. */
+function nextWords(phrases: readonly string[], typed: string): readonly string[] {
+  const before = typed.split(/\s+/).length - 1
+  const fitting = phrases.filter(phrase => phrase.startsWith(typed.replace(/\s+/g, ' ')))
+  return [...new Set(fitting.flatMap(phrase => phrase.split(' ')[before] ?? []))]
 }
 
 function answerShow(config: FirewallConfig, what: string, view: ConsoleView): Typed {
-  const found = SHOWS.filter(([name]) => what !== '' && name.startsWith(what))
+  const exact = SHOWS.filter(([name]) => name === what)
+  const found = exact.length > 0 ? exact : SHOWS.filter(([name]) => what !== '' && isShortFor(what, name))
   const [only] = found
-  if (only && found.length === 1) return { answer: only[2](config, view), wrong: false }
+  if (only && found.length === 1) {
+    return only[0] === METRICS ? just({ kind: 'metrics' }) : { answer: only[2](config, view), wrong: false }
+  }
   const names = SHOWS.map(([name]) => name).join(', ')
-  return { answer: [`error: "show ${what}" is not known`, `   known: ${names}`], wrong: true }
+  const problem = found.length > 1 ? 'could be several things' : 'is not known'
+  return { answer: [`error: "show ${what}" ${problem}`, `   known: ${names}`], wrong: true }
 }
 
-function helpFor(typed: string): readonly string[] {
-  const shows = SHOWS.map(([name, what]) => `${name.padEnd(20)} ${what}`)
-  if (/^\s*sh(o|ow)?\s+$/.test(typed)) return shows
-  const commands = help(FIREWALL, typed)
-  return typed.trim() === '' ? [`${'show'.padEnd(20)} look at something`, ...commands] : commands
+/** Every word that was typed begins one of the name's, in order: `serv ins es`. */
+function isShortFor(typed: string, name: string): boolean {
+  const words = name.split(' ')
+  const parts = typed.split(/\s+/)
+  return parts.length <= words.length && parts.every((part, i) => words[i]?.startsWith(part.toLowerCase()) ?? false)
+}
+
+function helpFor(typed: string, mode: ConsoleMode | undefined): readonly string[] {
+  const list = (entries: readonly (readonly [string, string])[]): readonly string[] => {
+    const width = Math.max(20, ...entries.map(([name]) => name.length))
+    return entries.map(([name, what]) => `${name.padEnd(width)} ${what}`)
+  }
+  const what = /^\s*sh(?:ow?)?\s+(.*)$/.exec(typed)?.[1]
+  if (what !== undefined) {
+    return list(SHOWS.filter(([name]) => name.startsWith(what)).map(([name, help]) => [name, help]))
+  }
+  const words = WORDS.filter(({ words }) => words.startsWith(typed.trimStart())).map(
+    ({ words, what }) => [words, what] as const,
+  )
+  const own = 'show'.startsWith(typed.trim()) ? list([['show', 'look at something'], ...words]) : list(words)
+  const commands = help(FIREWALL, typed, mode)
+  // A complaint about a word that is one of ours would be wrong.
+  return own.length > 0 && commands[0]?.startsWith('%') ? own : [...own, ...commands]
+}
+
+function inspections(config: FirewallConfig, altered: readonly Altered[]): readonly string[] {
+  const counts = new Map<string, number>()
+  for (const { explanation } of altered) {
+    const { did, what, subject, because } = explanation
+    const name = `${`${did} ${what} ${subject}`.trimEnd()}, by ${cite(because.cause.at)}: ${because.cause.command}`
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+  const head = `Inspect: esmtp at ${config.hostname}, of the last ${altered.length} alterations`
+  return [head, ...Array.from(counts, ([name, count]) => `   ${String(count).padStart(5)}  ${name}`)]
 }
 
 function explained(altered: readonly Altered[]): readonly string[] {

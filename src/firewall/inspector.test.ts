@@ -279,7 +279,7 @@ test('an alteration tells what it was, what became of it, by which line, and who
       ['fragment', '', '(2 octets)', '(2 times X)', 'firewall.conf:4'],
     ],
   )
-  const lost = told[1]?.losses.map(({ verb }) => verb)
+  const lost = told[1]?.losses.map(({ subject }) => subject)
   // With EHLO goes all that it would have told of.
   assert.deepEqual(lost, ['EHLO', 'X-EXPS', 'X-LINK2STATE', 'XEXCH50', 'BDAT', 'STARTTLS', 'AUTH', 'ETRN'])
   assert.equal(told[0]?.because.cause.cure, 'no fixup protocol smtp 25')

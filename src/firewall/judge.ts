@@ -1,28 +1,153 @@
-import type { Match, Policy } from './policy.ts'
-import { PASS, type Verdict } from './verdict.ts'
+import { holds } from '../topology/topology.ts'
+import { type Pattern, pattern } from './pattern.ts'
+import type { Match, OctetKind, Policy, Rule, SizeKind, TextKind, WordKind } from './policy.ts'
+import { type Because, type Judgement, PASS, PASSED } from './verdict.ts'
 
-/** What a policy is asked about. A verb is in upper case. */
+/** What a policy is asked about. Words are in upper case, MIME's in lower. */
 export type Subject =
   | { readonly on: 'greeting' }
-  | { readonly on: 'verb'; readonly verb: string }
+  | { readonly on: 'word'; readonly what: WordKind; readonly word: string }
+  | { readonly on: 'size'; readonly what: SizeKind; readonly size: number }
+  | { readonly on: 'text'; readonly what: TextKind; readonly text: Uint8Array }
+  | { readonly on: 'octet'; readonly what: OctetKind }
   /** `verb`: the complete verb at its beginning, if there is one. */
   | { readonly on: 'fragment'; readonly verb: string | undefined }
-  | { readonly on: 'address-octet'; readonly octets: 'pipe' | 'stray-bracket' }
+  /** The domain of a recipient, in lower case. */
+  | { readonly on: 'relay'; readonly domain: string }
+  /** Whoever connects, before a word is said. */
+  | { readonly on: 'peer' }
 
-/** What the policy does with the subject: the first rule that matches decides. Pure and total. */
-export function judge(policy: Policy, subject: Subject): Verdict {
-  for (const { match, action, reason } of policy.rules) {
-    if (!matches(match, subject)) continue
-    return { kind: action.kind, how: action.how, because: { policy: policy.name, cause: policy.cause, reason } }
-  }
-  return PASS
+/** Facts that hold for the whole connection. */
+export interface Situation {
+  /** Whoever connects, where that is known. */
+  readonly peer?: string
 }
 
-function matches(match: Match, subject: Subject): boolean {
-  if (match.on === 'greeting') return subject.on === 'greeting'
-  if (match.on === 'verb') return subject.on === 'verb' && match.of.has(subject.verb) !== match.negated
-  if (match.on === 'fragment') {
-    return subject.on === 'fragment' && (subject.verb === undefined || !match.without.has(subject.verb))
+/** What the policy does with the subject. Pure and total. */
+export function judge(policy: Policy, subject: Subject, situation: Situation = {}): Judgement {
+  const rules = rulesFor(policy, subject)
+  if (!rules) return PASSED
+  let logged: Because[] | undefined
+  for (const rule of rules) {
+    if (matches(rule.match, subject, situation) !== true) continue
+    const { action } = rule
+    if (action.kind === 'pass') break
+    const because = becauseOf(policy, rule)
+    if (action.kind !== 'log') return { verdict: { ...action, because }, logged: logged ?? [] }
+    logged ??= []
+    logged.push(because)
   }
-  return subject.on === 'address-octet' && subject.octets === match.octets
+  return logged ? { verdict: PASS, logged } : PASSED
+}
+
+/** Whether any rule could ever speak of this: what nobody asks about need not be found out. */
+export function asksAbout(policy: Policy, about: About): boolean {
+  return rulesFor(policy, about) !== undefined
+}
+
+function becauseOf(policy: Policy, { cause = policy.cause, reason, log = false, label = '', action }: Rule): Because {
+  return { policy: policy.name, cause, reason, log: log || action.kind === 'log', label }
+}
+
+/** Three-valued: `undefined` where the match does not speak of this subject at all, so that `not` stays with its own. */
+function matches(match: Match, subject: Subject, situation: Situation): boolean | undefined {
+  switch (match.on) {
+    case 'not': {
+      const inner = matches(match.match, subject, situation)
+      return inner === undefined ? undefined : !inner
+    }
+    case 'all': {
+      let all: boolean | undefined = true
+      for (const each of match.of) {
+        const one = matches(each, subject, situation)
+        if (one === undefined) return undefined
+        if (!one) all = false
+      }
+      return all
+    }
+    case 'peer': {
+      const { peer } = situation
+      return peer !== undefined && match.within.some(network => holds(network, peer))
+    }
+    case 'greeting':
+      return subject.on === 'greeting' ? true : undefined
+    case 'word':
+      return subject.on === 'word' && subject.what === match.what ? match.in.has(subject.word) : undefined
+    case 'size':
+      return subject.on === 'size' && subject.what === match.what ? subject.size > match.over : undefined
+    case 'octet':
+      return subject.on === 'octet' && subject.what === match.what ? true : undefined
+    case 'text':
+      return subject.on === 'text' && subject.what === match.what
+        ? match.like.some(each => patternOf(each).test(subject.text))
+        : undefined
+    case 'fragment':
+      return subject.on === 'fragment' ? subject.verb === undefined || !match.without.has(subject.verb) : undefined
+    case 'relay':
+      return subject.on === 'relay' ? !isWithin(subject.domain, match.except) : undefined
+    default:
+      return undefined
+  }
+}
+
+/** The domain itself, or one above it, is in the set. */
+function isWithin(domain: string, domains: ReadonlySet<string>): boolean {
+  for (let at = domain; at !== ''; at = at.includes('.') ? at.slice(at.indexOf('.') + 1) : '') {
+    if (domains.has(at)) return true
+  }
+  return false
+}
+
+const compiled = new Map<string, Pattern>()
+
+/** Patterns kept compiled; they come from configurations, whose number is small. */
+const MAX_COMPILED = 1000
+
+function patternOf(source: string): Pattern {
+  let found = compiled.get(source)
+  if (!found) {
+    const read = pattern(source)
+    // The configuration refuses such a pattern where it is written; here it matches nothing.
+    found = 'wrong' in read ? NEVER : read
+    if (compiled.size >= MAX_COMPILED) compiled.clear()
+    compiled.set(source, found)
+  }
+  return found
+}
+
+const NEVER: Pattern = { source: '', test: () => false }
+
+/* The rules by what they speak of, as a policy is asked for every line that passes. */
+
+type Index = ReadonlyMap<string, ReadonlyMap<string, readonly Rule[]>>
+
+interface About {
+  readonly on: Subject['on']
+  readonly what?: string
+}
+
+const indexes = new WeakMap<Policy, Index>()
+
+function rulesFor(policy: Policy, { on, what = '' }: About): readonly Rule[] | undefined {
+  return indexOf(policy).get(on)?.get(what)
+}
+
+function indexOf(policy: Policy): Index {
+  const known = indexes.get(policy)
+  if (known) return known
+  const index = new Map<string, Map<string, Rule[]>>()
+  for (const rule of policy.rules) {
+    const { on, what = '' } = aboutOf(rule.match)
+    const whats = index.get(on) ?? new Map<string, Rule[]>()
+    index.set(on, whats.set(what, [...(whats.get(what) ?? []), rule]))
+  }
+  indexes.set(policy, index)
+  return index
+}
+
+/** What a match speaks of. Of several that must all match, the one that is more than the peer says it. */
+function aboutOf(match: Match): About {
+  if (match.on === 'not') return aboutOf(match.match)
+  if (match.on === 'all') return match.of.map(aboutOf).find(({ on }) => on !== 'peer') ?? { on: 'peer' }
+  return match
 }

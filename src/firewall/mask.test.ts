@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
 import { bytes, concat, equal, text } from '../base/bytes.ts'
-import { GREETING_START, type GreetingCursor, maskGreeting, maskLine } from './mask.ts'
+import { GREETING_START, type GreetingCursor, maskGreeting, maskLine, moveOn } from './mask.ts'
 import type { MaskKind } from './policy.ts'
 
-const GREETING_KINDS: readonly MaskKind[] = ['keep-2-0', 'stars', 'cmap']
+const GREETING_KINDS: readonly MaskKind[] = ['keep-2-0', 'stars', 'stars-by-line', 'cmap']
 const LINE_KINDS: readonly MaskKind[] = ['x-verb', 'x-line', 'noop']
 
 const masked = (greeting: string, how: MaskKind) => text(maskGreeting(bytes(greeting), how, GREETING_START))
@@ -28,7 +28,7 @@ test('a greeting in pieces is masked as it is in one', () => {
         let cursor: GreetingCursor = GREETING_START
         const pieces = cut(octets, cuts).map(piece => {
           const out = maskGreeting(piece, how, cursor)
-          cursor = { at: cursor.at + piece.length, previous: piece.at(-1) ?? 0 }
+          cursor = moveOn(cursor, piece)
           return out
         })
         assert.deepEqual(concat(pieces), maskGreeting(octets, how, GREETING_START))

@@ -8,6 +8,7 @@ import type { MaskKind } from './policy.ts'
 
 const STAR = 0x2a
 const X = 0x58
+const A = 0x41
 const UNDERSCORE = 0x5f
 const ZERO = 0x30
 const TWO = 0x32
@@ -20,22 +21,37 @@ export interface GreetingCursor {
   readonly at: number
   /** The original octet before: a space is kept only behind an original `0`. */
   readonly previous: number
+  /** Octets of the line under way. */
+  readonly column: number
 }
 
-export const GREETING_START: GreetingCursor = { at: 0, previous: 0 }
+export const GREETING_START: GreetingCursor = { at: 0, previous: 0, column: 0 }
+
+/** The cursor behind this piece of the greeting. */
+export function moveOn({ at, previous, column }: GreetingCursor, piece: Uint8Array): GreetingCursor {
+  const lf = piece.lastIndexOf(LF)
+  return {
+    at: at + piece.length,
+    previous: piece[piece.length - 1] ?? previous,
+    column: lf < 0 ? column + piece.length : piece.length - lf - 1,
+  }
+}
 
 /**
  * Masks part of a 220 greeting. The first four octets (`220 ` or `220-`) and the line ends always stay. Under
  * `keep-2-0` a later `220 ` survives because it is made of nothing but 2, 0 and a space behind a 0, while the dash of a
- * later `220-` does not; the older forms hide the later codes too, and such clients waited for ever.
+ * later `220-` does not; the older forms hide the later codes too, and such clients waited for ever. `stars-by-line` keeps the
+ * code of every line.
  */
 export function maskGreeting(segment: Uint8Array, how: MaskKind, cursor: GreetingCursor): Uint8Array {
   const out = copy(segment)
-  let { at, previous } = cursor
+  let { at, previous, column } = cursor
   for (const [i, octet] of segment.entries()) {
-    if (at >= 4 && octet !== CR && octet !== LF) out[i] = greetingOctet(octet, how, at - 4, previous)
+    const begins = how === 'stars-by-line' ? column : at
+    if (begins >= 4 && octet !== CR && octet !== LF) out[i] = greetingOctet(octet, how, at - 4, previous)
     previous = octet
     at++
+    column = octet === LF ? 0 : column + 1
   }
   return out
 }
@@ -62,5 +78,22 @@ export function maskLine(line: Uint8Array, how: MaskKind, verbLength: number): U
     if (octet === CR || octet === LF) continue
     out[i] = noop ? (NOOP[i] ?? SP) : X
   }
+  return out
+}
+
+/**
+ * Masks a line of the EHLO reply behind its code, parameters and all: `STARTTLS` becomes `XXXXXXXA`, and the next one of
+ * the reply ends in B. Without an `ordinal` the end of the line is still to come.
+ */
+export function maskKeyword(words: Uint8Array, ordinal: number | undefined): Uint8Array {
+  const out = copy(words)
+  let last = -1
+  for (const [i, octet] of words.entries()) {
+    if (octet === CR || octet === LF) continue
+    out[i] = X
+    last = i
+  }
+  // Behind Z it begins again with A: nobody has seen more than a few.
+  if (ordinal !== undefined && last >= 0) out[last] = A + (ordinal % 26)
   return out
 }

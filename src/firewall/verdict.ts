@@ -1,50 +1,84 @@
 import { copy } from '../base/bytes.ts'
 import type { Crossing } from '../topology/topology.ts'
 import { type Loss, lossesOf } from './losses.ts'
-import type { Cause, MaskKind } from './policy.ts'
+import type { Action, Cause } from './policy.ts'
 
 /** Which rule decided and why, in words an operator can act on. */
 export interface Because {
   readonly policy: string
   readonly cause: Cause
   readonly reason: string
+  /** The rule asks for a line in the log. */
+  readonly log: boolean
+  /** What matched, as the firewall's own log says it: `matched Class 1: match cmd line length gt 512`. */
+  readonly label: string
 }
 
-export type Verdict =
-  | { readonly kind: 'pass' }
-  /** Sent on in another form of the same length. */
-  | { readonly kind: 'mask'; readonly how: MaskKind; readonly because: Because }
+/** An action that decides. */
+export type Decision = Exclude<Action, { readonly kind: 'pass' | 'log' }>
+
+export type Verdict = { readonly kind: 'pass' } | (Decision & { readonly because: Because })
 
 export const PASS: Verdict = { kind: 'pass' }
 
+/** What is decided, and which rules only wanted it told. */
+export interface Judgement {
+  readonly verdict: Verdict
+  readonly logged: readonly Because[]
+}
+
+export const PASSED: Judgement = { verdict: PASS, logged: [] }
+
+/** What an explanation is about. */
+export type What =
+  | 'greeting'
+  | 'command'
+  | 'fragment'
+  | 'address'
+  | 'keyword' // of the EHLO reply
+  | 'mechanism' // of AUTH
+  | 'reply'
+  | 'header'
+  | 'body'
+  | 'attachment'
+  | 'line-end'
+  | 'tls'
+  | 'session'
+
 /**
- * The record of one alteration: what it was, what became of it, which line did it, who will miss it, and which line
- * would change it. Log, metrics, story and diagnosis all read this and nothing else.
+ * The record of one alteration, drop or log: what it was, what became of it, which line did it, who will miss it, and
+ * which line would change it. Log, metrics, story and diagnosis all read this and nothing else.
  */
 export interface Explanation {
-  readonly what: 'greeting' | 'command' | 'fragment' | 'address'
-  /** What it is about, in upper case: `EHLO`; empty for a greeting. */
+  readonly what: What
+  /** What it is about, in upper case: `EHLO`, `STARTTLS`, `body-line`; empty for a greeting. */
   readonly subject: string
+  readonly did: Decision['kind'] | 'log'
   readonly before: Uint8Array
+  /** Empty where nothing went on. */
   readonly after: Uint8Array
   readonly because: Because
   readonly losses: readonly Loss[]
+  /** How long or how many it was, where that was judged. */
+  readonly size?: number
 }
 
 export function explain(
-  what: Explanation['what'],
+  what: What,
   subject: string,
   change: { readonly before: Uint8Array; readonly after: Uint8Array },
   because: Because,
+  { did = 'mask', size }: { readonly did?: Explanation['did']; readonly size?: number | undefined } = {},
 ): Explanation {
-  const [before, after] = [change.before, change.after].map(kept)
   return {
     what,
     subject,
-    before: before ?? change.before,
-    after: after ?? change.after,
+    did,
+    before: kept(change.before),
+    after: kept(change.after),
     because,
-    losses: what === 'command' ? lossesOf(subject) : [],
+    losses: did === 'log' ? [] : lossesOf(what, subject),
+    ...(size !== undefined && { size }),
   }
 }
 

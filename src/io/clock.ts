@@ -7,4 +7,9 @@ export function now(): Instant {
   return Date.now()
 }
 
+/** The real time as RFC 3339 writes it, for logs. */
+export function timestamp(): string {
+  return new Date().toISOString()
+}
+
 export const random: Random = count => randomBytes(count)

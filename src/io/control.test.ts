@@ -10,17 +10,20 @@ import { askControl, type ControlHandler, MAX_REQUEST, openControl } from './con
 async function control(t: { after(work: () => void): void }, handle: ControlHandler) {
   const folder = mkdtempSync(join(tmpdir(), 'control-'))
   const path = join(folder, 'control')
-  const open = await openControl(path, handle)
+  const open = await openControl(folder, handle)
   t.after(() => {
     open.close()
     rmSync(folder, { recursive: true, force: true })
   })
-  return { path, open }
+  return { folder, path, open }
 }
 
 test('a line typed is answered, and only the owner may open the socket', async t => {
-  const { path } = await control(t, async ({ node, line }) => ({ answer: [`${node}: ${line}`], wrong: false }))
-  assert.deepEqual(await askControl(path, { node: 'fw-b', line: 'show fixup' }), {
+  const { folder, path } = await control(t, async request => ({
+    answer: [request.ask === 'type' ? `${request.node}: ${request.line}` : ''],
+    wrong: false,
+  }))
+  assert.deepEqual(await askControl(folder, { ask: 'type', node: 'fw-b', line: 'show fixup' }), {
     answer: ['fw-b: show fixup'],
     wrong: false,
   })
@@ -29,8 +32,8 @@ test('a line typed is answered, and only the owner may open the socket', async t
 
 test('an answer may be longer than a request may be', async t => {
   const long = 'x'.repeat(MAX_REQUEST * 3)
-  const { path } = await control(t, async () => ({ answer: [long], wrong: false }))
-  assert.equal((await askControl(path, { node: 'fw-b', line: 'show explain' })).answer[0], long)
+  const { folder } = await control(t, async () => ({ answer: [long], wrong: false }))
+  assert.equal((await askControl(folder, { ask: 'type', node: 'fw-b', line: 'show explain' })).answer[0], long)
 })
 
 test('a request without end is cut off, and what is no request is refused', async t => {
@@ -40,17 +43,17 @@ test('a request without end is cut off, and what is no request is refused', asyn
   endless.write('x'.repeat(MAX_REQUEST * 2))
   await once(endless, 'close')
   const nonsense = net.connect(path)
-  nonsense.write('{"node": 1}\n')
+  nonsense.write('{"ask": "type", "node": 1}\n')
   const [heard] = (await once(nonsense, 'data')) as [Buffer]
   assert.deepEqual(JSON.parse(String(heard)), { answer: ['not a request'], wrong: true })
 })
 
 test('whoever asks when everything is being taken down is told so, and a silent one does not hold it up', async t => {
-  const { path, open } = await control(t, () => new Promise(() => {}))
+  const { folder, path, open } = await control(t, () => new Promise(() => {}))
   const silent = net.connect(path)
   silent.on('error', () => {})
   await once(silent, 'connect')
-  const asked = askControl(path, { node: 'fw-b', line: 'show conn' })
+  const asked = askControl(folder, { ask: 'type', node: 'fw-b', line: 'show conn' })
   setTimeout(() => open.close(), 50)
   await assert.rejects(asked, /closed without an answer|does not answer/)
   await once(silent, 'close')

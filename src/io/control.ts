@@ -1,7 +1,10 @@
-import { chmodSync } from 'node:fs'
+import { chmodSync, lstatSync } from 'node:fs'
 import net from 'node:net'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
+import { CONTROL } from './state.ts'
 
 /**
  * A control socket: one JSON line asks, one JSON line answers. It is a file that only its owner may open; that is the
@@ -9,14 +12,17 @@ import type { Duration } from '../base/time.ts'
  */
 export type ControlHandler = (request: ControlRequest) => Promise<ControlAnswer>
 
-export interface ControlRequest {
-  readonly node: string
-  readonly line: string
-}
+export type ControlRequest =
+  /** A line is typed at a node, or half-typed, to be completed. */
+  | { readonly ask: 'type' | 'complete'; readonly node: string; readonly line: string }
+  /** The names of all nodes that can be typed at. */
+  | { readonly ask: 'nodes' }
 
 export interface ControlAnswer {
   readonly answer: readonly string[]
   readonly wrong: boolean
+  /** The mode that the next line is read in, where there is one. */
+  readonly mode?: string
 }
 
 export const MAX_REQUEST = 65_536
@@ -24,7 +30,9 @@ export const MAX_REQUEST = 65_536
 export const MAX_ANSWER: number = 64 * 1024 * 1024
 const ANSWER_WAIT: Duration = 30_000
 
-export async function openControl(path: string, handle: ControlHandler): Promise<{ close(): void }> {
+/** Opens the socket of a folder that is closed to others (`makeState`). */
+export async function openControl(folder: string, handle: ControlHandler): Promise<{ close(): void }> {
+  const path = join(folder, CONTROL)
   const sockets = new Set<net.Socket>()
   const server = net.createServer(socket => {
     sockets.add(socket)
@@ -39,10 +47,17 @@ export async function openControl(path: string, handle: ControlHandler): Promise
       void answer.then(said => socket.end(`${JSON.stringify(said)}\n`))
     })
   })
-  await new Promise<void>((resolve, reject) => {
-    server.on('error', reject)
-    server.listen(path, resolve)
-  })
+  // From its first moment on, not only once its mode is changed.
+  const mask = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.on('error', reject)
+      server.listen(path, resolve)
+      process.umask(mask)
+    })
+  } finally {
+    process.umask(mask)
+  }
   chmodSync(path, 0o600)
   return {
     close: () => {
@@ -52,15 +67,18 @@ export async function openControl(path: string, handle: ControlHandler): Promise
   }
 }
 
-export function askControl(path: string, request: ControlRequest): Promise<ControlAnswer> {
+export function askControl(folder: string, request: ControlRequest): Promise<ControlAnswer> {
   return new Promise((resolve, reject) => {
     const fail = (why: string) =>
       reject(new PosternError('POSTERN_NO_CONTROL', why, { side: 'server', retry: 'later' }))
+    const path = join(folder, CONTROL)
+    const stranger = whyStrange(path)
+    if (stranger !== undefined) return fail(stranger)
     const socket = net.connect(path)
     socket.setTimeout(ANSWER_WAIT, () => socket.destroy(new Error('no answer in time')))
-    socket.on('error', cause => fail(`the running laboratory does not answer: ${cause.message}`))
+    socket.on('error', cause => fail(`what runs there does not answer: ${cause.message}`))
     // Settled once; after an answer this changes nothing.
-    socket.on('close', () => fail('the running laboratory closed without an answer'))
+    socket.on('close', () => fail('what runs there closed without an answer'))
     oneLine(socket, MAX_ANSWER, line => {
       socket.destroy()
       try {
@@ -73,12 +91,22 @@ export function askControl(path: string, request: ControlRequest): Promise<Contr
   })
 }
 
-function readRequest(line: string): ControlRequest | undefined {
+/** Whoever made the socket hears what is typed: it must be us, and closed to everybody else. */
+function whyStrange(path: string): string | undefined {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (!found) return undefined
+  if (!found.isSocket()) return `${path} is no socket`
+  if (found.uid !== userInfo().uid) return `${path} belongs to somebody else`
+  return (found.mode & 0o077) === 0 ? undefined : `${path} is open to others`
+}
+
+function readRequest(text: string): ControlRequest | undefined {
   try {
-    const value = JSON.parse(line) as Partial<ControlRequest>
-    return typeof value.node === 'string' && typeof value.line === 'string'
-      ? { node: value.node, line: value.line }
-      : undefined
+    const { ask, node, line: typed } = JSON.parse(text) as Readonly<Record<string, unknown>>
+    if (ask === 'nodes') return { ask }
+    if ((ask !== 'type' && ask !== 'complete') || typeof node !== 'string' || typeof typed !== 'string')
+      return undefined
+    return { ask, node, line: typed }
   } catch {
     return undefined
   }

@@ -1,4 +1,15 @@
-import { readFileSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { type Diagnostic, PosternError } from '../base/problem.ts'
 import type { Grammar } from '../config/grammar.ts'
 import { parse } from '../config/parse.ts'
@@ -17,6 +28,43 @@ export function readBytes(path: string): Buffer {
     const code = (cause as NodeJS.ErrnoException).code ?? ''
     const why = REASONS[code] ?? (cause as Error).message
     throw new PosternError('POSTERN_UNREADABLE', `cannot read ${path}: ${why}`, { side: 'us', retry: 'never', cause })
+  }
+}
+
+/**
+ * Writes a file as a whole: whoever reads it finds what was or what is, even after a crash. It keeps its mode; a link
+ * stays one, and what it leads to is written.
+ */
+export function writeWhole(path: string, text: string): void {
+  let next = ''
+  try {
+    const file = realpathSync(path)
+    next = join(dirname(file), `.${basename(file)}.${process.pid}.new`)
+    const handle = openSync(next, 'wx', statSync(file).mode & 0o777)
+    try {
+      writeSync(handle, text)
+      fsyncSync(handle)
+    } finally {
+      closeSync(handle)
+    }
+    renameSync(next, file)
+    const folder = openSync(dirname(file), 'r')
+    fsyncSync(folder)
+    closeSync(folder)
+  } catch (cause) {
+    if (next !== '') rmSync(next, { force: true })
+    const why = (cause as Error).message
+    throw new PosternError('POSTERN_UNWRITABLE', `cannot write ${path}: ${why}`, { side: 'us', retry: 'later', cause })
+  }
+}
+
+/** How many files this process may have open; `undefined` where the system does not tell (it does on Linux). */
+export function openFileLimit(): number | undefined {
+  try {
+    const [, limit] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? []
+    return limit === undefined ? undefined : Number(limit)
+  } catch {
+    return undefined
   }
 }
 

@@ -58,23 +58,34 @@ export function close(server: net.Server): Promise<void> {
   return new Promise(resolve => server.close(() => resolve()))
 }
 
-/** Connects, or throws a `PosternError` that says why not. */
-export function dial(to: Endpoint): Promise<net.Socket> {
+/** Are there no more files for this process, or this machine? It passes. */
+export function isOutOfFiles(cause: unknown): boolean {
+  const code = cause instanceof PosternError ? (cause.cause as NodeJS.ErrnoException | undefined)?.code : undefined
+  return code === 'EMFILE' || code === 'ENFILE'
+}
+
+/** Connects, or throws a `PosternError` that says why not. Whoever gives a signal may call it off. */
+export function dial(to: Endpoint, signal?: AbortSignal): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ ...to, allowHalfOpen: true, noDelay: true })
     const fail = (cause: NodeJS.ErrnoException | undefined, why: string) => {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
       socket.destroy()
       reject(
         new PosternError('POSTERN_CANNOT_DIAL', `${sayEndpoint(to)} ${why}`, { side: 'server', retry: 'later', cause }),
       )
     }
+    const abort = () => fail(undefined, 'was not waited for')
     const timer = setTimeout(() => fail(undefined, 'did not answer in time'), DIAL_WAIT)
+    if (signal?.aborted) return abort()
+    signal?.addEventListener('abort', abort, { once: true })
     socket.once('error', (cause: NodeJS.ErrnoException) => {
       fail(cause, cause.code === 'ECONNREFUSED' ? 'refused the connection' : `cannot be reached: ${cause.message}`)
     })
     socket.once('connect', () => {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
       socket.removeAllListeners('error')
       resolve(socket)
     })

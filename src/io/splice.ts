@@ -1,8 +1,11 @@
 import type net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { concat } from '../base/bytes.ts'
 import type { Duration } from '../base/time.ts'
+import type { Ending } from '../firewall/event.ts'
 import type { Inspector, Side } from '../firewall/inspector.ts'
 import type { Explanation } from '../firewall/verdict.ts'
+import { now } from './clock.ts'
 
 /** A connection on which nothing moves for this long is forgotten (PIX: `timeout conn 1:00:00`). */
 export const CONNECTION_IDLE: Duration = 3_600_000
@@ -12,6 +15,16 @@ export interface Passage {
   fromClient: number
   fromServer: number
   altered: number
+  /** How it ended, once it has. */
+  ending: Ending
+}
+
+/** Whoever writes down what passes: a segment as it came, and as it went on. */
+export interface Watch {
+  passed(by: 'C' | 'S', segment: Uint8Array, heard: Uint8Array): void
+  ended(by: 'C' | 'S'): void
+  /** Nothing more will pass. */
+  close(): void
 }
 
 /**
@@ -23,8 +36,9 @@ export function splice(
   server: Duplex,
   inspector: Inspector | undefined,
   onAltered: (explanation: Explanation) => void,
+  watch?: Watch,
 ): { readonly passage: Passage; readonly over: Promise<void> } {
-  const passage: Passage = { fromClient: 0, fromServer: 0, altered: 0 }
+  const passage: Passage = { fromClient: 0, fromServer: 0, altered: 0, ending: 'TCP FINs' }
   // One of them is gone already, and will not say so again.
   if (client.destroyed || server.destroyed) {
     reset(client)
@@ -37,21 +51,53 @@ export function splice(
     if (from === 'client') passage.fromClient += chunk.length
     else passage.fromServer += chunk.length
     const to = from === 'client' ? server : client
-    if (!inspector) return forward(from, to, chunk)
-    for (const output of inspector.receive(from, chunk)) {
-      if (output.kind === 'forward') forward(from, to, output.bytes)
-      else {
+    const by = from === 'client' ? 'C' : 'S'
+    if (!inspector) {
+      watch?.passed(by, chunk, chunk)
+      return forward(from, to, chunk)
+    }
+    const time = now()
+    const heard: Uint8Array[] = []
+    for (const output of inspector.receive(from, chunk, time)) {
+      if (output.kind === 'forward') heard.push(output.bytes)
+      if (output.kind === 'altered') {
         passage.altered++
         onAltered(output.explanation)
-      }
+      } else if (output.kind === 'close') {
+        passage.ending = 'Flow closed by inspection'
+        if (output.how === 'reset') reset(client)
+        else client.destroy()
+        // The server must not take half a message for the whole.
+        reset(server)
+      } else if (output.notBefore !== undefined && output.notBefore > time) {
+        hold(from, output.notBefore - time, () => forward(from, to, output.bytes))
+      } else forward(from, to, output.bytes)
     }
+    watch?.passed(by, chunk, concat(heard))
+  }
+
+  /** Sides that are not read, and for how many reasons. */
+  const stopped = { client: 0, server: 0 }
+  const pause = (side: Side): void => {
+    if (stopped[side]++ === 0) ends[side].pause()
+  }
+  const resume = (side: Side): void => {
+    if (--stopped[side] === 0) ends[side].resume()
+  }
+
+  const hold = (from: Side, wait: Duration, then: () => void): void => {
+    pause(from)
+    const timer = setTimeout(() => {
+      then()
+      resume(from)
+    }, wait)
+    ends[from].once('close', () => clearTimeout(timer))
   }
 
   const forward = (from: Side, to: Duplex, bytes: Uint8Array): void => {
     if (to.write(bytes)) return
-    const source = ends[from]
-    source.pause()
-    to.once('drain', () => source.resume())
+    pause(from)
+    to.once('drain', () => resume(from))
   }
 
   const over = new Promise<void>(resolve => {
@@ -68,18 +114,26 @@ export function splice(
           pass(side, chunk)
         } catch {
           // We are wrong: this connection ends, and no other.
+          passage.ending = 'TCP Reset'
           reset(client)
           reset(server)
         }
       })
-      from.on('end', () => to.end())
+      from.on('end', () => {
+        watch?.ended(side === 'client' ? 'C' : 'S')
+        to.end()
+      })
       from.on('error', () => reset(to))
       from.on('close', () => {
         // A side that vanished without an end takes the other with it.
-        if (!from.readableEnded) reset(to)
+        if (!from.readableEnded) {
+          if (passage.ending === 'TCP FINs') passage.ending = 'TCP Reset'
+          reset(to)
+        }
         closed()
       })
       idle(from, () => {
+        passage.ending = 'Conn-timeout'
         from.destroy()
         to.destroy()
       })

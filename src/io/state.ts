@@ -3,9 +3,12 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { PosternError } from '../base/problem.ts'
 
-/** Where running laboratories of this user keep what they need; only the owner may look inside. */
+/**
+ * Where what this user runs keeps what it needs; only the owner may look inside. A service whose `/tmp` is its own says
+ * by `POSTERN_STATE` where its console is to be found.
+ */
 function stateRoot(): string {
-  const root = join(tmpdir(), `postern-${userInfo().uid}`)
+  const root = process.env.POSTERN_STATE ?? join(tmpdir(), `postern-${userInfo().uid}`)
   mkdirSync(root, { recursive: true, mode: 0o700 })
   // Not through a link: what is swept away in here must be ours.
   const found = lstatSync(root)
@@ -19,17 +22,17 @@ function stateRoot(): string {
   return root
 }
 
-/** A folder of its own for one running laboratory. */
+/** A folder of its own for one running laboratory or firewall. */
 export function makeState(name: string): string {
   sweep()
-  return mkdtempSync(join(stateRoot(), `${name}.${process.pid}.`))
+  return mkdtempSync(join(stateRoot(), `${name.replace(/[^\w.-]/g, '_')}.${process.pid}.`))
 }
 
 export function removeState(folder: string): void {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** The folders of running laboratories, newest first; what a killed one left behind is swept away. */
+/** The folders of what runs, newest first; what a killed one left behind is swept away. */
 export function runningStates(): readonly State[] {
   const running = sweep().filter(({ folder }) => existsSync(join(folder, CONTROL)))
   return running.sort((a, b) => statSync(b.folder).mtimeMs - statSync(a.folder).mtimeMs)
@@ -37,7 +40,7 @@ export function runningStates(): readonly State[] {
 
 export interface State {
   readonly folder: string
-  readonly lab: string
+  readonly name: string
   readonly pid: number
 }
 
@@ -45,10 +48,10 @@ export interface State {
 function sweep(): State[] {
   const root = stateRoot()
   return readdirSync(root).flatMap(entry => {
-    const [, lab, pid] = /^(.+)\.(\d+)\.[^.]+$/.exec(entry) ?? []
-    if (lab === undefined || pid === undefined) return []
+    const [, name, pid] = /^(.+)\.(\d+)\.[^.]+$/.exec(entry) ?? []
+    if (name === undefined || pid === undefined) return []
     const folder = join(root, entry)
-    if (isAlive(Number(pid))) return [{ folder, lab, pid: Number(pid) }]
+    if (isAlive(Number(pid))) return [{ folder, name, pid: Number(pid) }]
     removeState(folder)
     return []
   })

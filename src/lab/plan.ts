@@ -1,7 +1,7 @@
 import type { Diagnostic } from '../base/problem.ts'
 import type { Caller } from '../firewall/access.ts'
-import { untranslate } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
+import { untranslate } from '../firewall/translation.ts'
 import { interfaceNamed, known } from '../topology/commands.ts'
 import { type Hop, path, type Translation } from '../topology/path.ts'
 import type { Attachment, Node, Route, Topology } from '../topology/topology.ts'

@@ -174,11 +174,12 @@ export type Sayable = Exclude<Command, { kind: 'garbled' | 'unreadable' }>
 
 /**
  * A command's line, with its CRLF. The one writer of commands: an argument with CR, LF or NUL, whatever it came from
- * (DNS, configuration, another protocol), would be a second command, so there is none: `undefined`.
+ * (DNS, configuration, another protocol), would be a second command, so there is none: `undefined`. `encode` is `bytes`
+ * for a command whose octets were not UTF-8 when it was read.
  */
-export function formatCommand(command: Sayable): Uint8Array | undefined {
+export function formatCommand(command: Sayable, encode: (text: string) => Uint8Array = utf8): Uint8Array | undefined {
   const line = wording(command)
-  return /[\r\n\0]/.test(line) ? undefined : utf8(`${line}\r\n`)
+  return /[\r\n\0]/.test(line) ? undefined : encode(`${line}\r\n`)
 }
 
 function wording(command: Sayable): string {

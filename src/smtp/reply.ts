@@ -23,23 +23,30 @@ export const REPLY_LINE = 512
 /** A challenge (RFC 4954 §4) and a frame of link state have their own limits. */
 const UNCUT = new Set([334, 200])
 
-/** The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. */
-export function formatReply({ code, status, text: lines }: Reply): Uint8Array {
+/**
+ * The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. `encode` is
+ * `bytes` for a reply that was read off a wire, whose text is an octet per character.
+ */
+export function formatReply(
+  { code, status, text: lines }: Reply,
+  encode: (text: string) => Uint8Array = utf8,
+): Uint8Array {
   const said = lines.length === 0 ? [''] : lines
   let out = ''
   for (const [i, line] of said.entries()) {
     // A line break inside a text would be a second reply, whatever put it there.
     const clean = line.replace(/[\r\n\0]/g, '?')
     const start = `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}`
-    out += `${start}${UNCUT.has(code) ? clean : fitting(clean, REPLY_LINE - 2 - start.length)}\r\n`
+    out += `${start}${UNCUT.has(code) ? clean : fitting(clean, REPLY_LINE - 2 - start.length, encode)}\r\n`
   }
-  return utf8(out)
+  return encode(out)
 }
 
 /** As much of the text as fits: it may quote what a client said, which can be longer than a reply may be. */
-function fitting(text: string, octets: number): string {
-  const whole = utf8(text)
+function fitting(text: string, octets: number, encode: (text: string) => Uint8Array): string {
+  const whole = encode(text)
   if (whole.length <= octets) return text
+  if (whole.length === text.length) return text.slice(0, octets)
   let end = octets
   // Not in the middle of a character.
   while (((whole[end] ?? 0) & 0xc0) === 0x80) end--

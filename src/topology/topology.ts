@@ -1,4 +1,4 @@
-import { parseIpv4 } from '../config/ip.ts'
+import { mask6, parseIpv4, parseIpv6, prefixLength6 } from '../config/ip.ts'
 
 /** 0 is trusted least, 100 most. */
 export type SecurityLevel = number
@@ -30,23 +30,35 @@ export function crossing(node: string, from: Interface, to: Interface): Crossing
   return { node, from, to, direction: direction(from, to) }
 }
 
-/** Addresses with a mask; both in dots. */
+/** Addresses with a mask: both in dots, or both as IPv6 addresses (`ffff:ffff::`). */
 export interface Network {
   readonly ip: string
   readonly mask: string
+  /** Without it a mask of no bits in dots holds the addresses of IPv6 as well. */
+  readonly only?: 4
 }
 
 export const ANYWHERE: Network = { ip: '0.0.0.0', mask: '0.0.0.0' }
 
-/** Does the network hold the address? IPv4; anything else is held by `ANYWHERE` alone. */
-export function holds({ ip, mask }: Network, address: string): boolean {
-  if (mask === '0.0.0.0') return true
+/** A single host, of either family. */
+export function hostNetwork(ip: string): Network {
+  return { ip, mask: ip.includes(':') ? mask6(128) : '255.255.255.255' }
+}
+
+/** Does the network hold the address? One of another family is held by `ANYWHERE` alone. */
+export function holds({ ip, mask, only }: Network, address: string): boolean {
+  if (mask === '0.0.0.0') return only === undefined || parseIpv4(address) !== undefined
+  if (ip.includes(':')) {
+    const [a, b, m] = [parseIpv6(ip), parseIpv6(address), parseIpv6(mask)]
+    return !!a && !!b && !!m && m.every((bits, i) => ((a[i] ?? 0) & bits) === ((b[i] ?? 0) & bits))
+  }
   const [a, b, m] = [parseIpv4(ip), parseIpv4(address), parseIpv4(mask)]
   return a !== undefined && b !== undefined && m !== undefined && (a & m) === (b & m)
 }
 
 /** How many bits of the mask are set: the longer prefix is the more particular route. */
 export function prefix(mask: string): number {
+  if (mask.includes(':')) return prefixLength6(mask) ?? 0
   let rest = parseIpv4(mask) ?? 0
   let bits = 0
   for (; rest !== 0; rest = (rest << 1) >>> 0) bits++

@@ -17,6 +17,8 @@ export interface Between {
 export type BetweenOutput =
   | { readonly kind: 'forward'; readonly to: 'client' | 'server'; readonly bytes: Uint8Array }
   | { readonly kind: 'altered' }
+  /** Whoever stands between ends both connections. */
+  | { readonly kind: 'close' }
 
 /** A segment as it was said, and as it was heard at the other end. */
 export interface Carried {
@@ -76,6 +78,13 @@ export function wire<C extends { readonly kind: string }, S extends { readonly k
       }
       const out = between?.receive(next.by, next.bytes) ?? [{ kind: 'forward', to: other, bytes: next.bytes } as const]
       for (const output of out) {
+        if (output.kind === 'close') {
+          waiting.length = 0
+          closed.client = true
+          closed.server = true
+          hear('client', undefined)
+          hear('server', undefined)
+        }
         if (output.kind !== 'forward') continue
         carried.push({ by: next.by, at: now, said: next.bytes, heard: output.bytes })
         hear(output.to, output.bytes)

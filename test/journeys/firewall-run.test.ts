@@ -1,78 +1,12 @@
 /** `./postern firewall run FILE`: a firewall of its own before a server, as somebody would try it first. */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { postern, ROOT, Talk } from './postern.ts'
-
-interface After {
-  after(work: () => void): void
-}
-
-/** A server that greets, and quotes what it does not know. */
-async function quoting(t: After): Promise<number> {
-  const server = net.createServer(socket => {
-    socket.on('error', () => {})
-    socket.write('220 mail.example ESMTP\r\n')
-    socket.on('data', chunk => {
-      for (const line of chunk.toString().trimEnd().split('\r\n')) {
-        socket.write(/^HELO/.test(line) ? '250 mail.example\r\n' : `500 5.5.1 Command unrecognized: "${line}"\r\n`)
-      }
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => server.close())
-  return (server.address() as net.AddressInfo).port
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-function configuration(t: After, lines: readonly string[]): string {
-  const folder = mkdtempSync(join(tmpdir(), 'firewall-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const file = join(folder, 'gateway.conf')
-  writeFileSync(file, `${lines.join('\n')}\n`)
-  return file
-}
-
-const gateway = (port: number, server: number): readonly string[] => [
-  'nameif ethernet0 outside security0',
-  'nameif ethernet1 inside security100',
-  `fixup protocol smtp ${port}`,
-  `access-list mail permit tcp any host 127.0.0.1 eq ${port}`,
-  `static (inside,outside) tcp 127.0.0.1 ${port} 127.0.0.1 ${server} netmask 255.255.255.255`,
-  'access-group mail in interface outside',
-]
-
-async function start(t: After, file: string): Promise<{ readonly child: ChildProcess; said(): string }> {
-  const child = spawn(`${ROOT}/postern`, ['firewall', 'run', file], { cwd: ROOT })
-  let said = ''
-  t.after(() => child.kill('SIGKILL'))
-  await new Promise<void>((resolve, reject) => {
-    child.stderr.on('data', chunk => {
-      said += chunk
-      if (said.includes('listening at')) resolve()
-    })
-    child.on('exit', () => reject(new Error(said)))
-  })
-  return { child, said: () => said }
-}
+import { configuration, freePort, gateway, quoting, start } from './gateway.ts'
+import { postern, Talk } from './postern.ts'
 
 test('it listens where the text says, inspects, says what it altered, and ends when asked', async t => {
-  const [port, server] = [await freePort(), await quoting(t)]
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
   const { child, said } = await start(t, configuration(t, gateway(port, server)))
   const talk = await Talk.to(`127.0.0.1:${port}`)
   assert.equal(await talk.hear(), '220 ******************\r\n')
@@ -86,7 +20,7 @@ test('it listens where the text says, inspects, says what it altered, and ends w
 })
 
 test('who is not let in is reset, hears nothing, and the reason is said', async t => {
-  const [port, server] = [await freePort(), await quoting(t)]
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
   const lines = gateway(port, server).map(line => line.replace('permit tcp any', 'deny tcp any'))
   const { said } = await start(t, configuration(t, lines))
   // The reset may come before the caller knows that it was connected.
@@ -111,7 +45,7 @@ test('with no server behind it, a caller is reset and the firewall lives on', as
 })
 
 test('a port in use is said with the line that asks for it, and the status is 2', async t => {
-  const server = await quoting(t)
+  const { port: server } = await quoting(t)
   const { status, err } = await postern(['firewall', 'run', configuration(t, gateway(server, server))])
   assert.equal(status, 2)
   assert.match(err, /gateway\.conf:5:1: error: cannot listen at 127\.0\.0\.1:\d+: the port is in use\n {3}static/)

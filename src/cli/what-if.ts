@@ -1,0 +1,119 @@
+import type { Command } from 'commander'
+import { cite, PosternError } from '../base/problem.ts'
+import { admit } from '../firewall/admission.ts'
+import { FIREWALL } from '../firewall/commands.ts'
+import type { FirewallConfig } from '../firewall/config.ts'
+import { type Dialogue, dialoguesOf, type Fate, whatIf } from '../firewall/what-if.ts'
+import { now } from '../io/clock.ts'
+import { ConfigurationError, readBytes, readConfig } from '../io/files.ts'
+import { parseTranscript } from '../transcript/parse.ts'
+import { EXIT, print, styled } from './print.ts'
+
+interface WhatIfOptions {
+  readonly sessions: readonly string[]
+  readonly at?: string
+  readonly source?: string
+  readonly destination?: string
+  readonly port?: string
+  readonly json?: boolean
+}
+
+/** `postern firewall what-if`: which recorded mail a configuration would stop or change. */
+export function whatIfCommand(firewall: Command): void {
+  firewall
+    .command('what-if')
+    .description('play recorded dialogues through a configuration: which mail would stop, or change, and why')
+    .argument('<file>', 'a configuration, in the words of a Cisco PIX')
+    .requiredOption('--sessions <transcripts...>', 'recorded dialogues (.smtp)')
+    .option('--at <interface>', 'where the calls come in; as recorded, else where the first `static` listens')
+    .option('--source <address>', 'who calls')
+    .option('--destination <address>', 'whom they call')
+    .option('--port <number>', 'at which port')
+    .option('--json', 'print one JSON object for each message, and a last one that counts')
+    .addHelpText('after', '\nThe status is 0 if all mail passes as it came, 1 if any would stop or change.')
+    .action((file: string, options: WhatIfOptions) => {
+      process.exitCode = run(file, options)
+    })
+}
+
+function run(file: string, options: WhatIfOptions): number {
+  const { config } = readConfig(FIREWALL, file)
+  const fates = options.sessions
+    .flatMap(readSession)
+    .flatMap(dialogue => whatIf(dialogue, admission(config, dialogue, options), now()).map(fate => fate))
+  if (fates.length === 0) throw misuse('no message was taken in these dialogues: there is nothing to tell')
+  for (const fate of fates) options.json ? print(JSON.stringify(facts(fate))) : printFate(fate)
+  const count = (outcome: Fate['outcome']): number => fates.filter(each => each.outcome === outcome).length
+  const [stops, changes, passes] = [count('stops'), count('changes'), count('passes')]
+  if (options.json) print(JSON.stringify({ stops, changes, passes }))
+  else
+    print(`of ${fates.length} messages ${stops} would stop, ${changes} would change, ${passes} would pass as they came`)
+  return stops + changes > 0 ? EXIT.failed : EXIT.ok
+}
+
+function readSession(path: string): readonly Dialogue[] {
+  const bytes = readBytes(path)
+  if (isCapture(bytes)) throw misuse(`${path} is a capture: only transcripts can be read yet (\`record\` makes them)`)
+  const { transcript, problems } = parseTranscript(bytes.toString('utf8'), path)
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  if (errors.length > 0) throw new ConfigurationError(errors)
+  return dialoguesOf(transcript)
+}
+
+/** The first octets of a pcap or pcapng file, in either order. */
+function isCapture(bytes: Buffer): boolean {
+  const magic = bytes.length < 4 ? 0 : bytes.readUInt32BE(0)
+  return [0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a].includes(magic)
+}
+
+/** What the configuration says to this call: as it was recorded, where no option says otherwise. */
+function admission(config: FirewallConfig, { caller }: Dialogue, options: WhatIfOptions) {
+  const door = config.statics.find(({ redirect }) => redirect) ?? config.statics[0]
+  const at = options.at ?? caller?.at ?? door?.mapped
+  const destination = options.destination ?? caller?.destination ?? door?.mappedIp
+  if (at === undefined || destination === undefined) {
+    throw misuse('the file has no `static`: say by --at and --destination where the calls come in, and for whom')
+  }
+  const source = options.source ?? caller?.source ?? DOCUMENTATION
+  const port = Number(options.port ?? caller?.port ?? door?.redirect?.mappedPort ?? 25)
+  return admit(config, config.hostname, at, { source, destination, port })
+}
+
+/** Somebody outside, when nobody says who (RFC 5737 §3). */
+const DOCUMENTATION = '198.51.100.1'
+
+const STYLES = { stops: 'red', changes: 'bad', passes: 'good' } as const
+
+function printFate({ outcome, from, to, at, explanations, refused }: Fate): void {
+  print(`${styled(outcome.padEnd(8), STYLES[outcome])} ${cite(at)} ${from} to ${to.join(' ')}`)
+  if (refused !== undefined) print(`   not let in: ${refused}`)
+  for (const { did, what, subject, because, losses } of explanations) {
+    print(`   ${did} ${`${what} ${subject}`.trim()}, by ${cite(because.cause.at)}: ${because.cause.command}`)
+    print(`      ${because.reason}`)
+    for (const { what: lost, felt } of losses.slice(0, 1)) print(`      missed: ${lost}; ${felt}`)
+    print(`      cure: ${because.cause.cure}`)
+  }
+}
+
+function facts({ outcome, from, to, at, explanations, refused }: Fate) {
+  return {
+    outcome,
+    from,
+    to,
+    at: cite(at),
+    ...(refused !== undefined && { refused }),
+    because: explanations.map(({ did, what, subject, because }) => ({
+      did,
+      what,
+      subject,
+      by: cite(because.cause.at),
+      command: because.cause.command,
+      reason: because.reason,
+      cure: because.cause.cure,
+    })),
+  }
+}
+
+function misuse(message: string): PosternError {
+  return new PosternError('POSTERN_MISUSE', message, { side: 'us', retry: 'never' })
+}

@@ -1,0 +1,179 @@
+import { bytes, CR, concat, LF, NO_BYTES, SP } from '../base/bytes.ts'
+import { HeaderWatch } from '../mail/trace.ts'
+import type { Stray } from '../smtp/body.ts'
+import { type Reply, reply } from '../smtp/reply.ts'
+import { asksAbout, judge, type Situation } from './judge.ts'
+import type { OctetKind, Policy, SizeKind } from './policy.ts'
+import { type Because, type Explanation, explain, type Verdict } from './verdict.ts'
+
+/** Received: fields before a message is taken to loop (RFC 5321 §6.3 wants at least 100). */
+export const MAX_HOPS = 100
+/** Octets of a header that are watched for hops where no rule limits it. */
+const HEADER_WATCHED = 1024 * 1024
+
+const OCTET_OF: Readonly<Record<Stray, OctetKind>> = { 'bare CR': 'bare-cr', 'bare LF': 'bare-lf', NUL: 'nul' }
+
+/** Why a message cannot go on, and what is said of it behind its real end. */
+export interface Fault {
+  readonly reply: Reply
+  readonly explanation: Explanation
+}
+
+/** Changes a message's content as it streams past, such as `proxy-mime.ts`. */
+export interface Editor {
+  push(chunk: Uint8Array): readonly Uint8Array[]
+  end(): readonly Uint8Array[]
+  readonly fault: Fault | undefined
+  /** What it altered since it was asked last. */
+  altered(): readonly Explanation[]
+}
+
+/**
+ * A message's content between its two framings: decoded octets in, canonical ones out, whose every line ends with CRLF
+ * and which hold no other CR, no other LF and no NUL. What cannot be made so is a fault.
+ */
+export class Content {
+  readonly #policy: Policy
+  readonly #situation: Situation
+  readonly #binary: boolean
+  readonly #editor: Editor | undefined
+  readonly #header = new HeaderWatch()
+  readonly #watchesLines: boolean
+  #size = 0
+  #line = 0
+  #afterCr = false
+  #strays = 0
+  #fault: Fault | undefined
+  readonly #altered: Explanation[] = []
+
+  constructor(
+    policy: Policy,
+    situation: Situation,
+    { binary, editor }: { readonly binary: boolean; readonly editor: Editor | undefined },
+  ) {
+    this.#policy = policy
+    this.#situation = situation
+    this.#binary = binary
+    this.#editor = editor
+    this.#watchesLines = asksAbout(policy, { on: 'size', what: 'body-line' })
+  }
+
+  get fault(): Fault | undefined {
+    return this.#fault ?? this.#editor?.fault
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** What was altered since this was asked last. */
+  altered(): readonly Explanation[] {
+    return [...this.#altered.splice(0), ...(this.#editor?.altered() ?? [])]
+  }
+
+  /** The octets that go on for these; none any more once there is a fault. */
+  push(chunk: Uint8Array): readonly Uint8Array[] {
+    if (this.fault || chunk.length === 0) return []
+    this.#size += chunk.length
+    this.#limit('message', this.#size)
+    this.#header.push(chunk, HEADER_WATCHED)
+    this.#limit('header', this.#header.size)
+    if (this.#header.hops >= MAX_HOPS) this.#loops()
+    if (this.#watchesLines) this.#watchLines(chunk)
+    const clean = this.#binary ? chunk : this.#canonical(chunk)
+    if (this.fault) return []
+    const out = this.#editor ? this.#editor.push(clean) : [clean]
+    return this.fault ? [] : out
+  }
+
+  /** The content is over. */
+  end(): readonly Uint8Array[] {
+    const out: Uint8Array[] = []
+    if (!this.#binary && this.#afterCr) {
+      this.#afterCr = false
+      const octets = this.#stray('bare CR')
+      if (!this.fault && octets) out.push(...(this.#editor?.push(octets) ?? [octets]))
+    }
+    if (this.#strays > 0 && !this.fault) this.#tellStrays()
+    if (this.#editor && !this.fault) out.push(...this.#editor.end())
+    return this.fault ? [] : out
+  }
+
+  /** A CR at the end waits for what follows it; everything else is known where it stands. */
+  #canonical(chunk: Uint8Array): Uint8Array {
+    const whole = this.#afterCr ? concat([ONE_CR, chunk]) : chunk
+    this.#afterCr = whole[whole.length - 1] === CR
+    const end = this.#afterCr ? whole.length - 1 : whole.length
+    const parts: Uint8Array[] = []
+    let from = 0
+    for (let at = 0; at < end; at++) {
+      const octet = whole[at]
+      if (octet !== CR && octet !== LF && octet !== 0) continue
+      if (octet === CR && whole[at + 1] === LF) {
+        at++
+        continue
+      }
+      const instead = this.#stray(octet === CR ? 'bare CR' : octet === LF ? 'bare LF' : 'NUL')
+      if (!instead) return NO_BYTES
+      parts.push(whole.subarray(from, at), instead)
+      from = at + 1
+    }
+    parts.push(whole.subarray(from, end))
+    return concat(parts)
+  }
+
+  /** What becomes of a stray octet by the policy; where no rule names it, the message is refused. */
+  #stray(stray: Stray): Uint8Array | undefined {
+    const { verdict } = judge(this.#policy, { on: 'octet', what: OCTET_OF[stray] }, this.#situation)
+    if (verdict.kind === 'normalise') {
+      this.#strays++
+      return { crlf: CRLF, space: ONE_SPACE, nothing: NO_BYTES }[verdict.to]
+    }
+    const wording = reply(550, '5.5.2', `Message refused: it holds a ${stray}`)
+    this.#wrong('line-end', OCTET_OF[stray], verdict, wording, `a ${stray} in a message is taken for a line end by some`)
+    return undefined
+  }
+
+  #tellStrays(): void {
+    const change = { before: bytes(`${this.#strays} stray octets`), after: NO_BYTES }
+    this.#altered.push(explain('line-end', 'normalised', change, this.#own('lines end with CRLF and nothing else'), 'normalise'))
+  }
+
+  #limit(what: SizeKind, size: number): void {
+    const { verdict } = judge(this.#policy, { on: 'size', what, size }, this.#situation)
+    if (verdict.kind === 'pass') return
+    this.#wrong('body', what, verdict, reply(552, '5.3.4', 'Message exceeds a limit'), '')
+  }
+
+  #loops(): void {
+    const wording = reply(554, '5.4.6', 'Too many hops: this message loops')
+    this.#wrong('header', 'RECEIVED', { kind: 'pass' }, wording, `${MAX_HOPS} Received: fields mean a loop`)
+  }
+
+  #watchLines(chunk: Uint8Array): void {
+    let from = 0
+    for (let lf = chunk.indexOf(LF); lf >= 0; lf = chunk.indexOf(LF, from)) {
+      this.#limit('body-line', this.#line + lf - from - 1)
+      this.#line = 0
+      from = lf + 1
+    }
+    this.#line += chunk.length - from
+    if (this.#line > 0) this.#limit('body-line', this.#line - 1)
+  }
+
+  #wrong(what: 'line-end' | 'body' | 'header', subject: string, verdict: Verdict, otherwise: Reply, reason: string): void {
+    if (this.#fault) return
+    const said = verdict.kind === 'answer' ? reply(verdict.reply.code, verdict.reply.status, verdict.reply.text) : otherwise
+    const because = verdict.kind === 'pass' ? this.#own(reason) : verdict.because
+    const change = { before: bytes(subject), after: NO_BYTES }
+    this.#fault = { reply: said, explanation: explain(what, subject, change, because, 'answer') }
+  }
+
+  #own(reason: string): Because {
+    return { policy: this.#policy.name, cause: this.#policy.cause, reason, log: false, label: '' }
+  }
+}
+
+const ONE_CR = Uint8Array.of(CR)
+const ONE_SPACE = Uint8Array.of(SP)
+const CRLF = Uint8Array.of(CR, LF)

@@ -1,0 +1,258 @@
+/**
+ * Which mail that passed once would stop, or change, under another configuration: recorded dialogues played through the
+ * policy that would be in force for them.
+ *
+ * What is recorded cannot answer for itself, so this tells what the firewall would do to the words that were said, and
+ * what that means for the mail they carried: not what either side would have said instead.
+ */
+import { CR, LF, text } from '../base/bytes.ts'
+import type { SourceRef } from '../base/problem.ts'
+import type { Instant } from '../base/time.ts'
+import { formatPath } from '../smtp/address.ts'
+import { DotReader } from '../smtp/body.ts'
+import { type Command, parseCommand } from '../smtp/command.ts'
+import { Onlooker, type Said, said } from '../smtp/dialogue.ts'
+import { type Part, spokenBy, type Transcript } from '../transcript/transcript.ts'
+import type { Caller } from './access.ts'
+import type { Admission } from './admission.ts'
+import { Inspector } from './inspector.ts'
+import type { Explanation } from './verdict.ts'
+
+/** One connection as it was recorded, wherever the record comes from: a transcript, and one day a capture. */
+export interface Dialogue {
+  readonly file: string
+  /** Who called whom, where the record says so. */
+  readonly caller?: Caller & { readonly port: number; readonly at: string }
+  readonly spoken: readonly Spoken[]
+}
+
+/** What one side sent in one segment. */
+export interface Spoken {
+  readonly by: Part
+  readonly bytes: Uint8Array
+  readonly at: SourceRef
+}
+
+/** The connections of a transcript. Whatever came out of a firewall there does not count: what was said does. */
+export function dialoguesOf({ file, dialogue, sections }: Transcript): readonly Dialogue[] {
+  const dialogues: { file: string; caller?: NonNullable<Dialogue['caller']>; spoken: Spoken[] }[] = []
+  let endsSegment = true
+  for (const turn of dialogue) {
+    if (turn.kind === 'direction') {
+      if (turn.text.startsWith('client connects')) {
+        const caller = callerOf(turn.text)
+        dialogues.push({ file, spoken: [], ...(caller && { caller }) })
+      }
+      endsSegment = true
+    }
+    const words = spokenBy(turn, sections)
+    if (!words) continue
+    if (dialogues.length === 0) dialogues.push({ file, spoken: [] })
+    const spoken = dialogues.at(-1)?.spoken ?? []
+    const last = spoken.at(-1)
+    if (!endsSegment && last?.by === words.by) {
+      const bytes = new Uint8Array([...last.bytes, ...words.bytes])
+      spoken.splice(-1, 1, { ...last, bytes })
+    } else spoken.push({ ...words, at: turn.at })
+    endsSegment = turn.kind === 'direction'
+  }
+  return dialogues.filter(({ spoken }) => spoken.length > 0)
+}
+
+function callerOf(direction: string): Dialogue['caller'] {
+  const [, source, at, destination, port = '25'] =
+    /^client connects from (\S+) at (\S+) to (\S+)(?: port (\d+))?$/.exec(direction) ?? []
+  if (source === undefined || at === undefined || destination === undefined) return undefined
+  return { source, at, destination, port: Number(port) }
+}
+
+export type Outcome = 'passes' | 'changes' | 'stops'
+
+/** A message that was taken when it was recorded, and what would become of it. */
+export interface Fate {
+  readonly outcome: Outcome
+  readonly from: string
+  readonly to: readonly string[]
+  /** Where its MAIL stands. */
+  readonly at: SourceRef
+  /** What would be done to it, or to the connection before it. */
+  readonly explanations: readonly Explanation[]
+  /** Why it could not even connect. */
+  readonly refused?: string
+}
+
+interface Letter {
+  readonly from: string
+  readonly to: string[]
+  readonly at: SourceRef
+  readonly explanations: Explanation[]
+  stops: boolean
+}
+
+/** What would become of the mail of one dialogue under this admission. Total. */
+export function whatIf({ spoken }: Dialogue, admission: Admission, now: Instant): readonly Fate[] {
+  const policy = admission.kind === 'refuse' ? undefined : admission.policy
+  const inspector = policy && new Inspector(policy)
+  const session: Explanation[] = []
+  const fates: Fate[] = []
+  const onlooker = new Onlooker()
+  const asked: {
+    readonly said: Said
+    readonly command?: Command
+    readonly at: SourceRef
+    readonly done: readonly Explanation[]
+  }[] = [{ said: 'connect', at: spoken[0]?.at ?? NOWHERE, done: [] }]
+  let letter: Letter | undefined
+  let sessionStops = false
+  let body: DotReader | undefined
+
+  const hear = (code: number): void => {
+    const first = asked.shift()
+    onlooker.hear(code)
+    if (onlooker.phase === 'body') asked.length = 0
+    if (!first) return
+    const { said: what, command, done } = first
+    const isYes = code >= 200 && code < 400
+    // A client that was not told of BDAT says DATA, and its mail goes through.
+    const isMissed = CHUNKS.has(what) && session.some(takesChunking)
+    const isEssential = isYes && !isMissed && done.some(each => stops(each, what))
+    if (command?.kind === 'mail' && isYes) {
+      letter = { from: formatPath(command.from), to: [], at: first.at, explanations: [], stops: false }
+    }
+    if (letter && (BELONGS.has(what) || command?.kind === 'rcpt')) {
+      letter.explanations.push(...done)
+      if (isEssential) letter.stops = true
+    } else {
+      session.push(...done)
+      if (isEssential) sessionStops = true
+    }
+    if (command?.kind === 'rcpt' && isYes) letter?.to.push(formatPath(command.to))
+    if ((what === 'end-of-body' || what === 'last-chunk') && letter) {
+      if (isYes) fates.push(fateOf(letter, session, { sessionStops, admission }))
+      letter = undefined
+    }
+  }
+
+  let chunk = 0
+  for (const { by, bytes, at } of spoken) {
+    const outputs = inspector?.receive(by === 'C' ? 'client' : 'server', bytes, now) ?? []
+    const done = outputs.flatMap(output => (output.kind === 'altered' ? [output.explanation] : []))
+    // Nothing comes behind this: not the rest of this message, and none of those after it.
+    if (outputs.some(({ kind }) => kind === 'close')) sessionStops = true
+    if (by === 'S') {
+      session.push(...done)
+      for (const code of codesOf(bytes)) hear(code)
+      continue
+    }
+    let from = 0
+    if (onlooker.phase === 'body' && onlooker.outstanding === 0) {
+      body ??= new DotReader()
+      const { rest } = body.push(bytes)
+      letter?.explanations.push(...done)
+      if (letter && done.some(each => stops(each, 'end-of-body'))) letter.stops = true
+      if (!rest) continue
+      body = undefined
+      onlooker.say('end-of-body')
+      asked.push({ said: 'end-of-body', at, done: [] })
+      from = bytes.length - rest.length
+    } else if (chunk > 0) letter?.explanations.push(...done)
+    let isFirst = true
+    while (from < bytes.length) {
+      if (chunk > 0) {
+        const size = Math.min(chunk, bytes.length - from)
+        chunk -= size
+        from += size
+        continue
+      }
+      const lf = bytes.indexOf(LF, from)
+      const to = lf < 0 ? bytes.length : lf + 1
+      const command = parseCommand(trimmed(bytes.subarray(from, to)))
+      const what = onlooker.phase === 'auth' ? 'auth-line' : said(command)
+      // Of a group, every command is shown what was done to its own verb, and the first what belongs to none.
+      const mine = done.filter(each => (masksVerb(each) ? belongsTo(each, command, what) : isFirst))
+      if (what === 'bdat' || what === 'last-chunk') chunk = command.kind === 'bdat' ? command.size : 0
+      onlooker.say(what)
+      asked.push({ said: what, command, at, done: mine })
+      isFirst = false
+      from = to
+    }
+  }
+  return fates
+}
+
+const NOWHERE: SourceRef = { file: '', line: 0, column: 1, length: 1, text: '' }
+const BELONGS: ReadonlySet<Said> = new Set(['mail', 'rcpt', 'data', 'bdat', 'last-chunk', 'end-of-body', 'xexch50'])
+const VERBED: ReadonlySet<Explanation['what']> = new Set(['command', 'address'])
+
+const CHUNKS: ReadonlySet<Said> = new Set(['bdat', 'last-chunk'])
+
+function takesChunking({ did, subject }: Explanation): boolean {
+  return (did === 'mask' || did === 'strip') && (subject === 'EHLO' || subject === 'CHUNKING')
+}
+
+function masksVerb({ did, what }: Explanation): boolean {
+  return did === 'mask' && VERBED.has(what)
+}
+
+function belongsTo({ subject }: Explanation, command: Command, what: Said): boolean {
+  if (what === 'auth-line') return true
+  if (command.kind === 'other') return subject === command.verb.toUpperCase() || subject === '[secret]'
+  const verb = command.kind === 'garbled' ? command.verb : command.kind
+  return subject === verb.toUpperCase()
+}
+
+/** Is what was said there lost with this, where the server had said yes to it? */
+function stops({ did, what }: Explanation, said: Said): boolean {
+  if (did === 'drop-connection' || did === 'reset' || did === 'answer') return true
+  if (did !== 'mask') return false
+  if (what === 'fragment') return true
+  return what === 'command' && ESSENTIAL.has(said)
+}
+
+/** Without these there is no mail, or none for a connector that demands a login. */
+const ESSENTIAL: ReadonlySet<Said> = new Set([
+  'mail',
+  'rcpt',
+  'data',
+  'bdat',
+  'last-chunk',
+  'auth',
+  'x-exps',
+  'auth-line',
+])
+
+function fateOf(
+  letter: Letter,
+  session: readonly Explanation[],
+  { sessionStops, admission }: { readonly sessionStops: boolean; readonly admission: Admission },
+): Fate {
+  const { from, to, at } = letter
+  if (admission.kind === 'refuse') {
+    return { outcome: 'stops', from, to, at, explanations: [], refused: admission.reason }
+  }
+  const explanations = distinct([...session, ...letter.explanations].filter(({ did }) => did !== 'log'))
+  const outcome = sessionStops || letter.stops ? 'stops' : explanations.length > 0 ? 'changes' : 'passes'
+  return { outcome, from, to, at, explanations }
+}
+
+/** One of each kind: that twelve lines of a chunk were masked is told once. */
+function distinct(explanations: readonly Explanation[]): readonly Explanation[] {
+  const seen = new Map<string, Explanation>()
+  for (const each of explanations) {
+    const key = [each.did, each.what, each.what === 'command' ? each.subject : '', each.because.cause.command].join(' ')
+    if (!seen.has(key)) seen.set(key, each)
+  }
+  return [...seen.values()]
+}
+
+function codesOf(bytes: Uint8Array): readonly number[] {
+  return text(bytes)
+    .split(/\r?\n/)
+    .flatMap(line => (/^\d{3}(?: |$)/.test(line) ? [Number(line.slice(0, 3))] : []))
+}
+
+function trimmed(line: Uint8Array): Uint8Array {
+  let end = line.length
+  while (end > 0 && (line[end - 1] === CR || line[end - 1] === LF)) end--
+  return line.subarray(0, end)
+}

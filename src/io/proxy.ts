@@ -1,0 +1,243 @@
+import type net from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Side } from '../firewall/inspector.ts'
+import { type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/proxy.ts'
+import type { Explanation } from '../firewall/verdict.ts'
+import { now } from './clock.ts'
+import { LINGER, SLICE } from './drive.ts'
+import { type Passage, reset } from './splice.ts'
+import type { Secured } from './tls.ts'
+
+export interface ProxyEnds {
+  /** A connection to the server behind, to whichever of them is well. Asked again when one was given up. */
+  dial(): Promise<net.Socket>
+  /** TLS as its server, on the client's side (`io/tls.ts`); without it none is offered there. */
+  readonly secureClient?: (socket: Duplex) => Promise<Secured>
+  /** TLS as its client, towards the server; without it none is begun there. */
+  readonly secureServer?: (socket: Duplex) => Promise<Secured>
+  readonly altered?: (explanation: Explanation) => void
+}
+
+export interface Proxied {
+  readonly passage: Passage
+  /** Kept once both connections are over. */
+  readonly over: Promise<void>
+  /** Says goodbye as soon as nothing is owed. */
+  stop(): void
+}
+
+/**
+ * Joins a client's socket, the proxy machine and a server's socket: the third of the files that put a machine on a socket.
+ * Outputs are carried out strictly in order; whoever does not read stops the other from being read; TLS is put on either
+ * leg where the machine says so, with nothing read in clear left behind.
+ */
+export function proxy(client: net.Socket, options: Omit<ProxyOptions, 'canSecure'>, ends: ProxyEnds): Proxied {
+  const joined = new Joined(client, options, ends)
+  return { passage: joined.passage, over: joined.over, stop: () => joined.stop() }
+}
+
+class Joined {
+  readonly #machine: SmtpProxy
+  readonly #ends: ProxyEnds
+  readonly #sockets: { client?: Duplex; server?: Duplex } = {}
+  readonly #blocked = { client: false, server: false }
+  readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0 }
+  readonly over: Promise<void>
+  #settle: () => void = () => {}
+  #timer: NodeJS.Timeout | undefined
+  #due = 0
+  #open = 0
+  /** Which dialling counts: one that was given up meanwhile must not come back. */
+  #dialled = 0
+  #dialling = 0
+
+  constructor(client: net.Socket, options: Omit<ProxyOptions, 'canSecure'>, ends: ProxyEnds) {
+    this.#ends = ends
+    this.#machine = new SmtpProxy({ ...options, canSecure: ends.secureClient !== undefined })
+    this.over = new Promise(resolve => {
+      this.#settle = resolve
+    })
+    this.#attach('client', client)
+    if (client.destroyed) this.#do(() => this.#machine.end('client', now()))
+    else this.#do(() => this.#machine.open(now()))
+  }
+
+  stop(): void {
+    this.#do(() => this.#machine.stop(now()))
+  }
+
+  #attach(side: Side, socket: Duplex): void {
+    this.#sockets[side] = socket
+    this.#open++
+    this.#listen(side, socket)
+    socket.on('close', () => {
+      if (this.#sockets[side] === socket) this.#do(() => this.#machine.end(side, now()))
+      this.#gone(side, socket)
+    })
+  }
+
+  #listen(side: Side, socket: Duplex): void {
+    const mine = () => this.#sockets[side] === socket
+    socket.on('data', (chunk: Uint8Array) => {
+      if (!mine()) return
+      if (side === 'client') this.passage.fromClient += chunk.length
+      else this.passage.fromServer += chunk.length
+      // In slices: many commands in one chunk may have replies that are many times as long.
+      for (let at = 0; at < chunk.length; at += SLICE) {
+        const slice = chunk.subarray(at, at + SLICE)
+        this.#do(() => this.#machine.receive(side, slice, now()))
+      }
+    })
+    socket.on('drain', () => {
+      if (!mine() || !this.#blocked[side]) return
+      this.#blocked[side] = false
+      this.#do(() => this.#machine.flowing(side, now()))
+    })
+    socket.on('end', () => mine() && this.#do(() => this.#machine.end(side, now())))
+    socket.on('error', () => mine() && this.#do(() => this.#machine.end(side, now())))
+    socket.resume()
+  }
+
+  #do(work: () => readonly ProxyOutput[]): void {
+    try {
+      this.#carryOut(work())
+      this.#readOrNot()
+      this.#arm()
+    } catch {
+      // We are wrong, or an adapter is: this connection ends, and no other.
+      for (const socket of [this.#sockets.client, this.#sockets.server]) if (socket) reset(socket)
+      clearTimeout(this.#timer)
+    }
+  }
+
+  /** What is written to one side in one go leaves in one piece. */
+  #carryOut(outputs: readonly ProxyOutput[]): void {
+    const held: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] }
+    const flush = (side: Side) => this.#write(side, held[side].splice(0))
+    for (const output of outputs) {
+      switch (output.kind) {
+        case 'write':
+          held[output.to].push(output.bytes)
+          break
+        case 'altered':
+          this.passage.altered++
+          this.#ends.altered?.(output.explanation)
+          break
+        case 'dial':
+          this.#dial()
+          break
+        case 'close':
+          flush(output.at)
+          this.#close(output.at, output.how)
+          break
+        default:
+          flush(output.at)
+          this.#startTls(output.at)
+      }
+    }
+    flush('client')
+    flush('server')
+  }
+
+  #write(side: Side, parts: readonly Uint8Array[]): void {
+    const socket = this.#sockets[side]
+    const [first] = parts
+    if (first === undefined || !socket || socket.destroyed) return
+    if (socket.write(parts.length === 1 ? first : Buffer.concat(parts)) || this.#blocked[side]) return
+    this.#blocked[side] = true
+    this.#carryOut(this.#machine.blocked(side, now()))
+  }
+
+  /** The server's replies go on while the server does not read, or both would wait for each other. */
+  #readOrNot(): void {
+    const { client, server } = this.#sockets
+    pause(client, this.#blocked.client || this.#blocked.server || !this.#machine.reads('client'))
+    pause(server, this.#blocked.client)
+  }
+
+  #dial(): void {
+    const dialling = ++this.#dialled
+    this.#dialling++
+    this.#ends.dial().then(
+      socket => {
+        this.#dialling--
+        if (dialling !== this.#dialled || this.#sockets.client === undefined) return reset(socket)
+        this.#attach('server', socket)
+        this.#do(() => this.#machine.connected(now()))
+      },
+      (cause: unknown) => {
+        this.#dialling--
+        if (dialling !== this.#dialled) return
+        this.#do(() => this.#machine.unreachable(cause instanceof Error ? cause.message : String(cause), now()))
+      },
+    )
+  }
+
+  #close(side: Side, how: 'after-writes' | 'at-once'): void {
+    const socket = this.#sockets[side]
+    if (side === 'server') this.#dialled++
+    delete this.#sockets[side]
+    this.#blocked[side] = false
+    if (!socket) return
+    // A reset: half a message must not be taken for a whole one.
+    if (how === 'at-once') return reset(socket)
+    socket.end()
+    // Read and thrown away, so that the end is seen.
+    socket.resume()
+    setTimeout(() => socket.destroy(), LINGER).unref()
+  }
+
+  #startTls(side: Side): void {
+    const plain = this.#sockets[side] as net.Socket | undefined
+    if (!plain || plain.destroyed) return
+    // What was read in clear and not looked at must not be there when TLS begins.
+    if (plain.readableLength > 0) return this.#unsecured(side, 'octets came in clear')
+    const secure = side === 'client' ? this.#ends.secureClient : this.#ends.secureServer
+    if (!secure) return this.#unsecured(side, 'it is not set up')
+    for (const event of ['data', 'drain', 'end']) plain.removeAllListeners(event)
+    secure(plain).then(
+      ({ socket, facts }) => {
+        // It was given up meanwhile.
+        if (this.#sockets[side] !== plain) return reset(socket)
+        this.#sockets[side] = socket
+        this.#do(() => this.#machine.secured(side, facts, now()))
+        this.#listen(side, socket)
+        socket.on('close', () => this.#sockets[side] === socket && this.#do(() => this.#machine.end(side, now())))
+      },
+      (cause: unknown) => this.#unsecured(side, cause instanceof Error ? cause.message : String(cause)),
+    )
+  }
+
+  #unsecured(side: Side, why: string): void {
+    this.#do(() => this.#machine.unsecured(side, why, now()))
+  }
+
+  #gone(side: Side, socket: Duplex): void {
+    if (this.#sockets[side] === socket) delete this.#sockets[side]
+    if (--this.#open > 0 || this.#dialling > 0) return
+    clearTimeout(this.#timer)
+    this.#settle()
+  }
+
+  /** A timer that is due earlier stays: ticking early does nothing, and deadlines move with every segment. */
+  #arm(): void {
+    const { deadline } = this.#machine
+    if (deadline === undefined) return clearTimeout(this.#timer)
+    if (this.#timer && this.#due <= deadline) return
+    clearTimeout(this.#timer)
+    this.#due = deadline
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        this.#do(() => this.#machine.tick(now()))
+      },
+      Math.max(0, deadline - now()) + 1,
+    )
+  }
+}
+
+function pause(socket: Duplex | undefined, wanted: boolean): void {
+  if (!socket || socket.isPaused() === wanted) return
+  if (wanted) socket.pause()
+  else socket.resume()
+}

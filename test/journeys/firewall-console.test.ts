@@ -1,0 +1,269 @@
+/** The console of a running firewall, and the commands that need none running: what-if, config check, init. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { type After, configuration, eventually, freePort, gateway, quoting, start } from './gateway.ts'
+import { postern, ROOT, run, Talk } from './postern.ts'
+
+/** A firewall called gw, whose console is found in a place of its own. */
+async function running(t: After, more: readonly string[] = []) {
+  const [port, server] = [await freePort(), await quoting(t)]
+  const file = configuration(t, ['! the gateway', 'hostname gw', ...gateway(port, server.port), ...more])
+  const state = mkdtempSync(join(tmpdir(), 'state-'))
+  t.after(() => rmSync(state, { recursive: true, force: true }))
+  const env = { POSTERN_STATE: state }
+  const started = await start(t, file, { env })
+  const type = (...lines: readonly string[]) => postern(['firewall', 'type', 'gw', ...lines], { env })
+  return { port, server, file, state, env, type, ...started }
+}
+
+async function greeting(port: number): Promise<string> {
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  const heard = await talk.hear()
+  talk.close()
+  return heard
+}
+
+test('lines typed change what is in force; undo takes back one after the other, and tells as what', async t => {
+  const { port, type } = await running(t)
+  assert.match(await greeting(port), /^220 \*/)
+  assert.deepEqual(await type(`no fixup protocol smtp ${port}`), { status: 0, out: '', err: '' })
+  assert.equal(await greeting(port), '220 mail.example ESMTP\r\n')
+  assert.match((await type('show running-config')).out, new RegExp(`^no fixup protocol smtp ${port}$`, 'm'))
+  assert.match((await type('undo')).out, new RegExp(`^fixup protocol smtp ${port}$`, 'm'))
+  assert.match(await greeting(port), /^220 \*/)
+  const again = await type('undo')
+  assert.deepEqual([again.status, again.out], [2, 'error: there is nothing to take back\n'])
+})
+
+test('what nobody confirms in time is taken back, and cannot be written before', async t => {
+  const { port, type, says } = await running(t)
+  const typed = await type('confirm within 700ms', `no fixup protocol smtp ${port}`, 'write memory')
+  assert.equal(typed.status, 2)
+  assert.match(typed.out, /taken back in 700ms, unless: confirm\nerror: first confirm/)
+  await says(/Configuration taken back: nobody confirmed it in time/)
+  assert.match(await greeting(port), /^220 \*/)
+  const kept = await type('confirm within 1m', `no fixup protocol smtp ${port}`, 'confirm')
+  assert.equal(kept.status, 0)
+  assert.equal(await greeting(port), '220 mail.example ESMTP\r\n')
+  assert.equal((await type('confirm')).status, 2)
+})
+
+test('write memory writes the file as a whole, with its comments and its mode, and reload reads it again', async t => {
+  const { port, file, type } = await running(t)
+  const mode = statSync(file).mode
+  const typed = await type(`no fixup protocol smtp ${port}`, 'write memory')
+  assert.deepEqual([typed.status, typed.out], [0, `${file} is written\n`])
+  const text = readFileSync(file, 'utf8')
+  assert.match(text, /^! the gateway\nhostname gw\n/)
+  assert.match(text, new RegExp(`^no fixup protocol smtp ${port}$`, 'm'))
+  assert.equal(statSync(file).mode, mode)
+  assert.deepEqual(readdirSync(join(file, '..')), ['gateway.conf'])
+  const startup = await type('show startup-config')
+  assert.equal(startup.out, text)
+
+  writeFileSync(file, `${text}bogus\n`)
+  const refused = await type('reload')
+  assert.equal(refused.status, 2)
+  assert.match(refused.out, /gateway\.conf:\d+:1: error: unknown command "bogus"[\s\S]*nothing was changed\n$/)
+  writeFileSync(file, text.replace(/^no fixup.*$/m, `fixup protocol smtp ${port}`))
+  assert.match((await type('reload')).out, /is in force\n$/)
+  assert.match(await greeting(port), /^220 \*/)
+})
+
+test('a door that a typed line asks for opens, and one that cannot is said, with the rest in force', async t => {
+  const { port, server, type } = await running(t)
+  const free = await freePort()
+  const to = `127.0.0.1 ${server.port} netmask 255.255.255.255`
+  const typed = await type(
+    `access-list mail permit tcp any host 127.0.0.1 eq ${free}`,
+    `static (inside,outside) tcp 127.0.0.1 ${free} ${to}`,
+  )
+  assert.deepEqual([typed.status, typed.out], [0, ''])
+  assert.equal(await greeting(free), '220 mail.example ESMTP\r\n')
+  const taken = await type(`static (inside,outside) tcp 127.0.0.1 ${server.port} 127.0.0.1 9 netmask 255.255.255.255`)
+  assert.equal(taken.status, 2)
+  assert.match(taken.out, /console:1:1: error: cannot listen at 127\.0\.0\.1:\d+: the port is in use/)
+  assert.equal((await type(`no static (inside,outside) tcp 127.0.0.1 ${free} ${to}`)).status, 0)
+  await assert.rejects(greeting(free), /ECONNREFUSED/)
+  assert.match(await greeting(port), /^220 \*/)
+})
+
+test('lines come from a pipe as well; words may be short, and ? helps', async t => {
+  const { env, port } = await running(t, ['logging on', 'logging buffered debugging'])
+  await greeting(port)
+  const piped = await run(`${ROOT}/postern`, ['firewall', 'console'], {
+    env,
+    input: 'sh conn\nsh serv ins es\nsh logg\nshow ?\nconf t\nfix prot smtp 26\nsh fix\nexit\nshow version\n',
+  })
+  assert.equal(piped.status, 0, piped.err)
+  assert.match(piped.out, /^\d in use, 1 most used\n/)
+  assert.match(piped.out, /Inspect: esmtp at gw, of the last 1 alterations\n +1 {2}mask greeting, by \S+:5: fixup/)
+  assert.match(piped.out, /%PIX-6-302013: Built inbound TCP connection 1 for outside:/)
+  assert.match(piped.out, /^running-config +the configuration in force$/m)
+  assert.match(piped.out, /^fixup protocol smtp 26\n$/m)
+  assert.doesNotMatch(piped.out, /process \d+/)
+  const wrong = await run(`${ROOT}/postern`, ['firewall', 'console', 'gw'], { env, input: 'bogus\nshow version\n' })
+  assert.equal(wrong.status, 2)
+  assert.match(wrong.out, /unknown command "bogus"[\s\S]*gw: Postern/)
+})
+
+test('on a terminal the tab key completes and ? answers at once, the line as it was', async t => {
+  const { env } = await running(t)
+  const { status } = await run('python3', ['-c', 'import pty'])
+  if (status !== 0) return t.skip('python3 is not here')
+  const script = [
+    'import os, pty, sys, time',
+    'pid, fd = pty.fork()',
+    'if pid == 0: os.execv(sys.argv[1], sys.argv[1:])',
+    'seen = b""',
+    'def until(what):',
+    '  global seen',
+    '  while what not in seen:',
+    '    more = os.read(fd, 4096)',
+    '    sys.stdout.buffer.write(more); sys.stdout.flush()',
+    '    seen += more',
+    '  seen = seen[seen.index(what) + len(what):]',
+    'until(b"gw# ")',
+    'os.write(fd, b"show runn\\t"); until(b"running-config")',
+    'os.write(fd, b"\\r"); until(b"hostname gw")',
+    'until(b"gw# ")',
+    'os.write(fd, b"show n?"); until(b"interfaces and their security levels"); until(b"show n")',
+    'os.write(fd, b"ameif\\r"); until(b"nameif ethernet1 inside security100")',
+    'os.write(fd, b"exit\\r")',
+    'os.waitpid(pid, 0)',
+  ].join('\n')
+  const told = await run('timeout', ['30', 'python3', '-c', script, `${ROOT}/postern`, 'firewall', 'console'], { env })
+  assert.equal(told.status, 0, `${told.out}\n${told.err}`)
+})
+
+test('only the owner gets at the console, and whoever finds none, or too many, is told so', async t => {
+  const { state, env } = await running(t)
+  const [folder = ''] = readdirSync(state)
+  assert.equal(statSync(join(state, folder)).mode & 0o777, 0o700)
+  assert.equal(statSync(join(state, folder, 'control')).mode & 0o777, 0o600)
+  const other = await postern(['firewall', 'type', 'fw-b', 'show conn'], { env })
+  assert.deepEqual([other.status, other.err], [2, 'error: no firewall is called "fw-b" here (known: gw)\n'])
+  const empty = mkdtempSync(join(tmpdir(), 'state-'))
+  t.after(() => rmSync(empty, { recursive: true, force: true }))
+  const none = await postern(['firewall', 'console'], { env: { POSTERN_STATE: empty } })
+  assert.deepEqual([none.status, /no firewall is running/.test(none.err)], [2, true])
+})
+
+test('passwords that are typed reach no log', async t => {
+  const { type, file } = await running(t, [
+    'logging on',
+    'logging json gw.json debugging',
+    'logging buffered debugging',
+  ])
+  await type('enable password hunter2 encrypted', 'isakmp key hunter2 address 192.0.2.1', 'show conn')
+  const json = join(file, '..', 'gw.json')
+  await eventually(() => existsSync(json) && readFileSync(json, 'utf8').includes('show conn'))
+  const { out } = await type('show logging')
+  assert.match(out, /111008: User 'enable_15' executed the 'enable \*{5}' command\./)
+  assert.ok(!out.includes('hunter2') && !readFileSync(json, 'utf8').includes('hunter2'))
+})
+
+const CASE = [
+  '# Two messages, the first of them after a login.',
+  'subject: server',
+  '',
+  '-- dialogue --',
+  '(client connects)',
+  'S: 220 mail-b ESMTP',
+  'C: EHLO mail-a',
+  'S: 250-mail-b',
+  'S: 250-CHUNKING',
+  'S: 250 X-EXPS LOGIN',
+  'C: X-EXPS LOGIN xxxx',
+  'S: 235 2.7.0 xxx',
+  'C: MAIL FROM:<alice@a.example>',
+  'S: 250 2.1.0 Ok',
+  'C: RCPT TO:<bob@b.example>',
+  'S: 250 2.1.5 Ok',
+  'C: DATA',
+  'S: 354 Go ahead',
+  'C: Subject: x',
+  'C: .',
+  'S: 250 2.0.0 Ok',
+  '(client connects)',
+  'S: 220 mail-b ESMTP',
+  'C: HELO mail-a',
+  'S: 250 mail-b',
+  'C: MAIL FROM:<carol@a.example>',
+  'C: RCPT TO:<bob@b.example>',
+  'C: DATA',
+  'S: 250 2.1.0 Ok',
+  'S: 250 2.1.5 Ok',
+  'S: 354 Go ahead',
+  'C: Subject: x',
+  'C: .',
+  'S: 250 2.0.0 Ok',
+]
+
+test('what-if tells which recorded mail would stop or change, by which line, and its status says so', async t => {
+  const session = configuration(t, CASE)
+  const file = configuration(t, gateway(2525, 2526))
+  const told = await postern(['firewall', 'what-if', file, '--sessions', session])
+  assert.equal(told.status, 1, told.err)
+  assert.match(told.out, /^stops {4}\S+gateway\.conf:13 <alice@a\.example> to <bob@b\.example>\n/)
+  assert.match(told.out, /^ {3}mask command X-EXPS, by \S+gateway\.conf:3: fixup protocol smtp 2525$/m)
+  assert.match(told.out, /^ {6}cure: no fixup protocol smtp 2525$/m)
+  assert.match(told.out, /^changes {2}\S+gateway\.conf:26 <carol@a\.example> to <bob@b\.example>\n {3}mask greeting,/m)
+  assert.match(told.out, /\nof 2 messages 1 would stop, 1 would change, 0 would pass as they came\n$/)
+
+  const open = configuration(
+    t,
+    gateway(2525, 2526).filter(line => !line.startsWith('fixup')),
+  )
+  assert.equal((await postern(['firewall', 'what-if', open, '--sessions', session])).status, 0)
+  const shut = configuration(
+    t,
+    gateway(2525, 2526).filter(line => !line.startsWith('access-list')),
+  )
+  const json = await postern(['firewall', 'what-if', shut, '--sessions', session, '--json'])
+  assert.equal(json.status, 1)
+  const [first = {}, , count] = json.out
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  assert.equal(first.outcome, 'stops')
+  assert.match(String(first.refused), /access list mail does not speak of it/)
+  assert.deepEqual(count, { stops: 2, changes: 0, passes: 0 })
+})
+
+test('config check says what a file is, whatever it configures, and everything that is wrong with it', async t => {
+  for (const [file, what] of [
+    ['examples/case-study/firewall-b.conf', 'a firewall'],
+    ['examples/case-study/mail-a.conf', 'a mail server'],
+    ['examples/case-study/lab.conf', 'a laboratory'],
+    ['examples/gateway/gateway.conf', 'a firewall'],
+  ]) {
+    const { status, out } = await postern(['config', 'check', join(ROOT, String(file))])
+    assert.deepEqual([status, out], [0, `${join(ROOT, String(file))}: the configuration of ${what}, no mistakes\n`])
+  }
+  const wrong = configuration(t, ['nameif ethernet0 outside security0', 'bogus', 'fixup protocol smtp 0'])
+  const { status, out, err } = await postern(['config', 'check', wrong])
+  assert.equal(status, 2)
+  assert.match(out, /a firewall, 2 mistakes\n$/)
+  assert.match(err, /:2:1: error: [\s\S]*:3:21: error: /)
+})
+
+test('init gateway writes an example that runs as it stands, and writes over nothing', async t => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'init-')), 'gateway')
+  t.after(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
+  const written = await postern(['init', 'gateway', folder])
+  assert.equal(written.status, 0, written.err)
+  const file = join(folder, 'gateway.conf')
+  assert.equal(readFileSync(file, 'utf8'), readFileSync(join(ROOT, 'examples/gateway/gateway.conf'), 'utf8'))
+  const again = await postern(['init', 'gateway', folder])
+  assert.equal(again.status, 2)
+  assert.match(again.err, /nothing is written: there is a \S+gateway\.conf already/)
+  // Its own ports may be taken where this runs: two that are free stand for them.
+  const [port, server] = [await freePort(), await quoting(t)]
+  writeFileSync(file, readFileSync(file, 'utf8').replaceAll('2525', `${port}`).replaceAll('2526', `${server.port}`))
+  await start(t, file)
+  assert.match(await greeting(port), /^220 /)
+})

@@ -1,0 +1,122 @@
+/** The strict proxy before a server of ours, or before a lenient one, in virtual time. */
+import { bytes, text } from '../../src/base/bytes.ts'
+import type { Instant } from '../../src/base/time.ts'
+import { strict, type StrictChanges } from '../../src/firewall/profiles/strict.ts'
+import { SmtpProxy, type ProxyOutput } from '../../src/firewall/proxy.ts'
+import type { Explanation } from '../../src/firewall/verdict.ts'
+import { SECURE, STRANGER } from './server.ts'
+
+/** What stands behind the proxy. */
+export interface Backend {
+  send(octets: Uint8Array): void
+  said(): string
+  wait(milliseconds: number): void
+  end(): void
+  secured(): void
+  readonly closed: boolean
+}
+
+const CAUSE = {
+  at: { file: 'firewall.conf', line: 1, column: 1, length: 1, text: 'inspect smtp strict' },
+  command: 'inspect smtp strict',
+  cure: 'no inspect smtp strict',
+} as const
+
+export class ThroughStrict<B extends Backend> {
+  readonly #proxy: SmtpProxy
+  readonly #makeBackend: () => B
+  readonly backends: B[] = []
+  readonly explanations: Explanation[] = []
+  #backend: B | undefined
+  #said = ''
+  now: Instant = 1_000_000
+  closed = false
+  closedHeard = false
+  wantsTls = false
+
+  constructor(makeBackend: () => B, changes: StrictChanges = {}) {
+    this.#makeBackend = makeBackend
+    this.#proxy = new SmtpProxy({
+      policy: strict(CAUSE, changes),
+      host: 'fw.example.org',
+      client: { address: STRANGER },
+      canSecure: true,
+    })
+    this.#carryOut(this.#proxy.open(this.now))
+  }
+
+  send(octets: Uint8Array): void {
+    if (!this.closed) this.#carryOut(this.#proxy.receive('client', octets, this.now))
+  }
+
+  wait(milliseconds: number): void {
+    const until = this.now + milliseconds
+    for (let at = this.#proxy.deadline; !this.closed && at !== undefined && at <= until; at = this.#proxy.deadline) {
+      this.now = Math.max(this.now, at)
+      this.#carryOut(this.#proxy.tick(this.now))
+    }
+    this.now = until
+  }
+
+  secured(): void {
+    this.wantsTls = false
+    this.#carryOut(this.#proxy.secured('client', SECURE, this.now))
+  }
+
+  end(): void {
+    if (!this.closed) this.#carryOut(this.#proxy.end('client', this.now))
+  }
+
+  said(): string {
+    const said = this.#said
+    this.#said = ''
+    return said
+  }
+
+  #hear(): void {
+    const backend = this.#backend
+    if (!backend) return
+    const said = backend.said()
+    if (said !== '') this.#carryOut(this.#proxy.receive('server', bytes(said), this.now))
+    if (backend.closed && backend === this.#backend) {
+      this.#backend = undefined
+      this.#carryOut(this.#proxy.end('server', this.now))
+    }
+  }
+
+  #carryOut(outputs: readonly ProxyOutput[]): void {
+    for (const output of outputs) {
+      switch (output.kind) {
+        case 'altered':
+          this.explanations.push(output.explanation)
+          break
+        case 'dial':
+          this.#backend = this.#makeBackend()
+          this.backends.push(this.#backend)
+          this.#carryOut(this.#proxy.connected(this.now))
+          this.#hear()
+          break
+        case 'start-tls':
+          if (output.at === 'client') this.wantsTls = true
+          else {
+            this.#backend?.secured()
+            this.#carryOut(this.#proxy.secured('server', SECURE, this.now))
+          }
+          break
+        case 'close':
+          if (output.at === 'client') this.closed = true
+          else {
+            this.#backend?.end()
+            this.#backend = undefined
+          }
+          break
+        default:
+          if (output.to === 'client') this.#said += text(output.bytes)
+          else {
+            this.#backend?.send(output.bytes)
+            this.#hear()
+          }
+      }
+    }
+  }
+}
