@@ -11,7 +11,7 @@ for (const target of TARGETS) {
   test(`fuzz ${target.name}: holds for whatever comes`, () => {
     fc.assert(
       fc.property(target.cases, one => target.check(one)),
-      runs(400),
+      runs(1000),
     )
   })
 }

@@ -13,6 +13,7 @@ import type { FirewallConfig } from '../src/firewall/config.ts'
 import { inspectionOf } from '../src/firewall/inspection.ts'
 import { Inspector } from '../src/firewall/inspector.ts'
 import type { Policy } from '../src/firewall/policy.ts'
+import { formatSyslog, type LogEnds, syslogOf } from '../src/firewall/syslog.ts'
 import type { Explanation } from '../src/firewall/verdict.ts'
 import { formatDate } from '../src/mail/date.ts'
 import type { Envelope, Recipient } from '../src/mail/envelope.ts'
@@ -379,10 +380,12 @@ class FirewallSubject implements Subject {
   readonly parts: readonly Part[] = []
   readonly deadline = undefined
   readonly #config: FirewallConfig
+  readonly #logs: boolean
   #inspector: Inspector | undefined
 
   constructor(transcript: Transcript) {
     this.#config = configOf(FIREWALL, transcript, 'firewall.conf')
+    this.#logs = transcript.sections.has('syslog')
   }
 
   open(words: string): readonly Act[] {
@@ -424,12 +427,19 @@ class FirewallSubject implements Subject {
 
   hear(from: Part, segment: Uint8Array): readonly Act[] {
     if (!this.#inspector) return [{ kind: 'say', by: from, bytes: segment }]
-    return this.#inspector.receive(from === 'C' ? 'client' : 'server', segment).map((output): Act => {
-      if (output.kind === 'altered') return note('verdicts', sayExplanation(output.explanation))
-      if (output.kind === 'close') return { kind: 'close' }
+    return this.#inspector.receive(from === 'C' ? 'client' : 'server', segment).flatMap((output): readonly Act[] => {
+      if (output.kind === 'altered') return this.#told(output.explanation)
+      if (output.kind === 'close') return [{ kind: 'close' }]
       // A segment for the server is one that the client said.
-      return { kind: 'say', by: output.to === 'server' ? 'C' : 'S', bytes: output.bytes }
+      return [{ kind: 'say', by: output.to === 'server' ? 'C' : 'S', bytes: output.bytes }]
     })
+  }
+
+  /** As a verdict, and as the firewall's own log says it where the transcript asks for that. */
+  #told(explanation: Explanation): readonly Act[] {
+    const line = this.#logs ? syslogOf(explanation, LOG_ENDS) : undefined
+    const logged = line ? [note('syslog', formatSyslog(this.#config.product, line))] : []
+    return [note('verdicts', sayExplanation(explanation)), ...logged]
   }
 
   direct(): undefined {}
@@ -443,8 +453,14 @@ class FirewallSubject implements Subject {
   }
 }
 
+/** Who speaks in the log of a transcript. */
+const LOG_ENDS: LogEnds = {
+  client: { port: 'outside', ip: '10.53.7.203', tcp: 4711 },
+  server: { port: 'inside', ip: '10.54.7.10', tcp: 25 },
+}
+
 /** `mask EHLO          firewall.conf:3 fixup protocol smtp 25`. */
-function sayExplanation({ what, subject, because: { cause } }: Explanation): string {
+function sayExplanation({ what, subject, did, because: { cause } }: Explanation): string {
   const about = what === 'command' ? subject : `${what} ${subject}`.trim()
-  return `mask ${about.padEnd(14)} ${cite(cause.at)} ${cause.command}`
+  return `${did} ${about.padEnd(14)} ${cite(cause.at)} ${cause.command}`
 }

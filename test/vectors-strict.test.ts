@@ -60,7 +60,9 @@ function play(vector: ServerVector, through: ThroughStrict<Backend>, length: num
     const otherwise = OTHERWISE[vector.id]?.[i]
     const wanted = otherwise === undefined ? expected : `${expected} | ${otherwise}`
     if (judges && !heardPattern(wanted).test(heard)) {
-      assert.fail(`step ${i}: ${JSON.stringify(sent).slice(0, 200)}\n  expected: ${wanted}\n  heard:    ${heard.slice(0, 200)}`)
+      assert.fail(
+        `step ${i}: ${JSON.stringify(sent).slice(0, 200)}\n  expected: ${wanted}\n  heard:    ${heard.slice(0, 200)}`,
+      )
     }
     through.closedHeard = through.closed
     if (through.closed && otherwise !== undefined) break
@@ -95,7 +97,10 @@ for (const { vectors } of AREAS) {
           { engine: { authInClear: true }, messageSize: config.limits.messageSize },
         )
         play(vector, through, length, true)
-        assert.deepEqual(servers.flatMap(each => each.taken).filter(({ from }) => FORGED.test(from)), [])
+        assert.deepEqual(
+          servers.flatMap(each => each.taken).filter(({ from }) => FORGED.test(from)),
+          [],
+        )
       }
     })
 
@@ -116,7 +121,10 @@ for (const { vectors } of AREAS) {
               { engine: { authInClear: true, talkingAhead }, strays },
             )
             play(vector, through, length, false)
-            assert.deepEqual(took.filter(({ from }) => FORGED.test(from)), [])
+            assert.deepEqual(
+              took.filter(({ from }) => FORGED.test(from)),
+              [],
+            )
             assert.doesNotMatch(wire, /\r(?!\n)|(?<!\r)\n|\0/)
           }
         }
@@ -130,7 +138,8 @@ test('without the proxy the lenient server takes the forged envelopes, so the te
     if (size(vector) > MOST_LENIENT) return false
     const took: Took[] = []
     const server = new Recorded(took, () => {})
-    for (const [sent] of vector.steps) for (const piece of piecesOf(sent)) if ('bytes' in piece) server.send(piece.bytes)
+    for (const [sent] of vector.steps)
+      for (const piece of piecesOf(sent)) if ('bytes' in piece) server.send(piece.bytes)
     return took.some(({ from }) => FORGED.test(from))
   })
   assert.ok(forged.length >= 15, `${forged.length} vectors`)

@@ -16,6 +16,9 @@ import { FIREWALL } from '../src/firewall/commands.ts'
 import { LAB } from '../src/lab/commands.ts'
 import { MTA } from '../src/mta/commands.ts'
 import { EXTENSIONS } from '../src/smtp/extension.ts'
+import { AREAS, OVER_SOCKETS, SERVERS } from '../test/vectors/all.ts'
+import { CHOICES } from '../test/vectors/differences.ts'
+import { UNMET } from '../test/vectors/unmet.ts'
 import { markdown, readTree, scan } from './layers.ts'
 
 /** The texts a document is made from, by path from the root: the code, and the documents as they are now. */
@@ -36,6 +39,7 @@ export const GENERATED: readonly Generated[] = [
   { file: 'docs/rfcs.md', render: tree => rfcIndex(tree) },
   { file: 'docs/esmtp.md', render: extensions },
   { file: 'docs/config.md', render: reference },
+  { file: 'docs/conformance.md', render: conformance },
   { file: 'ARCHITECTURE.md', render: tree => region(tree, 'ARCHITECTURE.md', { name: 'layers', content: markdown() }) },
 ]
 
@@ -150,6 +154,38 @@ nothing else, so none of these extensions is to be had behind it.
   )
   const head = '| Keyword | Source | As server | As client |\n| --- | --- | --- | --- |\n'
   return whole('ESMTP', [opening, head + rows.join('')].join('\n'))
+}
+
+/** Every dialogue of `test/vectors`, and the choices that were made in them. */
+function conformance(): string {
+  const opening = `What Postern is held to by the dialogues of [test/vectors](../test/vectors): attacks, odd peers and edges of the
+protocol, each played against the server or the client whole, octet by octet and cut at random, and most of them over real
+sockets too. \`tools/run test/vectors.test.ts\` plays them.
+`
+  const cell = (text: string) => text.replaceAll('|', '\\|').replace(/[\0-\x1f]/g, ' ')
+  const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
+    [head, head.map(() => '---'), ...rows].map(row => `| ${row.map(cell).join(' | ')} |\n`).join('')
+  const choices = CHOICES.map(({ vectors, others, ours, why }) => [vectors.join(', '), others, ours, why])
+  const parts = [
+    ...AREAS,
+    { name: 'Seen from the driver', vectors: OVER_SOCKETS },
+    { name: 'Servers, for our client', vectors: SERVERS },
+  ]
+  return whole(
+    'Conformance',
+    [
+      opening,
+      `## Choices\n\nWhere more than one answer is safe.\n\n${table(['Dialogues', 'Elsewhere', 'Here', 'Because'], choices)}`,
+      ...parts.map(({ name, vectors }) => {
+        const rows = vectors.map(({ id, holds, source }) => [
+          id,
+          UNMET.has(id) ? `${holds} (**not yet**: ${UNMET.get(id)})` : holds,
+          source,
+        ])
+        return `## ${name}\n\n${table(['Dialogue', 'What holds', 'After'], rows)}`
+      }),
+    ].join('\n'),
+  )
 }
 
 /** Every command of every kind of file, from the tables that the parser reads. */

@@ -8,9 +8,10 @@ import { show } from '../config/show.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import type { ConsoleView } from '../firewall/console.ts'
-import type { GatewayEvent, Joined, Product } from '../firewall/event.ts'
+import type { GatewayEvent, Joined } from '../firewall/event.ts'
 import { type GatewayConfig, NO_GATEWAY } from '../firewall/gateway-config.ts'
 import type { Policy } from '../firewall/policy.ts'
+import { staticsOf } from '../firewall/translation.ts'
 import { now, timestamp } from '../io/clock.ts'
 import { type ControlAnswer, openControl } from '../io/control.ts'
 import { ConfigurationError, readBytes, readConfig, writeWhole } from '../io/files.ts'
@@ -19,11 +20,13 @@ import { type Recording, Recordings } from '../io/recorder.ts'
 import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
 import type { Watch } from '../io/splice.ts'
 import { makeState, removeState } from '../io/state.ts'
+import type { SecureContext } from '../io/tls.ts'
 import { COMMAND_KINDS } from '../smtp/command.ts'
 import { transcriptHead } from '../transcript/record.ts'
 import { Console } from './console.ts'
-import { type Connection, type Door, Gateway, type ShutDoor } from './gateway.ts'
-import { closeOutlets, Journal, type Outlets, openOutlets } from './journal.ts'
+import { type Connection, type Door, Gateway, type Identities, type ShutDoor } from './gateway.ts'
+import { closeOutlets, type Identity, Journal, type Outlets, openOutlets } from './journal.ts'
+import { certified } from './mta-files.ts'
 import { Servers } from './servers.ts'
 
 const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
@@ -63,8 +66,10 @@ export function consoleOf(gateway: Gateway): Console {
   })
 }
 
-function versionLines({ hostname, version }: FirewallConfig): readonly string[] {
-  return [`${hostname}: Postern, as ${version === undefined ? 'a PIX of no particular version' : `PIX ${version}`}`]
+function versionLines({ hostname, product, version }: FirewallConfig): readonly string[] {
+  return [
+    `${hostname}: Postern, as ${version === undefined ? `a ${product} of no particular version` : `${product} ${version}`}`,
+  ]
 }
 
 function shutDiagnostic({ door, cause }: ShutDoor): Diagnostic {
@@ -77,11 +82,15 @@ export interface FirewallOptions {
   readonly events?: (event: GatewayEvent) => void
 }
 
+/** Makes something, or says at which line it cannot be made. */
+type Attempt = <T>(make: () => T | Promise<T>, at?: SourceRef) => Promise<T | undefined>
+
 /** What a configuration needs besides doors, opened and not yet in use. */
 interface Furniture {
   readonly outlets: Outlets
   readonly recordings: Recordings | undefined
   readonly metrics: { close(): Promise<void> } | undefined
+  readonly identities: Identities | undefined
 }
 
 export class Firewall {
@@ -94,6 +103,7 @@ export class Firewall {
   readonly #events: (event: GatewayEvent) => void
   readonly #since = now()
   #recordings: Recordings | undefined
+  #identities: Identities | undefined
   #metricsAt: { close(): Promise<void> } | undefined
   #control: { readonly folder: string; close(): void } | undefined
 
@@ -103,6 +113,7 @@ export class Firewall {
     this.#journal = new Journal(identityOf(config), { stdout: json })
     this.gateway = new Gateway(config.hostname, config, {
       event: event => this.#tell(event),
+      identities: () => this.#identities,
       watch: (connection, policy) => this.#watch(connection, policy),
     })
     this.#servers = new Servers(config.gateway, event => this.#tell(event))
@@ -218,6 +229,7 @@ export class Firewall {
     this.#journal.adopt(furniture.outlets)
     this.#servers.configure(config.gateway)
     this.#recordings = furniture.recordings
+    this.#identities = furniture.identities
     const { metrics } = config.gateway
     if (furniture.metrics || !metrics) {
       const old = this.#metricsAt
@@ -245,7 +257,7 @@ export class Firewall {
     config: FirewallConfig,
   ): Promise<{ readonly furniture: Furniture; readonly problems: readonly Diagnostic[] }> {
     const problems: Diagnostic[] = []
-    const attempt = async <T>(make: () => T | Promise<T>, at?: SourceRef): Promise<T | undefined> => {
+    const attempt: Attempt = async (make, at) => {
       try {
         return await make()
       } catch (cause) {
@@ -262,8 +274,22 @@ export class Firewall {
       metrics && !isSame
         ? await attempt(() => this.#metrics.listen(metrics.ip, metrics.port, () => this.gateway.isOpen), metrics.at)
         : undefined
+    const identities = await this.#readIdentities(config, attempt)
     const none: Outlets = { config: logging, identity, lines: [], json: [] }
-    return { furniture: { outlets: outlets ?? none, recordings, metrics: answering }, problems }
+    return { furniture: { outlets: outlets ?? none, recordings, metrics: answering, identities }, problems }
+  }
+
+  async #readIdentities({ proxies }: FirewallConfig, attempt: Attempt): Promise<Identities | undefined> {
+    const byName = new Map<string, SecureContext>()
+    let any: SecureContext | undefined
+    for (const { file, key, name, at } of proxies.certificates) {
+      const [certificate, secret] = [this.#path(file), this.#path(key)]
+      const made = await attempt(() => certified(certificate, secret), at)
+      if (!made) continue
+      if (name !== undefined) byName.set(name, made)
+      any = name === undefined ? made : (any ?? made)
+    }
+    return any && { any, byName }
   }
 
   async #discard({ outlets, metrics }: Furniture): Promise<void> {
@@ -283,8 +309,8 @@ export class Firewall {
   /** The doors that the text itself describes: every `static … tcp` says where to listen, and where it leads. */
   #doors(config: FirewallConfig): readonly Door[] {
     const doors = new Map<string, Door>()
-    for (const { mapped, mappedIp, redirect, at } of config.statics) {
-      if (!redirect) continue
+    for (const { mapped, mappedIp, redirect, at } of staticsOf(config)) {
+      if (redirect?.protocol !== 'tcp') continue
       const listen: Endpoint = { host: mappedIp, port: redirect.mappedPort }
       // The first line that speaks of a place decides where it leads.
       if (doors.has(sayEndpoint(listen))) continue
@@ -368,12 +394,14 @@ export class Firewall {
     const { config } = this.gateway
     // What does not concern mail may hold passwords, and how a firewall runs changes no octet.
     const lines = show(FIREWALL, { ...config, kept: {}, gateway: NO_GATEWAY })
+    // One that works in place can be played again; a proxy is recorded as the client heard it.
+    const subject = policy?.engine.kind === 'proxy' ? 'proxy' : 'firewall'
     const connects = `from ${source} at ${crossing.from.name} to ${asked.ip} port ${asked.port}`
-    const recording: Recording = recordings.begin(transcriptHead(prose, 'firewall', lines, connects))
+    const recording: Recording = recordings.begin(transcriptHead(prose, subject, lines, connects))
     return recording
   }
 }
 
-function identityOf({ hostname, version }: FirewallConfig): { readonly host: string; readonly product: Product } {
-  return { host: hostname, product: Number.parseInt(version ?? '6', 10) >= 7 ? 'ASA' : 'PIX' }
+function identityOf({ hostname, product }: FirewallConfig): Identity {
+  return { host: hostname, product }
 }

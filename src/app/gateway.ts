@@ -5,14 +5,16 @@ import type { Duration, Instant } from '../base/time.ts'
 import type { Caller } from '../firewall/access.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
-import type { GatewayEvent, Joined, Knock } from '../firewall/event.ts'
+import { discreet, type GatewayEvent, type Joined, type Knock } from '../firewall/event.ts'
 import { Inspector } from '../firewall/inspector.ts'
 import type { Cause, Policy } from '../firewall/policy.ts'
+import type { ProxyPolicy } from '../firewall/proxy.ts'
 import { Rates } from '../firewall/rates.ts'
 import { Throttle } from '../firewall/throttle.ts'
-import type { Altered } from '../firewall/verdict.ts'
+import type { Altered, Explanation } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
 import { openFileLimit } from '../io/files.ts'
+import { proxy } from '../io/proxy.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
 import {
   close,
@@ -26,6 +28,7 @@ import {
   sayEndpoint,
 } from '../io/sockets.ts'
 import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
+import { type SecureContext, secureClient, secureServer } from '../io/tls.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 import { type Crossing, holds, type Network } from '../topology/topology.ts'
 
@@ -40,7 +43,7 @@ export interface Door {
   readonly listen: Endpoint
   /** The line that asks for it. */
   readonly at?: SourceRef
-  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Duplex>
+  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Socket>
 }
 
 /** A connection that passes, for `show conn`. */
@@ -50,6 +53,8 @@ export interface Connection extends Joined {
   /** What inspects it: it stays so as long as the connection lives, whatever is typed meanwhile. */
   readonly inspected: Cause | undefined
   readonly passage: Passage
+  /** Has it say goodbye as soon as nothing is owed, where it speaks for itself. */
+  readonly stop?: () => void
 }
 
 /** A door that could not be opened. */
@@ -68,8 +73,16 @@ export const PAUSE_WAIT: Duration = 1_000
 /** What a gateway tells whoever runs it. */
 export interface GatewayEvents {
   event?(event: GatewayEvent): void
+  /** What is shown to a client that begins TLS with a proxy; without it none is offered. */
+  identities?(): Identities | undefined
   /** Somebody may want to write down what passes. */
   watch?(connection: Joined, policy: Policy | undefined): Watch | undefined
+}
+
+/** Certificates with their keys: for whoever asks for a name, and for all others. */
+export interface Identities {
+  readonly any: SecureContext
+  readonly byName: ReadonlyMap<string, SecureContext>
 }
 
 interface OpenDoor {
@@ -88,6 +101,8 @@ export class Gateway {
   readonly #sockets = new Set<Duplex>()
   readonly #throttle = new Throttle()
   readonly #rates = new Rates()
+  /** Connections at once by what was asked for: there are as many as doors. */
+  readonly #byStatic = new Map<string, number>()
   /** Those that wait for a server. */
   readonly #calls = new Set<AbortController>()
   /** Sockets that may be open at once before the process runs out of files. */
@@ -208,6 +223,7 @@ export class Gateway {
       for (const each of this.#doors) void shut(each)
     })
     this.#tell({ kind: 'stopping', open: this.#throttle.open, grace })
+    for (const { stop } of this.#connections) stop?.()
     let timer: NodeJS.Timeout | undefined
     const emptied = new Promise<void>(resolve => {
       this.#emptied = resolve
@@ -252,7 +268,8 @@ export class Gateway {
     client.on('error', () => {})
     // Every connection is two sockets: with no file left for the second, the first is of no use.
     if (this.#sockets.size + 1 > this.#capacity) this.#pause()
-    const address = door.source ?? client.remoteAddress ?? ''
+    // A socket of both families names an IPv4 address as `::ffff:192.0.2.1`.
+    const address = (door.source ?? client.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, '')
     const knock: Knock = {
       source: address,
       sourcePort: client.remotePort ?? 0,
@@ -292,52 +309,101 @@ export class Gateway {
       this.#tell({ kind: 'denied', knock, reason: admission.reason, ...(list !== undefined && { list }) })
       return this.#refuse(client)
     }
-    const limited = this.#throttle.enter(knock.source, this.#config.gateway.limits, now())
+    const place = `${knock.destination} ${knock.port}`
+    const { most } = admission
+    const isFull = most > 0 && (this.#byStatic.get(place) ?? 0) >= most
+    const limited = isFull
+      ? ({ limit: 'connections', most } as const)
+      : this.#throttle.enter(knock.source, this.#config.gateway.limits, now())
     if (limited) {
       this.#tell({ kind: 'limited', knock, ...limited })
       return this.#refuse(client, admission.policy)
     }
+    this.#byStatic.set(place, (this.#byStatic.get(place) ?? 0) + 1)
     client.once('close', () => {
       this.#throttle.leave(knock.source)
+      this.#byStatic.set(place, (this.#byStatic.get(place) ?? 1) - 1)
       if (this.#throttle.open === 0) this.#emptied()
     })
     this.#call(door, client, knock, admission)
   }
 
   #call(door: Door, client: Socket, knock: Knock, admission: Admitted): void {
-    const { to } = admission
+    const { to, policy } = admission
     const { source, sourcePort, destination, port } = knock
     const ends: Ends = { source, sourcePort, destination, destinationPort: port }
     // Nobody waits any more for a server when the client is gone, or we are.
-    const call = new AbortController()
-    const callOff = () => call.abort()
-    const { signal } = call
-    this.#calls.add(call)
-    client.once('close', callOff)
-    const answered = () => {
-      this.#calls.delete(call)
-      client.off('close', callOff)
-    }
-    door.dial(to, ends, signal).then(
-      server => {
-        answered()
+    const dial = async (): Promise<Socket> => {
+      const call = new AbortController()
+      const callOff = () => call.abort()
+      this.#calls.add(call)
+      client.once('close', callOff)
+      try {
+        const server = await door.dial(to, ends, call.signal)
         this.#hold(server)
         server.on('error', () => {})
-        if (client.destroyed || signal.aborted) return reset(server)
-        this.#join(client, server, knock, admission)
-      },
-      cause => {
-        answered()
-        // The server does not answer: the client hears what it would have heard without us.
-        reset(client)
-        if (signal.aborted) return
+        if (client.destroyed || call.signal.aborted) reset(server)
+        return server
+      } catch (cause) {
         if (isOutOfFiles(cause)) this.#pause()
-        this.#tell({ kind: 'no-server', knock, why: cause instanceof Error ? cause.message : String(cause) })
+        const why = cause instanceof Error ? cause.message : String(cause)
+        if (!call.signal.aborted) this.#tell({ kind: 'no-server', knock, why })
+        throw cause
+      } finally {
+        this.#calls.delete(call)
+        client.off('close', callOff)
+      }
+    }
+    // A proxy speaks first for itself, and asks for a server when it needs one.
+    if (policy && isProxied(policy)) {
+      this.#keep(knock, admission, joined => {
+        const { name } = this
+        const caller = { address: source, port: sourcePort }
+        const watch = this.#events.watch?.(joined, policy)
+        const identities = this.#events.identities?.()
+        const altered = this.#altered(joined)
+        const { passage, over, stop } = proxy(
+          client,
+          { policy, host: policy.engine.name ?? name, client: caller },
+          {
+            dial,
+            altered,
+            ...(identities && {
+              secureClient: socket => secureServer(socket, identities.any, name => identities.byName.get(name)),
+            }),
+            secureServer: socket => secureClient(socket, { name: to.destination }),
+            ...(watch && { watch }),
+          },
+        )
+        return { passage, over, stop, watch }
+      })
+      return
+    }
+    dial().then(
+      server => {
+        if (server.destroyed) return
+        this.#keep(knock, admission, joined => {
+          const watch = this.#events.watch?.(joined, policy)
+          const inspector = policy && new Inspector(policy, { peer: source, rates: this.#rates })
+          return { ...splice(client, server, inspector, this.#altered(joined), watch), watch }
+        })
       },
+      // The server does not answer: the client hears what it would have heard without us.
+      () => reset(client),
     )
   }
 
-  #join(client: Socket, server: Duplex, knock: Knock, { crossing, policy, to }: Admitted): void {
+  #altered(connection: Joined): (explanation: Explanation) => void {
+    const { crossing } = connection
+    return told => {
+      const explanation = discreet(told)
+      if (this.altered.push({ crossing, explanation }) > MAX_ALTERED) this.altered.shift()
+      this.#tell({ kind: 'altered', connection, explanation })
+    }
+  }
+
+  /** A connection that passes, from its beginning to its end. */
+  #keep(knock: Knock, { crossing, policy, to }: Admitted, begin: (joined: Joined) => Passing): void {
     const joined: Joined = {
       id: ++this.passed,
       crossing,
@@ -347,28 +413,23 @@ export class Gateway {
       destinationPort: to.port,
       asked: { ip: knock.destination, port: knock.port },
     }
-    const altered = (explanation: Altered['explanation']): void => {
-      if (this.altered.push({ crossing, explanation }) > MAX_ALTERED) this.altered.shift()
-      this.#tell({ kind: 'altered', connection: joined, explanation })
+    this.#tell({ kind: 'built', connection: joined })
+    const { passage, over, stop, watch } = begin(joined)
+    const connection: Connection = {
+      ...joined,
+      since: now(),
+      inspected: policy?.cause,
+      passage,
+      ...(stop && { stop }),
     }
-    const watch = this.#events.watch?.(joined, policy)
-    const inspector = policy && new Inspector(policy, { peer: knock.source, rates: this.#rates })
-    const { passage, over } = splice(client, server, inspector, altered, watch)
-    const connection: Connection = { ...joined, since: now(), inspected: policy?.cause, passage }
     this.#connections.add(connection)
     this.most = Math.max(this.most, this.#connections.size)
-    this.#tell({ kind: 'built', connection: joined })
     void over.then(() => {
       this.#connections.delete(connection)
       watch?.close()
       const octets = passage.fromClient + passage.fromServer
-      this.#tell({
-        kind: 'torn-down',
-        connection: joined,
-        duration: now() - connection.since,
-        octets,
-        why: passage.ending,
-      })
+      const duration = now() - connection.since
+      this.#tell({ kind: 'torn-down', connection: joined, duration, octets, why: passage.ending })
     })
   }
 
@@ -403,6 +464,17 @@ export class Gateway {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
   }
+}
+
+interface Passing {
+  readonly passage: Passage
+  readonly over: Promise<void>
+  readonly stop?: () => void
+  readonly watch: Watch | undefined
+}
+
+function isProxied(policy: Policy): policy is ProxyPolicy {
+  return policy.engine.kind === 'proxy'
 }
 
 type Admitted = Exclude<Admission, { readonly kind: 'refuse' }>

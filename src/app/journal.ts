@@ -1,15 +1,9 @@
 /** What a running firewall tells: syslog servers, files, and what is kept for `show logging`. */
 import { PosternError } from '../base/problem.ts'
-import {
-  ciscoLine,
-  factsOf,
-  type GatewayEvent,
-  levelled,
-  messageOf,
-  type Product,
-  syslogLine,
-} from '../firewall/event.ts'
+import type { Product } from '../firewall/config.ts'
+import { factsOf, type GatewayEvent, levelled, messageOf, syslogLine } from '../firewall/event.ts'
 import { type LoggingConfig, NO_GATEWAY, SEVERITIES, type Severity } from '../firewall/gateway-config.ts'
+import { formatSyslog } from '../firewall/syslog.ts'
 import { timestamp } from '../io/clock.ts'
 import { type JsonLog, openJsonLog } from '../io/log.ts'
 import { fileSink, type Sink, tcpSink, udpSink } from '../io/syslog.ts'
@@ -52,7 +46,7 @@ export class Journal {
     this.#told++
     const time = timestamp()
     if (config.buffered !== undefined && severity <= config.buffered) {
-      const line = ciscoLine(identity.product, message)
+      const line = formatSyslog(identity.product, message)
       this.#buffer.push(config.timestamp ? `${time}: ${line}` : line)
       if (this.#buffer.length > MAX_BUFFERED) this.#buffer.shift()
     }

@@ -67,7 +67,7 @@ function readText(path: string): string {
   return readBytes(path).toString('utf8')
 }
 
-function certified(certificate: string, key: string): ReturnType<typeof identity> {
+export function certified(certificate: string, key: string): ReturnType<typeof identity> {
   const pair = [readBytes(certificate), readBytes(key)] as const
   try {
     return identity(...pair)

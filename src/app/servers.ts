@@ -4,7 +4,7 @@ import type { Duration } from '../base/time.ts'
 import type { Caller } from '../firewall/access.ts'
 import { serversAt } from '../firewall/commands-gateway.ts'
 import type { GatewayEvent } from '../firewall/event.ts'
-import type { Farm, GatewayConfig } from '../firewall/gateway-config.ts'
+import type { Farm, GatewayConfig, ProxiedTo } from '../firewall/gateway-config.ts'
 import { greets } from '../io/probe.ts'
 import { dial, type Endpoint, type Socket, sayEndpoint } from '../io/sockets.ts'
 import { type Ends, formatProxyHeader } from '../topology/proxy-protocol.ts'
@@ -13,6 +13,9 @@ import { type Ends, formatProxyHeader } from '../topology/proxy-protocol.ts'
 export const FAILS_UNTIL_DOWN = 2
 /** A probe that takes longer has failed. */
 export const PROBE_WAIT: Duration = 5_000
+
+/** A probe is nobody's connection: these ends are of no family, which is said as `UNKNOWN` or `LOCAL`. */
+const OURSELVES: Ends = { source: '', sourcePort: 0, destination: '', destinationPort: 0 }
 
 interface Health {
   fails: number
@@ -61,7 +64,7 @@ export class Servers {
     for (const server of this.#order({ host: to.destination, port: to.port })) {
       try {
         const socket = await dial(server, signal)
-        const told = this.#config.proxiedTo.find(({ ip, port }) => ip === server.host && port === server.port)
+        const told = this.#told(server)
         if (told) socket.write(formatProxyHeader(told.version, ends))
         return socket
       } catch (cause) {
@@ -70,6 +73,10 @@ export class Servers {
       }
     }
     throw failure ?? new PosternError('POSTERN_NO_SERVER', 'there is no server', { side: 'us', retry: 'later' })
+  }
+
+  #told({ host, port }: Endpoint): ProxiedTo | undefined {
+    return this.#config.proxiedTo.find(each => each.ip === host && each.port === port)
   }
 
   #order(first: Endpoint): readonly Endpoint[] {
@@ -111,7 +118,9 @@ export class Servers {
   async #probe({ kind }: NonNullable<Farm['probe']>, at: Endpoint): Promise<void> {
     const ours = this.#probes.signal
     const wait = AbortSignal.any([ours, AbortSignal.timeout(PROBE_WAIT)])
-    const why = await greets(at, kind, wait)
+    const told = this.#told(at)
+    const header = told && formatProxyHeader(told.version, OURSELVES)
+    const why = await greets(at, { kind, signal: wait, ...(header && { header }) })
     if (ours.aborted) return
     const name = sayEndpoint(at)
     const before = this.#health.get(name) ?? { fails: 0, isUp: true }

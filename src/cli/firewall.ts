@@ -4,6 +4,7 @@ import { cite, formatDiagnostic, PosternError } from '../base/problem.ts'
 import { type GatewayEvent, messageOf } from '../firewall/event.ts'
 import { sayEndpoint } from '../io/sockets.ts'
 import { converse } from './console.ts'
+import { checkCommands } from './firewall-check.ts'
 import { complain, EXIT, log, print } from './print.ts'
 import { findRunning, typeThere } from './running.ts'
 import { until } from './signals.ts'
@@ -39,6 +40,7 @@ export function firewallCommands(program: Command): void {
       process.exitCode = await type(name, lines)
     })
   whatIfCommand(firewall)
+  checkCommands(firewall)
 }
 
 interface RunOptions {

@@ -3,6 +3,7 @@ import { cite, PosternError } from '../base/problem.ts'
 import { admit } from '../firewall/admission.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
+import { staticsOf } from '../firewall/translation.ts'
 import { type Dialogue, dialoguesOf, type Fate, whatIf } from '../firewall/what-if.ts'
 import { now } from '../io/clock.ts'
 import { ConfigurationError, readBytes, readConfig } from '../io/files.ts'
@@ -68,7 +69,8 @@ function isCapture(bytes: Buffer): boolean {
 
 /** What the configuration says to this call: as it was recorded, where no option says otherwise. */
 function admission(config: FirewallConfig, { caller }: Dialogue, options: WhatIfOptions) {
-  const door = config.statics.find(({ redirect }) => redirect) ?? config.statics[0]
+  const statics = staticsOf(config)
+  const door = statics.find(({ redirect }) => redirect) ?? statics[0]
   const at = options.at ?? caller?.at ?? door?.mapped
   const destination = options.destination ?? caller?.destination ?? door?.mappedIp
   if (at === undefined || destination === undefined) {

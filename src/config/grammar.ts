@@ -103,7 +103,7 @@ export interface CommandSpec<C> {
   readonly mode?: string
   /** The mode that this line enters: what stands below is read as of that mode, or of one around it. */
   readonly enters?: string
-  /** Takes each indented line below, as it stands. */
+  /** Takes each indented line below, as it stands, with the blanks before it. */
   block?(config: C, args: Arguments, line: string): C
 }
 

@@ -60,14 +60,17 @@ function run<C>(
   let mode = begun
   for (const line of lines) {
     if (mode?.spec.block && line.at.column > 1) {
-      config = mode.spec.block(config, mode.args, line.raw.trim())
+      config = mode.spec.block(config, mode.args, line.raw.trimEnd())
       continue
     }
     if (mode && leaves(line)) {
       mode = mode.outer
       continue
     }
-    const read = understand(grammar, line, { abbreviations, mode, names: grammar.names?.(config) })
+    const options = { abbreviations, names: grammar.names?.(config) }
+    // In a text a line that is not indented is of no mode, if there is such a command; whoever types does not indent.
+    const outermost = mode && !begun && line.at.column === 1 ? understand(grammar, line, options) : undefined
+    const read = outermost && !('message' in outermost) ? outermost : understand(grammar, line, { ...options, mode })
     if ('message' in read) {
       problems.push(read)
       continue

@@ -56,7 +56,7 @@ test('restOf() gives what was written, and a single quoted word without its mark
 })
 
 test('readLines() says what is wrong with each line, and leaves that line out', () => {
-  const text = 'banner "not closed\nname a"b"\n"a"b\n"C:\\temp"\nfixup\u00a0protocol\nhostname pix\n'
+  const text = 'banner "not closed\nname a"b"\n"a"b\nfixup\u00a0protocol\nhostname pix\n'
   assert.equal(
     complaints(text),
     `\
@@ -69,10 +69,7 @@ pix.conf:2:7: error: a quotation mark may not stand inside a word
 pix.conf:3:4: error: a blank must follow the closing quotation mark
    "a"b
       ^
-pix.conf:4:4: error: a backslash escapes only " and \\ here
-   "C:\\temp"
-      ^~  for a backslash write \\\\
-pix.conf:5:6: error: an invisible character (U+00A0) may not stand here
+pix.conf:4:6: error: an invisible character (U+00A0) may not stand here
    fixup\ufffdprotocol
         ^`,
   )
@@ -80,6 +77,10 @@ pix.conf:5:6: error: an invisible character (U+00A0) may not stand here
     readLines(text, 'pix.conf').lines.map(line => line.raw),
     ['hostname pix'],
   )
+})
+
+test('a backslash in quotation marks is one, but before a quotation mark or another backslash', () => {
+  assert.deepEqual(words('"C:\\temp" "\\.exe" "a\\"b" "a\\\\b"'), [['C:\\temp', '\\.exe', 'a"b', 'a\\b']])
 })
 
 test('a CR alone is no line end, and hides no line in a comment', () => {

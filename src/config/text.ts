@@ -33,7 +33,7 @@ interface Place {
  * The lines of a file, cut into words that know where they stand, and everything that cannot be cut.
  *
  * Lines end with LF or CRLF. Blank lines, and lines that begin with `!`, `:` or `#`, are skipped. A word that holds blanks
- * stands in quotation marks, with `\"` and `\\` inside. A line with a problem is left out of `lines`.
+ * stands in quotation marks, with `\"` and `\\` inside; any other backslash there is one. A line with a problem is left out of `lines`.
  */
 export function readLines(
   text: string,
@@ -126,11 +126,10 @@ function quotedWord(place: Place, start: number): Word | Diagnostic {
       return { text, quoted: true, at: refAt(place, start, at + 1 - start) }
     }
     if (char === '\\') {
-      const next = raw.charAt(++at)
-      if (next !== '"' && next !== '\\') {
-        return problem(place, at - 1, 2, 'a backslash escapes only " and \\ here', 'for a backslash write \\\\')
-      }
-      text += next
+      const next = raw.charAt(at + 1)
+      // Before any other character it is one itself, as in the patterns of Cisco's texts.
+      if (next === '"' || next === '\\') at++
+      text += next === '"' ? '"' : '\\'
     } else text += char
   }
   return problem(place, start, raw.length - start, 'the quotation is not closed', 'expected "')

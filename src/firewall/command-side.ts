@@ -1,4 +1,4 @@
-import { bytes, CR, DOT, equal, LF, lower, SP, text, upper } from '../base/bytes.ts'
+import { bytes, CR, copy, DOT, equal, LF, lower, SP, text, upper } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import { type Command, parseCommand } from '../smtp/command.ts'
 import { type Onlooker, type Said, said } from '../smtp/dialogue.ts'
@@ -217,12 +217,16 @@ export class CommandSide {
     if (verdict.kind !== 'mask') return
     const open = line.indexOf(OPEN)
     const close = open < 0 ? -1 : line.indexOf(CLOSE, open)
-    const out = line.map((octet, i) => {
+    let out: Uint8Array | undefined
+    for (let i = 0; i < line.length; i++) {
+      const octet = line[i]
       const isPipe = octet === PIPE && pipe.kind === 'mask'
       const isStray = ((octet === OPEN && i !== open) || (octet === CLOSE && i !== close)) && bracket.kind === 'mask'
-      return isPipe || isStray ? SP : octet
-    })
-    if (equal(line, out)) return
+      if (!isPipe && !isStray) continue
+      out ??= copy(line)
+      out[i] = SP
+    }
+    if (!out) return
     segment.overwrite(at, out)
     segment.tell(explain('address', verb, { before: trimEnd(line), after: trimEnd(out) }, verdict.because))
   }

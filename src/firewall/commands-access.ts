@@ -114,10 +114,9 @@ const ACCESS_LIST: Spec = {
   show: ({ accessRules }) => accessRules.map(showAccessRule),
 }
 
-function icmpRule(args: Arguments): AccessRule {
+function icmpRule(args: Arguments): Conduit {
   const words = [args.optional('type'), optionsOf(args)].filter(word => word !== undefined)
   return {
-    list: args.text('list'),
     action: args.text('action') as 'permit',
     protocol: 'icmp',
     source: placeOf(args, 'source'),
@@ -129,8 +128,8 @@ function icmpRule(args: Arguments): AccessRule {
 const ACCESS_LIST_ICMP: Spec = {
   syntax: `access-list <list:name> [extended] <action:permit|deny> icmp ${SOURCE} ${DESTINATION} [<type:word>] ${OPTIONS}`,
   help: 'Permit or deny ICMP (kept: it carries no mail)',
-  apply: (config, args, at) => addRule(config, icmpRule(args), at),
-  remove: (config, args, at) => removeRule(config, icmpRule(args), at),
+  apply: (config, args, at) => addRule(config, { list: args.text('list'), ...icmpRule(args) }, at),
+  remove: (config, args, at) => removeRule(config, { list: args.text('list'), ...icmpRule(args) }, at),
   show: () => [],
 }
 
@@ -149,7 +148,7 @@ const REMARK: Spec = {
 }
 
 const CONDUIT: Spec = {
-  syntax: `conduit <action:permit|deny> <protocol:word> ${DESTINATION} ${portSyntax('destination')} ${SOURCE} ${portSyntax('source')}`,
+  syntax: `conduit <action:permit|deny> ${PROTOCOL} ${DESTINATION} ${portSyntax('destination')} ${SOURCE} ${portSyntax('source')} ${OPTIONS}`,
   help: 'Let callers in to a global address: first the address that is called, then the caller (PIX, up to 6.3)',
   apply(config, args, at) {
     const conduit: Conduit = ruleOf(args)
@@ -167,10 +166,10 @@ const CONDUIT: Spec = {
 }
 
 const CONDUIT_ICMP: Spec = {
-  syntax: `conduit <action:permit|deny> icmp ${DESTINATION} ${SOURCE} [<type:word>]`,
+  syntax: `conduit <action:permit|deny> icmp ${DESTINATION} ${SOURCE} [<type:word>] ${OPTIONS}`,
   help: 'Let ICMP in (kept: it carries no mail)',
   apply(config, args, at) {
-    const { list: _, ...conduit } = icmpRule(args)
+    const conduit = icmpRule(args)
     const others = config.conduits.filter(each => showConduit(each) !== showConduit(conduit))
     return { ...config, conduits: [...others, { ...conduit, at }] }
   },
@@ -213,7 +212,9 @@ function putObject(config: FirewallConfig, object: NetworkObject): FirewallConfi
 
 function putGroup(config: FirewallConfig, group: ObjectGroup): FirewallConfig {
   const key = ({ kind, name }: ObjectGroup) => `${kind} ${name}`
-  return { ...config, objects: { ...config.objects, groups: put(config.objects.groups, group, key) } }
+  // In the order in which they are shown: those of addresses first.
+  const groups = put(config.objects.groups, group, key).toSorted((a, b) => a.kind.localeCompare(b.kind))
+  return { ...config, objects: { ...config.objects, groups } }
 }
 
 const outerName = (args: Arguments): string => args.outer?.text('name') ?? ''
@@ -281,7 +282,7 @@ const OBJECTS: readonly Spec[] = [
       ),
   },
   {
-    syntax: 'network-object {host <ip> | object <object:name> | <net:ip> <mask> | <prefix>}',
+    syntax: 'network-object {host <host:ip> | object <object:name> | <ip> <mask> | <prefix>}',
     mode: GROUP_MODE,
     help: 'An address of this group',
     apply: (config, args) => addMember(config, args, memberOf(args)),
@@ -338,11 +339,12 @@ const OBJECTS: readonly Spec[] = [
 function networkOf(args: Arguments): Network {
   const prefix = args.get('prefix', PREFIX)
   if (prefix) return { ip: prefix.ip, mask: mask6(prefix.length) }
-  return { ip: args.optional('net') ?? args.text('ip'), mask: args.text('mask') }
+  return { ip: args.text('ip'), mask: args.text('mask') }
 }
 
 function memberOf(args: Arguments): Place {
-  if (args.has('host')) return hostNetwork(args.text('ip'))
+  const host = args.get('host', IP)
+  if (host !== undefined) return hostNetwork(host)
   const object = args.optional('object')
   return object === undefined ? networkOf(args) : { object }
 }

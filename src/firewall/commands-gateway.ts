@@ -45,7 +45,7 @@ function isLoopback(ip: string): boolean {
 
 const RECORD: Spec = {
   syntax: 'record <folder:file> [files <files:number>] [octets <octets:size>] [messages]',
-  noSyntax: 'record [<folder:file>]',
+  noSyntax: 'record [<folder:file> [files <files:number>] [octets <octets:size>] [messages]]',
   help: 'Keep dialogues as transcripts in this folder; logins are left out, and so is the text of messages',
   words: {
     files: `how many are kept (${RECORD_FILES})`,

@@ -110,7 +110,9 @@ function kept(word: string, syntax: string, what: string): Spec {
     // The lines below it belong to it, whatever they say.
     block(config, args, below) {
       const line = lineOf(word, args)
-      const lines = (config.kept[word] ?? []).map(each => (headOf(each) === line ? `${each}\n ${below}` : each))
+      const lines = (config.kept[word] ?? []).map(each =>
+        headOf(each) === line ? `${each}\n${below.replace(/^[ \t]+/, blanks => ' '.repeat(blanks.length))}` : each,
+      )
       return withKept(config, word, lines)
     },
     show: ({ kept: all }) => (all[word] ?? []).flatMap(each => each.split('\n')),
@@ -137,10 +139,18 @@ export function withKept(config: FirewallConfig, word: string, lines: readonly s
   return { ...config, kept: lines.length === 0 ? kept : { ...kept, [word]: lines } }
 }
 
-/** Everything that is kept and shown, and not enforced here. */
+/** A line that is shown to whoever asks what is not enforced: what follows these words stays out of it. */
+const SECRETS =
+  /\b(password|passwd|pre-shared-key|community|shared-secret|md5|ldap-login-password|authentication-key \d+ md5|(?:^|isakmp )key|auth (?:md5|sha)|priv (?:aes|des|3des)(?: \d+)?)(\s+)(?:(?:0|8|hex)\s+)?\S+/g
+
+function withoutSecret(line: string): string {
+  return line.replace(SECRETS, '$1$2*****')
+}
+
+/** Everything that is kept and shown, and not enforced here; without what is secret. */
 export function notEnforced({ kept, otherFixups, disabledFixups, remarks, mpf }: FirewallConfig): readonly string[] {
   return [
-    ...Object.values(kept).flatMap(lines => lines.flatMap(each => each.split('\n'))),
+    ...Object.values(kept).flatMap(lines => lines.flatMap(each => each.split('\n').map(withoutSecret))),
     ...otherFixups.map(each => `fixup protocol ${each}`),
     ...disabledFixups.filter(each => !each.startsWith('smtp')).map(each => `no fixup protocol ${each}`),
     ...remarks,

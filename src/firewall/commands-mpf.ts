@@ -20,19 +20,18 @@ const REGEX: Spec = {
   noSyntax: 'regex <name> [<pattern:word>]',
   help: 'A name for a pattern, which matching takes linear time for',
   apply(config, args, at) {
-    const source = args.text('pattern')
+    const place = args.at('pattern')
+    // As it is written: a backslash is the pattern's own, and so the quotation marks are all there is to take off.
+    const word = place.text.slice(place.column - 1, place.column - 1 + place.length)
+    const quoted = word.startsWith('"') ? 1 : 0
+    const source = word.slice(quoted, word.length - quoted)
     const read = pattern(source)
-    if ('wrong' in read) {
-      const place = args.at('pattern')
-      // The quotation mark before it is no character of the pattern.
-      const column = place.column + read.at + (place.length === source.length + 2 ? 1 : 0)
-      return error(read.wrong, { ...place, column, length: 1 })
-    }
+    if ('wrong' in read) return error(read.wrong, { ...place, column: place.column + quoted + read.at, length: 1 })
     const next = { name: args.text('name'), pattern: source, at }
     return change(config, { regexes: put(config.mpf.regexes, next, nameOf) })
   },
   remove: (config, args) => change(config, { regexes: without(config.mpf.regexes, args) }),
-  show: ({ mpf }) => mpf.regexes.map(({ name, pattern }) => `regex ${name} "${pattern.replace(/["\\]/g, '\\$&')}"`),
+  show: ({ mpf }) => mpf.regexes.map(({ name, pattern }) => `regex ${name} "${pattern}"`),
 }
 
 const REGEX_MODE = 'config-cmap-regex'

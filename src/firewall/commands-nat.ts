@@ -111,11 +111,16 @@ function dropNat(config: FirewallConfig, line: string): FirewallConfig {
 }
 
 const NAT_TWICE: Spec = {
-  syntax: 'nat (<real:name>,<mapped:name>) <rest:text...>',
+  syntax: 'nat (<real:name>,<mapped:name>) [after-auto] source <rest:text...>',
   help: 'A translation of both ends (kept, and not enforced here)',
-  apply: (config, args) => keepNat(config, `nat (${args.text('real')},${args.text('mapped')}) ${args.text('rest')}`),
-  remove: (config, args) => dropNat(config, `nat (${args.text('real')},${args.text('mapped')}) ${args.text('rest')}`),
+  apply: (config, args) => keepNat(config, twiceLine(args)),
+  remove: (config, args) => dropNat(config, twiceLine(args)),
   show: ({ kept }) => kept[KEPT_NAT] ?? [],
+}
+
+function twiceLine(args: Arguments): string {
+  const order = args.has('after-auto') ? ' after-auto' : ''
+  return `nat (${args.text('real')},${args.text('mapped')})${order} source ${args.text('rest')}`
 }
 
 const MAILHOST: Spec = {
@@ -248,7 +253,9 @@ const OBJECT_NAT: Spec = {
         },
       }),
     }
-    return { ...config, objectNats: put(config.objectNats, { ...next, at }, ({ object }) => object) }
+    const order = ({ object }: ObjectNat) => config.objects.objects.findIndex(({ name }) => name === object)
+    const objectNats = put(config.objectNats, { ...next, at }, ({ object }) => object)
+    return { ...config, objectNats: objectNats.toSorted((one, other) => order(one) - order(other)) }
   },
   show: () => [],
 }

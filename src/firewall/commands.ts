@@ -8,6 +8,7 @@ import { GATEWAY_COMMANDS } from './commands-gateway.ts'
 import { KEPT_COMMANDS, withKept } from './commands-kept.ts'
 import { MPF_BEFORE_MAPS, MPF_BEHIND_MAPS } from './commands-mpf.ts'
 import { NAT_COMMANDS, OBJECT_NAT_COMMANDS, ROUTE_COMMANDS } from './commands-nat.ts'
+import { PROXY_COMMANDS } from './commands-proxy.ts'
 import { EMPTY_FIREWALL, type FirewallConfig } from './config.ts'
 import { put, type Spec, warning } from './objection.ts'
 
@@ -86,6 +87,7 @@ export const FIREWALL: Grammar<FirewallConfig> = {
     ...GROUP_COMMANDS,
     ...ROUTE_COMMANDS,
     ...within<FirewallConfig, 'gateway'>('gateway', GATEWAY_COMMANDS),
+    ...within<FirewallConfig, 'proxies'>('proxies', PROXY_COMMANDS),
     ...KEPT_COMMANDS,
     ...MPF_BEFORE_MAPS,
     ...ESMTP_COMMANDS,

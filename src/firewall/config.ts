@@ -3,6 +3,7 @@ import type { Ports } from '../config/argument.ts'
 import { type InterfacesConfig, NO_INTERFACES } from '../topology/commands.ts'
 import type { Network } from '../topology/topology.ts'
 import { type AccessRule, type Conduit, NO_OBJECTS, type Objects, type PortMatch } from './access.ts'
+import { NO_PROXIES, type ProxiesConfig } from './commands-proxy.ts'
 import type { EsmtpMap } from './esmtp-map.ts'
 import { type GatewayConfig, NO_GATEWAY } from './gateway-config.ts'
 import type { PixVariant } from './profiles/pix.ts'
@@ -42,6 +43,8 @@ export interface FirewallConfig {
   readonly mpf: Mpf
   /** How it runs: logging, metrics, limits, several servers. */
   readonly gateway: GatewayConfig
+  /** Proxies: which stands between where, and what a site has otherwise. */
+  readonly proxies: ProxiesConfig
   /** Lines that do not concern mail: kept, shown, and not enforced here. First word → lines, with those below them. */
   readonly kept: Readonly<Record<string, readonly string[]>>
 }
@@ -197,5 +200,6 @@ export const EMPTY_FIREWALL: FirewallConfig = {
   sameSecurity: false,
   mpf: NO_MPF,
   gateway: NO_GATEWAY,
+  proxies: NO_PROXIES,
   kept: {},
 }

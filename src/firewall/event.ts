@@ -1,11 +1,14 @@
 /** What happens to a running firewall, and how each is told: as a Cisco syslog line, and as plain facts. */
-import { show } from '../base/bytes.ts'
+import { bytes, show, upper } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import { type Duration, sayDuration } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
+import { COMMAND_KINDS } from '../smtp/command.ts'
 import type { Crossing } from '../topology/topology.ts'
 import type { Caller } from './access.ts'
+import type { Product } from './config.ts'
 import type { LoggingConfig, Severity } from './gateway-config.ts'
+import { formatSyslog, type SyslogLine, syslogOf } from './syslog.ts'
 import type { Explanation } from './verdict.ts'
 
 /** A connection as its messages name it. `destination` is the real server, `asked` what the caller meant. */
@@ -56,13 +59,9 @@ export type GatewayEvent =
   | { readonly kind: 'resumed'; readonly sockets: number }
   | { readonly kind: 'server'; readonly server: string; readonly up: boolean; readonly why: string }
 
-export type Product = 'PIX' | 'ASA'
-
 /** A line as Cisco numbers it. Numbers from 990000 are ours: there, Cisco has no message. */
-export interface Message {
-  readonly id: number
+export interface Message extends SyslogLine {
   readonly severity: Severity
-  readonly text: string
 }
 
 /** Who types at the console, as a PIX calls the one user it knows. */
@@ -156,19 +155,20 @@ function clock(duration: Duration): string {
 
 const say = sayDuration
 
-function alteration(connection: Joined, { what, subject, before, because }: Explanation): Message {
-  const { source, destination } = connection
-  if (what === 'address') {
-    return message(108002, 2, `SMTP replaced string: out ${source} in ${destination} data: ${show(before)}`)
+/** As a Cisco says it, where it says anything; else in our own words, as nobody should have to guess. */
+function alteration(connection: Joined, explanation: Explanation): Message {
+  const { crossing, source, sourcePort, destination, destinationPort } = connection
+  const ends = {
+    client: { port: crossing.from.name, ip: source, tcp: sourcePort },
+    server: { port: crossing.to.name, ip: destination, tcp: destinationPort },
   }
+  const line = syslogOf(explanation, ends)
+  if (line) return { ...line, severity: line.severity as Severity }
+  const { did, what, subject, because } = explanation
   const [from, to] = endsOf(connection)
-  const which = what === 'greeting' ? 'response' : 'request'
-  const about = `${what} ${subject}`.trim()
-  return message(
-    108004,
-    4,
-    `ESMTP Classification: Masked header flags for ESMTP ${which} from ${from} to ${to}; ${about}: ${because.cause.command} (${cite(because.cause.at)})`,
-  )
+  const about = `${did} ${what} ${printable(subject)}`.trimEnd()
+  const by = `${because.cause.command} (${cite(because.cause.at)})`
+  return message(990009, 6, `Inspection: ${about} from ${from} to ${to}, by ${by}`)
 }
 
 const PASSWORDS = /^(?:password|passwd|key|community|secret|enable)$/i
@@ -180,16 +180,30 @@ export function withoutPasswords(line: string): string {
   return at < 0 ? line : [...words.slice(0, at + 1), '*****'].join(' ')
 }
 
+const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
+
+/** Of those that are none of ours, the ones one meets: their names are worth telling. */
+const STRANGE_VERBS: ReadonlySet<string> = new Set(
+  'XCLIENT XFORWARD X-ANONYMOUSTLS XADR XSTA XCIR XGEN XTRN XQUE SEND SOML SAML WIZ DEBUG KILL GET POST'.split(' '),
+)
+
+/**
+ * The explanation as it may be told. A line whose verb nobody knows may be anything: a password said behind a login that
+ * was refused, or a message behind a chunk that was. It is told of, and not told.
+ */
+export function discreet(explanation: Explanation): Explanation {
+  const { what, subject, before, after } = explanation
+  const isKnown = VERBS.has(subject) || STRANGE_VERBS.has(subject)
+  if (what !== 'command' || isKnown) return explanation
+  const hidden = (octets: Uint8Array) => (octets.length === 0 ? octets : bytes(`(${octets.length} octets)`))
+  return { ...explanation, subject: '', before: hidden(before), after: hidden(after) }
+}
+
 /** The message at the level that the configuration gives it; `undefined` where it is silenced. */
 export function levelled(message: Message, { messages }: LoggingConfig): Message | undefined {
   const told = messages.find(({ id }) => id === message.id)
   if (!told) return message
   return told.level === undefined ? undefined : { ...message, severity: told.level }
-}
-
-/** `%PIX-6-302013: Built …`. */
-export function ciscoLine(product: Product, { severity, id, text }: Message): string {
-  return `%${product}-${severity}-${String(id).padStart(6, '0')}: ${text}`
 }
 
 export interface Header {
@@ -208,7 +222,7 @@ export const MAX_SYSLOG_LINE = 2_048
 export function syslogLine(message: Message, { facility, host, process, time, product }: Header): string {
   const priority = facility * 8 + message.severity
   const head = `<${priority}>1 ${time ?? '-'} ${printable(host)} postern ${process} ${message.id} -`
-  return printable(`${head} ${ciscoLine(product, message)}`).slice(0, MAX_SYSLOG_LINE)
+  return printable(`${head} ${formatSyslog(product, message)}`).slice(0, MAX_SYSLOG_LINE)
 }
 
 /** What a peer said must not begin a line of its own. */

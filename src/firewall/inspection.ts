@@ -1,6 +1,7 @@
 import type { Ports } from '../config/argument.ts'
 import type { Crossing } from '../topology/topology.ts'
 import { type Caller, isPort, speaksOf } from './access.ts'
+import { proxyPolicy } from './commands-proxy.ts'
 import type { ClassMap, FirewallConfig, Fixup, Placed, PolicyClass, ServicePolicy } from './config.ts'
 import { defaultEsmtpMap, type EsmtpMap } from './esmtp-map.ts'
 import { named } from './objection.ts'
@@ -17,6 +18,11 @@ export function inspectionOf(
   caller: Caller,
   realPort: number = caller.port,
 ): Policy | undefined {
+  const ports = [caller.port, realPort]
+  const proxied =
+    config.proxies.listens.length > 0 &&
+    once(config, `proxy ${ports} ${way.direction}`, () => proxyPolicy(config.proxies, ports, way.direction))
+  if (proxied) return proxied
   const policy = config.mpf.services.length > 0 ? asaPolicy(config, way, caller, realPort) : undefined
   const found = policy ?? pixPolicy(config, caller, realPort)
   return found?.directions.has(way.direction) ? found : undefined
@@ -34,14 +40,13 @@ function pixPolicy(config: FirewallConfig, caller: Caller, realPort: number): Po
 }
 
 /** The policies of one configuration, by the line that put them in force: they are asked about every connection. */
-const policies = new WeakMap<FirewallConfig, Map<string, Policy>>()
+const policies = new WeakMap<FirewallConfig, Map<string, Policy | undefined>>()
 
-function once(config: FirewallConfig, key: string, make: () => Policy): Policy {
-  const known = policies.get(config) ?? new Map<string, Policy>()
+function once<P extends Policy | undefined>(config: FirewallConfig, key: string, make: () => P): P {
+  const known = policies.get(config) ?? new Map<string, Policy | undefined>()
   policies.set(config, known)
-  const policy = known.get(key) ?? make()
-  known.set(key, policy)
-  return policy
+  if (!known.has(key)) known.set(key, make())
+  return known.get(key) as P
 }
 
 /** MailGuard of this version, with what the configuration says of it otherwise. */

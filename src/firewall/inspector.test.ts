@@ -5,14 +5,20 @@ import { anyCuts, anyOctets, cut, runs, singly } from '../base/any-bytes.test.ts
 import { bytes, concat, text } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import { DotWriter } from '../smtp/body.ts'
+import { defaultEsmtpMap } from './esmtp-map.ts'
 import { Inspector, type Side } from './inspector.ts'
 import type { Policy } from './policy.ts'
+import { asa, FIFTEEN } from './profiles/asa.ts'
 import { PIX_TRAITS, type PixProfile, pix, SEVEN } from './profiles/pix.ts'
+import { Rates } from './rates.ts'
 import type { Explanation } from './verdict.ts'
 
 const AT = { file: 'firewall.conf', line: 4, column: 1, length: 23, text: 'fixup protocol smtp 25' }
 const CAUSE = { at: AT, command: 'fixup protocol smtp 25', cure: 'no fixup protocol smtp 25' }
 const PROFILES = Object.keys(PIX_TRAITS) as PixProfile[]
+const NO_REGEXES = () => ({ isAny: true, like: [] })
+const ASA = asa(defaultEsmtpMap(AT), { ...CAUSE, command: 'inspect esmtp', cure: 'no inspect esmtp' }, NO_REGEXES)
+const POLICIES: readonly Policy[] = [...PROFILES.map(profile => pix(profile, CAUSE)), ASA]
 
 interface Segment {
   readonly from: Side
@@ -71,6 +77,7 @@ const serverWords = fc.constantFrom(
   ...[
     '250 ok\r\n',
     '250-a\r\n250 b\r\n',
+    '250-mx\r\n250-STARTTLS\r\n250-SIZE 1000\r\n250 CHUNKING\r\n',
     '354 go\r\n',
     '354 go\r\n',
     '500 5.5.1 Command unrecognized: "XXXX a"\r\n',
@@ -97,12 +104,12 @@ const segment: fc.Arbitrary<Segment> = fc.oneof(
 const session = fc.tuple(greeting, fc.array(segment, { maxLength: 25 })).map(([first, rest]) => [...first, ...rest])
 
 /** What an octet may become, by who said it. Only the 5.1 profile puts a space into an address. */
-const FILL: Readonly<Record<Side, string>> = { client: 'XNOP ', server: '*SMTP/cmap ready_' }
+const FILL: Readonly<Record<Side, string>> = { client: 'XNOP ', server: '*SMTP/cmap ready_ABCDEFGHIJKLMNOPQRSTUVWXYZ' }
 
 test('no segment changes its length or its line ends, and an octet stays or becomes a mask', () => {
   fc.assert(
-    fc.property(session, fc.constantFrom(...PROFILES), (segments, profile) => {
-      for (const { from, before, bytes: after, told } of pass(pix(profile, CAUSE), segments)) {
+    fc.property(session, fc.constantFrom(...POLICIES), (segments, policy) => {
+      for (const { from, before, bytes: after, told } of pass(policy, segments)) {
         assert.equal(after.length, before.length)
         let changed = false
         for (const [i, octet] of before.entries()) {
@@ -111,7 +118,8 @@ test('no segment changes its length or its line ends, and an octet stays or beco
           assert.ok(octet !== 13 && octet !== 10, 'a line end stays')
           assert.ok(FILL[from].includes(String.fromCharCode(after[i] ?? 0)), `${octet} became ${after[i]}`)
         }
-        assert.equal(told.length > 0, changed, 'what is altered is told, and nothing else')
+        // An EHLO keyword in pieces is told of when its line ends.
+        if (policy !== ASA) assert.equal(told.length > 0, changed, 'what is altered is told, and nothing else')
       }
     }),
     runs(1000),
@@ -120,12 +128,14 @@ test('no segment changes its length or its line ends, and an octet stays or beco
 
 test('what was masked once passes a second firewall as it is', () => {
   fc.assert(
-    fc.property(session, fc.constantFrom(...PROFILES), (segments, profile) => {
-      const policy = pix(profile, CAUSE)
+    fc.property(session, fc.constantFrom(...POLICIES), (segments, policy) => {
       const once = pass(policy, segments)
       for (const { before, bytes: after, told } of pass(policy, once)) {
         assert.deepEqual(after, before)
-        assert.deepEqual(told, [])
+        assert.deepEqual(
+          told.filter(({ did }) => did !== 'log'),
+          [],
+        )
       }
     }),
     runs(1000),
@@ -319,4 +329,118 @@ test('what is told of a login holds no secret: neither behind AUTH, nor in the l
 test('a verb that nobody knows is told without its control characters', () => {
   const [, told] = pass(pix('5.1', CAUSE), [server('220 mx\r\n'), client('\x1b[31mEVIL x\r\n')]).map(each => each.told)
   assert.equal(told?.[0]?.subject, '?[31MEVIL')
+})
+
+const keyword = fc.constantFrom(
+  ...['SIZE 1000', 'PIPELINING', 'AUTH PLAIN LOGIN', 'AUTH=LOGIN', '8BITMIME', 'VRFY', 'dsn', 'ENHANCEDSTATUSCODES'],
+  ...['STARTTLS', 'starttls', 'SMTPUTF8', 'CHUNKING', 'X-EXPS GSSAPI NTLM', 'HELP', 'S', 'SI', 'SIZEQ', 'AUTHQ a', 'E'],
+)
+const KNOWN = /^(?:SIZE|PIPELINING|AUTH|8BITMIME|VRFY|DSN|ENHANCEDSTATUSCODES)(?:[ =]|$)/i
+
+/** An EHLO reply through an ASA, cut as given: its lines without their codes. */
+function ehloReply(keywords: readonly string[], pieces: (octets: Uint8Array) => readonly Uint8Array[]) {
+  const lines = ['mx.example', ...keywords]
+  const reply = lines.map((line, i) => `250${i === lines.length - 1 ? ' ' : '-'}${line}\r\n`).join('')
+  const segments = [
+    server('220 mx\r\n'),
+    client('EHLO a\r\n'),
+    ...pieces(bytes(reply)).map(piece => ({ from: 'server' as const, bytes: piece })),
+  ]
+  const out = text(
+    concat(
+      pass(ASA, segments)
+        .slice(2)
+        .map(each => each.bytes),
+    ),
+  )
+  return out
+    .split('\r\n')
+    .slice(1, -1)
+    .map(line => line.slice(4))
+}
+
+test('an EHLO reply in one segment keeps what an ASA knows, and hides the rest in the order of the alphabet', () => {
+  fc.assert(
+    fc.property(fc.array(keyword, { minLength: 1, maxLength: 30 }), keywords => {
+      let hidden = 0
+      const expected = keywords.map(each => {
+        if (KNOWN.test(each)) return each
+        return `${'X'.repeat(each.length - 1)}${String.fromCharCode(65 + (hidden++ % 26))}`
+      })
+      assert.deepEqual(
+        ehloReply(keywords, octets => [octets]),
+        expected,
+      )
+    }),
+    runs(300),
+  )
+})
+
+test('an EHLO reply in pieces lets no keyword through that an ASA hides, and hides none that it knows', () => {
+  fc.assert(
+    fc.property(fc.array(keyword, { minLength: 1, maxLength: 6 }), anyCuts, (keywords, cuts) => {
+      for (const pieces of [(octets: Uint8Array) => cut(octets, cuts), singly]) {
+        for (const [i, line] of ehloReply(keywords, pieces).entries()) {
+          const said = keywords[i] ?? ''
+          assert.equal(line.length, said.length)
+          if (KNOWN.test(said)) assert.equal(line, said)
+          // What could have become one that passes may have gone by then, and is not a keyword of anybody's.
+          else if (!/^(?:S|SI|E)$/.test(said)) assert.notEqual(line.toUpperCase(), said.toUpperCase())
+        }
+      }
+    }),
+    runs(500),
+  )
+})
+
+test('a verb that an ASA does not know never leaves, and those it knows do', () => {
+  for (const verb of [...FIFTEEN, 'STARTTLS', 'BDAT', 'EXPN', 'XEXCH50', 'X-LINK2STATE', 'ATRN', 'ONEX']) {
+    const [, out] = pass(ASA, [server('220 mx\r\n'), client(`${verb} x\r\n`)])
+    assert.equal(text(out?.bytes ?? bytes('')), `${FIFTEEN.has(verb) ? verb : 'X'.repeat(verb.length)} x\r\n`)
+  }
+})
+
+test('a line that is too long ends the connection before it is whole, and nothing follows', () => {
+  const inspector = new Inspector(ASA)
+  inspector.receive('server', bytes('220 mx\r\n'))
+  const outputs = inspector.receive('client', bytes(`NOOP ${'a'.repeat(508)}`))
+  assert.deepEqual(
+    outputs.map(({ kind }) => kind),
+    ['altered', 'close'],
+  )
+  assert.deepEqual(inspector.receive('client', bytes('QUIT\r\n')), [])
+  assert.deepEqual(inspector.receive('server', bytes('221 bye\r\n')), [])
+})
+
+test('a drop or a log of a login line tells no secret', () => {
+  const policy: Policy = {
+    ...ASA,
+    rules: [
+      { match: { on: 'word', what: 'verb', in: new Set(['AUTH']) }, action: { kind: 'reset' }, reason: 'no logins' },
+    ],
+  }
+  const inspector = new Inspector(policy)
+  const [told, closed] = inspector.receive('client', bytes('AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\r\n'))
+  assert.ok(told?.kind === 'altered' && closed?.kind === 'close')
+  assert.equal(text(told.explanation.before), 'AUTH PLAIN [secret]')
+  assert.equal(closed.how, 'reset')
+})
+
+test('a rate that is exceeded makes the segment wait, across the connections that share it', () => {
+  const policy: Policy = {
+    ...ASA,
+    rules: [
+      {
+        match: { on: 'word', what: 'verb', in: new Set(['MAIL']) },
+        action: { kind: 'rate-limit', perSecond: 4 },
+        reason: 'four a second',
+      },
+    ],
+  }
+  const rates = new Rates()
+  const waits = [0, 0, 100, 2000].map(now => {
+    const [out] = new Inspector(policy, { rates }).receive('client', bytes('MAIL FROM:<a@a.example>\r\n'), now)
+    return out?.kind === 'forward' ? out.notBefore : undefined
+  })
+  assert.deepEqual(waits, [0, 250, 500, 2000])
 })

@@ -17,6 +17,9 @@ const BOUNDARY_LINE = 80
 
 type Asks = (about: About) => boolean
 
+const SIZES = ['header-line', 'body-line', 'header', 'body', 'message'] as const
+type Size = (typeof SIZES)[number]
+
 /**
  * A message as it streams past, whatever its size: lengths, header fields, and the fields of its MIME parts. Nothing is
  * kept but the field and the line under way.
@@ -24,8 +27,8 @@ type Asks = (about: About) => boolean
  * A length is told when it is the greatest or the least so far: what holds for more than that has been told.
  */
 export class MessageWatch {
-  readonly #asks: Asks
   readonly #asksOfFields: boolean
+  readonly #asksOfParts: boolean
   #inHeader = true
   /** Of the message itself, not of a part. */
   #isTop = true
@@ -36,14 +39,18 @@ export class MessageWatch {
   #boundaries: string[] = []
   #parts = 0
   #toFields = 0
-  readonly #told = new Map<string, { least: number; most: number }>()
+  /** What was told so far of each size that somebody asks about. */
+  readonly #told: Partial<Record<Size, { least: number; most: number }>> = {}
   /** Octets of the header lines, and of what is behind them. */
   headerSize = 0
   bodySize = 0
 
   constructor(asks: Asks) {
-    this.#asks = asks
     this.#asksOfFields = FIELD_SUBJECTS.some(asks)
+    this.#asksOfParts = PART_SUBJECTS.some(asks)
+    for (const what of SIZES) {
+      if (asks({ on: 'size', what })) this.#told[what] = { least: Number.POSITIVE_INFINITY, most: -1 }
+    }
   }
 
   get size(): number {
@@ -92,18 +99,13 @@ export class MessageWatch {
     if (room > 0) this.#line += text(chunk, from, Math.min(end, from + room))
   }
 
-  #size(
-    sights: Sight[],
-    what: 'header-line' | 'body-line' | 'header' | 'body' | 'message',
-    size: number,
-    whole: boolean,
-  ) {
-    if (!this.#asks({ on: 'size', what })) return
-    const told = this.#told.get(what)
+  #size(sights: Sight[], what: Size, size: number, whole: boolean): void {
+    const told = this.#told[what]
     // A line under way can only become longer: that it is short so far says nothing.
-    if (told && size <= told.most && (!whole || size >= told.least)) return
-    if (!told && !whole && size === 0) return
-    this.#told.set(what, { least: Math.min(told?.least ?? size, size), most: Math.max(told?.most ?? size, size) })
+    if (!told || (size <= told.most && (!whole || size >= told.least))) return
+    if (!whole && size === 0) return
+    if (size > told.most) told.most = size
+    if (size < told.least) told.least = size
     sights.push({ subject: { on: 'size', what, size }, line: bytes(this.#line) })
   }
 
@@ -158,7 +160,7 @@ export class MessageWatch {
 
   /** Boundaries must be followed as long as anybody asks of the parts. */
   #isMime(field: string): boolean {
-    return /^content-/i.test(field) && PART_SUBJECTS.some(this.#asks)
+    return this.#asksOfParts && /^content-/i.test(field)
   }
 
   #boundary(sights: Sight[]): void {

@@ -160,7 +160,7 @@ export type MaskKind =
 
 /* Who does it. */
 
-export type Engine = InPlace | Proxy
+export type Engine = InPlace | Proxying
 
 /** Works per segment, as the stream passes: no length changes, no word is its own (`inspector.ts`). */
 export interface InPlace {
@@ -170,7 +170,7 @@ export interface InPlace {
 }
 
 /** Two connections, everything decoded and said anew (`proxy.ts`). */
-export interface Proxy {
+export interface Proxying {
   readonly kind: 'proxy'
   /**
    * STARTTLS goes through to the server and is blind from then on; or it must have come before mail does; or it ends here

@@ -1,4 +1,5 @@
 import type { Duration, Instant } from '../base/time.ts'
+import type { ProxyWaits } from './policy.ts'
 
 /**
  * The time a peer has for the octets of a message: a wait without any, and a rate below which it takes too long. Octets
@@ -37,4 +38,52 @@ export class RateClock {
     this.#due = now + this.#left
     this.#left = undefined
   }
+}
+
+/** What a session waits for now. */
+export type Waiting = 'pregreet' | 'command' | 'data' | 'reply' | 'idle'
+
+/** Something that is waited for, and what it is when it does not come. */
+export interface Clock {
+  readonly due: Instant
+  /** In upper case, for the record. */
+  readonly name: string
+  readonly why: string
+  /** Whoever does not read cannot be told. */
+  readonly closesAtOnce: boolean
+}
+
+export interface Times {
+  readonly waiting: Waiting
+  readonly openedAt: Instant
+  /** The client's turn began. */
+  readonly turnAt: Instant
+  /** The server was asked. */
+  readonly askedAt: Instant
+  /** Since when a side does not take what is written to it. */
+  readonly blocked: { readonly client?: Instant; readonly server?: Instant }
+  /** When the next octets of a message are due; `undefined` while they could not go on. */
+  readonly data: Instant | undefined
+}
+
+/** All that is waited for at once: the session's end, each side that is blocked, and whoever's turn it is. */
+export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
+  const { waiting, openedAt, turnAt, askedAt, blocked, data } = times
+  const clock = (name: string, due: Instant, why: string, closesAtOnce = false): Clock => ({
+    name,
+    due,
+    why,
+    closesAtOnce,
+  })
+  const clocks = [clock('SESSION', openedAt + waits.session, 'the session took too long')]
+  for (const side of ['client', 'server'] as const) {
+    const since = blocked[side]
+    if (since !== undefined) clocks.push(clock('WRITE', since + waits.write, `the ${side} does not read`, true))
+  }
+  if (waiting === 'pregreet') clocks.push(clock('PREGREET', openedAt + waits.pregreet, ''))
+  if (waiting === 'idle') clocks.push(clock('IDLE', turnAt + waits.command, 'idle too long'))
+  if (waiting === 'command') clocks.push(clock('COMMAND', turnAt + waits.command, 'idle too long'))
+  if (waiting === 'reply') clocks.push(clock('REPLY', askedAt + waits.reply, 'the server does not answer'))
+  if (waiting === 'data' && data !== undefined) clocks.push(clock('DATA', data, 'the message comes too slowly'))
+  return clocks
 }

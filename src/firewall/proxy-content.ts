@@ -2,9 +2,10 @@ import { bytes, CR, concat, LF, NO_BYTES, SP } from '../base/bytes.ts'
 import { HeaderWatch } from '../mail/trace.ts'
 import type { Stray } from '../smtp/body.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
-import { asksAbout, judge, type Situation } from './judge.ts'
-import type { OctetKind, Policy, SizeKind } from './policy.ts'
-import { type Because, type Explanation, explain, type Verdict } from './verdict.ts'
+import { asksAbout } from './judge.ts'
+import type { OctetKind, SizeKind } from './policy.ts'
+import { type Rules, wordsOf } from './proxy-rules.ts'
+import { type Explanation, explain, PASS, type Verdict } from './verdict.ts'
 
 /** Received: fields before a message is taken to loop (RFC 5321 §6.3 wants at least 100). */
 export const MAX_HOPS = 100
@@ -33,8 +34,7 @@ export interface Editor {
  * and which hold no other CR, no other LF and no NUL. What cannot be made so is a fault.
  */
 export class Content {
-  readonly #policy: Policy
-  readonly #situation: Situation
+  readonly #rules: Rules
   readonly #binary: boolean
   readonly #editor: Editor | undefined
   readonly #header = new HeaderWatch()
@@ -46,16 +46,11 @@ export class Content {
   #fault: Fault | undefined
   readonly #altered: Explanation[] = []
 
-  constructor(
-    policy: Policy,
-    situation: Situation,
-    { binary, editor }: { readonly binary: boolean; readonly editor: Editor | undefined },
-  ) {
-    this.#policy = policy
-    this.#situation = situation
+  constructor(rules: Rules, { binary, editor }: { readonly binary: boolean; readonly editor: Editor | undefined }) {
+    this.#rules = rules
     this.#binary = binary
     this.#editor = editor
-    this.#watchesLines = asksAbout(policy, { on: 'size', what: 'body-line' })
+    this.#watchesLines = asksAbout(rules.policy, { on: 'size', what: 'body-line' })
   }
 
   get fault(): Fault | undefined {
@@ -124,30 +119,40 @@ export class Content {
 
   /** What becomes of a stray octet by the policy; where no rule names it, the message is refused. */
   #stray(stray: Stray): Uint8Array | undefined {
-    const { verdict } = judge(this.#policy, { on: 'octet', what: OCTET_OF[stray] }, this.#situation)
+    const verdict = this.#rules.judge({ on: 'octet', what: OCTET_OF[stray] })
     if (verdict.kind === 'normalise') {
       this.#strays++
       return { crlf: CRLF, space: ONE_SPACE, nothing: NO_BYTES }[verdict.to]
     }
     const wording = reply(550, '5.5.2', `Message refused: it holds a ${stray}`)
-    this.#wrong('line-end', OCTET_OF[stray], verdict, wording, `a ${stray} in a message is taken for a line end by some`)
+    this.#wrong(
+      'line-end',
+      OCTET_OF[stray],
+      verdict,
+      wording,
+      `a ${stray} in a message is taken for a line end by some`,
+    )
     return undefined
   }
 
   #tellStrays(): void {
     const change = { before: bytes(`${this.#strays} stray octets`), after: NO_BYTES }
-    this.#altered.push(explain('line-end', 'normalised', change, this.#own('lines end with CRLF and nothing else'), 'normalise'))
+    this.#altered.push(
+      explain('line-end', 'normalised', change, this.#rules.own('lines end with CRLF and nothing else'), {
+        did: 'normalise',
+      }),
+    )
   }
 
   #limit(what: SizeKind, size: number): void {
-    const { verdict } = judge(this.#policy, { on: 'size', what, size }, this.#situation)
+    const verdict = this.#rules.judge({ on: 'size', what, size })
     if (verdict.kind === 'pass') return
     this.#wrong('body', what, verdict, reply(552, '5.3.4', 'Message exceeds a limit'), '')
   }
 
   #loops(): void {
     const wording = reply(554, '5.4.6', 'Too many hops: this message loops')
-    this.#wrong('header', 'RECEIVED', { kind: 'pass' }, wording, `${MAX_HOPS} Received: fields mean a loop`)
+    this.#wrong('header', 'RECEIVED', PASS, wording, `${MAX_HOPS} Received: fields mean a loop`)
   }
 
   #watchLines(chunk: Uint8Array): void {
@@ -161,16 +166,18 @@ export class Content {
     if (this.#line > 0) this.#limit('body-line', this.#line - 1)
   }
 
-  #wrong(what: 'line-end' | 'body' | 'header', subject: string, verdict: Verdict, otherwise: Reply, reason: string): void {
+  #wrong(
+    what: 'line-end' | 'body' | 'header',
+    subject: string,
+    verdict: Verdict,
+    otherwise: Reply,
+    reason: string,
+  ): void {
     if (this.#fault) return
-    const said = verdict.kind === 'answer' ? reply(verdict.reply.code, verdict.reply.status, verdict.reply.text) : otherwise
-    const because = verdict.kind === 'pass' ? this.#own(reason) : verdict.because
+    const said = verdict.kind === 'answer' ? wordsOf(verdict) : otherwise
+    const because = verdict.kind === 'pass' ? this.#rules.own(reason) : verdict.because
     const change = { before: bytes(subject), after: NO_BYTES }
-    this.#fault = { reply: said, explanation: explain(what, subject, change, because, 'answer') }
-  }
-
-  #own(reason: string): Because {
-    return { policy: this.#policy.name, cause: this.#policy.cause, reason, log: false, label: '' }
+    this.#fault = { reply: said, explanation: explain(what, subject, change, because, { did: 'answer' }) }
   }
 }
 

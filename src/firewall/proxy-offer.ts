@@ -1,10 +1,10 @@
 import { bytes, NO_BYTES, upper } from '../base/bytes.ts'
-import { checkMailParams, checkRcptParams, EXTENSIONS, type MailFacts } from '../smtp/extension.ts'
+import { checkMailParams, checkRcptParams, EXTENSIONS, listedBy, type MailFacts } from '../smtp/extension.ts'
 import type { Params } from '../smtp/params.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
-import { judge, type Situation, type Subject } from './judge.ts'
-import type { Policy, Proxy, SizeKind } from './policy.ts'
-import { type Because, type Explanation, explain } from './verdict.ts'
+import type { Policy, Proxying, SizeKind } from './policy.ts'
+import type { Rules } from './proxy-rules.ts'
+import type { Because } from './verdict.ts'
 
 /**
  * What the client is told that it may say: of the server's EHLO list whatever the policy lets through and this proxy
@@ -14,7 +14,6 @@ export interface Offer {
   readonly reply: Reply
   /** Keyword → its arguments, as the client was told. What is not in here may not be used. */
   readonly keywords: ReadonlyMap<string, readonly string[]>
-  readonly altered: readonly Explanation[]
 }
 
 export interface Leg {
@@ -29,81 +28,80 @@ export interface Leg {
 /** Extensions whose meaning we carry over; a keyword outside would let a client say what we cannot read. */
 const UNDERSTOOD = new Set([...EXTENSIONS.map(({ keyword }) => keyword), 'HELP', 'EXPN'])
 
-export function makeOffer(
-  heard: Reply,
-  policy: Policy & { readonly engine: Proxy },
-  situation: Situation,
-  leg: Leg,
-): Offer {
-  const { engine } = policy
-  const altered: Explanation[] = []
+/** The arguments as they may be told, or why the keyword cannot stand. */
+type Kept = { readonly args: readonly string[] } | { readonly why: string }
+
+export function makeOffer(heard: Reply, rules: Rules, leg: Leg): Offer {
+  const { engine } = rules.policy
   const keywords = new Map<string, readonly string[]>()
   const said = heard.text.slice(1).map(line => line.trim())
-  const serverHas = new Set(said.map(line => upper(line.split(/[ =]/, 1)[0] ?? '')))
-  const own = (reason: string): Because => ({ policy: policy.name, cause: policy.cause, reason, log: false, label: '' })
-
+  const listed = listedBy(said)
   for (const [i, line] of said.entries()) {
     const [word = '', ...args] = line.split(/[ =]+/).filter(each => each !== '')
     const keyword = upper(word)
     // Exchange closes its list with OK; the pre-standard AUTH=LOGIN says again what AUTH says.
     if (keyword === '' || (keyword === 'OK' && i === said.length - 1) || keywords.has(keyword)) continue
-    const verdict = judgeKeyword(keyword)
-    const kept = verdict ? undefined : argumentsOf(keyword, args)
-    if (kept) keywords.set(keyword, kept)
-    const after = kept ? [keyword, ...kept].join(' ') : ''
+    const against = judgeKeyword(keyword, rules)
+    const kept = against ? { why: '' } : keep(keyword, args, { rules, leg, listed })
+    if ('args' in kept) keywords.set(keyword, kept.args)
+    const after = 'args' in kept ? [keyword, ...kept.args].join(' ') : ''
     if (upper(after) === upper([keyword, ...args].join(' '))) continue
-    const change = { before: bytes(line), after: kept ? bytes(after) : NO_BYTES }
-    altered.push(explain('keyword', keyword, change, verdict ?? own(whyChanged(keyword)), kept ? 'replace' : 'strip'))
+    rules.explain('keyword', keyword, {
+      before: bytes(line),
+      after: 'args' in kept ? bytes(after) : NO_BYTES,
+      because: against ?? ('why' in kept ? kept.why : 'it is narrower here than at the server'),
+      did: 'args' in kept ? 'replace' : 'strip',
+    })
   }
   if (leg.canSecure && !leg.secured) keywords.set('STARTTLS', [])
-  if (engine.chunking === 'convert' && !keywords.has('CHUNKING') && !judgeKeyword('CHUNKING')) {
-    keywords.set('CHUNKING', [])
-  }
-  const hello = heard.text[0] ?? ''
-  const name = engine.name ?? hello
+  const converts = engine.chunking === 'convert' && !judgeKeyword('CHUNKING', rules)
+  if (converts && !keywords.has('CHUNKING')) keywords.set('CHUNKING', [])
   const list = [...keywords].map(([keyword, args]) => [keyword, ...args].join(' '))
-  return { reply: { code: 250, text: [name, ...list] }, keywords, altered }
+  return { reply: { code: 250, text: [engine.name ?? heard.text[0] ?? '', ...list] }, keywords }
+}
 
-  function judgeKeyword(keyword: string): Because | undefined {
-    const { verdict } = judge(policy, { on: 'word', what: 'ehlo-keyword', word: keyword }, situation)
-    return verdict.kind === 'pass' ? undefined : verdict.because
-  }
+function judgeKeyword(keyword: string, rules: Rules): Because | undefined {
+  const verdict = rules.judge({ on: 'word', what: 'ehlo-keyword', word: keyword })
+  return verdict.kind === 'pass' ? undefined : verdict.because
+}
 
-  /** The arguments as they may be told; `undefined` where the keyword cannot stand. */
-  function argumentsOf(keyword: string, args: readonly string[]): readonly string[] | undefined {
-    if (!UNDERSTOOD.has(keyword)) return undefined
-    if (keyword === 'STARTTLS') return passesTls(engine, leg) ? [] : undefined
-    if (keyword === 'CHUNKING' && engine.chunking === 'off') return undefined
-    // A binary message goes on as it is, chunk by chunk.
-    if (keyword === 'BINARYMIME') return serverHas.has('CHUNKING') && !leg.edits ? [] : undefined
-    if (keyword === 'SIZE') {
-      const [limit, told] = [limitOf(policy, 'message'), /^\d{1,15}$/.test(args[0] ?? '') ? Number(args[0]) : 0]
-      return limit === undefined || (told > 0 && told <= limit) ? args : [String(limit)]
+function keep(
+  keyword: string,
+  args: readonly string[],
+  { rules, leg, listed }: { readonly rules: Rules; readonly leg: Leg; readonly listed: ReadonlySet<string> },
+): Kept {
+  const { engine } = rules.policy
+  if (!UNDERSTOOD.has(keyword)) return { why: 'the proxy passes on no extension that it does not understand' }
+  switch (keyword) {
+    case 'STARTTLS':
+      return passesTls(engine, leg) ? { args: [] } : { why: 'TLS ends at the proxy, which offers it where it can' }
+    case 'CHUNKING':
+      return engine.chunking === 'off' ? { why: 'chunks are switched off' } : { args: [] }
+    case 'BINARYMIME':
+      // A binary message goes on as it is, chunk by chunk.
+      if (leg.edits) return { why: 'a binary message could not be looked into' }
+      return listed.has('CHUNKING') ? { args: [] } : { why: 'the server takes no chunks' }
+    case 'SIZE': {
+      const [limit, told] = [limitOf(rules.policy, 'message'), /^\d{1,15}$/.test(args[0] ?? '') ? Number(args[0]) : 0]
+      return { args: limit === undefined || (told > 0 && told <= limit) ? args : [String(limit)] }
     }
-    if (keyword === 'AUTH' || keyword === 'X-EXPS') {
+    case 'AUTH':
+    case 'X-EXPS': {
+      if (leg.loggedIn) return { why: 'one login is enough' }
       // X-EXPS is for the named servers of one organisation, which know no TLS.
-      const inClear = keyword === 'AUTH' && !leg.secured && !engine.authInClear
-      if (leg.loggedIn || inClear) return undefined
-      const left = args.filter(each => {
-        const subject: Subject = { on: 'word', what: 'auth-mechanism', word: upper(each) }
-        return judge(policy, subject, situation).verdict.kind === 'pass'
-      })
-      return left.length === 0 ? undefined : left
+      if (keyword === 'AUTH' && !leg.secured && !engine.authInClear) return { why: 'no login is offered in clear' }
+      const left = args.filter(
+        each => rules.judge({ on: 'word', what: 'auth-mechanism', word: upper(each) }).kind === 'pass',
+      )
+      return left.length === 0 ? { why: 'none of its mechanisms is on the list' } : { args: left }
     }
-    return args
-  }
-
-  function whyChanged(keyword: string): string {
-    if (!UNDERSTOOD.has(keyword)) return 'the proxy does not understand this extension, and passes on nothing that it does not'
-    if (keyword === 'STARTTLS') return 'encryption ends at the proxy, which offers it by itself where it can'
-    if (keyword === 'SIZE') return 'the limit here is lower than that of the server'
-    if (keyword === 'AUTH' || keyword === 'X-EXPS') return 'a login is offered once, not in clear, and by the listed mechanisms'
-    return 'the proxy could not look into such messages'
+    default:
+      return { args }
   }
 }
 
 /** STARTTLS goes through where it does not end here. */
-export function passesTls({ tls }: Proxy, { canSecure }: Pick<Leg, 'canSecure'>): boolean {
+export function passesTls({ tls }: Proxying, { canSecure }: Pick<Leg, 'canSecure'>): boolean {
   return tls === 'pass' || (tls === 'require' && !canSecure)
 }
 
@@ -124,6 +122,5 @@ export function readParams(
   const listed = new Set(keywords.keys())
   const checked = of === 'mail' ? checkMailParams(params, listed) : checkRcptParams(params, listed)
   if ('facts' in checked) return checked
-  const known = checked.situation === 'bad-parameter' ? 555 : 501
-  return { refusal: reply(known, '5.5.4', checked.wrong) }
+  return { refusal: reply(checked.situation === 'bad-parameter' ? 555 : 501, '5.5.4', checked.wrong) }
 }

@@ -1,9 +1,9 @@
 /** A proxy between octets and a model server, in one synchronous call and in virtual time. Shared by its tests. */
 import { bytes, concat, copy, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
-import { SmtpProxy, type ProxyOptions, type ProxyOutput, type ProxyPolicy } from './proxy.ts'
-import { strict, type StrictChanges } from './profiles/strict.ts'
 import type { Cause } from './policy.ts'
+import { type StrictChanges, strict } from './profiles/strict.ts'
+import { type ProxyOptions, type ProxyOutput, type ProxyPolicy, SmtpProxy } from './proxy.ts'
 import type { Explanation } from './verdict.ts'
 
 /** A server on the other side. What it returns it says. */
@@ -157,7 +157,10 @@ export class Lenient implements Backend {
   #chunks = ''
   #afterCr = false
 
-  constructor(took: Took[], extensions: readonly string[] = ['PIPELINING', 'SIZE 1000000', '8BITMIME', 'DSN', 'SMTPUTF8']) {
+  constructor(
+    took: Took[],
+    extensions: readonly string[] = ['PIPELINING', 'SIZE 1000000', '8BITMIME', 'DSN', 'SMTPUTF8'],
+  ) {
     this.took = took
     this.#extensions = extensions
   }
@@ -198,7 +201,11 @@ export class Lenient implements Backend {
 
   #bodyLine(line: string): string {
     if (/^\.[\0 \t]*$/.test(line)) {
-      this.took.push({ from: this.#from ?? '', to: this.#to, message: (this.#body ?? []).map(each => `${each}\r\n`).join('') })
+      this.took.push({
+        from: this.#from ?? '',
+        to: this.#to,
+        message: (this.#body ?? []).map(each => `${each}\r\n`).join(''),
+      })
       this.#reset()
       return '250 2.0.0 queued\r\n'
     }

@@ -3,12 +3,23 @@ import { dial, type Endpoint } from './sockets.ts'
 /** Octets of a greeting that a probe reads. */
 const MAX_GREETING = 2_048
 
-/** Is there a server? `undefined` if so, else why not. With `smtp` it must greet with 220, and hears QUIT. */
-export async function greets(at: Endpoint, kind: 'tcp' | 'smtp', signal: AbortSignal): Promise<string | undefined> {
+/**
+ * Is there a server? `undefined` if so, else why not. With `smtp` it must greet with 220, and hears QUIT. `header` is said
+ * first: a server that expects a PROXY header greets nobody without one.
+ */
+export async function greets(
+  at: Endpoint,
+  {
+    kind,
+    header,
+    signal,
+  }: { readonly kind: 'tcp' | 'smtp'; readonly header?: Uint8Array; readonly signal: AbortSignal },
+): Promise<string | undefined> {
   let heard = ''
   try {
     const socket = await dial(at, signal)
     try {
+      if (header) socket.write(header)
       if (kind === 'tcp') return undefined
       socket.setEncoding('latin1')
       await new Promise<void>(resolve => {

@@ -5,7 +5,7 @@ import { type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/prox
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import { LINGER, SLICE } from './drive.ts'
-import { type Passage, reset } from './splice.ts'
+import { type Passage, reset, type Watch } from './splice.ts'
 import type { Secured } from './tls.ts'
 
 export interface ProxyEnds {
@@ -16,6 +16,8 @@ export interface ProxyEnds {
   /** TLS as its client, towards the server; without it none is begun there. */
   readonly secureServer?: (socket: Duplex) => Promise<Secured>
   readonly altered?: (explanation: Explanation) => void
+  /** Whoever writes down what the client says and hears. */
+  readonly watch?: Watch
 }
 
 export interface Proxied {
@@ -40,8 +42,10 @@ class Joined {
   readonly #machine: SmtpProxy
   readonly #ends: ProxyEnds
   readonly #sockets: { client?: Duplex; server?: Duplex } = {}
+  /** What was there before TLS. */
+  readonly #plain: { client?: Duplex; server?: Duplex } = {}
   readonly #blocked = { client: false, server: false }
-  readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0 }
+  readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0, ending: 'TCP FINs' }
   readonly over: Promise<void>
   #settle: () => void = () => {}
   #timer: NodeJS.Timeout | undefined
@@ -68,6 +72,7 @@ class Joined {
 
   #attach(side: Side, socket: Duplex): void {
     this.#sockets[side] = socket
+    this.#plain[side] = socket
     this.#open++
     this.#listen(side, socket)
     socket.on('close', () => {
@@ -80,6 +85,7 @@ class Joined {
     const mine = () => this.#sockets[side] === socket
     socket.on('data', (chunk: Uint8Array) => {
       if (!mine()) return
+      if (side === 'client') this.#ends.watch?.passed('C', chunk, chunk)
       if (side === 'client') this.passage.fromClient += chunk.length
       else this.passage.fromServer += chunk.length
       // In slices: many commands in one chunk may have replies that are many times as long.
@@ -105,7 +111,8 @@ class Joined {
       this.#arm()
     } catch {
       // We are wrong, or an adapter is: this connection ends, and no other.
-      for (const socket of [this.#sockets.client, this.#sockets.server]) if (socket) reset(socket)
+      this.#giveUp('client')
+      this.#giveUp('server')
       clearTimeout(this.#timer)
     }
   }
@@ -143,7 +150,9 @@ class Joined {
     const socket = this.#sockets[side]
     const [first] = parts
     if (first === undefined || !socket || socket.destroyed) return
-    if (socket.write(parts.length === 1 ? first : Buffer.concat(parts)) || this.#blocked[side]) return
+    const octets = parts.length === 1 ? first : Buffer.concat(parts)
+    if (side === 'client') this.#ends.watch?.passed('S', octets, octets)
+    if (socket.write(octets) || this.#blocked[side]) return
     this.#blocked[side] = true
     this.#carryOut(this.#machine.blocked(side, now()))
   }
@@ -179,12 +188,18 @@ class Joined {
     delete this.#sockets[side]
     this.#blocked[side] = false
     if (!socket) return
-    // A reset: half a message must not be taken for a whole one.
-    if (how === 'at-once') return reset(socket)
+    if (how === 'at-once') return this.#giveUp(side, socket)
     socket.end()
     // Read and thrown away, so that the end is seen.
     socket.resume()
     setTimeout(() => socket.destroy(), LINGER).unref()
+  }
+
+  /** Half a message must not be taken for a whole one: a reset, and under TLS an end without its close_notify. */
+  #giveUp(side: Side, socket: Duplex | undefined = this.#sockets[side]): void {
+    if (!socket) return
+    if (socket === this.#plain[side]) reset(socket)
+    else socket.destroy()
   }
 
   #startTls(side: Side): void {
@@ -198,7 +213,7 @@ class Joined {
     secure(plain).then(
       ({ socket, facts }) => {
         // It was given up meanwhile.
-        if (this.#sockets[side] !== plain) return reset(socket)
+        if (this.#sockets[side] !== plain) return void socket.destroy()
         this.#sockets[side] = socket
         this.#do(() => this.#machine.secured(side, facts, now()))
         this.#listen(side, socket)

@@ -4,6 +4,7 @@ import net from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Inspector } from '../firewall/inspector.ts'
+import type { Policy } from '../firewall/policy.ts'
 import { pix } from '../firewall/profiles/pix.ts'
 import type { Explanation } from '../firewall/verdict.ts'
 import { splice } from './splice.ts'
@@ -142,4 +143,47 @@ test('a mistake of ours on one connection ends that one, and not the process', a
   const { client, over } = await joined(t, inspector)
   client.write('EHLO a\r\n')
   await over
+})
+
+test('a rule that ends the connection ends both, and the server never hears what it was for', async t => {
+  const policy: Policy = {
+    ...pix('5.1', CAUSE),
+    rules: [
+      { match: { on: 'size', what: 'command-line', over: 20 }, action: { kind: 'drop-connection' }, reason: 'long' },
+    ],
+  }
+  const { client, server, over, altered } = await joined(t, new Inspector(policy))
+  const heard = gather(server)
+  client.resume()
+  client.write(`NOOP\r\nNOOP ${'a'.repeat(50)}\r\nQUIT\r\n`)
+  await over
+  assert.equal(heard(), '')
+  assert.deepEqual(
+    altered.map(({ did }) => did),
+    ['drop-connection'],
+  )
+})
+
+test('a rule that limits the rate makes a segment wait, and what follows it waits behind it', async t => {
+  const policy: Policy = {
+    ...pix('5.1', CAUSE),
+    rules: [
+      {
+        match: { on: 'word', what: 'verb', in: new Set(['MAIL']) },
+        action: { kind: 'rate-limit', perSecond: 5 },
+        reason: 'five a second',
+      },
+    ],
+  }
+  const { client, server } = await joined(t, new Inspector(policy))
+  const heard = gather(server)
+  client.write('MAIL FROM:<a@a.example>\r\n')
+  while (!heard().includes('a@a')) await sleep(5)
+  client.write('MAIL FROM:<b@a.example>\r\n')
+  await sleep(20)
+  client.write('QUIT\r\n')
+  await sleep(20)
+  assert.equal(heard(), 'MAIL FROM:<a@a.example>\r\n')
+  while (!heard().includes('QUIT')) await sleep(5)
+  assert.equal(heard(), 'MAIL FROM:<a@a.example>\r\nMAIL FROM:<b@a.example>\r\nQUIT\r\n')
 })

@@ -36,9 +36,20 @@ export interface Expected {
   readonly pin?: string
 }
 
-/** The server's side of the handshake. */
-export function secureServer(socket: Duplex, context: SecureContext): Promise<Secured> {
-  const secure = new tls.TLSSocket(socket as never, { isServer: true, secureContext: context })
+/** The server's side of the handshake; `byName` has a certificate of its own for some of the names a client asks for. */
+export function secureServer(
+  socket: Duplex,
+  context: SecureContext,
+  byName?: (name: string) => SecureContext | undefined,
+): Promise<Secured> {
+  const secure = new tls.TLSSocket(socket as never, {
+    isServer: true,
+    secureContext: context,
+    ...(byName && {
+      SNICallback: (name: string, done: (cause: Error | null, context?: SecureContext) => void) =>
+        done(null, byName(name) ?? context),
+    }),
+  })
   return settled(secure, 'secure').then(() => ({ socket: secure, facts: factsOf(secure) }))
 }
 

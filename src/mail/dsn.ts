@@ -12,43 +12,59 @@ export interface Report {
   readonly arrived: Instant
   readonly now: Instant
   readonly envelope: Envelope
-  readonly failures: readonly ReportedFailure[]
+  readonly recipients: readonly Reported[]
   /** The header of the message it is about, without its body. */
   readonly header: Uint8Array
 }
 
-export interface ReportedFailure {
+/** RFC 3464 §2.3.3. `relayed`: to a server that will not report. */
+export type Action = 'failed' | 'delayed' | 'delivered' | 'relayed'
+
+/** What became of one recipient. */
+export interface Reported {
   readonly recipient: number
+  readonly action: Action
   readonly status: string
   /** What the other server said, or what happened, in words. */
   readonly why: string
   /** Was it a reply of the other server? */
   readonly remote: boolean
+  /** Of a delay: until when it is tried. */
+  readonly until?: Instant
 }
 
-/** The report as a message, CRLF and all, addressed to the sender of what failed (RFC 3462, RFC 3464). */
+/** What a person reads, the worst first: the subject is that of the worst. */
+const WORDS: readonly { readonly action: Action; readonly subject: string; readonly opening: string }[] = [
+  { action: 'failed', subject: 'Undeliverable mail', opening: 'Your message could not be delivered to:' },
+  {
+    action: 'delayed',
+    subject: 'Delayed mail',
+    opening: 'Your message is late, and still being tried; you need not send it again. It waits for:',
+  },
+  { action: 'delivered', subject: 'Delivered mail', opening: 'Your message was delivered to:' },
+  {
+    action: 'relayed',
+    subject: 'Relayed mail',
+    opening: 'Your message was handed to a server that will not report on it, for:',
+  },
+]
+
+/** The report as a message, CRLF and all, addressed to the sender of what it is about (RFC 3462, RFC 3464, RFC 6533). */
 export function formatReport(report: Report, to: Mailbox): Uint8Array {
-  const { host, id, arrived, now, envelope, failures, header } = report
+  const { host, id, arrived, now, envelope, recipients, header } = report
   // It must not occur in the header that is quoted; an id is unique enough for that.
   const boundary = `report-${id}`
-  const names = failures.map(({ recipient }) => nameOf(envelope, recipient))
-  const explained = failures.map(({ why, status }, i) => `  ${names[i]}\r\n    ${status} ${oneLine(why)}\r\n`)
-  const fields = failures.map((failure, i) =>
-    [
-      originalOf(envelope, failure.recipient),
-      `Final-Recipient: ${isAscii(names[i] ?? '') ? 'rfc822' : 'utf-8'}; ${names[i]}`,
-      'Action: failed',
-      `Status: ${failure.status.replace(/^4/, '5')}`,
-      failure.remote ? `Diagnostic-Code: smtp; ${oneLine(failure.why)}` : undefined,
-    ]
-      .filter(line => line !== undefined)
-      .join('\r\n'),
+  const names = recipients.map(({ recipient }) => nameOf(envelope, recipient))
+  const isGlobal = !names.every(isAscii)
+  const told = WORDS.map(each => ({ ...each, lines: linesOf(recipients, names, each.action) })).filter(
+    ({ lines }) => lines.length > 0,
   )
+  const fields = recipients.map((each, i) => fieldsOf(envelope, each, names[i] ?? '').join('\r\n'))
   const envid = envelope.envid === undefined ? undefined : fromXtext(envelope.envid)
   const text = [
     `From: Mail Delivery System <postmaster@${host}>`,
     `To: <${formatMailbox(to)}>`,
-    'Subject: Undeliverable mail',
+    `Subject: ${told[0]?.subject ?? ''}`,
     `Date: ${formatDate(now)}`,
     `Message-ID: <${id}.report@${host}>`,
     'Auto-Submitted: auto-replied',
@@ -62,11 +78,10 @@ export function formatReport(report: Report, to: Mailbox): Uint8Array {
     '',
     `This is the mail system at ${host}.`,
     '',
-    'Your message could not be delivered to:',
-    '',
-    ...explained,
+    ...told.flatMap(({ opening, lines }) => [opening, '', ...lines]),
     `--${boundary}`,
-    'Content-Type: message/delivery-status',
+    `Content-Type: message/${isGlobal ? 'global-' : ''}delivery-status`,
+    ...(isGlobal ? ['Content-Transfer-Encoding: 8bit'] : []),
     '',
     `Reporting-MTA: dns; ${host}`,
     ...(envid === undefined ? [] : [`Original-Envelope-Id: ${oneLine(envid)}`]),
@@ -75,10 +90,31 @@ export function formatReport(report: Report, to: Mailbox): Uint8Array {
     fields.join('\r\n\r\n'),
     '',
     `--${boundary}`,
-    'Content-Type: text/rfc822-headers',
+    isGlobal ? 'Content-Type: message/global-headers' : 'Content-Type: text/rfc822-headers',
+    ...(isGlobal ? ['Content-Transfer-Encoding: 8bit'] : []),
     '',
   ].join('\r\n')
   return concat([utf8(`${text}\r\n`), header, utf8(`\r\n--${boundary}--\r\n`)])
+}
+
+function linesOf(recipients: readonly Reported[], names: readonly string[], action: Action): readonly string[] {
+  return recipients.flatMap((each, i) =>
+    each.action === action ? [`  ${names[i]}\r\n    ${each.status} ${oneLine(each.why)}\r\n`] : [],
+  )
+}
+
+function fieldsOf(envelope: Envelope, reported: Reported, name: string): readonly string[] {
+  const { recipient, action, status, why, remote, until } = reported
+  const lines = [
+    originalOf(envelope, recipient),
+    `Final-Recipient: ${isAscii(name) ? 'rfc822' : 'utf-8'}; ${name}`,
+    `Action: ${action}`,
+    // What is given up is no 4.x.x any more.
+    `Status: ${action === 'failed' ? status.replace(/^4/, '5') : status}`,
+    remote ? `Diagnostic-Code: smtp; ${oneLine(why)}` : undefined,
+    until === undefined ? undefined : `Will-Retry-Until: ${formatDate(until)}`,
+  ]
+  return lines.filter(line => line !== undefined)
 }
 
 function nameOf({ recipients }: Envelope, recipient: number): string {

@@ -72,8 +72,10 @@ test('a domain below ours, or one that ends as ours does, is not ours', () => {
 })
 
 test('a route written into the local part opens nothing: the domain behind the @ decides', () => {
-  assert.equal(ask(CLOSED, 'bob%b.example@a.example'), 'no-such-user')
-  assert.equal(ask(CLOSED, 'b.example!bob@a.example'), 'no-such-user')
+  assert.equal(ask(CLOSED, 'bob%b.example@a.example'), 'relay-refused')
+  assert.equal(ask(CLOSED, 'b.example!bob@a.example'), 'relay-refused')
+  // Where somebody is really called so, it is a name like any other.
+  assert.equal(ask(`${CLOSED}mailbox 100%@a.example\n`, '100%@a.example'), 'yes')
 })
 
 test('postmaster is taken with our domain and without any, and is the first mailbox', () => {

@@ -16,9 +16,15 @@ export function mailboxFor({ mailboxes }: MtaConfig, to: Mailbox): Mailbox | und
   return mailboxes.find(each => sameMailbox(each, to)) ?? (lower(to.local) === 'postmaster' ? mailboxes[0] : undefined)
 }
 
+/** A local part that asks to be sent on: `x%other.example`, `other.example!x`, `"x@other.example"`. */
+const ROUTED = /[%!@]/
+
 /** May this client send this there? Relaying is closed unless a line opens it. */
 export function acceptRecipient(config: MtaConfig, { to, peer, login }: Question & { readonly about: 'rcpt' }): Answer {
-  if (isLocal(config, to)) return mailboxFor(config, to) ? { yes: '' } : { no: 'no-such-user' }
+  if (isLocal(config, to)) {
+    if (mailboxFor(config, to)) return { yes: '' }
+    return { no: ROUTED.test(to.local) ? 'relay-refused' : 'no-such-user' }
+  }
   const mayRelay = login !== undefined || config.relayFrom.some(network => holds(network, peer))
   if (to.domain === '' || !mayRelay) return { no: 'relay-refused' }
   return route(config.routing, to).kind === 'relay' ? { yes: '' } : { no: 'relay-refused' }

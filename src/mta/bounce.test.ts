@@ -5,7 +5,7 @@ import { runs } from '../base/any-bytes.test.ts'
 import { bytes, text } from '../base/bytes.ts'
 import type { Recipient } from '../mail/envelope.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
-import { type Bounce, bounce } from './bounce.ts'
+import { type Bounce, bounce, delayed } from './bounce.ts'
 
 const SATURDAY = 1_001_783_358_000
 const HEADER = 'From: <alice@a.example>\r\nSubject: Are you there?\r\n'
@@ -150,6 +150,9 @@ test('a reply without an enhanced status is told of by the class of its code', (
 test('an address beyond ASCII is named as one of utf-8', () => {
   const whole = said(owed([[{ to: { local: 'grüße', domain: 'b.example' } }, refused('no')]], { smtputf8: true }))
   assert.ok(whole.includes('\r\nFinal-Recipient: utf-8; '), whole)
+  // RFC 6533 §4: the types for what is not ASCII.
+  assert.match(whole, /^Content-Type: message\/global-delivery-status\r$/m)
+  assert.match(whole, /^Content-Type: message\/global-headers\r$/m)
 })
 
 test('a hostile reply cannot begin a header, nor a part', () => {
@@ -169,4 +172,61 @@ test('whatever a server says, a report has the same lines but for the words', ()
     }),
     runs(300),
   )
+})
+
+test('who asked to be told of success is told: delivered here, or relayed to a server that offers no DSN', () => {
+  const asked = { ...BOB, notify: 'SUCCESS' }
+  const told = (recipient: Recipient, outcome: Outcome) => {
+    const report = bounce(entry([[recipient, outcome]]), FACTS)
+    return (
+      report &&
+      (
+        said(report)
+          .split('text/rfc822-headers')[0]
+          ?.match(/^(?:Subject|Action|Status): .*(?=\r$)/gm) ?? []
+      ).join(', ')
+    )
+  }
+  assert.equal(
+    told(asked, { kind: 'delivered', to: 'bob' }),
+    'Subject: Delivered mail, Action: delivered, Status: 2.0.0',
+  )
+  assert.equal(told(asked, RELAYED), 'Subject: Relayed mail, Action: relayed, Status: 2.0.0')
+  // The next server took the wish over with the message.
+  assert.equal(told(asked, { kind: 'relayed', to: 'mail-b', dsn: true }), undefined)
+  for (const notify of ['FAILURE', 'NEVER', 'DELAY']) assert.equal(told({ ...BOB, notify }, RELAYED), undefined)
+  assert.equal(told(BOB, { kind: 'delivered', to: 'bob' }), undefined)
+})
+
+test('one report tells of all, the worst in its subject', () => {
+  const report = owed([
+    [
+      { ...BOB, notify: 'SUCCESS,FAILURE' },
+      { kind: 'delivered', to: 'bob' },
+    ],
+    [DAVE, refused('no')],
+  ])
+  assert.match(said(report), /^Subject: Undeliverable mail\r$/m)
+  assert.deepEqual(said(report).match(/^Action: .*(?=\r$)/gm), ['Action: delivered', 'Action: failed'])
+})
+
+test('who is late is told of while it is tried, until when, and not at all to <> or where it was not wanted', () => {
+  const late = (
+    recipient: Recipient,
+    from: SpoolEntry['envelope']['from'] = { local: 'alice', domain: 'a.example' },
+  ) => {
+    const waits = entry([[recipient, 'waiting']], { from })
+    const last = { kind: 'deferred', by: { status: '4.4.1', why: 'mail-b refused the connection' } } as const
+    return delayed({ ...waits, recipients: [{ kind: 'waiting', due: 0, attempts: 9, last }] }, FACTS)
+  }
+  const report = late(BOB)
+  assert.ok(report)
+  assert.match(said(report), /^Subject: Delayed mail\r$/m)
+  assert.match(
+    said(report),
+    /^Action: delayed\r\nStatus: 4\.4\.1\r\nWill-Retry-Until: Sat, 29 Sep 2001 17:09:19 \+0000\r$/m,
+  )
+  assert.equal(late({ ...BOB, notify: 'FAILURE' }), undefined)
+  assert.notEqual(late({ ...BOB, notify: 'DELAY' }), undefined)
+  assert.equal(late(BOB, null), undefined)
 })

@@ -71,6 +71,7 @@ test('an address in octets that are no UTF-8 is not an address in ISO 8859-1', (
     kind: 'garbled',
     verb: 'mail',
     wrong: 'not well-formed UTF-8',
+    in: 'path',
   })
   assert.deepEqual(parse('RCPT TO:<grüße@b.example>'), {
     kind: 'rcpt',

@@ -17,7 +17,7 @@ export type Command =
   /** Well-formed, and not a verb of ours. */
   | { readonly kind: 'other'; readonly verb: string; readonly argument: string }
   /** A verb of ours, wrongly used. */
-  | { readonly kind: 'garbled'; readonly verb: CommandKind; readonly wrong: string }
+  | { readonly kind: 'garbled'; readonly verb: CommandKind; readonly wrong: string; readonly in: 'path' | 'rest' }
   /** Not a command at all: no verb, or an octet that no command may hold. */
   | { readonly kind: 'unreadable'; readonly wrong: string }
 
@@ -77,12 +77,13 @@ export function parseCommand(line: Uint8Array): Command {
         .replace(/^[ \t]+/, ''),
     )
   // As ISO 8859-1 the octets would make another address, and one that we would pass on.
-  if (wellFormed === undefined && (kind === 'mail' || kind === 'rcpt')) return garbled(kind, 'not well-formed UTF-8')
+  if (wellFormed === undefined && (kind === 'mail' || kind === 'rcpt'))
+    return garbled(kind, 'not well-formed UTF-8', 'path')
   return parse(kind, argument)
 }
 
-function garbled(verb: CommandKind, wrong: string): Command {
-  return { kind: 'garbled', verb, wrong }
+function garbled(verb: CommandKind, wrong: string, part: 'path' | 'rest' = 'rest'): Command {
+  return { kind: 'garbled', verb, wrong, in: part }
 }
 
 function hello(kind: CommandKind, argument: string): Command {
@@ -102,23 +103,27 @@ function free(kind: CommandKind, argument: string): Command {
 
 function path(kind: 'mail' | 'rcpt', keyword: RegExp, argument: string) {
   const found = keyword.exec(argument)
-  if (!found) return { wrong: kind === 'mail' ? 'MAIL FROM:<path> was expected' : 'RCPT TO:<path> was expected' }
+  if (!found)
+    return {
+      wrong: kind === 'mail' ? 'MAIL FROM:<path> was expected' : 'RCPT TO:<path> was expected',
+      in: 'path' as const,
+    }
   const read = parsePath(argument.slice(found[0].length))
-  if ('wrong' in read) return read
+  if ('wrong' in read) return { ...read, in: 'path' as const }
   const params = parseParams(read.rest)
-  return 'wrong' in params ? params : { path: read.path, params }
+  return 'wrong' in params ? { ...params, in: 'rest' as const } : { path: read.path, params }
 }
 
 // The space after the colon is wrong and everywhere; taking it hurts nobody.
 function mail(_kind: CommandKind, argument: string): Command {
   const read = path('mail', /^FROM: ?/i, argument)
-  return 'wrong' in read ? garbled('mail', read.wrong) : { kind: 'mail', from: read.path, params: read.params }
+  return 'wrong' in read ? garbled('mail', read.wrong, read.in) : { kind: 'mail', from: read.path, params: read.params }
 }
 
 function rcpt(_kind: CommandKind, argument: string): Command {
   const read = path('rcpt', /^TO: ?/i, argument)
-  if ('wrong' in read) return garbled('rcpt', read.wrong)
-  if (read.path === null) return garbled('rcpt', 'a recipient cannot be empty')
+  if ('wrong' in read) return garbled('rcpt', read.wrong, read.in)
+  if (read.path === null) return garbled('rcpt', 'a recipient cannot be empty', 'path')
   return { kind: 'rcpt', to: read.path, params: read.params }
 }
 

@@ -123,6 +123,9 @@ export function stressed(limits: Limits): Limits {
   return Object.fromEntries(fields) as Limits
 }
 
+/** Recipients over the limit that a session may name, before it is taken not to listen. */
+export const MAX_SURPLUS = 1000
+
 /** Octets of a command line, its end included: 512, and what each extension adds (RFC 5321 §4.5.3.1.4). */
 export const COMMAND_LINE = 512
 

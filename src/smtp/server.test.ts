@@ -5,7 +5,7 @@ import { anyCuts, anyOctets, cut, runs, singly } from '../base/any-bytes.test.ts
 import { bytes, concat, text } from '../base/bytes.ts'
 import { offering, worldOf } from './any-login.test.ts'
 import { type Dialect, dialect } from './dialect.ts'
-import { AUTH_LINE, LIMITS, type Limits } from './limits.ts'
+import { AUTH_LINE, LIMITS, type Limits, MAX_SURPLUS } from './limits.ts'
 import { LineSplitter } from './line.ts'
 import { ReplyReader } from './reply.ts'
 import { type Answer, type Question, Server, type ServerOutput } from './server.ts'
@@ -231,6 +231,13 @@ test('too many recipients are refused for now, and cost the client nothing', () 
   const written = send('RCPT TO:<alice@a.example>\r\n'.repeat(40))
   assert.deepEqual(codes(written), ['250', '250', ...Array(38).fill('452')])
   assert.deepEqual(codes(send('DATA\r\n')), ['354'])
+})
+
+test('who names recipients for ever although there are too many is not listening', () => {
+  const { send } = talk({ recipients: 2 })
+  send('EHLO c.example\r\nMAIL FROM:<a@b.example>\r\n')
+  const heard = codes(send('RCPT TO:<alice@a.example>\r\n'.repeat(2 + MAX_SURPLUS + 1)))
+  assert.deepEqual([heard.length, heard.at(-2), heard.at(-1)], [2 + MAX_SURPLUS + 1, '452', '421'])
 })
 
 test('a line of the length of a login is taken in one, and one octet more ends it', () => {

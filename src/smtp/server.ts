@@ -17,7 +17,7 @@ import type { Situation } from './dialect.ts'
 import { after, may, type Phase, type Said, said } from './dialogue.ts'
 import { checkMailParams, checkRcptParams, extensionOf, listedBy } from './extension.ts'
 import { blobPart, chunkPart, dataPart, Incoming, type Part } from './incoming.ts'
-import { AUTH_LINE, lineLimit } from './limits.ts'
+import { AUTH_LINE, lineLimit, MAX_SURPLUS } from './limits.ts'
 import { LineSplitter } from './line.ts'
 import { CHUNK_RECEIVED, type Chunk, FrameGatherer, frameReply } from './link2state.ts'
 import type { Params } from './params.ts'
@@ -77,6 +77,8 @@ export class Server implements Machine<ServerOutput> {
   #errors = 0
   #junk = 0
   #messages = 0
+  /** Recipients over the limit, in this session. */
+  #surplus = 0
   #now: Instant = 0
   /** The greeting waits until then for who speaks too soon. */
   #greetAt: Instant | undefined
@@ -222,7 +224,7 @@ export class Server implements Machine<ServerOutput> {
         if (NOT_SMTP.has(command.verb.toUpperCase())) return this.#hangUp('not-smtp')
         return this.#mistake('unknown-verb', utf8Text(line))
       case 'garbled':
-        return this.#garbled(command.verb, command.wrong)
+        return this.#garbled(command)
       case 'bdat':
         return this.#bdat(command)
       default:
@@ -230,14 +232,17 @@ export class Server implements Machine<ServerOutput> {
     }
   }
 
-  #garbled(verb: CommandKind, wrong: string): void {
+  #garbled({ verb, wrong, in: part }: Command & { readonly kind: 'garbled' }): void {
     if (verb === 'bdat') return this.#unframed(wrong)
+    // What cannot be read is wrong at any time; that it came too early besides need not be said.
+    const isAddress = (verb === 'mail' || verb === 'rcpt') && part === 'path'
+    if (isAddress && (this.#tls || !this.#options.requireTls)) return this.#mistake('bad-address', wrong)
     if (this.#refusedNow(verb)) return
     if (verb === 'x-link2state' || verb === 'xexch50') {
       return this.#login === undefined ? this.#mistake('exchange-auth-first') : this.#mistake('bad-argument', wrong)
     }
     if (verb === 'xclient' && !this.#options.services.has('XCLIENT')) return this.#mistake('not-trusted')
-    this.#mistake(verb === 'mail' || verb === 'rcpt' ? 'bad-address' : 'bad-argument', wrong)
+    this.#mistake(isAddress ? 'bad-address' : 'bad-argument', wrong)
   }
 
   /** Switched off by the configuration: as if nobody here had ever heard of it. */
@@ -398,7 +403,8 @@ export class Server implements Machine<ServerOutput> {
     if (!transaction) return this.#mistake('mail-first')
     if (!isAscii(to.local + to.domain) && !transaction.smtputf8) return this.#mistake('needs-smtputf8')
     if (transaction.recipients.length >= this.#options.limits.recipients) {
-      // Not an error of the client's: the rest are to come in another transaction (RFC 5321 §4.5.3.1.10).
+      // Not an error of the client's: the rest are to come in another transaction (RFC 5321 §4.5.3.1.10). But not for ever.
+      if (++this.#surplus > MAX_SURPLUS) return this.#hangUp('too-many-errors')
       return this.#say('rcpt', this.#word('too-many-recipients'))
     }
     this.#transaction = { ...transaction, recipients: [...transaction.recipients, { to, params }] }

@@ -16,6 +16,8 @@ export interface InterfacesConfig {
 export interface NamedInterface extends Interface {
   readonly network?: Network
   readonly network6?: Network
+  /** The address of a second unit. */
+  readonly standby?: string
   /** `dhcp`, or `dhcp setroute`: its address comes from elsewhere. */
   readonly dhcp?: string
 }
@@ -58,7 +60,13 @@ function named(config: InterfacesConfig, args: Arguments, { device, level }: { d
   const before = config.interfaces.find(each => each.device === device)
   // As an ASA gives them: what is called inside is trusted.
   const next = { level: name === 'inside' ? 100 : 0, ...before, device, name, ...(level !== undefined && { level }) }
-  return { ...config, interfaces: [...config.interfaces.filter(each => each.device !== device), next] }
+  return { ...config, interfaces: inOrder(config, [...config.interfaces.filter(each => each.device !== device), next]) }
+}
+
+/** Those of a line of their own first, then those of the blocks, as they are shown. */
+function inOrder({ blocks }: InterfacesConfig, interfaces: readonly NamedInterface[]): readonly NamedInterface[] {
+  const place = ({ device }: NamedInterface): number => blocks.findIndex(each => each.device === device)
+  return interfaces.toSorted((one, other) => place(one) - place(other))
 }
 
 const NAMEIF: Spec = {
@@ -105,11 +113,13 @@ const BLOCK: Spec = {
     }),
 }
 
-function showNamed({ name, level, network, network6, dhcp }: NamedInterface): readonly string[] {
+function showNamed({ name, level, network, network6, standby, dhcp }: NamedInterface): readonly string[] {
   return [
     ` nameif ${name}`,
     ` security-level ${level}`,
-    ...(network ? [` ip address ${network.ip} ${network.mask}`] : []),
+    ...(network
+      ? [` ip address ${network.ip} ${network.mask}${standby === undefined ? '' : ` standby ${standby}`}`]
+      : []),
     ...(dhcp === undefined ? [] : [` ip address ${dhcp}`]),
     ...(network6 ? [` ipv6 address ${network6.ip}/${prefixLength6(network6.mask)}`] : []),
   ]
@@ -167,7 +177,10 @@ const IN_BLOCK: readonly Spec[] = [
       withName(config, args, 'address', ({ name }) =>
         args.has('dhcp')
           ? change(config, name, { dhcp: args.has('setroute') ? 'dhcp setroute' : 'dhcp' })
-          : change(config, name, { network: { ip: args.text('ip'), mask: args.text('mask') } }),
+          : change(config, name, {
+              network: { ip: args.text('ip'), mask: args.text('mask') },
+              ...(args.has('standby') && { standby: args.text('standby-ip') }),
+            }),
       ),
     remove: (config, args) => keep(config, args, 'no ip address'),
     show: () => [],

@@ -7,7 +7,7 @@ import type { MtaConfig } from '../../src/mta/config.ts'
 import { AUTH_LINE, LIMITS } from '../../src/smtp/limits.ts'
 import { LineSplitter } from '../../src/smtp/line.ts'
 import type { Answer, Question, ServerOutput } from '../../src/smtp/server.ts'
-import { checkPassword, configure, serverOf } from '../vectors/server.ts'
+import { checkPassword, configure, SECURE, serverOf } from '../vectors/server.ts'
 import { repliesIn } from '../vectors/vector.ts'
 import { clientSession, framedCommand } from './grammar.ts'
 import type { Target } from './target.ts'
@@ -57,12 +57,18 @@ interface Seen {
 }
 
 /** `late`: questions are answered only when everything has been said. */
-function run({ dialect, answers }: Session, pieces: readonly Uint8Array[], late: boolean): Seen {
+function run(session: Session, pieces: readonly Uint8Array[], late: boolean): Seen {
+  return runGroups(session, [pieces], late)
+}
+
+/** Between two groups a handshake takes place, where one is due. */
+function runGroups({ dialect, answers }: Session, groups: readonly (readonly Uint8Array[])[], late: boolean): Seen {
   const server = serverOf(CONFIGS[dialect])
   const said: Uint8Array[] = []
   const taken: string[] = []
   let body: Uint8Array[] | undefined
   let closed = false
+  let wantsTls = false
   let open: Question | undefined
   let asked = 0
   let messages = 0
@@ -88,6 +94,7 @@ function run({ dialect, answers }: Session, pieces: readonly Uint8Array[], late:
       assert.ok(!closed, `nothing comes after the close (${output.kind})`)
       if (output.kind === 'write') said.push(output.bytes)
       if (output.kind === 'close') closed = true
+      if (output.kind === 'start-tls') wantsTls = true
       if (output.kind === 'message-begins') {
         assert.equal(body, undefined, 'a message begins when the one before is over')
         body = []
@@ -116,17 +123,23 @@ function run({ dialect, answers }: Session, pieces: readonly Uint8Array[], late:
   }
 
   carryOut(server.open(0))
-  for (const piece of pieces) {
-    if (closed) break
-    carryOut(server.receive(piece, 0))
-    if (!late) answerAll()
-    // What waits behind a question is bounded by the driver, too, which reads no more then.
-    assert.ok(closed || heldOctets() <= (open ? LIMITS.pending : AUTH_LINE), `${heldOctets()} octets are held`)
-    assert.equal(
-      server.deadline === undefined,
-      closed || open !== undefined,
-      'a deadline while the client is waited for',
-    )
+  for (const pieces of groups) {
+    for (const piece of pieces) {
+      if (closed) break
+      carryOut(server.receive(piece, 0))
+      if (!late) answerAll()
+      // What waits behind a question is bounded by the driver, too, which reads no more then.
+      assert.ok(closed || heldOctets() <= (open ? LIMITS.pending : AUTH_LINE), `${heldOctets()} octets are held`)
+      assert.equal(
+        server.deadline === undefined,
+        closed || open !== undefined,
+        'a deadline while the client is waited for',
+      )
+    }
+    if (wantsTls && !closed) {
+      wantsTls = false
+      carryOut(server.secured(SECURE, 0))
+    }
   }
   answerAll()
   if (!closed) carryOut(server.end(0))
@@ -189,5 +202,28 @@ export const FRAMED: Target<Session> = {
     const replies = checkReplies(seen)
     const hungUp = replies.at(-1)?.startsWith('421')
     if (!hungUp) assert.equal(replies.length, session.said.length + 1)
+  },
+}
+
+/** The same over TLS: what is said before the handshake leaves nothing behind it. */
+export const SECURED: Target<Session> = {
+  name: 'secured',
+  cases: anySession.chain(session =>
+    fc.record({ before: clientSession, after: clientSession }).map(({ before, after }) => ({
+      ...session,
+      said: [...before.slice(0, 6), 'EHLO c.example\r\n', 'RSET\r\n', 'STARTTLS\r\n', ...after],
+    })),
+  ),
+  check(session) {
+    // Behind STARTTLS in one piece it is another dialogue, and `SERVER` has it.
+    if (session.said.some(item => /STARTTLS/i.test(item) && item !== 'STARTTLS\r\n')) return
+    const items = session.said.map(bytes)
+    const whole = runGroups(
+      session,
+      items.map(item => [item]),
+      false,
+    )
+    checkReplies(whole)
+    assert.deepEqual(runGroups(session, items.map(singly), false), whole, 'octet by octet')
   },
 }

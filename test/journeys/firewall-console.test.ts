@@ -64,10 +64,10 @@ test('write memory writes the file as a whole, with its comments and its mode, a
   const startup = await type('show startup-config')
   assert.equal(startup.out, text)
 
-  writeFileSync(file, `${text}bogus\n`)
+  writeFileSync(file, `${text}fixup protcol smtp 25\n`)
   const refused = await type('reload')
   assert.equal(refused.status, 2)
-  assert.match(refused.out, /gateway\.conf:\d+:1: error: unknown command "bogus"[\s\S]*nothing was changed\n$/)
+  assert.match(refused.out, /gateway\.conf:\d+:7: error: unknown word "protcol"[\s\S]*nothing was changed\n$/)
   writeFileSync(file, text.replace(/^no fixup.*$/m, `fixup protocol smtp ${port}`))
   assert.match((await type('reload')).out, /is in force\n$/)
   assert.match(await greeting(port), /^220 \*/)
@@ -105,9 +105,12 @@ test('lines come from a pipe as well; words may be short, and ? helps', async t 
   assert.match(piped.out, /^running-config +the configuration in force$/m)
   assert.match(piped.out, /^fixup protocol smtp 26\n$/m)
   assert.doesNotMatch(piped.out, /process \d+/)
-  const wrong = await run(`${ROOT}/postern`, ['firewall', 'console', 'gw'], { env, input: 'bogus\nshow version\n' })
+  const wrong = await run(`${ROOT}/postern`, ['firewall', 'console', 'gw'], {
+    env,
+    input: 'fixup protcol smtp 25\nshow version\n',
+  })
   assert.equal(wrong.status, 2)
-  assert.match(wrong.out, /unknown command "bogus"[\s\S]*gw: Postern/)
+  assert.match(wrong.out, /unknown word "protcol"[\s\S]*gw: Postern/)
 })
 
 test('on a terminal the tab key completes and ? answers at once, the line as it was', async t => {

@@ -49,17 +49,26 @@ export class ClientUnderTest {
   readonly #attempt: Attempt
   readonly #order: Order
   readonly #message: Uint8Array
+  readonly #holds: boolean
   #now: Instant
   #said: Uint8Array[] = []
   closed = false
   done = false
   /** Why it wants to begin again, without TLS. */
   again: string | undefined
+  /** Does it wait for its message? Only where that is held back. */
+  wantsBody = false
   /** Does it wait for a handshake? */
   wantsTls = false
   readonly #outcomes = new Map<number, Outcome>()
 
-  constructor(order: Order, { message = MESSAGE, now = 1_000_000 }: { message?: Uint8Array; now?: Instant } = {}) {
+  /** `holds`: the message is handed in by `giveBody`, and not when it is asked for. */
+  constructor(
+    order: Order,
+    { message = MESSAGE, holds = false }: { readonly message?: Uint8Array; readonly holds?: boolean } = {},
+  ) {
+    const now = 1_000_000
+    this.#holds = holds
     this.#order = order
     this.#message = message
     this.#now = now
@@ -69,6 +78,16 @@ export class ClientUnderTest {
 
   send(octets: Uint8Array): void {
     if (!this.closed) this.#carryOut(this.#attempt.receive(octets, this.#now))
+  }
+
+  /** The message goes out at last. */
+  giveBody(): void {
+    this.wantsBody = false
+    if (!this.closed) this.#carryOut(this.#body())
+  }
+
+  #body(): readonly AttemptOutput[] {
+    return [...this.#attempt.body(this.#message, this.#now), ...this.#attempt.endBody(this.#now)]
   }
 
   /** The handshake is over; the certificate proves nothing. */
@@ -120,7 +139,8 @@ export class ClientUnderTest {
           this.closed = true
           break
         case 'want-body':
-          left.push(...[...this.#attempt.body(this.#message, this.#now), ...this.#attempt.endBody(this.#now)].reverse())
+          if (this.#holds) this.wantsBody = true
+          else left.push(...[...this.#body()].reverse())
           break
         case 'outcome':
           if (this.#outcomes.has(output.recipient)) throw new Error(`a second outcome for ${output.recipient}`)

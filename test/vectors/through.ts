@@ -1,8 +1,8 @@
 /** The strict proxy before a server of ours, or before a lenient one, in virtual time. */
 import { bytes, text } from '../../src/base/bytes.ts'
 import type { Instant } from '../../src/base/time.ts'
-import { strict, type StrictChanges } from '../../src/firewall/profiles/strict.ts'
-import { SmtpProxy, type ProxyOutput } from '../../src/firewall/proxy.ts'
+import { type StrictChanges, strict } from '../../src/firewall/profiles/strict.ts'
+import { type ProxyOutput, SmtpProxy } from '../../src/firewall/proxy.ts'
 import type { Explanation } from '../../src/firewall/verdict.ts'
 import { SECURE, STRANGER } from './server.ts'
 

@@ -73,6 +73,8 @@ export interface ClientVector {
     readonly recipients?: readonly string[]
     readonly requiresLogin?: true
     readonly requiresTls?: true
+    /** The message is not at hand before the server has said all it has to say. */
+    readonly messageWaits?: true
   }
 }
 

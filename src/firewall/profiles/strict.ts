@@ -1,6 +1,6 @@
 import type { Duration } from '../../base/time.ts'
 import type { Network } from '../../topology/topology.ts'
-import type { Action, Cause, OctetKind, Proxy, Rule, SizeKind } from '../policy.ts'
+import type { Action, Cause, OctetKind, Proxying, Rule, SizeKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
 
 /**
@@ -34,7 +34,7 @@ export interface StrictSettings {
   /** Commands that were refused, and commands that bring no mail on, before it is over. */
   readonly errors: number
   readonly junk: number
-  readonly engine: Proxy
+  readonly engine: Proxying
 }
 
 /** What Exchange servers log in to each other with. */
@@ -43,9 +43,9 @@ const SITE_MECHANISMS: ReadonlySet<string> = new Set(['GSSAPI', 'NTLM', 'LOGIN']
 const MINUTE: Duration = 60_000
 
 /** What another site has otherwise. */
-export type StrictChanges = Partial<Omit<StrictSettings, 'engine'>> & { readonly engine?: Partial<Proxy> }
+export type StrictChanges = Partial<Omit<StrictSettings, 'engine'>> & { readonly engine?: Partial<Proxying> }
 
-const ENGINE: Proxy = {
+const ENGINE: Proxying = {
   kind: 'proxy',
   tls: 'terminate',
   onwardTls: 'may',
@@ -116,7 +116,13 @@ export function strict(cause: Cause, changes: StrictChanges = {}): ProxyPolicy {
 function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings): readonly Rule[] {
   const between: Rule[] = [
     {
-      match: { on: 'all', of: [{ on: 'peer', within: sites }, { on: 'word', what: 'verb', in: siteVerbs }] },
+      match: {
+        on: 'all',
+        of: [
+          { on: 'peer', within: sites },
+          { on: 'word', what: 'verb', in: siteVerbs },
+        ],
+      },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },
@@ -145,7 +151,13 @@ function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings): re
 function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings): readonly Rule[] {
   return [
     {
-      match: { on: 'all', of: [{ on: 'peer', within: sites }, { on: 'word', what: 'ehlo-keyword', in: siteVerbs }] },
+      match: {
+        on: 'all',
+        of: [
+          { on: 'peer', within: sites },
+          { on: 'word', what: 'ehlo-keyword', in: siteVerbs },
+        ],
+      },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },
@@ -155,7 +167,13 @@ function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings): r
       reason: 'the extension is not on the list',
     },
     {
-      match: { on: 'all', of: [{ on: 'peer', within: sites }, { on: 'word', what: 'auth-mechanism', in: SITE_MECHANISMS }] },
+      match: {
+        on: 'all',
+        of: [
+          { on: 'peer', within: sites },
+          { on: 'word', what: 'auth-mechanism', in: SITE_MECHANISMS },
+        ],
+      },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },

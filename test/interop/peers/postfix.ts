@@ -43,7 +43,12 @@ showq    unix n - n - -    showq
 postlog  unix-dgram n - n - 1 postlogd
 `
 
-export async function startPostfix({ port, postern }: Ports): Promise<MailSystem> {
+/** A Postfix, and all that it wrote to its log. */
+export interface Postfix extends MailSystem {
+  log(): string
+}
+
+export async function startPostfix({ port, postern }: Ports): Promise<Postfix> {
   const settings = {
     compatibility_level: '3.6',
     myhostname: 'postfix.peer.example',
@@ -88,12 +93,14 @@ export async function startPostfix({ port, postern }: Ports): Promise<MailSystem
   })
   const program = jail.start('/usr/lib/postfix/sbin/master', ['-d'])
   const log = join(jail.root, 'var/log/mail.log')
-  const said = () => `${program.said()}\n${readFileSync(log, { encoding: 'utf8', flag: 'a+' }).slice(-4000)}`
+  const whole = () => readFileSync(log, { encoding: 'utf8', flag: 'a+' })
+  const said = () => `${program.said()}\n${whole().slice(-4000)}`
   await untilListening(program, port)
   return {
     version: jail.version,
     arrived: async token => withCrlf(await arrival(join(jail.root, 'var/mail/ann/new'), token, said)),
     said,
+    log: whole,
     stop: () => program.stop(),
   }
 }

@@ -9,8 +9,8 @@ const recipient = (id: string, to: string, expected = '550:5.7.1 | 554:5.7.1 | 5
 })
 
 export const RELAY: readonly ServerVector[] = [
-  recipient('relay-percent', 'x%relay.invalid@example.org'),
-  recipient('relay-bang', 'relay.invalid!x@example.org'),
+  recipient('relay-percent', 'x%relay.invalid@example.org', '550:5.7.1 | 554:5.7.1'),
+  recipient('relay-bang', 'relay.invalid!x@example.org', '550:5.7.1 | 554:5.7.1'),
   recipient('relay-route', '@example.org:x@relay.invalid'),
   recipient('relay-double-at', 'x@relay.invalid@example.org'),
   recipient('relay-literal', 'x@[127.0.0.1]'),
@@ -20,11 +20,11 @@ export const RELAY: readonly ServerVector[] = [
     holds: 'a quoted pair cannot take in a line end: the line ends there, and what follows is one of its own',
     source: 'CVE-2026-23829 (Mailpit); nodemailer GHSA-c7w3-x93f-qmm8',
     // Two lines came, so two replies go out: whoever counts on one is out of step.
-    steps: [...HELLO, ['RCPT TO:<"a\\\r\nRSET"@example.org>\r\n', '501/503 500/501'], ['NOOP\r\n', '250']],
+    steps: [...HELLO, ['RCPT TO:<"a\\\r\nRSET"@example.org>\r\n', '501 500/501'], ['NOOP\r\n', '250']],
   },
 
-  recipient('relay-quoted-at', '"x@relay.invalid"@example.org'),
-  recipient('relay-quoted-percent', '"x%relay.invalid"@example.org'),
+  recipient('relay-quoted-at', '"x@relay.invalid"@example.org', '550:5.7.1 | 554:5.7.1'),
+  recipient('relay-quoted-percent', '"x%relay.invalid"@example.org', '550:5.7.1 | 554:5.7.1'),
   recipient('relay-percent-ours', 'bob%example.org@relay.invalid'),
   recipient('relay-percent-only', 'x%relay.invalid'),
   recipient('relay-bang-only', 'relay.invalid!x'),

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CAUSE, Lenient, Through, type Took } from '../through.test.ts'
+import { smtpIncoming, smtpOutgoing, type WatchguardSettings } from './watchguard.ts'
+
+function incoming(changes: Partial<WatchguardSettings> = {}, extensions?: readonly string[]) {
+  const took: Took[] = []
+  return { took, through: new Through(() => new Lenient(took, extensions), smtpIncoming(CAUSE, changes)) }
+}
+
+const ENVELOPE = ['EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>', 'DATA']
+
+const MIXED = [
+  'From: a@x.example',
+  'X-Secret: 1',
+  ' folded',
+  'Subject: x',
+  'MIME-Version: 1.0',
+  'Content-Type: multipart/mixed; boundary=q',
+  '',
+  '--q',
+  '',
+  'hello',
+  '--q',
+  'Content-Type: application/octet-stream',
+  'Content-Disposition: attachment; filename="Game.EXE"',
+  'Content-Transfer-Encoding: base64',
+  '',
+  'TVqQAAMAAAAEAAAA',
+  '--q--',
+  '',
+].join('\r\n')
+
+test('SMTP-Incoming replaces an attachment by the deny message, and leaves out a header that is not on its list', () => {
+  for (const cut of [1, 7, 10_000]) {
+    const { through, took } = incoming({ denyMessage: 'removed' })
+    through.talk(...ENVELOPE)
+    assert.equal(through.say(`${MIXED}.\r\n`, cut), '250 2.0.0 queued\r\n')
+    assert.equal(
+      took[0]?.message,
+      [
+        'From: a@x.example',
+        'Subject: x',
+        'MIME-Version: 1.0',
+        'Content-Type: multipart/mixed; boundary=q',
+        '',
+        '--q',
+        '',
+        'hello',
+        '--q',
+        'Content-Type: text/plain; charset=us-ascii',
+        '',
+        'removed',
+        '',
+        '--q--',
+        '',
+      ].join('\r\n'),
+    )
+    const told = through.explanations.map(({ what, subject, did }) => `${what} ${subject} ${did}`)
+    assert.deepEqual(told.filter(each => !each.startsWith('keyword')), [
+      'header X-SECRET strip',
+      'attachment application/octet-stream replace',
+    ])
+  }
+})
+
+test('SMTP-Incoming refuses a whole message whose structure mail readers would not agree on', () => {
+  const { through, took } = incoming()
+  through.talk(...ENVELOPE)
+  const unclear = MIXED.replace('--q--', '--qq\r\n--q--')
+  assert.match(through.say(`${unclear}.\r\n`), /^554 5\.6\.0 /)
+  assert.deepEqual(took, [])
+})
+
+test('SMTP-Incoming offers the ticked ESMTP options and the listed AUTH types', () => {
+  const { through } = incoming({}, ['SIZE 10', 'ETRN', 'CHUNKING', 'AUTH GSSAPI PLAIN', 'X-LINK2STATE'])
+  const [reply] = through.talk('EHLO c.example')
+  assert.equal(reply, '250-lenient.example\r\n250-SIZE 10\r\n250 AUTH PLAIN')
+  assert.match(through.talk('DEBUG')[0] ?? '', /^500 /)
+})
+
+test('SMTP-Incoming without ESMTP knows no EHLO, and its greeting shows no server', () => {
+  const { through } = incoming({ esmtp: false })
+  assert.equal(through.heard, '220 SMTP service ready\r\n')
+  assert.match(through.talk('EHLO c.example')[0] ?? '', /^500 /)
+  assert.match(through.talk('HELO c.example')[0] ?? '', /^250 /)
+})
+
+test('with a banner name the server behind is not shown', () => {
+  const { through } = incoming({ bannerName: 'mail.x.example' })
+  assert.equal(through.heard, '220 mail.x.example ESMTP\r\n')
+  assert.match(through.talk('EHLO c.example')[0] ?? '', /^250-mail\.x\.example\r\n/)
+})
+
+test('too many recipients are told so; in the compatible mode they are dropped, and only the record says it', () => {
+  const refusing = incoming({ recipients: 1 })
+  refusing.through.talk(...ENVELOPE.slice(0, 3))
+  assert.match(refusing.through.talk('RCPT TO:<c@y.example>')[0] ?? '', /^452 4\.5\.3 /)
+
+  const dropping = incoming({ recipients: 1, tooManyRecipients: 'drop' })
+  dropping.through.talk(...ENVELOPE.slice(0, 3))
+  assert.match(dropping.through.talk('RCPT TO:<c@y.example>')[0] ?? '', /^250 /)
+  dropping.through.talk('DATA', 'S: x\r\n\r\n.')
+  assert.deepEqual(dropping.took[0]?.to, ['b@y.example'])
+  assert.ok(dropping.through.explanations.some(({ subject, did }) => subject === 'RECIPIENTS' && did === 'strip'))
+})
+
+test('greeting rules: a name that is too long or holds odd characters is refused', () => {
+  const { through } = incoming({ helloLength: 20 })
+  for (const name of ['a'.repeat(21), 'a$b', 'a;b']) assert.match(through.talk(`HELO ${name}`)[0] ?? '', /^501 /)
+  assert.match(through.talk('HELO [192.0.2.1]')[0] ?? '', /^250 /)
+})
+
+test('SMTP-Outgoing shows the outer domain in the envelope and in the header', () => {
+  const took: Took[] = []
+  const masquerade = new Map([['lan.x.example', 'x.example']])
+  const through = new Through(() => new Lenient(took), smtpOutgoing(CAUSE, { masquerade }))
+  through.talk('EHLO c.example', 'MAIL FROM:<a@lan.x.example>', 'RCPT TO:<b@y.example>', 'DATA')
+  through.say('From: A <a@LAN.x.example>\r\nMessage-ID: <1@lan.x.example>\r\nTo: b@lan.x.example\r\n\r\nb\r\n.\r\n')
+  assert.deepEqual(took, [
+    {
+      from: 'a@x.example',
+      to: ['b@y.example'],
+      message: 'From: A <a@x.example>\r\nMessage-ID: <1@x.example>\r\nTo: b@lan.x.example\r\n\r\nb\r\n',
+    },
+  ])
+})

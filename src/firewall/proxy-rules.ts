@@ -1,0 +1,85 @@
+import { NO_BYTES } from '../base/bytes.ts'
+import { type Reply, reply } from '../smtp/reply.ts'
+import { judge, type Situation, type Subject } from './judge.ts'
+import type { Policy, Proxying } from './policy.ts'
+import { type Because, type Explanation, explain, PASS, type Verdict, type What } from './verdict.ts'
+
+/** A policy that a proxy can keep. */
+export type ProxyPolicy = Policy & { readonly engine: Proxying }
+
+/** What is refused, what is said of it, and why. Where a rule decided, the rule's words stand for ours. */
+export interface Refusal {
+  readonly reply: Reply
+  readonly subject: string
+  /** As the client said it; secrets left out. */
+  readonly octets: Uint8Array
+  readonly reason: string
+  readonly verdict: Verdict
+}
+
+export function refusal(
+  subject: string,
+  octets: Uint8Array,
+  otherwise: Reply,
+  reason: string,
+  verdict: Verdict = PASS,
+): Refusal {
+  return { reply: verdict.kind === 'answer' ? wordsOf(verdict) : otherwise, subject, octets, reason, verdict }
+}
+
+export function wordsOf({ reply: { code, status, text } }: Verdict & { readonly kind: 'answer' }): Reply {
+  return reply(code, status, text)
+}
+
+/** The policy of one session: asked, cited, and everything it does told. */
+export class Rules {
+  readonly policy: ProxyPolicy
+  readonly situation: Situation
+  readonly #tell: (explanation: Explanation) => void
+
+  constructor(policy: ProxyPolicy, situation: Situation, tell: (explanation: Explanation) => void) {
+    this.policy = policy
+    this.situation = situation
+    this.#tell = tell
+  }
+
+  judge(subject: Subject): Verdict {
+    const { verdict, logged } = judge(this.policy, subject, this.situation)
+    for (const because of logged) this.explain('command', '', { because, did: 'log' })
+    return verdict
+  }
+
+  /** The first of these that the policy has something against. */
+  judgeAll(...subjects: readonly Subject[]): Verdict {
+    for (const subject of subjects) {
+      const verdict = this.judge(subject)
+      if (verdict.kind !== 'pass') return verdict
+    }
+    return PASS
+  }
+
+  /** What the proxy does whatever the rules say. */
+  own(reason: string): Because {
+    const { name, cause } = this.policy
+    return { policy: name, cause, reason, log: false, label: '' }
+  }
+
+  explain(
+    what: What,
+    subject: string,
+    {
+      before = NO_BYTES,
+      after = NO_BYTES,
+      because,
+      did,
+    }: {
+      readonly before?: Uint8Array
+      readonly after?: Uint8Array
+      readonly because: Because | string
+      readonly did: Explanation['did']
+    },
+  ): void {
+    const cited = typeof because === 'string' ? this.own(because) : because
+    this.#tell(explain(what, subject, { before, after }, cited, { did }))
+  }
+}
