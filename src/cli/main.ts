@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { configCommands } from './config.ts'
+import { diagnoseCommand } from './diagnose.ts'
 import { firewallCommands } from './firewall.ts'
 import { initCommands } from './init.ts'
 import { labCommands } from './lab.ts'
@@ -23,6 +24,7 @@ firewallCommands(program)
 configCommands(program)
 initCommands(program)
 mtaCommands(program)
+diagnoseCommand(program)
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
 

@@ -1,0 +1,149 @@
+import { writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Command } from 'commander'
+import { type Asked, diagnoseAll, type Found } from '../app/diagnosis.ts'
+import { connector, PATIENCE } from '../app/prober.ts'
+import { entriesOf, labAround, nodeVantage, parseEndpoint, type Vantage } from '../app/vantages.ts'
+import { PosternError } from '../base/problem.ts'
+import { formatDuration, parseDuration } from '../base/time.ts'
+import type { Diagnosis } from '../diagnosis/diagnosis.ts'
+import { checkLine, reportHtml, reportJson, reportText } from '../diagnosis/report.ts'
+import { now, timestamp } from '../io/clock.ts'
+import { sayEndpoint } from '../io/sockets.ts'
+import { complain, explainFailure, print } from './print.ts'
+
+/** 0 clean, 1 altered, 2 it could not be told, 3 asked wrongly: as a check of Nagios counts. */
+export const STATUS = { clean: 0, altered: 1, unclear: 2, misuse: 3 } as const
+
+interface Options {
+  readonly json?: boolean
+  readonly html?: string
+  readonly check?: boolean
+  readonly control?: string
+  readonly from?: readonly string[]
+  readonly source?: readonly string[]
+  readonly hello?: string
+  readonly patience: string
+  readonly whole?: boolean
+  readonly save?: string
+}
+
+/** `postern diagnose …`: which box altered my mail, and the line that cures it. */
+export function diagnoseCommand(program: Command): void {
+  program
+    .command('diagnose')
+    .description('say whether a box on the way alters mail, which one, where, and the line that cures it')
+    .argument('[host]', 'the server: mx.example.com, 192.0.2.1:25, [2001:db8::1]; in a laboratory all of its entries')
+    .option('--json', 'for programs; docs/diagnosis.md describes it')
+    .option('--html <file>', 'also write one page to send to the other side')
+    .option('--check', 'one line for Nagios; the status counts as its own')
+    .option('--control <host>', 'ask this server, too: what both show is near us')
+    .option('--from <node>', 'in a laboratory: from this node or entry; may be repeated', collect)
+    .option('--source <address>', 'from this address of ours; may be repeated', collect)
+    .option('--hello <name>', 'what to call ourselves in EHLO and HELO')
+    .option('--patience <duration>', 'how long an answer may take', formatDuration(PATIENCE))
+    .option('--whole', 'leave out the connection that is typed octet by octet')
+    .option('--save <file>', 'keep what was heard, to compare later')
+    .action(async (host: string | undefined, options: Options) => {
+      process.exitCode = await misuseAs3(() => live(host, options))
+    })
+}
+
+function collect(value: string, known: readonly string[] = []): readonly string[] {
+  return [...known, value]
+}
+
+/** A status of its own for what was asked wrongly: 2 means here that it could not be told. */
+async function misuseAs3(run: () => Promise<number>): Promise<number> {
+  try {
+    return await run()
+  } catch (cause) {
+    complain(explainFailure(cause))
+    return STATUS.misuse
+  }
+}
+
+async function live(host: string | undefined, options: Options): Promise<number> {
+  const began = now()
+  const asked = await askedOf(host, options)
+  const found = await diagnoseAll(asked)
+  return tell(found, options, now() - began)
+}
+
+async function askedOf(host: string | undefined, options: Options): Promise<Asked> {
+  const patience = parseDuration(options.patience)
+  if (patience === undefined || patience <= 0)
+    throw misuse(`"${options.patience}" is not a duration: expected one such as 20s`)
+  const around = labAround(process.env)
+  const { from = [], source = [] } = options
+  if (from.length > 0 && !around)
+    throw misuse('--from is for a laboratory: postern lab exec LAB -- postern diagnose --from NODE')
+  const vantages: Vantage[] = []
+  if (around && (host === undefined || around.files.config.entries.some(({ name }) => name === host))) {
+    vantages.push(...entriesOf(around, process.env, host === undefined ? from : [host, ...from]))
+    if (vantages.length === 0) {
+      const known = around.files.config.entries.map(({ name }) => name).join(', ')
+      throw misuse(`no entry of this laboratory is called so (known: ${known}); a node needs a host to call`)
+    }
+  } else if (host === undefined) throw misuse('a host is missing: postern diagnose mx.example.com')
+  else if (around && from.length > 0) {
+    for (const node of from) vantages.push(await nodeVantage(around, node, parseEndpoint(host)))
+  } else {
+    const to = parseEndpoint(host)
+    for (const address of source.length > 0 ? source : [undefined]) {
+      vantages.push({ name: address ?? 'here', target: sayEndpoint(to), connect: connector(to, address) })
+    }
+  }
+  const control = options.control === undefined ? undefined : parseEndpoint(options.control)
+  const hello = options.hello ?? ownName()
+  return {
+    vantages,
+    patience,
+    ...(hello !== undefined && { hello }),
+    ...(options.whole && { whole: true }),
+    ...(control && { control: { name: 'control', target: sayEndpoint(control), connect: connector(control) } }),
+    ...(around && { firewalls: around.files.firewalls }),
+  }
+}
+
+function ownName(): string | undefined {
+  return /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/.test(hostname()) ? hostname() : undefined
+}
+
+/** Says what was found, in the form that was asked for; the status is the worst of all. */
+export function tell(
+  found: readonly Found[],
+  options: Pick<Options, 'json' | 'html' | 'check' | 'save'>,
+  took: number,
+): number {
+  const diagnoses = found.map(({ diagnosis }) => diagnosis)
+  const worst = diagnoses.toSorted((a, b) => WORST.indexOf(a.outcome) - WORST.indexOf(b.outcome))[0]
+  if (!worst) throw misuse('there is nothing to diagnose')
+  if (options.save !== undefined) {
+    const observations = found.flatMap(each => each.observations)
+    write(options.save, `${JSON.stringify({ schema: 1, observations }, undefined, 2)}\n`)
+  }
+  if (options.html !== undefined) write(options.html, reportHtml(worst, { date: timestamp() }))
+  if (options.json) {
+    const all = found.map(({ diagnosis, observations }) => ({ ...reportJson(diagnosis), observations }))
+    print(
+      JSON.stringify(all.length === 1 ? all[0] : { schema: 1, outcome: worst.outcome, diagnoses: all }, undefined, 2),
+    )
+  } else if (options.check) print(checkLine(worst, took))
+  else print(diagnoses.map(reportText).join('\n\n'))
+  return STATUS[worst.outcome]
+}
+
+const WORST: readonly Diagnosis['outcome'][] = ['altered', 'unclear', 'clean']
+
+function write(path: string, text: string): void {
+  try {
+    writeFileSync(path, text)
+  } catch (cause) {
+    throw misuse(`cannot write ${path}: ${(cause as Error).message}`)
+  }
+}
+
+export function misuse(message: string): PosternError {
+  return new PosternError('POSTERN_MISUSE', message, { side: 'us', retry: 'never' })
+}

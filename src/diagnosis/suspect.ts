@@ -1,0 +1,108 @@
+/** Who did it: every box we can run is tried, and those that would have done just this are suspects. */
+import type { Alteration, Grade } from './alteration.ts'
+import { BOXES, type Box, type Vendor } from './box.ts'
+import { type Trial, tryBox } from './experiment.ts'
+import type { Observation } from './observation.ts'
+import { type Signature, signaturesOf } from './signatures/signature.ts'
+
+export interface Suspect {
+  readonly id: string
+  readonly name: string
+  readonly vendor: Vendor | string
+  readonly grade: Grade
+  /** What it explains, and what it leaves unexplained, by index into the alterations. */
+  readonly explains: readonly number[]
+  readonly leaves: readonly number[]
+  /** How we know: its policy was run, or its marks were found. */
+  readonly by: 'experiment' | 'signature'
+  /** Others whom the same evidence fits as well. */
+  readonly alike: readonly string[]
+  /** What was heard that speaks for it, for a signature. */
+  readonly marks: readonly string[]
+}
+
+/** The suspects, the likeliest first. Empty where nothing is altered, or nobody we know would have done just this. */
+export function suspectsOf(observation: Observation, alterations: readonly Alteration[]): readonly Suspect[] {
+  const tried = tryAll(observation, alterations)
+  const groups: Tried[][] = []
+  for (const each of tried) {
+    const group = groups.find(([first]) => first !== undefined && same(first, each))
+    if (group) group.push(each)
+    else groups.push([each])
+  }
+  const found = groups.flatMap(([first, ...others]): readonly Suspect[] => {
+    if (!first) return []
+    // Of those that explain the same, the ones that depart less from what a box does as it comes are meant.
+    const alike = others.filter(({ box }) => box.oddities <= first.box.oddities + 1).map(({ box }) => box.name)
+    return [
+      {
+        id: first.box.id,
+        name: first.box.name,
+        vendor: first.box.vendor,
+        grade: gradeOf(first, alterations),
+        explains: first.explains,
+        leaves: first.leaves,
+        by: 'experiment',
+        alike: alike.slice(0, MAX_ALIKE),
+        marks: [],
+      },
+    ]
+  })
+  const signed = signaturesOf(observation).map(({ signature, marks }) => bySignature(signature, marks, alterations))
+  const strong = signed.filter(({ grade }) => grade !== 'possible')
+  const weak = signed.filter(({ grade }) => grade === 'possible')
+  return [...strong, ...found, ...weak]
+}
+
+const MAX_ALIKE = 6
+
+interface Tried {
+  readonly box: Box
+  readonly trials: readonly Trial[]
+  readonly explains: readonly number[]
+  readonly leaves: readonly number[]
+}
+
+function tryAll(observation: Observation, alterations: readonly Alteration[]): readonly Tried[] {
+  if (alterations.length === 0) return []
+  const tried = BOXES.flatMap((box): readonly Tried[] => {
+    const trials = tryBox(box.policy, observation)
+    if (trials.some(({ against }) => against !== undefined)) return []
+    const touched = new Set(trials.filter(each => each.touched).map(({ at }) => at))
+    const explains: number[] = []
+    const leaves: number[] = []
+    for (const [i, { at, kind }] of alterations.entries()) {
+      // A list that lost a line did so to somebody who takes lines away; none that we run in place does.
+      const isHis = at !== undefined && touched.has(at) && kind !== 'keyword-missing'
+      ;(isHis ? explains : leaves).push(i)
+    }
+    return explains.length > 0 ? [{ box, trials, explains, leaves }] : []
+  })
+  return tried.toSorted((a, b) => b.explains.length - a.explains.length || a.box.oddities - b.box.oddities)
+}
+
+function same(a: Tried, b: Tried): boolean {
+  return a.explains.length === b.explains.length && a.explains.every((each, i) => each === b.explains[i])
+}
+
+function gradeOf({ explains, leaves }: Tried, alterations: readonly Alteration[]): Grade {
+  const kinds = new Set(explains.map(i => alterations[i]?.kind))
+  const isSure = explains.some(i => alterations[i]?.grade !== 'possible')
+  return isSure && leaves.length === 0 && kinds.size >= 2 ? 'likely' : 'possible'
+}
+
+function bySignature(signature: Signature, marks: readonly string[], alterations: readonly Alteration[]): Suspect {
+  const { id, name, vendor, explains: kinds } = signature
+  const explains = alterations.flatMap(({ kind }, i) => (kinds.includes(kind) ? [i] : []))
+  return {
+    id,
+    name,
+    vendor,
+    grade: marks.length >= 2 || signature.isUnmistakable ? 'likely' : 'possible',
+    explains,
+    leaves: alterations.flatMap((_, i) => (explains.includes(i) ? [] : [i])),
+    by: 'signature',
+    alike: [],
+    marks,
+  }
+}
