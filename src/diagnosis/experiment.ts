@@ -97,7 +97,7 @@ function fillings({ heard }: Exchange): readonly string[] {
     const filled = line.replaceAll('*', 'x')
     return /^220\*/.test(line) && i < heard.length - 1 ? `220-${filled.slice(4)}` : filled
   })
-  return [heard, dashes, stars, heard.map(all)].map(lines => lines.map(line => `${line}\r\n`).join(''))
+  return [dashes, stars, heard.map(all), heard].map(lines => lines.map(line => `${line}\r\n`).join(''))
 }
 
 /** The EHLO list, with what is masked there filled in with what the box would have masked. */

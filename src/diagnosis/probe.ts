@@ -109,11 +109,15 @@ export class Probe implements Machine<ProbeOutput> {
     return [heard, ...this.#next(now)]
   }
 
+  get #isTyped(): boolean {
+    return this.#plan.typed && this.#said !== '' && verbOf({ said: this.#said }) !== 'QUIT'
+  }
+
   #exchange(ending: Ending, now: Instant): Exchange {
     const exchange: Exchange = {
       session: this.#session,
       said: this.#said,
-      typed: this.#plan.typed && this.#said !== '',
+      typed: this.#isTyped,
       secured: this.#secured,
       heard: this.#heard,
       ending,
@@ -130,7 +134,7 @@ export class Probe implements Machine<ProbeOutput> {
     this.#since = now
     const octets = bytes(this.#said)
     // The goodbye is no part of the test.
-    if (!this.#plan.typed || line === 'QUIT') {
+    if (!this.#isTyped) {
       this.#deadline = now + this.#plan.patience
       return [{ kind: 'write', bytes: octets }]
     }
