@@ -137,9 +137,13 @@ function commandOf(observation: Observation, exchange: Exchange, at: number): re
     const differs = helo !== undefined && helo.heard.join('\n') !== exchange.heard.join('\n')
     return [{ ...base, kind: 'verb', after: 'NOOP', grade: differs ? 'likely' : 'possible', why }]
   }
-  if (subject === 'EHLO' && code >= 500 && claimsEsmtp(observation)) {
-    const why = 'the greeting says ESMTP, and EHLO is refused'
-    return [{ ...base, kind: 'refused', after: exchange.heard.join('\r\n'), grade: 'likely', why }]
+  if (subject === 'EHLO' && code >= 500) {
+    const greeting = observation.exchanges.find(each => each.said === '')
+    const [hidden] = greeting ? greetingOf(greeting, 0) : []
+    const claims = greeting !== undefined && /\bESMTP\b/.test(textsOf(greeting).join(' '))
+    const why = claims ? 'the greeting says ESMTP, and EHLO is refused' : 'the greeting is hidden, and EHLO is refused'
+    const grade = claims ? 'likely' : hidden?.grade
+    return grade ? [{ ...base, kind: 'refused', after: exchange.heard.join('\r\n'), grade, why }] : []
   }
   if (!KNOWN.has(subject) && code === 250 && isNoop) {
     const why = 'a verb that nobody knows is answered word for word as NOOP is'
@@ -175,11 +179,6 @@ const KNOWN: ReadonlySet<string> = new Set([
   'XEXCH50',
   'ETRN',
 ])
-
-function claimsEsmtp({ exchanges }: Observation): boolean {
-  const greeting = exchanges.find(each => each.said === '')
-  return greeting !== undefined && /\bESMTP\b/.test(textsOf(greeting).join(' '))
-}
 
 /** Is the keyword offered before TLS? */
 export function offers({ exchanges }: Observation, keyword: string): boolean {

@@ -41,7 +41,8 @@ const PIX_VARIANTS: readonly (readonly [suffix: string, words: string, change: P
 ]
 
 function pixes(): readonly Box[] {
-  return PIX_PROFILES.flatMap(profile => {
+  // 5.1-6.x stood everywhere: where nothing tells them apart, it is named first.
+  return PIX_PROFILES.toReversed().flatMap(profile => {
     const { versions, variant } = PIX_TRAITS[profile]
     return PIX_VARIANTS.filter(([, , change]) => differs(variant, change)).map(
       ([suffix, words, change]): Box => ({

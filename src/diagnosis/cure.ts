@@ -172,7 +172,6 @@ export function checksOf(suspects: readonly Suspect[]): readonly string[] {
     'the same test against a server that has nothing to do with it (--control HOST): if it shows the same, the cause is near you',
     'postern listen behind the suspect, and postern diagnose --far before it: every altered octet, proven',
   ]
-  if (first && first.alike.length > 0) checks.unshift(`the same evidence fits ${first.alike.join('; ')}`)
   if (!first) checks.unshift('nobody on our list would have done just this: the server itself may be odd')
   return checks
 }

@@ -5,7 +5,7 @@ import { aroundOf, type Cure, checksOf, curesOf } from './cure.ts'
 import type { Location } from './locate.ts'
 import { codeOf, inClear, type Observation, offersOf, textsOf, verbOf } from './observation.ts'
 import { type Signed, signaturesOf } from './signatures/signature.ts'
-import { type Suspect, suspectsOf } from './suspect.ts'
+import { type Suspect, suspect } from './suspect.ts'
 
 /** `unclear`: too little was heard, or what was heard has other explanations as well. */
 export type Outcome = 'clean' | 'altered' | 'unclear'
@@ -39,8 +39,9 @@ export function diagnose(observation: Observation, known: Circumstances = {}): D
   const seen = known.alterations ?? alterationsIn(observation)
   // Whoever names itself and stands in the server's place is an alteration of everything.
   const named = seen.length > 0 || known.alterations ? [] : signed.flatMap(standsBetween)
-  const alterations = [...seen, ...named]
-  const suspects = known.suspects ?? suspectsOf(observation, alterations)
+  const suspicion = suspect(observation, [...seen, ...named])
+  const { alterations } = suspicion
+  const suspects = known.suspects ?? suspicion.suspects
   const grade = surest(alterations.map(each => each.grade))
   const remarks = [...(known.remarks ?? []), ...remarksOn(observation, signed), ...observation.notes]
   const isKnown = known.alterations !== undefined || wasHeard(observation)

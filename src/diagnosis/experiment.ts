@@ -120,13 +120,22 @@ function tryList(inspector: Inspector, policy: Policy, exchange: Exchange): Trie
   return { touched: false, against }
 }
 
+/** What a policy does to a keyword is always the same: it is tried once. */
+const known = new WeakMap<Policy, Map<string, boolean>>()
+
 /** Does this policy hide the keyword, where it stands alone in a list? */
 function masks(policy: Policy, keyword: string): boolean {
+  const tried = known.get(policy) ?? new Map<string, boolean>()
+  known.set(policy, tried)
+  const before = tried.get(keyword)
+  if (before !== undefined) return before
   const inspector = new Inspector(policy)
   forwarded(inspector, 'server', bytes('220 mail.example\r\n'))
   forwarded(inspector, 'client', bytes('EHLO c\r\n'))
   const line = `250 ${keyword}\r\n`
-  return text(concat(forwarded(inspector, 'server', bytes(`250-mail.example\r\n${line}`)))).includes(line) === false
+  const out = text(concat(forwarded(inspector, 'server', bytes(`250-mail.example\r\n${line}`))))
+  tried.set(keyword, !out.includes(line))
+  return !out.includes(line)
 }
 
 /** Why no server would have answered so to what arrived; `undefined` where one may have. */

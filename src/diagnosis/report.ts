@@ -147,7 +147,12 @@ function saySuspect(
     by === 'experiment' ? 'run over the undisturbed dialogue, it does just this' : `its marks: ${marks.join('; ')}`
   const all = leaves.length === 0 ? `it explains all of it` : `it explains ${explains.length} of ${count}`
   const lines = [{ text: `${name}: ${GRADES[grade]}; ${all}` }, { text: how }]
-  return alike.length > 0 ? [...lines, { text: `the same evidence fits ${alike.join('; ')}` }] : lines
+  return alike.length > 0 ? [...lines, { text: `the same evidence fits ${few(alike)}` }] : lines
+}
+
+function few(names: readonly string[]): string {
+  const more = names.length - 3
+  return more > 0 ? `${names.slice(0, 3).join('; ')}; and ${more} more variants` : names.join('; ')
 }
 
 export function reportText(diagnosis: Diagnosis): string {

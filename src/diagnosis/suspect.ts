@@ -21,8 +21,14 @@ export interface Suspect {
   readonly marks: readonly string[]
 }
 
-/** The suspects, the likeliest first. Empty where nothing is altered, or nobody we know would have done just this. */
-export function suspectsOf(observation: Observation, alterations: readonly Alteration[]): readonly Suspect[] {
+export interface Suspicion {
+  /** The likeliest first. Empty where nothing is altered, or nobody we know would have done just this. */
+  readonly suspects: readonly Suspect[]
+  /** The same alterations, with those keywords left that the likeliest suspect would have masked. */
+  readonly alterations: readonly Alteration[]
+}
+
+export function suspect(observation: Observation, alterations: readonly Alteration[]): Suspicion {
   const tried = tryAll(observation, alterations)
   const groups: Tried[][] = []
   for (const each of tried) {
@@ -32,8 +38,7 @@ export function suspectsOf(observation: Observation, alterations: readonly Alter
   }
   const found = groups.flatMap(([first, ...others]): readonly Suspect[] => {
     if (!first) return []
-    // Of those that explain the same, the ones that depart less from what a box does as it comes are meant.
-    const alike = others.filter(({ box }) => box.oddities <= first.box.oddities + 1).map(({ box }) => box.name)
+    const alike = others.map(({ box }) => box.name)
     return [
       {
         id: first.box.id,
@@ -43,7 +48,7 @@ export function suspectsOf(observation: Observation, alterations: readonly Alter
         explains: first.explains,
         leaves: first.leaves,
         by: 'experiment',
-        alike: alike.slice(0, MAX_ALIKE),
+        alike,
         marks: [],
       },
     ]
@@ -51,10 +56,28 @@ export function suspectsOf(observation: Observation, alterations: readonly Alter
   const signed = signaturesOf(observation).map(({ signature, marks }) => bySignature(signature, marks, alterations))
   const strong = signed.filter(({ grade }) => grade !== 'possible')
   const weak = signed.filter(({ grade }) => grade === 'possible')
-  return [...strong, ...found, ...weak]
+  const keywords = new Map(tried[0]?.trials.flatMap(trial => [...(trial.keywords ?? [])]))
+  return {
+    suspects: undominated([...strong, ...found, ...weak]),
+    alterations: alterations.map(each => narrowed(each, keywords.get(each.after))),
+  }
 }
 
-const MAX_ALIKE = 6
+function narrowed(alteration: Alteration, fitting: readonly string[] | undefined): Alteration {
+  const [first] = fitting ?? []
+  if (alteration.kind !== 'keyword-masked' || alteration.before !== undefined || first === undefined) return alteration
+  return { ...alteration, subject: first.split(/[ =]/, 1)[0] ?? first, candidates: fitting ?? [] }
+}
+
+/** Without those that explain nothing which a likelier one does not: there may be two boxes, but not for nothing. */
+function undominated(suspects: readonly Suspect[]): readonly Suspect[] {
+  const explained = new Set<number>()
+  return suspects.filter(({ explains }, i) => {
+    const isNew = i === 0 || explains.some(each => !explained.has(each))
+    for (const each of explains) explained.add(each)
+    return isNew
+  })
+}
 
 interface Tried {
   readonly box: Box
