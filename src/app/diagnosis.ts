@@ -2,12 +2,14 @@
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import { alterationsIn } from '../diagnosis/alteration.ts'
+import { alterationsBetween, type Both, exactSuspects } from '../diagnosis/both-ends.ts'
 import { sameEverywhere } from '../diagnosis/control.ts'
 import { type Diagnosis, diagnose } from '../diagnosis/diagnosis.ts'
+import type { FarRecord } from '../diagnosis/far-side.ts'
 import { type Location, locate, type Way, withCauses } from '../diagnosis/locate.ts'
 import type { Observation } from '../diagnosis/observation.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
-import { visit } from './prober.ts'
+import { pairedBy, type Visit, visit, visitFar } from './prober.ts'
 import type { Vantage } from './vantages.ts'
 import { words } from './words.ts'
 
@@ -39,17 +41,44 @@ export async function diagnoseAll(asked: Asked): Promise<readonly Found[]> {
   return [...servers.values()].map(group => together(group, asked, control))
 }
 
+/** Two-ended: the far side tells by itself, or by the records it wrote. */
+export async function diagnoseFar(vantage: Vantage, asked: Asked, records?: readonly FarRecord[]): Promise<Found> {
+  const { near, pairs: told } = await visitFar(visitOf(vantage, asked))
+  const pairs = records ? pairedBy(near, records) : told
+  return { diagnosis: bothEnds(near, pairs, vantage, asked), observations: [near] }
+}
+
+function bothEnds(near: Observation, pairs: readonly Both[] | undefined, vantage: Vantage, asked: Asked): Diagnosis {
+  if (!pairs) {
+    const remark =
+      'the far side did not tell what arrived: it is no postern listen, or somebody answers NOOP in its place (then: postern listen --record FILE there, and --far FILE here)'
+    return diagnose(near, { remarks: [remark] })
+  }
+  const alterations = alterationsBetween(pairs)
+  const ways = vantage.hops ? [{ vantage: vantage.name, hops: vantage.hops, isAltered: alterations.length > 0 }] : []
+  return diagnose(near, {
+    alterations,
+    suspects: exactSuspects(pairs, alterations),
+    location: placed(locate(ways), vantage, asked.firewalls),
+    remarks: [`both ends were heard: ${pairs.length} exchanges, a message among them`],
+  })
+}
+
+function visitOf({ name, target, connect }: Vantage, { patience, hello, whole }: Asked): Visit {
+  return {
+    vantage: name,
+    target,
+    patience,
+    connect,
+    ...(hello !== undefined && { hello }),
+    ...(whole !== undefined && { whole }),
+  }
+}
+
 async function look(vantage: Vantage, asked: Asked): Promise<Observation> {
-  const { name, target, connect } = vantage
+  const { name, target } = vantage
   try {
-    return await visit({
-      vantage: name,
-      target,
-      patience: asked.patience,
-      connect,
-      ...(asked.hello !== undefined && { hello: asked.hello }),
-      ...(asked.whole !== undefined && { whole: asked.whole }),
-    })
+    return await visit(visitOf(vantage, asked))
   } catch (cause) {
     if (!(cause instanceof PosternError)) throw cause
     return { vantage: name, target, exchanges: [], notes: [`from ${name}: ${words(cause)}`] }

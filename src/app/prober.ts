@@ -1,7 +1,9 @@
 /** Visits a server and writes down what was heard: one connection at a time, and nothing that commits anybody. */
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
-import type { Exchange, Observation } from '../diagnosis/observation.ts'
+import { type Both, paired } from '../diagnosis/both-ends.ts'
+import { askLine, FAR_BODY, FarReader, type FarRecord, farLines, isQuestion } from '../diagnosis/far-side.ts'
+import { type Exchange, type Observation, sessionsOf } from '../diagnosis/observation.ts'
 import { firstPlan, offered, type Plan, Probe, secondPlan, typedPlan } from '../diagnosis/probe.ts'
 import { now } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
@@ -55,6 +57,49 @@ export async function visit({ vantage, target, hello, patience, whole, connect }
     }
   }
   return { vantage, target, exchanges, notes }
+}
+
+/** What a visit to a far side of ours gave: both ends of every exchange. */
+export interface FarVisit {
+  readonly near: Observation
+  /** `undefined`: the far side told nothing of itself. */
+  readonly pairs: readonly Both[] | undefined
+}
+
+/** Visits `postern listen` at the other end. There nothing can be spoilt, so everything is said, a message as well. */
+export async function visitFar({ vantage, target, hello, patience, whole, connect }: Visit): Promise<FarVisit> {
+  const exchanges: Exchange[] = []
+  const pairs: Both[] = []
+  const notes: string[] = []
+  let isTold = true
+  for (const typed of whole ? [false] : [false, true]) {
+    const reader = new FarReader()
+    const plan = (name: string): Plan => ({
+      lines: [...(typed ? [`HELO ${name}`, 'NOOP'] : farLines(name)), askLine('STEPS'), 'QUIT'],
+      typed,
+      tls: false,
+      body: FAR_BODY,
+      follow: reader.follow,
+      whole: isQuestion,
+      patience: typed ? Math.min(patience, TYPED_PATIENCE) : patience,
+    })
+    const { heard, why } = await converse(typed ? 2 : 1, await connect(), target, hello, plan)
+    if (why !== undefined) notes.push(`connection ${typed ? 2 : 1}: ${why}`)
+    const said = heard.filter(each => !isQuestion(each.said) && !/^QUIT/.test(each.said))
+    exchanges.push(...said)
+    const record = reader.record
+    if (record) pairs.push(...paired(said, record))
+    else if (!typed) isTold = false
+  }
+  return { near: { vantage, target, exchanges, notes }, pairs: isTold ? pairs : undefined }
+}
+
+/** The same, with a record that was written at the far side, connection by connection. */
+export function pairedBy(near: Observation, records: readonly FarRecord[]): readonly Both[] {
+  return sessionsOf(near).flatMap((session, i) => {
+    const record = records[i]
+    return record ? paired(session, record) : []
+  })
 }
 
 async function converse(

@@ -1,14 +1,16 @@
 import { writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
-import { type Asked, diagnoseAll, type Found } from '../app/diagnosis.ts'
+import { type Asked, diagnoseAll, diagnoseFar, type Found } from '../app/diagnosis.ts'
 import { connector, PATIENCE } from '../app/prober.ts'
 import { entriesOf, labAround, nodeVantage, parseEndpoint, type Vantage } from '../app/vantages.ts'
 import { PosternError } from '../base/problem.ts'
 import { formatDuration, parseDuration } from '../base/time.ts'
 import type { Diagnosis } from '../diagnosis/diagnosis.ts'
+import { type FarRecord, readFarRecord } from '../diagnosis/far-side.ts'
 import { checkLine, reportHtml, reportJson, reportText } from '../diagnosis/report.ts'
 import { now, timestamp } from '../io/clock.ts'
+import { readBytes } from '../io/files.ts'
 import { sayEndpoint } from '../io/sockets.ts'
 import { complain, explainFailure, print } from './print.ts'
 
@@ -19,6 +21,7 @@ interface Options {
   readonly json?: boolean
   readonly html?: string
   readonly check?: boolean
+  readonly far?: string | true
   readonly control?: string
   readonly from?: readonly string[]
   readonly source?: readonly string[]
@@ -37,6 +40,10 @@ export function diagnoseCommand(program: Command): void {
     .option('--json', 'for programs; docs/diagnosis.md describes it')
     .option('--html <file>', 'also write one page to send to the other side')
     .option('--check', 'one line for Nagios; the status counts as its own')
+    .option(
+      '--far [file]',
+      'the host is a postern listen: compare both ends; with its record, if it cannot tell by itself',
+    )
     .option('--control <host>', 'ask this server, too: what both show is near us')
     .option('--from <node>', 'in a laboratory: from this node or entry; may be repeated', collect)
     .option('--source <address>', 'from this address of ours; may be repeated', collect)
@@ -66,8 +73,31 @@ async function misuseAs3(run: () => Promise<number>): Promise<number> {
 async function live(host: string | undefined, options: Options): Promise<number> {
   const began = now()
   const asked = await askedOf(host, options)
+  const [vantage] = asked.vantages
+  if (options.far !== undefined && vantage) {
+    const records = options.far === true ? undefined : readRecords(options.far)
+    return tell([await diagnoseFar(vantage, asked, records)], options, now() - began)
+  }
   const found = await diagnoseAll(asked)
   return tell(found, options, now() - began)
+}
+
+/** The last connections of a listener's record, as many as a visit makes. */
+function readRecords(file: string): readonly FarRecord[] {
+  const lines = readBytes(file).toString('utf8').trimEnd().split('\n')
+  return lines.slice(-2).map((line, i) => {
+    const record = readFarRecord(parseJson(line))
+    if (!record) throw misuse(`${file}:${lines.length - 2 + i + 1}: no record of postern listen --record`)
+    return record
+  })
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
 }
 
 async function askedOf(host: string | undefined, options: Options): Promise<Asked> {

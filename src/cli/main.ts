@@ -7,6 +7,7 @@ import { diagnoseCommand } from './diagnose.ts'
 import { firewallCommands } from './firewall.ts'
 import { initCommands } from './init.ts'
 import { labCommands } from './lab.ts'
+import { listenCommand } from './listen.ts'
 import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
 
@@ -25,6 +26,7 @@ configCommands(program)
 initCommands(program)
 mtaCommands(program)
 diagnoseCommand(program)
+listenCommand(program)
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
 

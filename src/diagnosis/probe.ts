@@ -17,6 +17,12 @@ export interface Plan {
   readonly typed: boolean
   /** Begin TLS where STARTTLS is answered 220, and ask again in it. */
   readonly tls: boolean
+  /** A message for the end of DATA, its dot included; never without an address that wants it. */
+  readonly body?: string
+  /** What to say next because of this answer, before the rest. */
+  readonly follow?: (exchange: Exchange) => readonly string[]
+  /** Lines that are said whole, though the others are typed. */
+  readonly whole?: (line: string) => boolean
   /** How long a reply may take, and the greeting. */
   readonly patience: Duration
 }
@@ -104,13 +110,22 @@ export class Probe implements Machine<ProbeOutput> {
       this.#deadline = now + this.#plan.patience
       return [heard, { kind: 'start-tls' }]
     }
+    const { body } = this.#plan
+    if (code === 354 && body !== undefined && /^DATA/.test(this.#said)) {
+      this.#said = body
+      this.#since = now
+      this.#deadline = now + this.#plan.patience
+      return [heard, { kind: 'write', bytes: bytes(body) }]
+    }
     // A greeting that refuses, and 421 anywhere, are the server's last word (RFC 5321 §3.1, §3.8).
     if (code === 421 || (this.#said === '' && code >= 400)) return [heard, ...this.#close(now)]
+    this.#left.unshift(...(this.#plan.follow?.(exchange) ?? []))
     return [heard, ...this.#next(now)]
   }
 
   get #isTyped(): boolean {
-    return this.#plan.typed && this.#said !== '' && verbOf({ said: this.#said }) !== 'QUIT'
+    const { typed, whole } = this.#plan
+    return typed && this.#said !== '' && verbOf({ said: this.#said }) !== 'QUIT' && !whole?.(this.#said)
   }
 
   #exchange(ending: Ending, now: Instant): Exchange {
