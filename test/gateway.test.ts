@@ -1,9 +1,9 @@
 /** The gateway by itself, on loopback: doors that open, cannot open and move, and what a stop does to whoever waits. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
-import { type Door, Gateway } from '../src/app/gateway.ts'
+import type { Door } from '../src/app/doors.ts'
+import { Gateway } from '../src/app/gateway.ts'
 import { parse } from '../src/config/parse.ts'
 import { FIREWALL } from '../src/firewall/commands.ts'
 import type { FirewallConfig } from '../src/firewall/config.ts'
@@ -105,7 +105,7 @@ test('a stop sends away who waits for a server that never answers', async t => {
   await it.configure(it.config, { doors: [never] })
   const waiting = net.connect(port, '127.0.0.1').on('error', () => {})
   await eventually(() => signals.length === 1)
-  const closed = once(waiting, 'close')
+  const closed = new Promise(resolve => waiting.on('close', resolve))
   await it.stop()
   await closed
   assert.ok(signals.every(({ aborted }) => aborted))

@@ -33,12 +33,13 @@ import { sayOutcome } from '../src/spool/entry.ts'
 import { crossing } from '../src/topology/topology.ts'
 import type { Act, Part, Subject } from '../src/transcript/play.ts'
 import { sectionBytes, sectionLines, type Transcript } from '../src/transcript/transcript.ts'
+import { isProxied, ProxySubject } from './proxy-subject.ts'
 
 /** By what stands behind `subject:`. */
 export const SUBJECTS: Readonly<Record<string, (transcript: Transcript) => Subject>> = {
   server: transcript => new ServerSubject(transcript),
   client: transcript => new ClientSubject(transcript),
-  firewall: transcript => new FirewallSubject(transcript),
+  firewall: transcript => (isProxied(transcript) ? new ProxySubject(transcript) : new FirewallSubject(transcript)),
 }
 
 /** The configuration of a transcript, without a problem; the lines are counted from its section's first. */

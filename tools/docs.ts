@@ -194,9 +194,12 @@ function reference(): string {
 says so. \`<name>\` stands for a value, \`[ ]\` may be left out, \`{ | }\` is a choice, \`<name...>\` takes the rest of the line.
 `
   const part = <C>(title: string, { commands }: Grammar<C>): string => {
-    const rows = commands.map(({ syntax, help, remove, noSyntax }) => {
+    const rows = commands.map(({ syntax, help, remove, noSyntax, mode }) => {
       const no = remove ? `\n  no ${noSyntax ?? syntax}` : ''
-      return `\`\`\`\n${syntax}${no.replace(/^\n {2}/, '\n')}\n\`\`\`\n${help}.\n`
+      const outer = commands.filter(({ enters }) => mode !== undefined && enters === mode)
+      const above = new Set(outer.map(each => each.syntax.split(/ (?=[[{<])/, 1)[0]))
+      const where = above.size > 0 ? ` Stands below ${[...above].map(each => `\`${each}\``).join(' or ')}.` : ''
+      return `\`\`\`\n${syntax}${no.replace(/^\n {2}/, '\n')}\n\`\`\`\n${help}.${where}\n`
     })
     return `## ${title}\n\n${rows.join('\n')}`
   }

@@ -1,8 +1,6 @@
 /** The firewall, running: doors to listen at, the configuration that judges who comes in, and what passed. */
 import { bytes } from '../base/bytes.ts'
-import { PosternError, type SourceRef } from '../base/problem.ts'
 import type { Duration, Instant } from '../base/time.ts'
-import type { Caller } from '../firewall/access.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import { discreet, type GatewayEvent, type Joined, type Knock } from '../firewall/event.ts'
@@ -16,35 +14,12 @@ import { now } from '../io/clock.ts'
 import { openFileLimit } from '../io/files.ts'
 import { proxy } from '../io/proxy.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
-import {
-  close,
-  type Duplex,
-  type Endpoint,
-  endpointOf,
-  isOutOfFiles,
-  listen,
-  type Server,
-  type Socket,
-  sayEndpoint,
-} from '../io/sockets.ts'
+import { type Duplex, type Endpoint, isOutOfFiles, type Socket, sayEndpoint } from '../io/sockets.ts'
 import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
 import { type SecureContext, secureClient, secureServer } from '../io/tls.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 import { type Crossing, holds, type Network } from '../topology/topology.ts'
-
-/** A place where connections come in: by which interface, and what they ask for. */
-export interface Door {
-  /** The interface they arrive at. */
-  readonly port: string
-  readonly destination: string
-  readonly destinationPort: number
-  /** The caller's address, where the door knows better than the socket. */
-  readonly source?: string
-  readonly listen: Endpoint
-  /** The line that asks for it. */
-  readonly at?: SourceRef
-  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Socket>
-}
+import { type Door, Doors, type ShutDoor } from './doors.ts'
 
 /** A connection that passes, for `show conn`. */
 export interface Connection extends Joined {
@@ -55,12 +30,6 @@ export interface Connection extends Joined {
   readonly passage: Passage
   /** Has it say goodbye as soon as nothing is owed, where it speaks for itself. */
   readonly stop?: () => void
-}
-
-/** A door that could not be opened. */
-export interface ShutDoor {
-  readonly door: Door
-  readonly cause: PosternError
 }
 
 /** Alterations kept for `show explain`. */
@@ -85,18 +54,11 @@ export interface Identities {
   readonly byName: ReadonlyMap<string, SecureContext>
 }
 
-interface OpenDoor {
-  door: Door
-  /** Where it listens, or did: a port that the kernel chose stays the same. */
-  at: Endpoint
-  server: Server | undefined
-}
-
 export class Gateway {
   readonly name: string
   readonly #events: GatewayEvents
   #config: FirewallConfig
-  #doors: readonly OpenDoor[] = []
+  readonly #doors: Doors
   readonly #connections = new Set<Connection>()
   readonly #sockets = new Set<Duplex>()
   readonly #throttle = new Throttle()
@@ -107,9 +69,8 @@ export class Gateway {
   readonly #calls = new Set<AbortController>()
   /** Sockets that may be open at once before the process runs out of files. */
   readonly #capacity: number
-  #paused: NodeJS.Timeout | undefined
+  #resuming: NodeJS.Timeout | undefined
   #state: 'open' | 'draining' | 'stopped' = 'open'
-  #turn: Promise<unknown> = Promise.resolve()
   #emptied: () => void = () => {}
   readonly altered: Altered[] = []
   /** Connections ever let through, and ever refused. */
@@ -121,6 +82,7 @@ export class Gateway {
     this.name = name
     this.#config = config
     this.#events = events
+    this.#doors = new Doors((door, socket) => this.#accept(door, socket))
     this.#capacity = Math.max(2, (openFileLimit() ?? Infinity) - RESERVED_FILES)
   }
 
@@ -134,7 +96,7 @@ export class Gateway {
 
   /** Where it listens now. */
   get doors(): readonly Endpoint[] {
-    return this.#doors.flatMap(({ at, server }) => (server ? [at] : []))
+    return this.#doors.open
   }
 
   /** Is it neither stopped nor about to be? */
@@ -147,13 +109,7 @@ export class Gateway {
    * kernel, and it opens when the configuration lets somebody in.
    */
   open(door: Door): Promise<Endpoint> {
-    return this.#serially(async () => {
-      const opened: OpenDoor = { door, at: door.listen, server: undefined }
-      await this.#listen(opened)
-      this.#doors = [...this.#doors, opened]
-      if (!this.#admits(this.#config, door)) await shut(opened)
-      return opened.at
-    })
+    return this.#doors.add(door, this.#admits(this.#config, door))
   }
 
   /**
@@ -162,66 +118,41 @@ export class Gateway {
    *
    * Connections that are open keep the treatment they came in under. Of two changes at once one waits for the other.
    */
-  configure(
+  async configure(
     config: FirewallConfig,
     { doors, orNothing = false }: { readonly doors?: readonly Door[]; readonly orNothing?: boolean } = {},
   ): Promise<readonly ShutDoor[]> {
-    return this.#serially(async () => {
-      const before = this.#doors
-      const wanted = (doors ?? before.map(({ door }) => door)).map((door, i) => ({
-        door,
-        opened: doors ? this.#doorAt(door) : (before[i] ?? closed(door)),
-      }))
-      const fresh: OpenDoor[] = []
-      const failed: ShutDoor[] = []
-      for (const { door, opened } of wanted) {
-        if (opened.server || this.#paused || !this.isOpen || !this.#admits(config, door)) continue
-        try {
-          await this.#listen(opened)
-          fresh.push(opened)
-        } catch (cause) {
-          if (!(cause instanceof PosternError)) throw cause
-          failed.push({ door, cause })
-        }
-      }
-      if (orNothing && failed.length > 0) {
-        await Promise.all(fresh.map(shut))
-        return failed
-      }
-      this.#config = config
-      this.#doors = wanted.map(({ opened }) => opened)
-      for (const { door, opened } of wanted) opened.door = door
-      for (const each of new Set([...before, ...this.#doors])) {
-        if (!this.#doors.includes(each) || !this.#admits(config, each.door)) void shut(each)
-      }
-      for (const { door, cause } of failed) {
-        this.#tell({ kind: 'shut', door: sayEndpoint(door.listen), why: cause.message })
-      }
-      return failed
+    const failed = await this.#doors.change({
+      ...(doors && { doors }),
+      admits: door => this.#admits(config, door),
+      orNothing,
+      commit: () => {
+        this.#config = config
+      },
     })
+    if (orNothing) return failed
+    for (const { door, cause } of failed) {
+      this.#tell({ kind: 'shut', door: sayEndpoint(door.listen), why: cause.message })
+    }
+    return failed
   }
 
   /** Stops listening; open connections are cut, and whoever waits for a server is sent away. */
   async stop(): Promise<void> {
     this.#state = 'stopped'
-    this.#resumeLater(undefined)
+    clearTimeout(this.#resuming)
     for (const call of this.#calls) call.abort()
-    await this.#serially(async () => {
-      const shutting = Promise.all(this.#doors.map(shut))
-      for (const { passage } of this.#connections) passage.ending = 'Stopped'
-      for (const socket of this.#sockets) socket.destroy()
-      await shutting
-    })
+    const { empty } = await this.#doors.close()
+    for (const { passage } of this.#connections) passage.ending = 'Stopped'
+    for (const socket of this.#sockets) socket.destroy()
+    await empty
   }
 
   /** Stops listening, and waits until every connection has ended by itself, for `grace` at most; then it stops. */
   async drain(grace: Duration): Promise<void> {
     this.#state = 'draining'
-    this.#resumeLater(undefined)
-    // The doors are shut when this is done; that their connections are over is waited for below.
-    await this.#serially(async () => {
-      for (const each of this.#doors) void shut(each)
-    })
+    clearTimeout(this.#resuming)
+    await this.#doors.close()
     this.#tell({ kind: 'stopping', open: this.#throttle.open, grace })
     for (const { stop } of this.#connections) stop?.()
     let timer: NodeJS.Timeout | undefined
@@ -235,25 +166,8 @@ export class Gateway {
     await this.stop()
   }
 
-  #serially<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work)
-    this.#turn = done.catch(() => {})
-    return done
-  }
-
   #tell(event: GatewayEvent): void {
     this.#events.event?.(event)
-  }
-
-  #doorAt(door: Door): OpenDoor {
-    const found = this.#doors.find(({ at }) => at.host === door.listen.host && at.port === door.listen.port)
-    return found ?? closed(door)
-  }
-
-  async #listen(opened: OpenDoor): Promise<void> {
-    const server = await listen(opened.at, socket => this.#accept(opened.door, socket))
-    opened.at = endpointOf(server)
-    opened.server = server
   }
 
   /** Whoever the callers of a door may be: is there one that could come in? */
@@ -433,31 +347,24 @@ export class Gateway {
     })
   }
 
-  /** No files are left: whoever comes now waits at nobody's cost, until some become free. */
+  /** No files are left: whoever comes now is refused by the kernel, until some become free. */
   #pause(): void {
-    if (this.#paused || !this.isOpen) return
+    if (this.#doors.isPaused || !this.isOpen) return
     this.#tell({ kind: 'paused', sockets: this.#sockets.size })
-    for (const each of this.#doors) void shut(each)
-    this.#resumeLater(PAUSE_WAIT)
+    this.#doors.pause()
+    this.#resumeLater()
   }
 
-  #resumeLater(wait: Duration | undefined): void {
-    clearTimeout(this.#paused)
-    this.#paused = wait === undefined ? undefined : setTimeout(() => void this.#resume(), wait)
+  #resumeLater(): void {
+    clearTimeout(this.#resuming)
+    this.#resuming = setTimeout(() => void this.#resume(), PAUSE_WAIT)
   }
 
   async #resume(): Promise<void> {
-    await this.#serially(async () => {
-      if (!this.isOpen) return
-      if (this.#sockets.size + 2 > this.#capacity) return this.#resumeLater(PAUSE_WAIT)
-      this.#resumeLater(undefined)
-      for (const each of this.#doors) {
-        if (each.server || !this.#admits(this.#config, each.door)) continue
-        // What fails now is tried again with the next pause.
-        await this.#listen(each).catch(() => this.#resumeLater(PAUSE_WAIT))
-      }
-      if (!this.#paused) this.#tell({ kind: 'resumed', sockets: this.#sockets.size })
-    })
+    if (!this.isOpen) return
+    const isFree = this.#sockets.size + 2 <= this.#capacity
+    if (!isFree || !(await this.#doors.resume(door => this.#admits(this.#config, door)))) return this.#resumeLater()
+    this.#tell({ kind: 'resumed', sockets: this.#sockets.size })
   }
 
   #hold(socket: Duplex): void {
@@ -484,17 +391,6 @@ const GOODBYE_WAIT: Duration = 2_000
 
 /** RFC 5321 §3.8, RFC 3463 §3.8. */
 const TOO_MANY: Uint8Array = bytes('421 4.7.0 Too many connections, try again later\r\n')
-
-function closed(door: Door): OpenDoor {
-  return { door, at: door.listen, server: undefined }
-}
-
-/** From now on nobody comes in; kept once all who came in are gone. */
-function shut(opened: OpenDoor): Promise<void> {
-  const { server } = opened
-  opened.server = undefined
-  return server ? close(server) : Promise.resolve()
-}
 
 function speaksOf(network: Network, address: string): boolean {
   return network.ip === address || holds(network, address)

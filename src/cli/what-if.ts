@@ -78,7 +78,14 @@ function admission(config: FirewallConfig, { caller }: Dialogue, options: WhatIf
   }
   const source = options.source ?? caller?.source ?? DOCUMENTATION
   const port = Number(options.port ?? caller?.port ?? door?.redirect?.mappedPort ?? 25)
-  return admit(config, config.hostname, at, { source, destination, port })
+  const admission = admit(config, config.hostname, at, { source, destination, port })
+  if (admission.kind === 'inspect' && admission.policy?.engine.kind === 'proxy') {
+    const { command } = admission.policy.cause
+    throw misuse(
+      `\`${command}\` puts a proxy there, which says words of its own: a record cannot tell what came of them`,
+    )
+  }
+  return admission
 }
 
 /** Somebody outside, when nobody says who (RFC 5737 §3). */

@@ -147,6 +147,23 @@ export const IP: CommonKind<string> = {
   },
 }
 
+/** For an address that a netmask follows. */
+export const IPV4: CommonKind<string> = {
+  ...plain('ipv4', 'an IPv4 address, such as 10.54.7.1'),
+  named: true,
+  read(word) {
+    const value = IP.read(word)
+    if ('value' in value && value.value.includes(':')) {
+      return wrong(
+        word,
+        'an IPv4 address',
+        'expected one such as 10.54.7.1; an IPv6 network is written with its prefix length',
+      )
+    }
+    return value
+  },
+}
+
 export const MASK: CommonKind<string> = {
   ...plain('mask', 'a netmask, such as 255.255.255.0'),
   read(word) {
@@ -256,6 +273,7 @@ export const COMMON_KINDS: readonly ArgumentKind[] = [
   LEVEL,
   SECURITY,
   IP,
+  IPV4,
   MASK,
   PREFIX,
   DURATION,

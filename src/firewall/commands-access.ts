@@ -1,5 +1,5 @@
 import type { SourceRef } from '../base/problem.ts'
-import { IP, MASK, PREFIX } from '../config/argument.ts'
+import { IP, IPV4, MASK, PREFIX } from '../config/argument.ts'
 import type { Arguments } from '../config/grammar.ts'
 import { mask6 } from '../config/ip.ts'
 import { ANYWHERE, hostNetwork, type Network } from '../topology/topology.ts'
@@ -17,11 +17,11 @@ import {
 } from './access.ts'
 import { objectNatLines } from './commands-nat.ts'
 import type { FirewallConfig } from './config.ts'
-import { error, named, put, type Spec, unknownInterface } from './objection.ts'
+import { asWritten, error, named, put, type Spec, unknownInterface } from './objection.ts'
 
 /** The addresses of one side of a line. Names in it begin with `role`. */
 function placeSyntax(role: string): string {
-  return `{<${role}-any:any|any4|any6> | host <${role}-host:ip> | object <${role}-object:name> | object-group <${role}-group:name> | <${role}:ip> <${role}-mask:mask> | <${role}-prefix:prefix>}`
+  return `{<${role}-any:any|any4|any6> | host <${role}-host:ip> | object <${role}-object:name> | object-group <${role}-group:name> | <${role}:ipv4> <${role}-mask:mask> | <${role}-prefix:prefix>}`
 }
 
 function portSyntax(role: string): string {
@@ -46,7 +46,7 @@ function placeOf(args: Arguments, role: string): Place {
   const any = args.optional(`${role}-any`)
   if (any === 'any6') return { ip: '::', mask: '::' }
   if (any === 'any4') return { ...ANYWHERE, only: 4 }
-  const ip = args.get(role, IP)
+  const ip = args.get(role, IPV4)
   const mask = args.get(`${role}-mask`, MASK)
   // `any`; a mask of no bits means the same, whatever address stands before it.
   if (ip === undefined || mask === undefined || mask === '0.0.0.0') return ANYWHERE
@@ -65,9 +65,9 @@ function portOf(args: Arguments, role: string): PortMatch | undefined {
 
 function optionsOf(args: Arguments): string | undefined {
   if (args.has('inactive')) return 'inactive'
-  if (args.has('time-range')) return `time-range ${args.text('time')}`
+  if (args.has('time-range')) return `time-range ${asWritten(args, 'time')}`
   if (!args.has('log')) return undefined
-  const words = args.optional('log-words')
+  const words = asWritten(args, 'log-words')
   return words === undefined ? 'log' : `log ${words}`
 }
 
@@ -91,7 +91,7 @@ function ruleOf(args: Arguments): Omit<AccessRule, 'list'> {
   }
 }
 
-const PROTOCOL = '{<protocol:word> | object-group <protocol-group:name>}'
+const PROTOCOL = '{<protocol:name> | object-group <protocol-group:name>}'
 
 function addRule(config: FirewallConfig, rule: AccessRule, at: SourceRef): FirewallConfig {
   const others = config.accessRules.filter(each => showAccessRule(each) !== showAccessRule(rule))
@@ -126,7 +126,7 @@ function icmpRule(args: Arguments): Conduit {
 }
 
 const ACCESS_LIST_ICMP: Spec = {
-  syntax: `access-list <list:name> [extended] <action:permit|deny> icmp ${SOURCE} ${DESTINATION} [<type:word>] ${OPTIONS}`,
+  syntax: `access-list <list:name> [extended] <action:permit|deny> icmp ${SOURCE} ${DESTINATION} [<type:name>] ${OPTIONS}`,
   help: 'Permit or deny ICMP (kept: it carries no mail)',
   apply: (config, args, at) => addRule(config, { list: args.text('list'), ...icmpRule(args) }, at),
   remove: (config, args, at) => removeRule(config, { list: args.text('list'), ...icmpRule(args) }, at),
@@ -137,11 +137,11 @@ const REMARK: Spec = {
   syntax: 'access-list <list:name> <kind:remark|standard|ethertype|webtype> <rest:text...>',
   help: 'A note, or a list for other things than connections (kept, and not enforced here)',
   apply(config, args) {
-    const line = `access-list ${args.text('list')} ${args.text('kind')} ${args.text('rest')}`
+    const line = `access-list ${args.text('list')} ${args.text('kind')} ${asWritten(args, 'rest')}`
     return { ...config, remarks: [...config.remarks.filter(each => each !== line), line] }
   },
   remove(config, args) {
-    const line = `access-list ${args.text('list')} ${args.text('kind')} ${args.text('rest')}`
+    const line = `access-list ${args.text('list')} ${args.text('kind')} ${asWritten(args, 'rest')}`
     return { ...config, remarks: config.remarks.filter(each => each !== line) }
   },
   show: ({ remarks }) => remarks,
@@ -166,7 +166,7 @@ const CONDUIT: Spec = {
 }
 
 const CONDUIT_ICMP: Spec = {
-  syntax: `conduit <action:permit|deny> icmp ${DESTINATION} ${SOURCE} [<type:word>] ${OPTIONS}`,
+  syntax: `conduit <action:permit|deny> icmp ${DESTINATION} ${SOURCE} [<type:name>] ${OPTIONS}`,
   help: 'Let ICMP in (kept: it carries no mail)',
   apply(config, args, at) {
     const conduit = icmpRule(args)
@@ -252,14 +252,14 @@ const OBJECTS: readonly Spec[] = [
     show: () => [],
   },
   {
-    syntax: 'subnet {<ip> <mask> | <prefix>}',
+    syntax: 'subnet {<ip:ipv4> <mask> | <prefix>}',
     mode: OBJECT_MODE,
     help: 'A network',
     apply: (config, args) => addressIs(config, args, networkOf(args)),
     show: () => [],
   },
   {
-    syntax: 'range <from:ip> <to:ip>',
+    syntax: 'range <from:ipv4> <to:ipv4>',
     mode: OBJECT_MODE,
     help: 'Addresses from one to another',
     apply: (config, args) => addressIs(config, args, { from: args.text('from'), to: args.text('to') }),
@@ -282,7 +282,7 @@ const OBJECTS: readonly Spec[] = [
       ),
   },
   {
-    syntax: 'network-object {host <host:ip> | object <object:name> | <ip> <mask> | <prefix>}',
+    syntax: 'network-object {host <host:ip> | object <object:name> | <ip:ipv4> <mask> | <prefix>}',
     mode: GROUP_MODE,
     help: 'An address of this group',
     apply: (config, args) => addMember(config, args, memberOf(args)),
@@ -369,7 +369,8 @@ function showMember(place: Place): string {
 
 function showPlain(place: Network): string {
   const shown = showPlace(place)
-  return shown.startsWith('any') ? `${place.ip} ${place.mask}` : shown
+  if (!shown.startsWith('any')) return shown
+  return place.ip.includes(':') ? `${place.ip}/0` : `${place.ip} ${place.mask}`
 }
 
 function showObject(is: NonNullable<NetworkObject['is']>): string {

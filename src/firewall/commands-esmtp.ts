@@ -18,7 +18,7 @@ import {
   showAction,
   showMatch,
 } from './esmtp-map.ts'
-import { error, knownNames, named, put, type Spec } from './objection.ts'
+import { asWritten, error, knownNames, named, put, type Spec } from './objection.ts'
 import { FIFTEEN } from './profiles/asa.ts'
 
 /** `policy-map type inspect esmtp`: what an ASA looks for in a connection, and what it does about it. */
@@ -69,7 +69,7 @@ const DESCRIPTION: Spec = {
   noSyntax: 'description [<text...>]',
   mode: MAP_MODE,
   help: 'What this map is for',
-  apply: (config, args) => inMap(config, args, 1, map => ({ ...map, description: args.text('text') })),
+  apply: (config, args) => inMap(config, args, 1, map => ({ ...map, description: asWritten(args, 'text') ?? '' })),
   remove: (config, args) => inMap(config, args, 1, ({ description: _, ...map }) => map),
   show: () => [],
 }

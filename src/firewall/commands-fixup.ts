@@ -1,7 +1,7 @@
 import { PORTS, type Ports } from '../config/argument.ts'
 import type { Arguments } from '../config/grammar.ts'
 import type { FirewallConfig, Product } from './config.ts'
-import { error, type Spec, warning } from './objection.ts'
+import { asWritten, error, type Spec, warning } from './objection.ts'
 import { BANNERS, CHAR_MODES, type PixVariant, UNKNOWN_VERBS } from './profiles/pix.ts'
 import { defaultFixups, versionNumber } from './versions.ts'
 
@@ -63,13 +63,20 @@ const FIXUP_SMTP: Spec = {
       const set = config.smtpFixups.map(each => `smtp ${PORTS.show(each.ports)}`).join(', ')
       return error(`no fixup of exactly "${name}" is set`, args.at('ports'), `set: ${set}`)
     }
-    return { ...config, smtpFixups: rest, disabledFixups: [...new Set([...config.disabledFixups, name])] }
+    return { ...config, smtpFixups: rest, disabledFixups: off(config.disabledFixups, name) }
   },
   // What is off comes first: a later line may inspect a range around such a port, which then could not be taken out.
   show: ({ smtpFixups, disabledFixups }) => [
     ...disabledFixups.filter(each => each.startsWith('smtp ')).map(each => `no fixup protocol ${each}`),
     ...smtpFixups.map(({ ports }) => `fixup protocol smtp ${PORTS.show(ports)}`),
   ],
+}
+
+/** In the order in which they are shown: those of SMTP first. */
+function off(disabled: readonly string[], fixup: string): readonly string[] {
+  const all = [...new Set([...disabled, fixup])]
+  const isSmtp = (each: string): boolean => each.startsWith('smtp ')
+  return [...all.filter(isSmtp), ...all.filter(each => !isSmtp(each))]
 }
 
 const FIXUP_OTHER: Spec = {
@@ -90,7 +97,7 @@ const FIXUP_OTHER: Spec = {
     return {
       ...config,
       otherFixups: config.otherFixups.filter(each => each !== fixup),
-      disabledFixups: [...new Set([...config.disabledFixups, fixup])],
+      disabledFixups: off(config.disabledFixups, fixup),
     }
   },
   show: ({ otherFixups, disabledFixups }) => [
@@ -100,7 +107,7 @@ const FIXUP_OTHER: Spec = {
 }
 
 function otherFixup(args: Arguments): string {
-  return [args.text('protocol'), args.optional('how')].filter(part => part !== undefined).join(' ')
+  return [args.text('protocol'), asWritten(args, 'how')].filter(part => part !== undefined).join(' ')
 }
 
 const CLEAR_FIXUP: Spec = {

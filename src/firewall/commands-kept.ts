@@ -1,6 +1,6 @@
 import type { Arguments } from '../config/grammar.ts'
 import type { FirewallConfig } from './config.ts'
-import type { Spec } from './objection.ts'
+import { asWritten, type Spec } from './objection.ts'
 
 const KEPT_WORDS = [
   ['enable', 'Passwords'],
@@ -120,7 +120,7 @@ function kept(word: string, syntax: string, what: string): Spec {
 }
 
 function lineOf(word: string, args: Arguments): string {
-  return [word, args.optional('rest')].filter(part => part !== undefined).join(' ')
+  return [word, asWritten(args, 'rest')].filter(part => part !== undefined).join(' ')
 }
 
 function headOf(line: string): string {

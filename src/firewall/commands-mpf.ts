@@ -1,7 +1,7 @@
 import type { Arguments } from '../config/grammar.ts'
 import { type PortMatch, showPortMatch } from './access.ts'
 import type { ClassMap, ClassMatch, FirewallConfig, Mpf, PolicyClass, PolicyMap, RegexClass } from './config.ts'
-import { error, knownNames, named, put, type Spec, unknownInterface } from './objection.ts'
+import { asWritten, error, knownNames, named, put, type Spec, unknownInterface } from './objection.ts'
 import { pattern } from './pattern.ts'
 
 function change(config: FirewallConfig, next: Partial<Mpf>): FirewallConfig {
@@ -22,7 +22,7 @@ const REGEX: Spec = {
   apply(config, args, at) {
     const place = args.at('pattern')
     // As it is written: a backslash is the pattern's own, and so the quotation marks are all there is to take off.
-    const word = place.text.slice(place.column - 1, place.column - 1 + place.length)
+    const word = asWritten(args, 'pattern') ?? ''
     const quoted = word.startsWith('"') ? 1 : 0
     const source = word.slice(quoted, word.length - quoted)
     const read = pattern(source)
@@ -227,7 +227,7 @@ const INSPECT_OTHER: Spec = {
 }
 
 function otherInspection(args: Arguments): string {
-  return ['inspect', args.text('protocol'), args.optional('how')].filter(word => word !== undefined).join(' ')
+  return ['inspect', args.text('protocol'), asWritten(args, 'how')].filter(word => word !== undefined).join(' ')
 }
 
 function keep(found: PolicyClass, line: string): PolicyClass {
@@ -249,7 +249,7 @@ const CLASS_ACTIONS: readonly Spec[] = [
   'ips',
   'user-statistics',
 ].map((word): Spec => {
-  const line = (args: Arguments) => [word, args.optional('rest')].filter(each => each !== undefined).join(' ')
+  const line = (args: Arguments) => [word, asWritten(args, 'rest')].filter(each => each !== undefined).join(' ')
   return {
     syntax: `${word} [<rest:text...>]`,
     mode: POLICY_CLASS_MODE,

@@ -6,7 +6,7 @@ import { hostNetwork, type Network } from '../topology/topology.ts'
 import { showPort } from './access.ts'
 import { withKept } from './commands-kept.ts'
 import type { FirewallConfig, Mailhost, Nat, ObjectNat, Static } from './config.ts'
-import { error, put, type Spec, sameText, unknownInterface } from './objection.ts'
+import { asWritten, error, put, type Spec, sameText, unknownInterface } from './objection.ts'
 
 const LIMITS = '[<limits:text...>]'
 const MAPPED = '{interface | <mapped-ip:ip>}'
@@ -29,7 +29,7 @@ const STATIC_PORT: Spec = {
 }
 
 function readStatic(args: Arguments, redirected: boolean): Static {
-  const pair = { real: args.text('real'), mapped: args.text('mapped'), limits: args.optional('limits') ?? '' }
+  const pair = { real: args.text('real'), mapped: args.text('mapped'), limits: asWritten(args, 'limits') ?? '' }
   const [mappedNet, realNet] = redirected ? [] : [args.get('mapped-prefix', PREFIX), args.get('real-prefix', PREFIX)]
   if (mappedNet && realNet) {
     return { ...pair, mappedIp: mappedNet.ip, realIp: realNet.ip, mask: mask6(mappedNet.length) }
@@ -66,6 +66,9 @@ function addStatic(config: FirewallConfig, next: Static, args: Arguments, at: So
   if (mapped !== undefined && mapped.includes(':') !== real.includes(':')) {
     return error('an IPv4 and an IPv6 address cannot stand for each other', args.at('real-ip'))
   }
+  if (real.includes(':') && args.has('mask')) {
+    return error('an IPv6 address has no netmask', args.at('mask'), 'a network is written as 2001:db8::/64')
+  }
   const others = config.statics.filter(each => showStatic(each) !== showStatic(next))
   return { ...config, statics: [...others, { ...next, at }] }
 }
@@ -89,7 +92,7 @@ const STATIC_POLICY: Spec = {
 
 function policyLine(args: Arguments): string {
   const mapped = args.optional('mapped-ip') ?? 'interface'
-  const limits = args.optional('limits')
+  const limits = asWritten(args, 'limits')
   const line = `static (${args.text('real')},${args.text('mapped')}) ${mapped} access-list ${args.text('list')}`
   return limits === undefined ? line : `${line} ${limits}`
 }
@@ -120,14 +123,14 @@ const NAT_TWICE: Spec = {
 
 function twiceLine(args: Arguments): string {
   const order = args.has('after-auto') ? ' after-auto' : ''
-  return `nat (${args.text('real')},${args.text('mapped')})${order} source ${args.text('rest')}`
+  return `nat (${args.text('real')},${args.text('mapped')})${order} source ${asWritten(args, 'rest')}`
 }
 
 const MAILHOST: Spec = {
-  syntax: `mailhost <global:ip> <local:ip> ${LIMITS}`,
+  syntax: `mailhost <global:ipv4> <local:ipv4> ${LIMITS}`,
   help: 'Let everybody reach port 25 of a host inside under this address, and inspect it (PIX 4.0 and 4.1)',
   apply(config, args, at) {
-    const next = { global: args.text('global'), local: args.text('local'), limits: args.optional('limits') ?? '', at }
+    const next = { global: args.text('global'), local: args.text('local'), limits: asWritten(args, 'limits') ?? '', at }
     return { ...config, mailhosts: put(config.mailhosts, next, ({ global }) => global) }
   },
   remove: (config, args) => ({
@@ -156,14 +159,18 @@ const GLOBAL: Spec = {
   show: ({ globals }) => globals.map(showGlobal),
 }
 
-const globalOf = (args: Arguments) => ({ port: args.text('if-name'), id: args.number('id'), pool: args.text('pool') })
+const globalOf = (args: Arguments) => ({
+  port: args.text('if-name'),
+  id: args.number('id'),
+  pool: asWritten(args, 'pool') ?? '',
+})
 
 function showGlobal({ port, id, pool }: FirewallConfig['globals'][number]): string {
   return `global (${port}) ${id} ${pool}`
 }
 
 const NAT: Spec = {
-  syntax: `nat (<if-name:name>) <id:number> {<ip> <mask> | access-list <list:name>} ${LIMITS}`,
+  syntax: `nat (<if-name:name>) <id:number> {<ip:ipv4> <mask> | access-list <list:name>} ${LIMITS}`,
   help: 'Let hosts behind this interface out under borrowed addresses, or with id 0 under their own',
   apply: (config, args) =>
     unknownInterface(config, args, 'if-name') ?? { ...config, nats: put(config.nats, natOf(args), showNat) },
@@ -180,7 +187,7 @@ function natOf(args: Arguments): Nat {
     port: args.text('if-name'),
     id: args.number('id'),
     of: list === undefined ? { ip: args.text('ip'), mask: args.text('mask') } : { list },
-    limits: args.optional('limits') ?? '',
+    limits: asWritten(args, 'limits') ?? '',
   }
 }
 
@@ -190,7 +197,7 @@ function showNat({ port, id, of, limits }: Nat): string {
 }
 
 const ROUTE: Spec = {
-  syntax: 'route <if-name:name> <net:ip> <mask> <gateway:ip> [<metric:number>]',
+  syntax: 'route <if-name:name> <net:ipv4> <mask> <gateway:ipv4> [<metric:number>]',
   help: 'Which gateway leads to a network',
   apply: (config, args) =>
     unknownInterface(config, args, 'if-name') ??
@@ -232,7 +239,7 @@ function showRoute({ port, to, gateway, metric }: FirewallConfig['routes'][numbe
 /** Below `object network`. */
 const OBJECT_NAT: Spec = {
   syntax:
-    'nat (<real:name>,<mapped:name>) <kind:static|dynamic> <to:word> [service <protocol:tcp|udp> <real-port:port> <mapped-port:port>] [<options:text...>]',
+    'nat (<real:name>,<mapped:name>) <kind:static|dynamic> {<to-ip:ip> | <to:name>} [service <protocol:tcp|udp> <real-port:port> <mapped-port:port>] [<options:text...>]',
   mode: 'config-network-object',
   help: 'How this object is called on another interface',
   apply(config, args, at) {
@@ -243,8 +250,8 @@ const OBJECT_NAT: Spec = {
       real: args.text('real'),
       mapped: args.text('mapped'),
       isStatic: args.text('kind') === 'static',
-      to: args.text('to'),
-      options: args.optional('options') ?? '',
+      to: args.optional('to-ip') ?? args.text('to'),
+      options: asWritten(args, 'options') ?? '',
       ...(args.has('service') && {
         service: {
           protocol: args.text('protocol') as 'tcp',

@@ -6,9 +6,13 @@ import { formatDiagnostic } from '../base/problem.ts'
 import { diff } from '../config/diff.ts'
 import { parse, parseLine } from '../config/parse.ts'
 import { show } from '../config/show.ts'
+import { anyFirewallLine } from './any-line.test.ts'
+import { check } from './check.ts'
+import { sayCheck } from './check-report.ts'
 import { FIREWALL } from './commands.ts'
 import { notEnforced } from './commands-kept.ts'
 import type { FirewallConfig } from './config.ts'
+import { convertFixups } from './convert.ts'
 
 /** Texts as they stand in the field: each reads without an error, and what is shown of it reads as the same. */
 
@@ -494,6 +498,19 @@ test('whatever lines of the policy framework stand there, what is shown of them 
     fc.property(fc.array(anyLine, { maxLength: 30 }), lines => {
       const names = 'nameif ethernet8 outside security0\nnameif ethernet9 inside security100\n'
       roundTrip(parse(FIREWALL, `${names}${lines.join('\n')}\n`, 'fw.conf').config)
+    }),
+    runs(1500),
+  )
+})
+
+test('lines made from every syntax there is never fail but with a word, and what stands then reads back and can be checked', () => {
+  const begin = 'nameif ethernet8 outside security0\nnameif ethernet9 inside security100\n'
+  fc.assert(
+    fc.property(fc.array(anyFirewallLine, { maxLength: 40 }), lines => {
+      const { config } = parse(FIREWALL, `${begin}${lines.join('\n')}\n`, 'fw.conf')
+      roundTrip(config)
+      sayCheck(config, check(config))
+      convertFixups(config)
     }),
     runs(1500),
   )

@@ -64,7 +64,7 @@ const OTHERS: readonly Row[] = [
   [
     'GREETING',
     'who the server says it is',
-    'a Postfix as it comes takes it for a PIX and says HELO: no TLS, whatever the server offers',
+    'a Postfix as it comes takes it for a PIX and says HELO, so no TLS, whatever the server offers',
   ],
   ['COMMAND-LINE', 'long commands', 'AUTH with Kerberos and addresses with many parameters end in a closed connection'],
   ['RECIPIENTS', 'messages to many', 'lists must be split; what is not split ends in a closed connection'],
@@ -81,6 +81,7 @@ const OTHERS: readonly Row[] = [
   ['RELAY', 'mail to foreign domains', 'what is relayed here on purpose, too'],
   ['SPECIAL', 'addresses with | or `', 'addresses of gateways that use them'],
   ['PIPE', 'addresses with |', 'addresses of gateways that use them: another recipient is asked for'],
+  ['ADDRESS', 'addresses with | or a stray < or >', 'another address is asked for: it is refused, or is nobody'],
   ['STRAY-BRACKET', 'addresses with < or > in them', 'nobody should miss it'],
   ['END-OF-BODY', 'the end of a message', 'the sender waits, hangs up and sends again: duplicates for hours'],
   ['FRAGMENT', 'commands typed by hand', 'a test with telnet finds nothing but XXXX'],
@@ -100,7 +101,8 @@ const BEHIND_EHLO = ['X-EXPS', 'X-LINK2STATE', 'XEXCH50', 'BDAT', 'STARTTLS', 'A
 export function lossesOf(what: What, subject: string): readonly Loss[] {
   if (what === 'command') return known(OF_VERB, subject === 'EHLO' ? ['EHLO', ...BEHIND_EHLO] : [subject], OF_OTHER)
   if (what === 'keyword') return known(OF_KEYWORD, [subject])
-  return known(OF_OTHER, [subject.toUpperCase()])
+  // What is about nothing in particular, as a greeting, is missed for what it is.
+  return known(OF_OTHER, [subject.toUpperCase(), what.toUpperCase()]).slice(0, 1)
 }
 
 function known(

@@ -18,6 +18,13 @@ export function warning(message: string, at: Diagnostic['at'], hint?: string): D
   return { severity: 'warning', message, ...(at && { at }), ...(hint !== undefined && { hint }) }
 }
 
+/** The words of a placeholder as they stand in the line, quotation marks and all. */
+export function asWritten(args: Arguments, name: string): string | undefined {
+  if (args.optional(name) === undefined) return undefined
+  const { text, column, length } = args.at(name)
+  return text.slice(column - 1, column - 1 + length)
+}
+
 /** The problem, if there is no interface of that name. */
 export function unknownInterface(config: FirewallConfig, args: Arguments, name: string): Refusal | undefined {
   const called = args.text(name)

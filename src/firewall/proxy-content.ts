@@ -66,8 +66,11 @@ export class Content {
     return [...this.#altered.splice(0), ...(this.#editor?.altered() ?? [])]
   }
 
-  /** The octets that go on for these; none any more once there is a fault. */
-  push(chunk: Uint8Array): readonly Uint8Array[] {
+  /**
+   * The octets that go on for these; none any more once there is a fault. `isChecked`: whoever read them off the wire has
+   * found no stray octet in them.
+   */
+  push(chunk: Uint8Array, isChecked = false): readonly Uint8Array[] {
     if (this.fault || chunk.length === 0) return []
     this.#size += chunk.length
     this.#limit('message', this.#size)
@@ -75,7 +78,7 @@ export class Content {
     this.#limit('header', this.#header.size)
     if (this.#header.hops >= MAX_HOPS) this.#loops()
     if (this.#watchesLines) this.#watchLines(chunk)
-    const clean = this.#binary ? chunk : this.#canonical(chunk)
+    const clean = this.#binary ? chunk : this.#canonical(chunk, isChecked)
     if (this.fault) return []
     const out = this.#editor ? this.#editor.push(clean) : [clean]
     return this.fault ? [] : out
@@ -95,15 +98,16 @@ export class Content {
   }
 
   /** A CR at the end waits for what follows it; everything else is known where it stands. */
-  #canonical(chunk: Uint8Array): Uint8Array {
+  #canonical(chunk: Uint8Array, isChecked: boolean): Uint8Array {
     const whole = this.#afterCr ? concat([ONE_CR, chunk]) : chunk
     this.#afterCr = whole[whole.length - 1] === CR
     const end = this.#afterCr ? whole.length - 1 : whole.length
+    if (isChecked) return end === whole.length ? whole : whole.subarray(0, end)
     const parts: Uint8Array[] = []
     let from = 0
     for (let at = 0; at < end; at++) {
-      const octet = whole[at]
-      if (octet !== CR && octet !== LF && octet !== 0) continue
+      const octet = whole[at] ?? 0
+      if (octet > CR || (octet !== CR && octet !== LF && octet !== 0)) continue
       if (octet === CR && whole[at + 1] === LF) {
         at++
         continue

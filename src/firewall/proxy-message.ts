@@ -41,8 +41,8 @@ export class Message {
   }
 
   /** The octets for the server. */
-  push(piece: Uint8Array): Uint8Array {
-    return this.#framed(this.#content.push(piece))
+  push(piece: Uint8Array, isChecked: boolean): Uint8Array {
+    return this.#framed(this.#content.push(piece, isChecked))
   }
 
   /** The last of them, with the end of data if there is one. */

@@ -159,6 +159,11 @@ export class SmtpProxy {
     return this.#recipients
   }
 
+  /** Are the client's octets a message? Then no words of the server's can come of them, however many they are. */
+  get inMessage(): boolean {
+    return this.#body !== undefined || this.#mode === 'blind'
+  }
+
   /** Is this side to be read? Where not, what it sends stays in its socket, and costs us nothing. */
   reads(from: Side): boolean {
     if (from === 'server') return true
@@ -578,7 +583,8 @@ export class SmtpProxy {
     this.#rate?.count(came.length, this.#now)
     if (body.kind === 'dots') {
       const { content, rest } = body.reader.push(came)
-      for (const piece of content) this.#content(piece)
+      const isChecked = body.reader.stray === undefined
+      for (const piece of content) this.#content(piece, isChecked)
       if (rest === undefined) return
       if (rest.length > 0) this.#fromClient.push(rest)
       this.#body = undefined
@@ -593,10 +599,10 @@ export class SmtpProxy {
     this.#endChunk(body)
   }
 
-  #content(piece: Uint8Array): void {
+  #content(piece: Uint8Array, isChecked = false): void {
     const message = this.#message
     if (!message || message.fault) return
-    this.#goOn(message, message.push(piece))
+    this.#goOn(message, message.push(piece, isChecked))
   }
 
   #goOn(message: Message, octets: Uint8Array): void {

@@ -4,8 +4,16 @@ import { holds, hostNetwork, type Network } from '../topology/topology.ts'
 import { type Caller, isAt } from './access.ts'
 import type { FirewallConfig, Placed, Static } from './config.ts'
 
+const known = new WeakMap<FirewallConfig, readonly Placed<Static>[]>()
+
 /** Every translation that lets somebody be reached: `static`, `mailhost`, and the `nat … static` of an object. */
 export function staticsOf(config: FirewallConfig): readonly Placed<Static>[] {
+  const found = known.get(config) ?? collect(config)
+  known.set(config, found)
+  return found
+}
+
+function collect(config: FirewallConfig): readonly Placed<Static>[] {
   return [
     ...config.statics.map(each => ({ ...each, mappedIp: mappedAddress(config, each.mapped, each.mappedIp) })),
     ...config.mailhosts.map(({ global, local, limits, at }) => ({

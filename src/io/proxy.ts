@@ -89,8 +89,11 @@ class Joined {
       if (side === 'client') this.passage.fromClient += chunk.length
       else this.passage.fromServer += chunk.length
       // In slices: many commands in one chunk may have replies that are many times as long.
-      for (let at = 0; at < chunk.length; at += SLICE) {
-        const slice = chunk.subarray(at, at + SLICE)
+      for (let at = 0; at < chunk.length; ) {
+        const isWhole = side === 'server' || this.#machine.inMessage
+        const end = isWhole ? chunk.length : Math.min(chunk.length, at + SLICE)
+        const slice = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end)
+        at = end
         this.#do(() => this.#machine.receive(side, slice, now()))
       }
     })

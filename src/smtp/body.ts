@@ -31,8 +31,12 @@ export class DotReader {
     let state = this.#state
     let from = 0
     for (let i = 0; i < chunk.length; i++) {
+      // CR, LF and NUL are below whatever else a line is made of, but for a few that are looked at and go on.
+      if (state === MIDDLE) {
+        while (i < chunk.length && (chunk[i] ?? 0) > CR) i++
+        if (i === chunk.length) break
+      }
       const octet = chunk[i]
-      if (state === MIDDLE && octet !== CR && octet !== LF && octet !== 0) continue
       switch (state) {
         case AFTER_DOT:
           if (octet === CR) {
@@ -91,19 +95,17 @@ export class DotWriter {
   /** The octets to send for this piece of content. */
   push(chunk: Uint8Array): readonly Uint8Array[] {
     const out: Uint8Array[] = []
+    if (chunk.length === 0) return out
     let from = 0
-    let at = 0
-    while (at < chunk.length) {
-      if (this.#atLineStart && chunk[at] === DOT) {
-        if (at > from) out.push(chunk.subarray(from, at))
-        out.push(ONE_DOT)
-        from = at
-      }
-      const lf = chunk.indexOf(LF, at)
-      this.#atLineStart = lf >= 0
-      at = lf < 0 ? chunk.length : lf + 1
+    // There are fewer dots than lines.
+    for (let at = chunk.indexOf(DOT); at >= 0; at = chunk.indexOf(DOT, at + 1)) {
+      if (at === 0 ? !this.#atLineStart : chunk[at - 1] !== LF) continue
+      if (at > from) out.push(chunk.subarray(from, at))
+      out.push(ONE_DOT)
+      from = at
     }
-    if (from < chunk.length) out.push(chunk.subarray(from))
+    out.push(chunk.subarray(from))
+    this.#atLineStart = chunk[chunk.length - 1] === LF
     return out
   }
 

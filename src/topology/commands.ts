@@ -1,5 +1,5 @@
 import type { Diagnostic } from '../base/problem.ts'
-import { IP, MASK, PREFIX, SECURITY } from '../config/argument.ts'
+import { PREFIX, SECURITY } from '../config/argument.ts'
 import type { Arguments, CommandSpec, Effect } from '../config/grammar.ts'
 import { mask6, prefixLength6 } from '../config/ip.ts'
 import type { Interface, Network } from './topology.ts'
@@ -169,7 +169,7 @@ const IN_BLOCK: readonly Spec[] = [
     show: () => [],
   },
   {
-    syntax: 'ip address {<ip> <mask> [standby <standby-ip:ip>] | dhcp [setroute]}',
+    syntax: 'ip address {<ip:ipv4> <mask> [standby <standby-ip:ipv4>] | dhcp [setroute]}',
     noSyntax: 'ip address [<rest:text...>]',
     mode: MODE,
     help: 'The address of this interface',
@@ -225,7 +225,7 @@ const IN_BLOCK: readonly Spec[] = [
 ]
 
 const IP_ADDRESS: Spec = {
-  syntax: 'ip address <if-name:name> {<ip> <mask> | dhcp [setroute]}',
+  syntax: 'ip address <if-name:name> {<ip:ipv4> <mask> | dhcp [setroute]}',
   help: 'The address and mask of an interface',
   words: { address: 'the address and mask of an interface' },
   apply(config, args) {
@@ -234,7 +234,7 @@ const IP_ADDRESS: Spec = {
       return refuse(`no interface is called "${name}"`, args.at('if-name'), known(config))
     }
     if (args.has('dhcp')) return change(config, name, { dhcp: args.has('setroute') ? 'dhcp setroute' : 'dhcp' })
-    return change(config, name, { network: { ip: args.get('ip', IP) ?? '', mask: args.get('mask', MASK) ?? '' } })
+    return change(config, name, { network: { ip: args.text('ip'), mask: args.text('mask') } })
   },
   show: ({ interfaces, blocks }) =>
     interfaces

@@ -301,6 +301,14 @@ test('one source has so many connections, and the last are kept for the peers', 
   await says(/Connection limit exceeded 2\/2/)
 })
 
+test('a proxy that is full says so, in the words of SMTP', async t => {
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
+  const lines = gateway(port, server).filter(line => !line.startsWith('fixup'))
+  await start(t, configuration(t, [...lines, `strict smtp ${port}`, 'limit source connections 1']))
+  assert.match(await hears(t, port, '127.0.0.2'), /^220 /)
+  assert.equal(await hears(t, port, '127.0.0.2'), '421 4.7.0 Too many connections, try again later\r\n')
+})
+
 test('a balancer tells who is calling, is believed, and tells the server in turn; nobody else may', async t => {
   const [port, { port: server, said: told }] = [await freePort(), await quoting(t)]
   const lines = gateway(port, server).map(line => line.replace('permit tcp any', 'permit tcp host 198.51.100.7'))

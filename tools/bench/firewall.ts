@@ -89,6 +89,7 @@ interface Subject {
 
 const SUBJECTS: readonly Subject[] = [
   { name: 'postern-pix', version: () => `postern on Node ${process.version}`, start: startPostern },
+  { name: 'strict', version: () => `postern on Node ${process.version}`, start: startStrict },
   { name: 'node-pass', version: () => `Node ${process.version}`, start: startNodePass },
   { name: 'nginx', version: () => peer('nginx').version, start: startNginx },
   { name: 'haproxy', version: () => peer('haproxy').version, start: startHaproxy },
@@ -217,10 +218,18 @@ async function startPostern({ listen, sink }: Ports): Promise<Program> {
   return start({ name: 'postern-pix', command: join(CHECKOUT, 'postern'), args: ['firewall', 'run', '--quiet', file] })
 }
 
-async function startNodePass({ listen, sink }: Ports): Promise<Program> {
-  const file = join(import.meta.dirname, 'node-pass.ts')
+function startNodePass(ports: Ports): Promise<Program> {
+  return startNode('node-pass', ports)
+}
+
+function startStrict(ports: Ports): Promise<Program> {
+  return startNode('strict-pass', ports)
+}
+
+async function startNode(name: string, { listen, sink }: Ports): Promise<Program> {
+  const file = join(import.meta.dirname, `${name}.ts`)
   const args = ['--disable-warning=ExperimentalWarning', file, String(listen), String(sink)]
-  return start({ name: 'node-pass', command: process.execPath, args })
+  return start({ name, command: process.execPath, args })
 }
 
 async function startNginx({ listen, sink }: Ports): Promise<Program> {

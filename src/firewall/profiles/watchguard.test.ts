@@ -57,10 +57,10 @@ test('SMTP-Incoming replaces an attachment by the deny message, and leaves out a
       ].join('\r\n'),
     )
     const told = through.explanations.map(({ what, subject, did }) => `${what} ${subject} ${did}`)
-    assert.deepEqual(told.filter(each => !each.startsWith('keyword')), [
-      'header X-SECRET strip',
-      'attachment application/octet-stream replace',
-    ])
+    assert.deepEqual(
+      told.filter(each => !each.startsWith('keyword')),
+      ['header X-SECRET strip', 'attachment application/octet-stream replace'],
+    )
   }
 })
 

@@ -74,9 +74,8 @@ const INCOMING: WatchguardSettings = {
   authTypes: new Set(['DIGEST-MD5', 'CRAM-MD5', 'PLAIN', 'LOGIN']),
   tls: 'off',
   contentTypes: ['text/*', 'image/*', 'audio/*', 'video/*', 'application/*', 'multipart/*', 'message/*'],
-  deniedFileNames: '*.bat *.cmd *.com *.cpl *.dll *.exe *.hta *.js *.jse *.lnk *.msi *.pif *.reg *.scr *.vbe *.vbs *.wsf'.split(
-    ' ',
-  ),
+  deniedFileNames:
+    '*.bat *.cmd *.com *.cpl *.dll *.exe *.hta *.js *.jse *.lnk *.msi *.pif *.reg *.scr *.vbe *.vbs *.wsf'.split(' '),
   headers: HEADERS,
   denyMessage: 'An attachment was removed here by the firewall, for its kind or its name.',
   deniedSenders: [],
@@ -101,7 +100,13 @@ function watchguard(
   cause: Cause,
   settings: WatchguardSettings,
 ): ProxyPolicy {
-  const rules = [...greetings(settings), ...esmtp(settings), ...limits(settings), ...addresses(settings), ...content(settings)]
+  const rules = [
+    ...greetings(settings),
+    ...esmtp(settings),
+    ...limits(settings),
+    ...addresses(settings),
+    ...content(settings),
+  ]
   return { name, engine: engineOf(settings), rules, directions: new Set([direction]), cause }
 }
 

@@ -1,0 +1,165 @@
+/** The places where a firewall listens: opened and shut in turn, all or nothing where that is asked for. */
+import { PosternError, type SourceRef } from '../base/problem.ts'
+import type { Caller } from '../firewall/access.ts'
+import { close, type Endpoint, endpointOf, listen, type Server, type Socket, sayEndpoint } from '../io/sockets.ts'
+import type { Ends } from '../topology/proxy-protocol.ts'
+
+/** A place where connections come in: by which interface, and what they ask for. */
+export interface Door {
+  /** The interface they arrive at. */
+  readonly port: string
+  readonly destination: string
+  readonly destinationPort: number
+  /** The caller's address, where the door knows better than the socket. */
+  readonly source?: string
+  readonly listen: Endpoint
+  /** The line that asks for it. */
+  readonly at?: SourceRef
+  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Socket>
+}
+
+/** A door that could not be opened. */
+export interface ShutDoor {
+  readonly door: Door
+  readonly cause: PosternError
+}
+
+interface OpenDoor {
+  door: Door
+  /** Where it listens, or did: a port that the kernel chose stays the same. */
+  at: Endpoint
+  server: Server | undefined
+}
+
+export interface Change {
+  /** The doors from now on; those there are, where nothing is said. */
+  readonly doors?: readonly Door[]
+  /** Is there anybody whom this door would let in? It stays shut otherwise. */
+  readonly admits: (door: Door) => boolean
+  /** One that cannot be opened leaves everything as it was. */
+  readonly orNothing: boolean
+  /** Called once it is certain that the change happens. */
+  readonly commit: () => void
+}
+
+export class Doors {
+  readonly #accept: (door: Door, socket: Socket) => void
+  #doors: readonly OpenDoor[] = []
+  #state: 'open' | 'paused' | 'closed' = 'open'
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(accept: (door: Door, socket: Socket) => void) {
+    this.#accept = accept
+  }
+
+  /** Where somebody listens now. */
+  get open(): readonly Endpoint[] {
+    return this.#doors.flatMap(({ at, server }) => (server ? [at] : []))
+  }
+
+  get isPaused(): boolean {
+    return this.#state === 'paused'
+  }
+
+  /** One more, and where it is; one that admits nobody is shut again, and keeps its place. */
+  add(door: Door, admits: boolean): Promise<Endpoint> {
+    return this.#serially(async () => {
+      const opened = closed(door)
+      await this.#listen(opened)
+      this.#doors = [...this.#doors, opened]
+      if (!admits) await shut(opened)
+      return opened.at
+    })
+  }
+
+  /** Opens what can be opened and shuts what is to be shut; the answer names those that could not be opened. */
+  change({ doors, admits, orNothing, commit }: Change): Promise<readonly ShutDoor[]> {
+    return this.#serially(async () => {
+      const before = this.#doors
+      const wanted = doors
+        ? doors.map(door => ({ door, opened: this.#doorAt(door) }))
+        : before.map(opened => ({ door: opened.door, opened }))
+      const fresh: OpenDoor[] = []
+      const failed: ShutDoor[] = []
+      for (const { door, opened } of wanted) {
+        if (opened.server || this.#state !== 'open' || !admits(door)) continue
+        try {
+          await this.#listen(opened)
+          fresh.push(opened)
+        } catch (cause) {
+          if (!(cause instanceof PosternError)) throw cause
+          failed.push({ door, cause })
+        }
+      }
+      if (orNothing && failed.length > 0) {
+        await Promise.all(fresh.map(shut))
+        return failed
+      }
+      commit()
+      this.#doors = wanted.map(({ opened }) => opened)
+      for (const { door, opened } of wanted) opened.door = door
+      for (const each of new Set([...before, ...this.#doors])) {
+        if (!this.#doors.includes(each) || !admits(each.door)) void shut(each)
+      }
+      return failed
+    })
+  }
+
+  /** Whoever comes now is refused by the kernel, at nobody's cost. */
+  pause(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'paused'
+    for (const each of this.#doors) void shut(each)
+  }
+
+  /** Opens again what was open; `false` where a door could not be, and another try is needed. */
+  resume(admits: (door: Door) => boolean): Promise<boolean> {
+    return this.#serially(async () => {
+      if (this.#state !== 'paused') return true
+      this.#state = 'open'
+      for (const each of this.#doors) {
+        if (each.server || !admits(each.door)) continue
+        try {
+          await this.#listen(each)
+        } catch {
+          this.pause()
+          return false
+        }
+      }
+      return true
+    })
+  }
+
+  /** Shuts all of them for good. What is given back is kept once all who came in are gone. */
+  async close(): Promise<{ readonly empty: Promise<unknown> }> {
+    this.#state = 'closed'
+    return this.#serially(async () => ({ empty: Promise.all(this.#doors.map(shut)) }))
+  }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => {})
+    return done
+  }
+
+  #doorAt(door: Door): OpenDoor {
+    return this.#doors.find(({ at }) => sayEndpoint(at) === sayEndpoint(door.listen)) ?? closed(door)
+  }
+
+  async #listen(opened: OpenDoor): Promise<void> {
+    const server = await listen(opened.at, socket => this.#accept(opened.door, socket))
+    opened.at = endpointOf(server)
+    opened.server = server
+  }
+}
+
+function closed(door: Door): OpenDoor {
+  return { door, at: door.listen, server: undefined }
+}
+
+/** From now on nobody comes in; kept once all who came in are gone. */
+function shut(opened: OpenDoor): Promise<void> {
+  const { server } = opened
+  opened.server = undefined
+  return server ? close(server) : Promise.resolve()
+}
