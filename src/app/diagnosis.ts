@@ -51,7 +51,7 @@ export async function diagnoseFar(vantage: Vantage, asked: Asked, records?: read
 function bothEnds(near: Observation, pairs: readonly Both[] | undefined, vantage: Vantage, asked: Asked): Diagnosis {
   if (!pairs) {
     const remark =
-      'the far side did not tell what arrived: it is no postern listen, or somebody answers NOOP in its place (then: postern listen --record FILE there, and --far FILE here)'
+      'the far side did not tell what arrived: it is no postern listen, or somebody answers in its place (then: postern listen --record FILE there, and --far FILE here)'
     return diagnose(near, { remarks: [remark] })
   }
   const alterations = alterationsBetween(pairs)

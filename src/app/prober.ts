@@ -75,7 +75,7 @@ export async function visitFar({ vantage, target, hello, patience, whole, connec
   for (const typed of whole ? [false] : [false, true]) {
     const reader = new FarReader()
     const plan = (name: string): Plan => ({
-      lines: [...(typed ? [`HELO ${name}`, 'NOOP'] : farLines(name)), askLine('STEPS'), 'QUIT'],
+      lines: [...(typed ? [`HELO ${name}`, 'NOOP'] : farLines(name)), askLine('steps'), 'QUIT'],
       typed,
       tls: false,
       body: FAR_BODY,

@@ -13,25 +13,39 @@ export interface Both {
   readonly far?: FarStep
 }
 
-/** Pairs what was said with what arrived: each exchange has its step, unless a piece was thrown away on the way. */
+/** Steps that somebody between may have taken by itself before ours arrives. */
+const WINDOW = 6
+
+/**
+ * Pairs what was said with what arrived. What arrived as it was said is found again behind steps that were none of ours;
+ * what arrived masked, in its place; the rest never arrived, and whoever answered it was not the far side.
+ */
 export function paired(near: readonly Exchange[], { steps }: FarRecord): readonly Both[] {
   let at = 0
   return near.map((exchange, i): Both => {
     const step = steps[at]
-    if (!step) return { near: exchange }
-    // What vanished leaves the next step to the next exchange.
-    const next = near[i + 1]
-    const isNext = next !== undefined && step.arrived === next.said && step.arrived !== exchange.said
-    if (isNext && !likely(exchange.said, step.arrived)) return { near: exchange }
-    at++
-    return { near: exchange, far: step }
+    const isNext = step !== undefined && step.arrived === near[i + 1]?.said && step.arrived !== exchange.said
+    if (step && (step.arrived === exchange.said || (!isNext && mayHaveBecome(exchange.said, step.arrived)))) {
+      at++
+      return { near: exchange, far: step }
+    }
+    const later = steps.slice(at, at + WINDOW).findIndex(({ arrived }) => arrived === exchange.said)
+    const far = later < 0 ? undefined : steps[at + later]
+    if (far) at += later + 1
+    return { near: exchange, ...(far && { far }) }
   })
 }
 
-/** May the one have become the other by a mask? */
-function likely(said: string, arrived: string): boolean {
-  return said.length === arrived.length
+/** May the one have become the other by a mask, or a message by being said anew? */
+function mayHaveBecome(said: string, arrived: string): boolean {
+  const isMessage = (octets: string) => /\r?\n\.\r?\n$/.test(octets)
+  if (isMessage(said) && isMessage(arrived)) return true
+  if (said.length !== arrived.length) return false
+  return [...said].every((octet, i) => octet === arrived[i] || MASKS.has(arrived[i] ?? ''))
 }
+
+/** What the masks of a firewall write (`firewall/mask.ts`). */
+const MASKS: ReadonlySet<string> = new Set(['X', 'x', '*', ' ', 'N', 'O', 'P'])
 
 /** Every difference between the ends; each is proven. */
 export function alterationsBetween(pairs: readonly Both[]): readonly Alteration[] {

@@ -1,8 +1,9 @@
 /**
  * The far side of a two-ended diagnosis: a server that takes everything, keeps every octet that arrives and every one it
- * says, and tells both to whoever asks by NOOP, a verb that every box lets through.
+ * says, and tells both to whoever asks by HELO: verb and name are what every box lets through, whether it rewrites or speaks
+ * for itself.
  */
-import { bytes, text, upper } from '../base/bytes.ts'
+import { bytes, lower, text, upper } from '../base/bytes.ts'
 import type { Machine, WireOutput } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { Exchange } from './observation.ts'
@@ -47,8 +48,8 @@ const LIST: readonly string[] = [
 export const MAX_ARRIVED = 262_144
 /** Octets of a record that one reply tells: twice as many hexadecimal digits, and a line holds 512. */
 export const SLICE = 200
-/** What begins our own questions behind NOOP. */
-export const ASK = 'POSTERN'
+/** The domain of our own questions: `HELO arrived.3.200.asks.postern.invalid`. */
+export const ASK = 'asks.postern.invalid'
 export const IDLE: Duration = 60_000
 
 export type FarOutput = WireOutput | { readonly kind: 'record'; readonly record: FarRecord }
@@ -95,9 +96,10 @@ export class FarSide implements Machine<FarOutput> {
 
   #command(line: string): readonly FarOutput[] {
     const said = line.trimEnd()
-    const [verb = '', ...words] = upper(said).split(/ +/)
+    const verb = upper(said.split(' ', 1)[0] ?? '')
     // What is asked about the record is no part of it.
-    if (verb === 'NOOP' && words[0] === ASK) return this.#tell(words.slice(1))
+    const question = readQuestion(said)
+    if (question) return this.#tell(question)
     switch (verb) {
       case 'EHLO':
         return this.#say(
@@ -125,15 +127,12 @@ export class FarSide implements Machine<FarOutput> {
     }
   }
 
-  /** `NOOP POSTERN STEPS`, `NOOP POSTERN ARRIVED 3 200`, `NOOP POSTERN ANSWERED 3 0`. */
-  #tell([what = '', number = '0', from = '0']: readonly string[]): readonly FarOutput[] {
-    const step = this.#steps[Number(number)]
-    if (what === 'STEPS') return write([`250 steps ${this.#steps.length}`])
-    const whole = what === 'ARRIVED' ? step?.arrived : step?.answered.map(line => `${line}\r\n`).join('')
+  #tell({ what, number, from }: Question): readonly FarOutput[] {
+    const step = this.#steps[number]
+    if (what === 'steps') return write([`250 steps ${this.#steps.length}`])
+    const whole = what === 'arrived' ? step?.arrived : step?.answered.map(line => `${line}\r\n`).join('')
     if (whole === undefined) return write(['250 nothing'])
-    const at = Math.max(0, Number(from) || 0)
-    const piece = bytes(whole.slice(at, at + SLICE))
-    return write([`250 of ${whole.length} ${toHex(piece)}`])
+    return write([`250 of ${whole.length} ${toHex(bytes(whole.slice(from, from + SLICE)))}`])
   }
 
   #say(arrived: string, lines: readonly string[]): readonly FarOutput[] {
@@ -229,9 +228,23 @@ export const FAR_BODY: string = [
   '',
 ].join('\r\n')
 
-/** The lines that ask the far side for its record, as far as they are known to be needed. */
-export function askLine(what: 'STEPS' | 'ARRIVED' | 'ANSWERED', number = 0, from = 0): string {
-  return what === 'STEPS' ? `NOOP ${ASK} STEPS` : `NOOP ${ASK} ${what} ${number} ${from}`
+/** Something asked about the record. */
+export interface Question {
+  readonly what: 'steps' | 'arrived' | 'answered'
+  readonly number: number
+  readonly from: number
+}
+
+export function askLine(what: Question['what'], number = 0, from = 0): string {
+  return `HELO ${what}.${number}.${from}.${ASK}`
+}
+
+export function readQuestion(line: string): Question | undefined {
+  const [, what, number = '0', from = '0'] =
+    /^HELO (steps|arrived|answered)\.(\d{1,4})\.(\d{1,7})\.asks\.postern\.invalid\s*$/i.exec(line) ?? []
+  return what === undefined
+    ? undefined
+    : { what: lower(what) as Question['what'], number: Number(number), from: Number(from) }
 }
 
 /** The piece that a reply to `askLine` tells, and how long the whole is; `undefined` where it is no such reply. */
@@ -275,20 +288,20 @@ export class FarReader {
 
   /** What to ask next, now that this was answered. */
   readonly follow = (exchange: Exchange): readonly string[] => {
-    const [, what = '', number = '0', from = '0'] =
-      /^NOOP POSTERN (STEPS|ARRIVED|ANSWERED)(?: (\d+) (\d+))?/.exec(exchange.said) ?? []
-    if (what === 'STEPS') {
+    const question = readQuestion(exchange.said)
+    if (!question) return []
+    const { what, number, from } = question
+    if (what === 'steps') {
       this.#steps = stepsIn(exchange) ?? 0
       const all = Array.from({ length: this.#steps }, (_, i) => i)
-      return this.#ask(all.flatMap(i => [askLine('ARRIVED', i), askLine('ANSWERED', i)]))
+      return this.#ask(all.flatMap(i => [askLine('arrived', i), askLine('answered', i)]))
     }
-    const told = what === '' ? undefined : toldIn(exchange)
+    const told = toldIn(exchange)
     if (!told) return []
-    const pieces = what === 'ARRIVED' ? this.#arrived : this.#answered
-    const whole = (pieces.get(Number(number)) ?? '') + told.piece
-    pieces.set(Number(number), whole)
-    const next = Number(from) + SLICE
-    return next < told.of ? this.#ask([askLine(what as 'ARRIVED', Number(number), next)]) : []
+    const pieces = what === 'arrived' ? this.#arrived : this.#answered
+    pieces.set(number, (pieces.get(number) ?? '') + told.piece)
+    const next = from + SLICE
+    return next < told.of ? this.#ask([askLine(what, number, next)]) : []
   }
 
   #ask(lines: readonly string[]): readonly string[] {
@@ -309,5 +322,5 @@ export class FarReader {
 }
 
 export function isQuestion(line: string): boolean {
-  return line.startsWith(`NOOP ${ASK}`)
+  return readQuestion(line) !== undefined
 }
