@@ -52,10 +52,12 @@ export function alterationsBetween(pairs: readonly Both[]): readonly Alteration[
   return pairs.flatMap(({ near, far }, at): readonly Alteration[] => {
     if (!far) {
       const before = near.said.trimEnd()
-      const why = 'it was said, and the far side never had it'
-      return [
-        { kind: 'cut-off', subject: verb(near.said), toward: 'server', before, after: '', grade: 'proven', why, at },
-      ]
+      const isAnswered = near.heard.length > 0
+      const kind: AlterationKind = near.typed ? 'fragment' : isAnswered ? 'reply' : 'cut-off'
+      const why = isAnswered
+        ? `it never arrived: somebody between answered in the server's place: ${near.heard.join(' / ')}`
+        : 'it was said, and the far side never had it'
+      return [{ kind, subject: verb(near.said), toward: 'server', before, after: '', grade: 'proven', why, at }]
     }
     return [...towardServer(near, far, at), ...towardClient(near, far, at)]
   })
