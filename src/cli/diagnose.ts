@@ -2,13 +2,14 @@ import { writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { type Asked, diagnoseAll, diagnoseFar, type Found } from '../app/diagnosis.ts'
+import { compareFiles, diagnoseFile } from '../app/evidence.ts'
 import { connector, PATIENCE } from '../app/prober.ts'
 import { entriesOf, labAround, nodeVantage, parseEndpoint, type Vantage } from '../app/vantages.ts'
 import { PosternError } from '../base/problem.ts'
 import { formatDuration, parseDuration } from '../base/time.ts'
 import type { Diagnosis } from '../diagnosis/diagnosis.ts'
 import { type FarRecord, readFarRecord } from '../diagnosis/far-side.ts'
-import { checkLine, reportHtml, reportJson, reportText } from '../diagnosis/report.ts'
+import { checkLine, headline, reportHtml, reportJson, reportText } from '../diagnosis/report.ts'
 import { now, timestamp } from '../io/clock.ts'
 import { readBytes } from '../io/files.ts'
 import { sayEndpoint } from '../io/sockets.ts'
@@ -22,6 +23,9 @@ interface Options {
   readonly html?: string
   readonly check?: boolean
   readonly far?: string | true
+  readonly read?: string
+  readonly port?: readonly string[]
+  readonly compare?: readonly string[]
   readonly control?: string
   readonly from?: readonly string[]
   readonly source?: readonly string[]
@@ -44,6 +48,9 @@ export function diagnoseCommand(program: Command): void {
       '--far [file]',
       'the host is a postern listen: compare both ends; with its record, if it cannot tell by itself',
     )
+    .option('--read <file>', 'no visit: a capture, a transcript, a log, or what --save kept')
+    .option('--port <port>', 'for --read: SMTP is spoken at this port as well; may be repeated', collect)
+    .option('--compare <file...>', 'no visit: two files, before and after, or here and there')
     .option('--control <host>', 'ask this server, too: what both show is near us')
     .option('--from <node>', 'in a laboratory: from this node or entry; may be repeated', collect)
     .option('--source <address>', 'from this address of ours; may be repeated', collect)
@@ -52,7 +59,7 @@ export function diagnoseCommand(program: Command): void {
     .option('--whole', 'leave out the connection that is typed octet by octet')
     .option('--save <file>', 'keep what was heard, to compare later')
     .action(async (host: string | undefined, options: Options) => {
-      process.exitCode = await misuseAs3(() => live(host, options))
+      process.exitCode = await misuseAs3(() => run(host, options))
     })
 }
 
@@ -68,6 +75,40 @@ async function misuseAs3(run: () => Promise<number>): Promise<number> {
     complain(explainFailure(cause))
     return STATUS.misuse
   }
+}
+
+async function run(host: string | undefined, options: Options): Promise<number> {
+  const began = now()
+  if (options.read !== undefined) {
+    const ports = (options.port ?? []).map(Number)
+    if (ports.some(port => !(port >= 1 && port <= 65_535))) throw misuse('a port is a number from 1 to 65535')
+    return tell(diagnoseFile(options.read, ports), options, now() - began)
+  }
+  if (options.compare !== undefined) {
+    const [before, after, ...more] = options.compare
+    if (before === undefined || after === undefined || more.length > 0) throw misuse('--compare takes two files')
+    return compare(before, after, options, began)
+  }
+  return live(host, options)
+}
+
+function compare(before: string, after: string, options: Options, began: number): number {
+  const { found, changes } = compareFiles(before, after)
+  if (options.json) {
+    const diagnoses = found.map(({ diagnosis, observations }) => ({ ...reportJson(diagnosis), observations }))
+    print(JSON.stringify({ schema: 1, changes, diagnoses }, undefined, 2))
+    return STATUS[found[1]?.diagnosis.outcome ?? 'unclear']
+  }
+  for (const [i, { diagnosis }] of found.entries()) print(`${i === 0 ? before : after}: ${headline(diagnosis)}`)
+  print(
+    changes.length === 0
+      ? '\nBoth heard the same.'
+      : `\nWhat is other:\n${changes.map(each => `   ${each}`).join('\n')}`,
+  )
+  const [, last] = found
+  if (!last) return STATUS.unclear
+  print()
+  return tell([last], options, now() - began)
 }
 
 async function live(host: string | undefined, options: Options): Promise<number> {
