@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { type Asked, diagnoseAll, diagnoseFar, type Found } from '../app/diagnosis.ts'
 import { compareFiles, diagnoseFile } from '../app/evidence.ts'
+import { foresee, foreseeWay } from '../app/foresight.ts'
 import { connector, PATIENCE } from '../app/prober.ts'
 import { entriesOf, labAround, nodeVantage, parseEndpoint, type Vantage } from '../app/vantages.ts'
 import { PosternError } from '../base/problem.ts'
@@ -26,6 +27,8 @@ interface Options {
   readonly read?: string
   readonly port?: readonly string[]
   readonly compare?: readonly string[]
+  readonly config?: string
+  readonly topology?: string
   readonly control?: string
   readonly from?: readonly string[]
   readonly source?: readonly string[]
@@ -50,6 +53,8 @@ export function diagnoseCommand(program: Command): void {
     )
     .option('--read <file>', 'no visit: a capture, a transcript, a log, or what --save kept')
     .option('--port <port>', 'for --read: SMTP is spoken at this port as well; may be repeated', collect)
+    .option('--config <file>', 'no visit: what this text of a PIX, an ASA or of ours will do to mail')
+    .option('--topology <file>', 'for --config: on the way from --from to the host, in this lab.conf')
     .option('--compare <file...>', 'no visit: two files, before and after, or here and there')
     .option('--control <host>', 'ask this server, too: what both show is near us')
     .option('--from <node>', 'in a laboratory: from this node or entry; may be repeated', collect)
@@ -84,12 +89,24 @@ async function run(host: string | undefined, options: Options): Promise<number> 
     if (ports.some(port => !(port >= 1 && port <= 65_535))) throw misuse('a port is a number from 1 to 65535')
     return tell(diagnoseFile(options.read, ports), options, now() - began)
   }
+  if (options.config !== undefined) return tell(foreseen(options.config, host, options), options, now() - began)
   if (options.compare !== undefined) {
     const [before, after, ...more] = options.compare
     if (before === undefined || after === undefined || more.length > 0) throw misuse('--compare takes two files')
     return compare(before, after, options, began)
   }
   return live(host, options)
+}
+
+function foreseen(file: string, host: string | undefined, { topology, from = [] }: Options): readonly Found[] {
+  if (topology === undefined) return foresee(file)
+  const [node, ...more] = from
+  if (host === undefined || node === undefined || more.length > 0) {
+    throw misuse(
+      '--topology needs where from and where to: postern diagnose 10.54.7.10 --from mail-a --config FILE --topology lab.conf',
+    )
+  }
+  return foreseeWay(file, topology, node, parseEndpoint(host))
 }
 
 function compare(before: string, after: string, options: Options, began: number): number {
