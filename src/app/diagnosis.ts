@@ -8,6 +8,7 @@ import { type Diagnosis, diagnose } from '../diagnosis/diagnosis.ts'
 import type { FarRecord } from '../diagnosis/far-side.ts'
 import { type Location, locate, type Way, withCauses } from '../diagnosis/locate.ts'
 import type { Observation } from '../diagnosis/observation.ts'
+import type { Letter } from '../diagnosis/probe.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import { pairedBy, type Visit, visit, visitFar } from './prober.ts'
 import type { Vantage } from './vantages.ts'
@@ -18,6 +19,8 @@ export interface Asked {
   readonly patience: Duration
   readonly hello?: string
   readonly whole?: boolean
+  /** An envelope to try, with addresses of one's own. */
+  readonly letter?: Letter
   /** Another server by the same way: what both show is near us. */
   readonly control?: Vantage
   readonly firewalls?: ReadonlyMap<string, FirewallConfig>
@@ -32,7 +35,8 @@ export interface Found {
 export async function diagnoseAll(asked: Asked): Promise<readonly Found[]> {
   const visits: { readonly vantage: Vantage; readonly observation: Observation }[] = []
   for (const vantage of asked.vantages) visits.push({ vantage, observation: await look(vantage, asked) })
-  const control = asked.control && (await look(asked.control, asked))
+  const { letter: _ours, ...harmless } = asked
+  const control = asked.control && (await look(asked.control, harmless))
   const servers = new Map<string, (typeof visits)[number][]>()
   for (const each of visits) {
     const server = each.vantage.hops?.at(-1)?.node ?? each.vantage.target
@@ -64,7 +68,7 @@ function bothEnds(near: Observation, pairs: readonly Both[] | undefined, vantage
   })
 }
 
-function visitOf({ name, target, connect }: Vantage, { patience, hello, whole }: Asked): Visit {
+function visitOf({ name, target, connect }: Vantage, { patience, hello, whole, letter }: Asked): Visit {
   return {
     vantage: name,
     target,
@@ -72,6 +76,7 @@ function visitOf({ name, target, connect }: Vantage, { patience, hello, whole }:
     connect,
     ...(hello !== undefined && { hello }),
     ...(whole !== undefined && { whole }),
+    ...(letter && { letter }),
   }
 }
 

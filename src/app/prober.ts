@@ -4,7 +4,16 @@ import type { Duration } from '../base/time.ts'
 import { type Both, paired } from '../diagnosis/both-ends.ts'
 import { askLine, FAR_BODY, FarReader, type FarRecord, farLines, isQuestion } from '../diagnosis/far-side.ts'
 import { type Exchange, type Observation, sessionsOf } from '../diagnosis/observation.ts'
-import { firstPlan, offered, type Plan, Probe, secondPlan, typedPlan } from '../diagnosis/probe.ts'
+import {
+  firstPlan,
+  type Letter,
+  letterPlan,
+  offered,
+  type Plan,
+  Probe,
+  secondPlan,
+  typedPlan,
+} from '../diagnosis/probe.ts'
 import { now } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
 import { dial, type Endpoint, type Socket, sayEndpoint } from '../io/sockets.ts'
@@ -19,6 +28,8 @@ export interface Visit {
   readonly hello?: string
   /** How long an answer may take. */
   readonly patience: Duration
+  /** An envelope to try, taken back or delivered. */
+  readonly letter?: Letter
   /** Leave out the session that is typed octet by octet. */
   readonly whole?: boolean
   readonly connect: () => Promise<Socket>
@@ -30,7 +41,7 @@ export const PATIENCE: Duration = 30_000
 const TYPED_PATIENCE: Duration = 3_000
 
 /** All sessions of one visit. Throws a `PosternError` where not even the first connection stands. */
-export async function visit({ vantage, target, hello, patience, whole, connect }: Visit): Promise<Observation> {
+export async function visit({ vantage, target, hello, patience, letter, whole, connect }: Visit): Promise<Observation> {
   const exchanges: Exchange[] = []
   const notes: string[] = []
   const session = async (plan: (name: string) => Plan): Promise<readonly Exchange[]> => {
@@ -46,6 +57,7 @@ export async function visit({ vantage, target, hello, patience, whole, connect }
   if (first.length === 0 || first[0]?.ending === 'silence' || code >= 400) return { vantage, target, exchanges, notes }
   const more: readonly ((name: string) => Plan)[] = [
     name => secondPlan(name, offered(exchanges), patience),
+    ...(letter ? [(name: string) => letterPlan(name, letter, patience)] : []),
     ...(whole ? [] : [(name: string) => typedPlan(name, Math.min(patience, TYPED_PATIENCE))]),
   ]
   for (const plan of more) {

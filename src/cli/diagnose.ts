@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
@@ -10,11 +11,14 @@ import { PosternError } from '../base/problem.ts'
 import { formatDuration, parseDuration } from '../base/time.ts'
 import type { Diagnosis } from '../diagnosis/diagnosis.ts'
 import { type FarRecord, readFarRecord } from '../diagnosis/far-side.ts'
+import type { Letter } from '../diagnosis/probe.ts'
 import { checkLine, headline, reportHtml, reportJson, reportText } from '../diagnosis/report.ts'
 import { now, timestamp } from '../io/clock.ts'
 import { readBytes } from '../io/files.ts'
+import { PathMetrics } from '../io/metrics.ts'
 import { sayEndpoint } from '../io/sockets.ts'
 import { complain, explainFailure, print } from './print.ts'
+import { until } from './signals.ts'
 
 /** 0 clean, 1 altered, 2 it could not be told, 3 asked wrongly: as a check of Nagios counts. */
 export const STATUS = { clean: 0, altered: 1, unclear: 2, misuse: 3 } as const
@@ -36,6 +40,11 @@ interface Options {
   readonly patience: string
   readonly whole?: boolean
   readonly save?: string
+  readonly envelope?: string
+  readonly deliver?: string
+  readonly watch?: string
+  readonly metrics?: string
+  readonly onChange?: string
 }
 
 /** `postern diagnose …`: which box altered my mail, and the line that cures it. */
@@ -62,6 +71,11 @@ export function diagnoseCommand(program: Command): void {
     .option('--hello <name>', 'what to call ourselves in EHLO and HELO')
     .option('--patience <duration>', 'how long an answer may take', formatDuration(PATIENCE))
     .option('--whole', 'leave out the connection that is typed octet by octet')
+    .option('--envelope <addresses>', 'also try MAIL and RCPT with these two of your own, FROM,TO, and take them back')
+    .option('--deliver <addresses>', 'also send a message, FROM,TO: only to an address of your own')
+    .option('--watch <duration>', 'visit again and again, and tell when the answer changes')
+    .option('--metrics <endpoint>', 'for --watch: answer Prometheus there, such as 127.0.0.1:9925')
+    .option('--on-change <command>', 'for --watch: run this, with POSTERN_OUTCOME and POSTERN_HEADLINE')
     .option('--save <file>', 'keep what was heard, to compare later')
     .action(async (host: string | undefined, options: Options) => {
       process.exitCode = await misuseAs3(() => run(host, options))
@@ -136,8 +150,60 @@ async function live(host: string | undefined, options: Options): Promise<number>
     const records = options.far === true ? undefined : readRecords(options.far)
     return tell([await diagnoseFar(vantage, asked, records)], options, now() - began)
   }
+  if (options.watch !== undefined) {
+    const every = parseDuration(options.watch)
+    if (every === undefined || every < MIN_WATCH)
+      throw misuse(`--watch takes a duration of ${formatDuration(MIN_WATCH)} or more`)
+    return watch(asked, every, options)
+  }
   const found = await diagnoseAll(asked)
   return tell(found, options, now() - began)
+}
+
+/** Nobody's server is to be visited more often. */
+const MIN_WATCH = 10_000
+
+/** Until a signal: a line whenever the answer is another one; the status is that of the last. */
+async function watch(asked: Asked, every: number, { metrics: at, onChange, json }: Options): Promise<number> {
+  const metrics = new PathMetrics()
+  const server = at === undefined ? undefined : await metrics.listen(parseEndpoint(at))
+  const interrupted = until('SIGINT', 'SIGTERM', 'SIGHUP').then(() => 'interrupted' as const)
+  const before = new Map<string, string>()
+  let status: number = STATUS.unclear
+  for (;;) {
+    for (const { diagnosis } of await diagnoseAll(asked)) {
+      const { target, outcome, alterations } = diagnosis
+      const said = headline(diagnosis)
+      const was = before.get(target)
+      before.set(target, said)
+      status = STATUS[outcome]
+      metrics.visited(target, status, alterations.length, was !== undefined && was !== said)
+      if (was === said) continue
+      print(json ? JSON.stringify({ date: timestamp(), ...reportJson(diagnosis) }) : `${timestamp()} ${said}`)
+      if (was !== undefined && onChange !== undefined) alarm(onChange, outcome, said)
+    }
+    const pause = new Promise<'next'>(resolve => setTimeout(() => resolve('next'), every).unref())
+    if ((await Promise.race([interrupted, pause])) === 'interrupted') break
+  }
+  await server?.close()
+  return status
+}
+
+function alarm(command: string, outcome: string, said: string): void {
+  const env = { ...process.env, POSTERN_OUTCOME: outcome, POSTERN_HEADLINE: said }
+  const child = spawn(command, { shell: true, stdio: ['ignore', 'inherit', 'inherit'], env })
+  child.on('error', cause => complain(`cannot run ${command}: ${cause.message}`))
+}
+
+function letterOf({ envelope, deliver }: Options): Letter | undefined {
+  const addresses = deliver ?? envelope
+  if (addresses === undefined) return undefined
+  const [from, to, ...more] = addresses.split(',').map(each => each.trim())
+  const isPath = (each: string) => /^[^\s<>\r\n]+@[^\s<>\r\n]+$/.test(each)
+  if (from === undefined || to === undefined || more.length > 0 || !isPath(to) || (from !== '' && !isPath(from))) {
+    throw misuse(`"${addresses}" are no two addresses: expected me@here.example,me@there.example`)
+  }
+  return { from, to, deliver: deliver !== undefined }
 }
 
 /** The last connections of a listener's record, as many as a visit makes. */
@@ -184,11 +250,13 @@ async function askedOf(host: string | undefined, options: Options): Promise<Aske
   }
   const control = options.control === undefined ? undefined : parseEndpoint(options.control)
   const hello = options.hello ?? ownName()
+  const letter = letterOf(options)
   return {
     vantages,
     patience,
     ...(hello !== undefined && { hello }),
     ...(options.whole && { whole: true }),
+    ...(letter && { letter }),
     ...(control && { control: { name: 'control', target: sayEndpoint(control), connect: connector(control) } }),
     ...(around && { firewalls: around.files.firewalls }),
   }

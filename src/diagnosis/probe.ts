@@ -238,3 +238,35 @@ export function typedPlan(hello: string, patience: Duration): Plan {
 export function offered(exchanges: readonly Exchange[]): readonly string[] {
   return exchanges.filter(each => !each.secured && verbOf(each) === 'EHLO').flatMap(offersOf)
 }
+
+/** An envelope, taken back or delivered: only with addresses whose owner wants it. */
+export interface Letter {
+  readonly from: string
+  readonly to: string
+  /** Send a message, too; else RSET takes the envelope back. */
+  readonly deliver: boolean
+}
+
+export function letterPlan(hello: string, { from, to, deliver }: Letter, patience: Duration): Plan {
+  const body = [
+    `From: <${from === '' ? to : from}>`,
+    `To: <${to}>`,
+    'Subject: a test of the way that mail takes',
+    'MIME-Version: 1.0',
+    'Content-Type: text/plain; charset=us-ascii',
+    '',
+    'postern diagnose --deliver was asked to send this. Nothing needs to be done.',
+    '..',
+    '.',
+    '',
+  ]
+  return {
+    lines: [`EHLO ${hello}`, `MAIL FROM:<${from}>`, `RCPT TO:<${to}>`, ...(deliver ? ['DATA'] : []), 'RSET', 'QUIT'],
+    typed: false,
+    tls: false,
+    body: body.join('\r\n'),
+    // Whoever refuses EHLO is a mail server all the same.
+    follow: exchange => (verbOf(exchange) === 'EHLO' && codeOf(exchange) !== 250 ? [`HELO ${hello}`] : []),
+    patience,
+  }
+}
