@@ -32,7 +32,7 @@ export function labAround(env: Readonly<Record<string, string | undefined>>): Ar
 }
 
 export function parseEndpoint(text: string): Endpoint {
-  const [, bracketed, bare, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? []
+  const [, bracketed, bare, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text) ?? []
   const plain = /^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(text) ? text : undefined
   const host = bracketed ?? bare ?? plain
   const number = Number(port ?? 25)

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { configCommands } from './config.ts'
-import { diagnoseCommand } from './diagnose.ts'
+import { diagnoseCommand, STATUS } from './diagnose.ts'
 import { firewallCommands } from './firewall.ts'
 import { initCommands } from './init.ts'
 import { labCommands } from './lab.ts'
@@ -44,7 +44,9 @@ try {
   await program.parseAsync()
 } catch (cause) {
   if (cause instanceof CommanderError) {
-    process.exitCode = cause.exitCode === 0 ? EXIT.ok : EXIT.misuse
+    // A check of Nagios takes 2 for its own word.
+    const misuse = process.argv[2] === 'diagnose' ? STATUS.misuse : EXIT.misuse
+    process.exitCode = cause.exitCode === 0 ? EXIT.ok : misuse
   } else {
     complain(explainFailure(cause))
     process.exitCode = statusOf(cause)

@@ -20,12 +20,12 @@ export interface ReportLine {
   readonly literal?: boolean
 }
 
-export function headline({ outcome, target, vantage, alterations, suspects, location }: Diagnosis): string {
+export function headline({ outcome, target, vantage, alterations, suspects, location, remarks }: Diagnosis): string {
   const from = vantage === '' || vantage === 'here' ? '' : ` from ${vantage}`
   if (outcome === 'clean')
     return `${target}${from}: nothing on the way alters what is said, as far as it shows from here`
   if (outcome === 'unclear') {
-    const why = alterations[0]?.why ?? 'too little was heard'
+    const why = alterations[0]?.why ?? remarks[0] ?? 'too little was heard'
     return `${target}${from}: it cannot be told (${why})`
   }
   const [first] = suspects
