@@ -146,6 +146,8 @@ function heedless(exchange: Exchange, arrived: string): string | undefined {
     return exchange.heard.length === 0 ? undefined : 'the command would never have arrived whole, and is answered'
   }
   // A server that says nothing, or hangs up, may have reasons of its own.
+  const isSilent = exchange.typed && exchange.ending === 'silence'
+  if (isSilent && arrived !== exchange.said) return 'it would have arrived, if not as it was said, and been answered'
   if (exchange.heard.length === 0)
     return exchange.typed && arrived === exchange.said ? 'it would have passed' : undefined
   const quoted = quotes(exchange, arrived)

@@ -57,7 +57,13 @@ export class Hearing {
     }
     if (rest.length === 0) return
     this.#clientPieces++
-    this.#fromClient += text(rest)
+    const fresh = text(rest)
+    this.#fromClient += fresh
+    // Without a line end in what is new there is none: what is held is not searched again and again.
+    if (!fresh.includes('\n')) {
+      if (this.#fromClient.length > MAX_HEARD) this.#fromClient = ''
+      return
+    }
     for (let end = this.#fromClient.indexOf('\n'); end >= 0; end = this.#fromClient.indexOf('\n')) {
       const line = this.#fromClient.slice(0, end + 1)
       this.#fromClient = this.#fromClient.slice(end + 1)
@@ -68,8 +74,6 @@ export class Hearing {
         this.#fromClient = this.#fromClient.slice(taken)
       }
     }
-    // A line that never ends is none.
-    if (this.#fromClient.length > MAX_HEARD) this.#fromClient = ''
   }
 
   #line(line: string): void {

@@ -202,7 +202,7 @@ const ROWS: readonly Row[] = [
       greeting(/^220 \*{8}$/, 'the greeting is exactly eight stars, too short for most names'),
       {
         on: 'unknown',
-        like: /^500 (?:5\.3\.0 )?Error: unknown command$/,
+        like: /^500 (?:5\.\d\.\d )?Error: unknown command$/,
         says: 'an unknown verb is answered Error: unknown command',
       },
     ],
