@@ -108,12 +108,14 @@ function sayAlteration({
   candidates = [],
   toward,
 }: Alteration): readonly ReportLine[] {
-  const about = subject === '' ? KINDS[kind] : `${subject}: ${KINDS[kind]}`
+  // Where several are possible none of them stands in the heading.
+  const name = before === undefined && candidates.length > 1 ? after : subject
+  const about = name === '' ? KINDS[kind] : `${name}: ${KINDS[kind]}`
   const lines: ReportLine[] = [{ text: `${about} (${GRADES[grade]})` }]
   const [said, heard] = toward === 'server' ? ['said   ', 'arrived'] : ['sent   ', 'heard  ']
   if (before !== undefined) lines.push({ text: `${said}  ${shown(before)}`, literal: true })
   if (after !== '') lines.push({ text: `${heard}  ${shown(after)}`, literal: true })
-  else if (before !== undefined) lines.push({ text: `${heard}  (nothing)`, literal: true })
+  else if (before !== undefined && kind !== 'fragment') lines.push({ text: `${heard}  (nothing)`, literal: true })
   if (before === undefined && candidates.length > 1) lines.push({ text: `may have been ${candidates.join(', ')}` })
   lines.push({ text: why })
   return lines
