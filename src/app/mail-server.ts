@@ -5,8 +5,10 @@ import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { maildirOf } from '../io/maildir.ts'
-import { close, dial, type Endpoint, endpointOf, listen, type Server } from '../io/sockets.ts'
+import { takeProxyHeader } from '../io/proxy-header.ts'
+import { close, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
 import { type SecureContext, secureServer } from '../io/tls.ts'
+import { saysForWhom } from '../mta/acceptance.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { dueAt } from '../spool/entry.ts'
@@ -19,6 +21,8 @@ import type { MtaEvents } from './mta-world.ts'
 export const STOP_GRACE: Duration = 30_000
 /** How often a server that stops looks whether everything due was tried. */
 const LOOK_AGAIN: Duration = 20
+/** Connections that are in the handshake of implicit TLS, and no session yet; one more is closed. */
+export const MAX_HANDSHAKES = 200
 
 export interface MailServerFiles extends MtaFiles {
   readonly config: MtaConfig
@@ -61,6 +65,7 @@ export interface MailServerWorld {
 export class MailServer {
   readonly mta: Mta
   readonly #servers: Server[] = []
+  readonly #handshakes = new Set<Socket>()
 
   private constructor(mta: Mta) {
     this.mta = mta
@@ -102,15 +107,39 @@ export class MailServer {
       const { remoteAddress } = socket
       // It went away before it was served.
       if (remoteAddress === undefined) socket.destroy()
-      else if (!identity) this.mta.serve(socket, remoteAddress)
-      else {
-        secureServer(socket, identity).then(
-          ({ socket: secured, facts }) => this.mta.serve(secured, remoteAddress, facts),
-          () => socket.destroy(),
-        )
-      }
+      else if (saysForWhom(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
+      else this.#enter(socket, remoteAddress, identity)
     })
     this.#servers.push(server)
+  }
+
+  /** A balancer tells for whom it speaks before any other octet; who should and does not is sent away. */
+  async #proxied(socket: Socket, balancer: string, identity: SecureContext | undefined): Promise<void> {
+    const header = await takeProxyHeader(socket)
+    if (header.kind === 'wrong') socket.destroy()
+    else this.#enter(socket, header.kind === 'proxied' ? header.ends.source : balancer, identity)
+  }
+
+  #enter(socket: Socket, peer: string, identity: SecureContext | undefined): void {
+    if (identity) void this.#secure(socket, peer, identity)
+    else this.mta.serve(socket, peer)
+  }
+
+  /** Who does not get through the handshake is gone without a word: there is no wire yet to say one on. */
+  async #secure(socket: Socket, peer: string, identity: SecureContext): Promise<void> {
+    if (this.#handshakes.size >= MAX_HANDSHAKES) {
+      socket.destroy()
+      return
+    }
+    this.#handshakes.add(socket)
+    try {
+      const { socket: secured, facts } = await secureServer(socket, identity)
+      this.mta.serve(secured, peer, facts)
+    } catch {
+      socket.destroy()
+    } finally {
+      this.#handshakes.delete(socket)
+    }
   }
 
   /** Where it listens, in the order of the configuration. */
@@ -122,6 +151,7 @@ export class MailServer {
   async stop({ grace = STOP_GRACE }: { readonly grace?: Duration } = {}): Promise<void> {
     const end = now() + grace
     const closed = this.#servers.map(close)
+    for (const socket of this.#handshakes) socket.destroy()
     while (now() < end && (await this.#isDue())) await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
     await this.mta.stop(Math.max(0, end - now()))
     await Promise.all(closed)

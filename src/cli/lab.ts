@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { constants } from 'node:os'
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
-import { CASE_STUDY, CaseStudy, type Letter, type Letters, PATIENCE } from '../app/case-study.ts'
+import { CaseStudy, type Letter, type Letters, PATIENCE, tellsCaseStudy, undoOf } from '../app/case-study.ts'
 import { Lab, type LabFiles, labFolder, readLab } from '../app/lab.ts'
 import { PosternError } from '../base/problem.ts'
 import { formatDuration, parseDuration } from '../base/time.ts'
@@ -58,7 +58,7 @@ async function run(name: string, { once = false, json = false, mail, patience: w
   const patience = parseDuration(wait)
   if (patience === undefined) throw misuse(`"${wait}" is not a duration: expected one such as 20s or 2m`)
   const files = readLab(labFolder(name))
-  if (files.config.name !== CASE_STUDY) throw misuse(`there is no story for the laboratory "${files.config.name}"`)
+  if (!tellsCaseStudy(files.config.name)) throw misuse(`there is no story for the laboratory "${files.config.name}"`)
   const letters = readLetters(files, mail)
   const tell = (step: Step) => (json ? print(JSON.stringify(step)) : printStep(step))
   // Before anything is said or up: from now on an end is an orderly one.
@@ -73,7 +73,7 @@ async function run(name: string, { once = false, json = false, mail, patience: w
       told.catch(() => {})
       return EXIT.failed
     }
-    const end = ending(CASE_STUDY, steps)
+    const end = ending(files.config.name, steps)
     if (json) print(JSON.stringify(end))
     else printEnding(end, steps)
     if (!once) {
@@ -115,7 +115,7 @@ function invite(lab: Lab): void {
     )
     print(`   and read it in ${lab.maildir(formatMailbox(to))}/new`)
   }
-  print("   switch inspection on again:    ./postern lab type fw-b 'fixup protocol smtp 25'")
+  print(`   switch inspection on again:    ./postern lab type fw-b '${undoOf(lab.files.config.name)}'`)
   print("   look at what passes:           ./postern lab type fw-b 'show conn'")
 }
 

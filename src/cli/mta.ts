@@ -5,7 +5,7 @@ import { formatDiagnostic } from '../base/problem.ts'
 import { now } from '../io/clock.ts'
 import { MemorySpool } from '../io/memory-spool.ts'
 import { sayEndpoint } from '../io/sockets.ts'
-import { sayReceived, sayTried } from '../mta/news.ts'
+import { printable, sayLogin, sayReceived, sayTried } from '../mta/news.ts'
 import { passwordCommand } from './password.ts'
 import { complain, EXIT, log } from './print.ts'
 import { until } from './signals.ts'
@@ -50,6 +50,8 @@ async function run(file: string, { maildir = join(dirname(file), 'maildir'), qui
         tried: (entry, outcomes) => {
           for (const line of sayTried(entry, outcomes.keys(), now())) log(line)
         },
+        login: (peer, what) => log(sayLogin(peer, what)),
+        note: what => log(printable(what)),
       },
     }),
   })

@@ -35,6 +35,11 @@ export function isKnownPeer({ relayFrom, proxies }: MtaConfig, peer: string): bo
   return relayFrom.some(network => holds(network, peer)) || proxies.some(({ network }) => holds(network, peer))
 }
 
+/** Must its connections begin with a PROXY header? */
+export function saysForWhom({ proxies }: MtaConfig, peer: string): boolean {
+  return proxies.some(({ network, by }) => by === 'proxy-protocol' && holds(network, peer))
+}
+
 /** VRFY, where the configuration lets it tell (RFC 5321 §3.5.3). */
 export function verifyAddress(config: MtaConfig, text: string): Answer {
   const bare = text.replace(/^<|>$/g, '')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RecipientState, SpoolEntry } from '../spool/entry.ts'
-import { sayReceived, sayTried } from './news.ts'
+import { sayLogin, sayReceived, sayTried } from './news.ts'
 
 const ENTRY: SpoolEntry = {
   id: 'M1',
@@ -39,6 +39,14 @@ test('each outcome is one line', () => {
   assert.deepEqual(told({ kind: 'waiting', due: 65_000, attempts: 1, last }), [
     'M1: <bob@b.example> deferred: 4.4.1 nobody there; next try in 1m',
   ])
+})
+
+test('a login is one line, and one that failed says why', () => {
+  assert.equal(sayLogin('192.0.2.7', { mechanism: 'PLAIN', user: 'bob' }), '[192.0.2.7] logged in as bob by PLAIN')
+  assert.equal(
+    sayLogin('192.0.2.7', { mechanism: 'LOGIN', user: 'b\u001bob', why: 'not the password' }),
+    '[192.0.2.7] did not log in as b?ob by LOGIN: not the password',
+  )
 })
 
 test('nothing that a terminal obeys comes through', () => {

@@ -28,7 +28,18 @@ function sayEnd(outcome: Outcome): string {
   return outcome.kind === 'failed' ? sayOutcome(outcome).replace('failed', 'bounced') : sayOutcome(outcome)
 }
 
+/** Somebody logged in, or did not. */
+export function sayLogin(
+  peer: string,
+  { mechanism, user, why }: { readonly mechanism: string; readonly user?: string; readonly why?: string },
+): string {
+  const who = user === undefined ? '' : ` as ${user}`
+  return printable(
+    `[${peer}] ${why === undefined ? 'logged in' : 'did not log in'}${who} by ${mechanism}${why === undefined ? '' : `: ${why}`}`,
+  )
+}
+
 /** Peers' words may hold what a terminal obeys. */
-function printable(line: string): string {
+export function printable(line: string): string {
   return line.replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
 }

@@ -1,76 +1,135 @@
+import type { Diagnostic, SourceRef } from '../base/problem.ts'
+import { formatDuration } from '../base/time.ts'
+import { DURATION } from '../config/argument.ts'
 import type { CommandSpec } from '../config/grammar.ts'
-import { quote } from '../config/text.ts'
-import { change } from './change.ts'
-import { type Connector, NO_ROUTING, type RoutingConfig } from './connector.ts'
+import { sameDomain } from '../smtp/address.ts'
+import { refuse } from './change.ts'
+import { NO_ROUTING, type RoutingConfig, TIMERS, type TimerName } from './connector.ts'
+import { CONNECTOR_COMMANDS } from './connector-commands.ts'
 import { CONNECTOR_SESSION_COMMANDS } from './connector-session.ts'
+import { GROUP_COMMANDS } from './group-commands.ts'
+import type { Method, Reroute } from './route.ts'
 
 type Spec = CommandSpec<RoutingConfig>
 
-const GROUP: Spec = {
-  syntax: 'routing-group <group:name>',
-  help: 'The routing group this server is a member of',
-  apply: (config, args) => ({ ...config, group: args.text('group') }),
-  remove: config => ({ ...config, group: NO_ROUTING.group }),
-  show: ({ group }) => (group === NO_ROUTING.group ? [] : [`routing-group ${group}`]),
+const METHOD: Spec = {
+  syntax: 'route-by <method:least-cost|link-state>',
+  help: 'How ways are chosen: as Exchange 2007 does, by cost alone, or as Exchange 2000 does, by what is up',
+  apply: (config, args) => ({ ...config, method: args.text('method') as Method }),
+  remove: config => ({ ...config, method: NO_ROUTING.method }),
+  noSyntax: 'route-by',
+  show: ({ method }) => (method === NO_ROUTING.method ? [] : [`route-by ${method}`]),
 }
 
-const CONNECTOR: Spec = {
-  syntax: 'connector <connector:name> to <group:name> cost <cost:number> target <ip> [port <port>]',
-  help: 'A way to another routing group, through the server at an address',
-  apply(config, args, at) {
-    const name = args.text('connector')
-    const cost = args.number('cost')
-    if (cost < 1 || cost > 100) {
-      const message = `${cost} is not a cost`
-      return { problems: [{ severity: 'error', message, hint: 'expected 1 to 100', at: args.at('cost') }] }
-    }
-    const before = config.connectors.find(each => each.name === name)
-    const next: Connector = {
-      spaces: [],
-      ...before,
-      name,
-      group: args.text('group'),
-      cost,
-      target: { ip: args.text('ip'), port: args.number('port', 25) },
-      at,
-    }
-    return { ...config, connectors: [...config.connectors.filter(each => each !== before), next] }
+const REROUTE: Spec = {
+  syntax: 'reroute <reroute:never|after-glitch|link-state>',
+  help: 'When mail takes a dearer way: never, when our own connector failed its retries, or when any is told to be down',
+  apply: (config, args) => ({ ...config, reroute: args.text('reroute') as Reroute }),
+  remove: ({ reroute: _gone, ...config }) => config,
+  noSyntax: 'reroute',
+  show: ({ reroute }) => (reroute === undefined ? [] : [`reroute ${reroute}`]),
+}
+
+const SUPPRESS: Spec = {
+  syntax: 'suppress-state-changes',
+  help: 'Never tell others that a connector is down',
+  apply: config => ({ ...config, suppressStateChanges: true }),
+  remove: config => ({ ...config, suppressStateChanges: false }),
+  show: ({ suppressStateChanges }) => (suppressStateChanges ? ['suppress-state-changes'] : []),
+}
+
+const TIMER: Spec = {
+  syntax: `link-state timer <timer:${Object.keys(TIMERS).join('|')}> <duration>`,
+  help: 'How long link state waits',
+  words: {
+    'glitch-retry': 'before each retry of a connector that failed',
+    probe: 'between tries of a connector that is down',
+    'state-change-delay': 'before a change is told: a shorter one is not told at all',
+    publish: 'between two changes of one group',
+    'attached-timeout': 'before a member that went away is told to be gone',
   },
-  remove: (config, args) => ({
+  apply: (config, args) => ({
     ...config,
-    connectors: config.connectors.filter(each => each.name !== args.text('connector')),
+    timers: { ...config.timers, [args.text('timer')]: args.get('duration', DURATION) ?? 0 },
   }),
-  noSyntax: 'connector <connector:name>',
-  show: ({ connectors }) =>
-    connectors.map(
-      ({ name, group, cost, target: { ip, port } }) =>
-        `connector ${name} to ${group} cost ${cost} target ${ip}${port === 25 ? '' : ` port ${port}`}`,
-    ),
+  remove(config, args) {
+    const { [args.text('timer') as TimerName]: _gone, ...timers } = config.timers
+    return { ...config, timers }
+  },
+  noSyntax: `link-state timer <timer:${Object.keys(TIMERS).join('|')}>`,
+  show: ({ timers }) =>
+    Object.keys(TIMERS).flatMap(name => {
+      const wait = timers[name as TimerName]
+      return wait === undefined ? [] : [`link-state timer ${name} ${formatDuration(wait)}`]
+    }),
 }
 
-const ADDRESS_SPACE: Spec = {
-  syntax: 'address-space <connector:name> smtp <space:word> [cost <cost:number>]',
-  help: 'Mail for these domains may take this connector: a.example, *.a.example, or * for all',
-  apply: (config, args) =>
-    change(config, args, connector => {
-      const space = { space: args.text('space'), cost: args.number('cost', 1) }
-      return { ...connector, spaces: [...connector.spaces.filter(each => each.space !== space.space), space] }
-    }),
-  remove: (config, args) =>
-    change(config, args, connector => ({
-      ...connector,
-      spaces: connector.spaces.filter(({ space }) => space !== args.text('space')),
-    })),
-  noSyntax: 'address-space <connector:name> smtp <space:word>',
-  show: ({ connectors }) =>
-    connectors.flatMap(({ name, spaces }) =>
-      spaces.map(({ space, cost }) => `address-space ${name} smtp ${quote(space)}${cost === 1 ? '' : ` cost ${cost}`}`),
-    ),
+const GLITCHES: Spec = {
+  syntax: 'link-state glitch-retries <retries:number>',
+  help: 'How many retries fail before a connector is told to be down',
+  apply(config, args) {
+    const glitchRetries = args.number('retries')
+    if (glitchRetries < 1 || glitchRetries > 100) {
+      return refuse(args.at('retries'), `${glitchRetries} is not a number of retries`, 'expected 1 to 100')
+    }
+    return { ...config, glitchRetries }
+  },
+  remove: config => ({ ...config, glitchRetries: NO_ROUTING.glitchRetries }),
+  noSyntax: 'link-state glitch-retries',
+  show: ({ glitchRetries }) =>
+    glitchRetries === NO_ROUTING.glitchRetries ? [] : [`link-state glitch-retries ${glitchRetries}`],
 }
 
 export const ROUTING_COMMANDS: readonly CommandSpec<RoutingConfig>[] = [
-  GROUP,
-  CONNECTOR,
-  ADDRESS_SPACE,
+  ...GROUP_COMMANDS,
+  ...CONNECTOR_COMMANDS,
   ...CONNECTOR_SESSION_COMMANDS,
+  METHOD,
+  REROUTE,
+  SUPPRESS,
+  TIMER,
+  GLITCHES,
 ]
+
+/** What only the whole file shows: ends that do not fit together. */
+export function checkRouting(config: RoutingConfig): readonly Diagnostic[] {
+  const problems: Diagnostic[] = []
+  const say = (severity: Diagnostic['severity'], at: SourceRef, message: string, hint: string): void => {
+    problems.push({ severity, message, hint, at })
+  }
+  for (const { name, groups, at, sources } of config.connectors) {
+    if (groups.includes(config.group)) {
+      say(
+        'error',
+        at,
+        `connector ${name} leads to ${config.group}, where this server is`,
+        'expected another routing group',
+      )
+    }
+    const members = config.groups.find(each => each.name === config.group)?.members ?? []
+    for (const source of sources) {
+      if (members.length === 0 || members.some(({ server }) => sameDomain(server, source))) continue
+      const known = members.map(({ server }) => server).join(', ')
+      say(
+        'error',
+        at,
+        `${source}, from which connector ${name} leaves, is no member of ${config.group}`,
+        `known: ${known}`,
+      )
+    }
+  }
+  for (const { name, from, groups, at } of config.elsewhere) {
+    if (from === config.group) {
+      const hint = `expected: connector ${name} to ${groups[0]} cost … target …`
+      say('error', at, `connector ${name} leaves ${from}, which is this server's own group`, hint)
+    }
+    if (groups.includes(from))
+      say('error', at, `connector ${name} leads back to ${from}`, 'expected another routing group')
+  }
+  for (const { name, members } of config.groups) {
+    const [, second] = members.filter(({ isMaster }) => isMaster)
+    if (second)
+      say('error', second.at, `${name} has a master already`, 'only one server may publish the state of a group')
+  }
+  return problems
+}

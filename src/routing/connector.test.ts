@@ -2,23 +2,27 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { runs } from '../base/any-bytes.test.ts'
-import { type Connector, matchDepth, route } from './connector.ts'
+import { type Connector, matchDepth, PLAIN, route } from './connector.ts'
 
 const AT = { file: 'mta.conf', line: 1, column: 1, length: 1, text: '' }
 
 function connector(name: string, cost: number, ...spaces: readonly (readonly [string, number])[]): Connector {
   return {
+    ...PLAIN,
+    kind: 'routing-group',
     name,
-    group: name,
+    groups: [name],
     cost,
     target: { ip: '10.0.0.1', port: 25 },
+    others: [],
+    isHeld: false,
     at: AT,
     spaces: spaces.map(([space, cost]) => ({ space, cost })),
   }
 }
 
 const way = (connectors: readonly Connector[], domain: string) => {
-  const found = route({ group: 'A', connectors }, { local: 'bob', domain })
+  const found = route({ connectors }, { local: 'bob', domain })
   return found.kind === 'relay' ? `${found.connector.name} ${found.cost}` : found.why
 }
 

@@ -2,19 +2,57 @@ import { lower } from '../base/bytes.ts'
 import type { SourceRef } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import type { Mailbox } from '../smtp/address.ts'
+import { HEALTH_TIMERS } from './health.ts'
+import type { Guid } from './link-state.ts'
+import { MASTER_TIMERS } from './master.ts'
+import type { Content, Method, Reroute } from './route.ts'
+import { ALWAYS, type Schedule } from './schedule.ts'
+
+/** What every connector has, wherever it stands. */
+export interface AnyConnector {
+  readonly name: string
+  /** Of a routing group connector the group it leads to; of an SMTP connector the groups that are connected by it. */
+  readonly groups: readonly string[]
+  /** 1 to 100. */
+  readonly cost: number
+  readonly spaces: readonly AddressSpace[]
+  /** Source bridgeheads: the servers of its group that it leaves from; none means any. */
+  readonly sources: readonly string[]
+  /** Octets of the largest message. */
+  readonly sizeLimit: number | undefined
+  readonly schedule: Schedule
+  /** Larger messages follow another schedule. */
+  readonly oversize: { readonly over: number; readonly schedule: Schedule } | undefined
+  /** Kinds of mail that it does not take. */
+  readonly refuses: readonly Content[]
+  /** Senders, as addresses or `<>`: these only, where any is named. */
+  readonly accepts: readonly string[]
+  readonly rejects: readonly string[]
+  readonly at: SourceRef
+}
 
 /** A way out of this routing group: to whom, at what cost, for which addresses. */
-export interface Connector {
-  readonly name: string
-  /** The routing group it leads to. */
-  readonly group: string
-  readonly cost: number
-  readonly target: { readonly ip: string; readonly port: number }
-  readonly spaces: readonly AddressSpace[]
+export interface Connector extends AnyConnector {
+  readonly kind: 'routing-group' | 'smtp'
+  /** The first target bridgehead or smart host. */
+  readonly target: Target
+  /** Those that are tried after it. */
+  readonly others: readonly Target[]
   readonly login?: ConnectorLogin
   readonly tls?: ConnectorTls
   readonly pull?: ConnectorPull
-  readonly at: SourceRef
+  /** Mail waits here until the other side fetches it, by TURN, ATRN or ETRN. */
+  readonly isHeld: boolean
+}
+
+/** A connector of another group, as the configuration tells of it. */
+export interface RemoteConnector extends AnyConnector {
+  readonly from: string
+}
+
+export interface Target {
+  readonly ip: string
+  readonly port: number
 }
 
 export interface AddressSpace {
@@ -57,23 +95,84 @@ export interface ConnectorPull {
   readonly every: Duration
 }
 
+/** What the configuration tells of a routing group: where the network does not tell it, or before it does. */
+export interface RoutingGroup {
+  readonly name: string
+  readonly guid?: Guid
+  readonly members: readonly Member[]
+  /** Domains whose mail is delivered in it. */
+  readonly domains: readonly string[]
+  /** Mail on its way may not skip it. */
+  readonly isHub: boolean
+}
+
+export interface Member {
+  readonly server: string
+  readonly isMaster: boolean
+  readonly at: SourceRef
+}
+
+export type TimerName = 'glitch-retry' | 'probe' | 'state-change-delay' | 'publish' | 'attached-timeout'
+
+/** The waits of link state, by their names in the configuration. */
+export const TIMERS: Readonly<Record<TimerName, Duration>> = {
+  'glitch-retry': HEALTH_TIMERS.glitchRetry,
+  probe: HEALTH_TIMERS.probe,
+  'state-change-delay': MASTER_TIMERS.stateChangeDelay,
+  publish: MASTER_TIMERS.publish,
+  'attached-timeout': MASTER_TIMERS.attachedTimeout,
+}
+
 export interface RoutingConfig {
   /** The group this server is a member of. */
   readonly group: string
+  readonly organization: { readonly name: string; readonly guid?: Guid }
+  readonly groups: readonly RoutingGroup[]
   readonly connectors: readonly Connector[]
+  /** Connectors of other groups. */
+  readonly elsewhere: readonly RemoteConnector[]
+  readonly method: Method
+  /** Left out: never by least cost, by link state where that is the method. */
+  readonly reroute?: Reroute
+  readonly suppressStateChanges: boolean
+  readonly timers: Readonly<Partial<Record<TimerName, Duration>>>
+  readonly glitchRetries: number
 }
 
-export const NO_ROUTING: RoutingConfig = { group: 'First Routing Group', connectors: [] }
+export const NO_ROUTING: RoutingConfig = {
+  group: 'First Routing Group',
+  organization: { name: 'First Organization' },
+  groups: [],
+  connectors: [],
+  elsewhere: [],
+  method: 'least-cost',
+  suppressStateChanges: false,
+  timers: {},
+  glitchRetries: HEALTH_TIMERS.glitchRetries,
+}
 
-export type Route =
+/** A connector of which nothing is said but where it leads. */
+export const PLAIN: Omit<AnyConnector, 'name' | 'groups' | 'cost' | 'at'> = {
+  spaces: [],
+  sources: [],
+  sizeLimit: undefined,
+  schedule: ALWAYS,
+  oversize: undefined,
+  refuses: [],
+  accepts: [],
+  rejects: [],
+}
+
+export type LocalRoute =
   | { readonly kind: 'relay'; readonly connector: Connector; readonly cost: number }
   | { readonly kind: 'unreachable'; readonly why: string }
 
 /**
- * Which connector a recipient's mail takes: the most particular address space first, whatever it costs, then the least
- * cost, then the name, so that the choice is the same every time.
+ * Which connector of this server's own a recipient's mail takes: the most particular address space first, whatever it
+ * costs, then the least cost, then the name, so that the choice is the same every time. `route.ts` looks beyond the
+ * first connector.
  */
-export function route({ connectors }: RoutingConfig, { domain }: Mailbox): Route {
+export function route({ connectors }: Pick<RoutingConfig, 'connectors'>, { domain }: Mailbox): LocalRoute {
   let best: { readonly connector: Connector; readonly depth: number; readonly cost: number } | undefined
   for (const connector of connectors.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     for (const { space, cost } of connector.spaces) {

@@ -1,4 +1,4 @@
-import { strictUtf8, text, utf8 } from '../base/bytes.ts'
+import { bytes, strictUtf8, text, utf8 } from '../base/bytes.ts'
 import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
 import { formatParams, fromXtext, type Param, type Params, parseParams, toXtext } from './params.ts'
 
@@ -184,7 +184,10 @@ export type Sayable = Exclude<Command, { kind: 'garbled' | 'unreadable' }>
  */
 export function formatCommand(command: Sayable, encode: (text: string) => Uint8Array = utf8): Uint8Array | undefined {
   const line = wording(command)
-  return /[\r\n\0]/.test(line) ? undefined : encode(`${line}\r\n`)
+  if (/[\r\n\0]/.test(line)) return undefined
+  // A frame of link state is of octets already, and counts them.
+  if (command.kind === 'x-link2state' && !/[^\x00-\xff]/.test(line)) return bytes(`${line}\r\n`)
+  return encode(`${line}\r\n`)
 }
 
 function wording(command: Sayable): string {

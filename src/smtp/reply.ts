@@ -1,4 +1,4 @@
-import { text, utf8, utf8Text } from '../base/bytes.ts'
+import { bytes, text, utf8, utf8Text } from '../base/bytes.ts'
 import type { Heard, Line, LineSplitter } from './line.ts'
 
 /** A reply: its code, the enhanced status of RFC 3463 where there is one, and its text, a string per line. */
@@ -39,7 +39,8 @@ export function formatReply(
     const start = `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}`
     out += `${start}${UNCUT.has(code) ? clean : fitting(clean, REPLY_LINE - 2 - start.length, encode)}\r\n`
   }
-  return encode(out)
+  // A frame of link state is of octets already, and counts them.
+  return code === 200 && !/[^\x00-\xff]/.test(out) ? bytes(out) : encode(out)
 }
 
 /** As much of the text as fits: it may quote what a client said, which can be longer than a reply may be. */

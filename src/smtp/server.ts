@@ -27,8 +27,11 @@ import type { Answer, Question, ServerOptions, ServerOutput, Transaction } from 
 
 export type { Answer, Question, ServerOptions, ServerOutput, SessionFacts, Transaction } from './session.ts'
 
-/** Words of HTTP and the like: a browser that was tricked into talking to us must not be answered line by line. */
-const NOT_SMTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE', 'PATCH', 'TRACE'])
+/**
+ * Words of HTTP and the like: a browser that was tricked into talking to us must not be answered line by line. PROXY, where
+ * it is allowed, comes before the first octet of SMTP and is taken off there.
+ */
+const NOT_SMTP = new Set(['PROXY', 'GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE', 'PATCH', 'TRACE'])
 /** What TLS begins with (RFC 8446 §5.1): a client that speaks it here has the wrong port. */
 const TLS_HANDSHAKE = 0x16
 
@@ -82,6 +85,7 @@ export class Server implements Machine<ServerOutput> {
   #now: Instant = 0
   /** The greeting waits until then for who speaks too soon. */
   #greetAt: Instant | undefined
+  #stopping = false
   #deadline: Instant | undefined
   #out: ServerOutput[] = []
 
@@ -165,11 +169,12 @@ export class Server implements Machine<ServerOutput> {
     })
   }
 
-  /** The server is going down: say so and close, unless an answer is owed that would be lost. */
+  /** The server is going down: say so and close, but for a message under way only once it has its answer. */
   stop(now: Instant): readonly ServerOutput[] {
     return this.#run(now, () => {
       if (this.#phase === 'tls') this.#close('at-once')
       else if (!this.#asked && !this.#part) this.#hangUp('stopping')
+      else this.#stopping = true
     })
   }
 
@@ -177,6 +182,7 @@ export class Server implements Machine<ServerOutput> {
     this.#now = now
     this.#out = []
     if (!this.#isOver) work()
+    if (this.#stopping && !this.#isOver && !this.#asked && !this.#part) this.#hangUp('stopping')
     // While we owe an answer it is not the client who is slow.
     const waits = !this.#isOver && !this.#asked
     this.#deadline = waits ? (this.#greetAt ?? this.#clocks?.deadline) : undefined
@@ -196,6 +202,8 @@ export class Server implements Machine<ServerOutput> {
     while (!this.#isOver && this.#phase !== 'tls' && !this.#asked && this.#input.size > 0) {
       if (this.#part) {
         if (!this.#readPart(this.#part)) return
+      } else if (this.#stopping) {
+        return
       } else {
         if (this.#phase === 'hello' && this.#input.first === TLS_HANDSHAKE) return this.#close('at-once')
         const line = this.#input.next(AUTH_LINE)

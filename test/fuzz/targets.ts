@@ -1,5 +1,6 @@
 import { CLIENT } from './client.ts'
 import { BODIES, COMMANDS, ENCODINGS, PATHS, REPLIES } from './parsers.ts'
+import { ROUTING } from './routing.ts'
 import { FRAMED, SECURED, SERVER } from './server.ts'
 import type { AnyTarget } from './target.ts'
 
@@ -14,4 +15,5 @@ export const TARGETS: readonly AnyTarget[] = [
   REPLIES,
   BODIES,
   ENCODINGS,
+  ROUTING,
 ]

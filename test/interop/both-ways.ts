@@ -1,9 +1,11 @@
 /** The tests that a peer is put to: letters of every kind, each way it can, over IPv4 and IPv6. */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { freePorts, stopAll } from '../../tools/bench/process.ts'
+import { freePorts, stopAll, workDirectory } from '../../tools/bench/process.ts'
+import { makeCertificates } from '../certificates.ts'
 import { handIn } from './hand-in.ts'
-import { assertSame, type Kind, letter } from './letter.ts'
+import { assertEncoded, assertSame, type Kind, letter } from './letter.ts'
 import { type Needs, unmet } from './needs.ts'
 import type { MailSystem, Ports } from './peers/mail-system.ts'
 import { type Family, ours, type Postern, SENDER, startPostern, theirs } from './postern.ts'
@@ -12,14 +14,12 @@ export interface Suite {
   readonly name: string
   readonly needs?: Needs
   start(ports: Ports): Promise<MailSystem>
-  /** More of our configuration. */
-  readonly lines?: readonly string[]
-  /** What we relay to it, and it takes. */
+  /** Does it know STARTTLS? Then everything is done under it, too. */
+  readonly tls?: boolean
+  /** What we relay to it, and it takes; without binary, that is to reach it encoded. */
   readonly takes?: readonly Kind[]
   /** What it relays to us, when we hand it in there. */
   readonly relays?: readonly Kind[]
-  /** More tests, while both run. */
-  more?(running: () => Running): void
 }
 
 export interface Running extends Ports {
@@ -30,28 +30,47 @@ export interface Running extends Ports {
 const WIRES: readonly Family[] = ['v4', 'v6']
 const NAMES = { v4: 'IPv4', v6: 'IPv6' } as const
 
-export function bothWays({ name, needs = {}, start, lines = [], takes = [], relays = [], more }: Suite): void {
-  describe(name, { skip: unmet(needs) }, () => {
+export function bothWays({ tls = false, ...suite }: Suite): void {
+  run(suite)
+  if (tls) run({ ...suite, name: `${suite.name} under TLS`, tls })
+}
+
+function run({ name, needs = {}, tls: secure = false, start, takes = [], relays = [] }: Suite): void {
+  describe(name, { skip: unmet(secure ? { ...needs, commands: ['openssl'] } : needs) }, () => {
     let running: Running
     before(async () => {
       const [port = 0, postern = 0] = await freePorts(2)
-      const them = await start({ port, postern })
-      running = { port, postern, them, us: await startPostern(postern, { peer: port, lines }) }
+      const tls = secure
+        ? makeCertificates(join(workDirectory(), 'tls'), ['mx.postern.example', 'v6.postern.example'])
+        : undefined
+      const them = await start({ port, postern, tls })
+      running = { port, postern, them, us: await startPostern(postern, { peer: port, tls }) }
     })
     // Whatever came up, also where not all of it did.
     after(() => Promise.all([running?.them.stop(), stopAll()]))
 
     for (const family of WIRES) {
-      for (const kind of takes) {
+      // A large one under TLS once: what is in it is the same over any wire.
+      const chosen = (kinds: readonly Kind[]) => kinds.filter(kind => !secure || kind !== '25 MB' || family === 'v6')
+      for (const kind of chosen(takes)) {
         test(`${name} takes ${kind} from us over ${NAMES[family]} as it was sent`, async () => {
           const { us, them } = running
           const sent = letter(kind, { from: SENDER, to: theirs(family) })
           const outcome = await us.relays(sent, theirs(family))
           assert.ok(outcome.includes(' relayed to '), `${outcome}\n${them.said()}`)
-          assertSame(await them.arrived(sent.token), sent.content)
+          assertSame(await them.arrived(sent.token, theirs(family)), sent.content)
         })
       }
-      for (const kind of relays) {
+      if (takes.length > 0 && !takes.includes('binary')) {
+        test(`${name} takes binary from us over ${NAMES[family]} in base64, for it has no BINARYMIME`, async () => {
+          const { us, them } = running
+          const sent = letter('binary', { from: SENDER, to: theirs(family) })
+          const outcome = await us.relays(sent, theirs(family))
+          assert.ok(outcome.includes(' relayed to '), `${outcome}\n${them.said()}`)
+          assertEncoded(await them.arrived(sent.token, theirs(family)), sent.content, 'base64')
+        })
+      }
+      for (const kind of chosen(relays)) {
         test(`${name} relays ${kind} to us over ${NAMES[family]} as it was sent`, async () => {
           const { us, them, port } = running
           const sent = letter(kind, { from: 'ann@v4.peer.example', to: ours(family) })
@@ -60,12 +79,31 @@ export function bothWays({ name, needs = {}, start, lines = [], takes = [], rela
             throw new Error(`${cause.message}\n${them.said()}`)
           })
           assertSame(arrived, sent.content)
+          // Our own field, which stands on top, says by what it came (RFC 3848).
+          assert.match(arrived.toString('latin1', 0, 500), secure ? / with ESMTPS id / : / with ESMTP id /)
+        })
+      }
+      if (takes.length > 0 && relays.length > 0) {
+        test(`${name} takes our no over ${NAMES[family]} for what it is, and tells the sender`, async () => {
+          const { them, port } = running
+          const from = theirs(family)
+          const refused = letter('a NUL', { from, to: ours(family) })
+          await handIn(port, { from, to: ours(family), letter: refused })
+          const report = (await them.arrived(refused.token, from)).toString('latin1')
+          assert.match(report, /^Action: failed\r$/m)
+          assert.match(report, /^Diagnostic-Code: smtp; ?550[ -]5\.\d+\.\d+ /m)
         })
       }
     }
-    more?.(() => running)
   })
 }
 
 /** All that a mail system can take that has no BINARYMIME. */
-export const TEXTS: readonly Kind[] = ['dot-led lines', 'a dot at the end', 'long lines', '8-bit', '25 MB']
+export const TEXTS: readonly Kind[] = [
+  'dot-led lines',
+  'a dot at the end',
+  'long lines',
+  'endless lines',
+  '8-bit',
+  '25 MB',
+]

@@ -2,4 +2,4 @@
 import { bothWays, TEXTS } from './both-ways.ts'
 import { startHaraka } from './peers/haraka.ts'
 
-bothWays({ name: 'Haraka', needs: { peers: ['haraka'] }, start: startHaraka, takes: TEXTS })
+bothWays({ name: 'Haraka', needs: { peers: ['haraka'] }, start: startHaraka, tls: true, takes: TEXTS })

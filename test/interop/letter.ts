@@ -10,7 +10,15 @@ export interface Letter {
   readonly content: Buffer
 }
 
-export type Kind = 'dot-led lines' | 'a dot at the end' | 'long lines' | '8-bit' | '25 MB' | 'binary'
+export type Kind =
+  | 'dot-led lines'
+  | 'a dot at the end'
+  | 'long lines'
+  | 'endless lines'
+  | '8-bit'
+  | '25 MB'
+  | 'binary'
+  | 'a NUL'
 
 /** RFC 5321 §4.5.3.1.6: a line of text may have this many octets, its end included. */
 const LONGEST_LINE = 1000
@@ -32,6 +40,8 @@ const BODIES: Readonly<
     // With a dot in front it has one more on the wire, which does not count (RFC 5321 §4.5.3.1.6).
     return text('7bit', `${line}\r\n.${line.slice(1)}\r\nshort\r\n${line}\r\n`)
   },
+  // Beyond what RFC 5321 lets anybody send; they do, and who refuses or folds them breaks mail.
+  'endless lines': () => text('7bit', `${'y'.repeat(5_000)}\r\n.${'z'.repeat(70_000)}\r\nshort\r\n`),
   '8-bit': () => {
     const high = Array.from({ length: 128 }, (_, i) => String.fromCharCode(128 + i)).join('')
     return text('8bitmime', `${high}\r\n${Buffer.from('Grüße, 你好, 🙂').toString('latin1')}\r\n.${high}\r\n`)
@@ -41,6 +51,8 @@ const BODIES: Readonly<
     const lines = randomBytes(Math.ceil(LARGE / 78) * 57).toString('base64')
     return text('7bit', lines.replace(/.{76}/g, '$&\r\n'))
   },
+  // RFC 5321 §2.3.8 and RFC 5322 §2.2 have no place for it, but mail systems that are not asked pass it on.
+  'a NUL': () => text('7bit', 'before\0behind\r\n'),
   binary: () => ({
     body: 'binarymime',
     type: 'application/octet-stream\r\nContent-Transfer-Encoding: binary',
@@ -93,6 +105,34 @@ export function assertSame(arrived: Buffer, sent: Buffer): void {
   const around = (octets: Buffer) => JSON.stringify(octets.subarray(Math.max(0, at - 40), at + 40).toString('latin1'))
   assert.fail(
     `arrived with ${body.length} octets, was sent with ${sent.length}, differs at ${at}: ${around(body)} instead of ${around(sent)}, under ${JSON.stringify(arrived.subarray(0, Math.max(0, start)).toString('latin1'))}`,
+  )
+}
+
+export type Encoding = 'quoted-printable' | 'base64'
+
+/** Holds when what arrived is what was sent, with a body that was encoded on its way and says so (RFC 2045 §6). */
+export function assertEncoded(arrived: Buffer, sent: Buffer, encoding: Encoding): void {
+  const [header, body] = cut(arrived)
+  assert.ok(header.every(octet => octet < 128) && body.every(octet => octet < 128), 'it has octets above 127')
+  assert.match(header.toString('latin1'), new RegExp(`^content-transfer-encoding: ${encoding}\r?$`, 'im'))
+  const text = body.toString('latin1')
+  assert.ok(!/[^\r\n]{77}/.test(text), 'an encoded line has more than 76 characters')
+  const decoded = encoding === 'base64' ? Buffer.from(text, 'base64') : unquoted(text)
+  assert.equal(digest(decoded), digest(cut(sent)[1]), `${decoded.length} octets instead of those that were sent`)
+}
+
+/** Header and body of a message. */
+function cut(message: Buffer): readonly [Buffer, Buffer] {
+  const end = message.indexOf('\r\n\r\n')
+  assert.ok(end > 0, 'a message without a body')
+  return [message.subarray(0, end + 2), message.subarray(end + 4)]
+}
+
+function unquoted(text: string): Buffer {
+  const joined = text.replace(/=\r\n/g, '')
+  return Buffer.from(
+    joined.replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
   )
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Milliseconds that something may take that takes a few when all is well. */
-export const PATIENCE = 20_000
+export const PATIENCE = 30_000
 /** Octets in which a subject is to be found. */
 const HEADER = 16_384
 

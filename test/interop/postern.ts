@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Program, start, untilListening, workDirectory } from '../../tools/bench/process.ts'
+import type { Certificates } from '../certificates.ts'
 import { ROOT } from '../journeys/postern.ts'
 import { handIn } from './hand-in.ts'
 import type { Letter } from './letter.ts'
@@ -28,11 +29,18 @@ export interface Postern {
   stop(): Promise<void>
 }
 
-/** `peer`: the port where mail for `peer.example` goes, over both families. `lines`: more of configuration. */
-export async function startPostern(
-  port: number,
-  { peer, lines = [] }: { readonly peer?: number; readonly lines?: readonly string[] } = {},
-): Promise<Postern> {
+export interface Setting {
+  /** The port where mail for `peer.example` goes, over both families. */
+  readonly peer?: number
+  /** What we show, and what the peer must have proven; without it everything goes in clear. */
+  readonly tls?: Certificates | undefined
+  /** A port where TLS begins with the first octet. */
+  readonly implicit?: number
+  /** More lines of configuration. */
+  readonly lines?: readonly string[]
+}
+
+export async function startPostern(port: number, { peer, tls, implicit, lines = [] }: Setting = {}): Promise<Postern> {
   const folder = mkdtempSync(join(workDirectory(), 'postern-'))
   const file = join(folder, 'mail.conf')
   const families = Object.entries(FAMILIES)
@@ -51,7 +59,10 @@ export async function startPostern(
       : families.flatMap(([name, ip]) => [
           `connector ${name} to Peer cost 1 target ${ip} port ${peer}`,
           `address-space ${name} smtp ${name}.peer.example`,
+          ...(tls ? [`connector-tls ${name} verify name localhost ca ${tls.authority}`] : []),
         ])),
+    ...(tls ? [`tls certificate ${tls.certificate} key ${tls.key}`] : []),
+    ...(implicit === undefined ? [] : families.map(([, ip]) => `listen ${ip} port ${implicit} tls`)),
     ...lines,
   ]
   writeFileSync(file, `${configuration.join('\n')}\n`)

@@ -6,6 +6,7 @@ bothWays({
   name: 'Postfix',
   needs: { root: true, peers: ['postfix'] },
   start: startPostfix,
+  tls: true,
   takes: TEXTS,
   relays: TEXTS,
 })

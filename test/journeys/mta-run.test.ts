@@ -10,6 +10,8 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readMaildir } from '../../src/io/maildir.ts'
 import { freePorts } from '../../tools/bench/process.ts'
+import { makeCertificates } from '../certificates.ts'
+import { unmet } from '../interop/needs.ts'
 import { postern, ROOT, Talk } from './postern.ts'
 
 interface After {
@@ -58,6 +60,20 @@ async function start(t: After, file: string, args: readonly string[] = []): Prom
   }
   await says(/listening at \[::1\]/)
   return { child, said: () => said, says }
+}
+
+/** Says octets to a port, and gives back all that is heard until the other side, or the test, has enough. */
+async function overheard(port: number, octets: string, enough: RegExp): Promise<string> {
+  const socket = net.connect({ host: '127.0.0.1', port })
+  let heard = ''
+  socket.on('data', chunk => {
+    heard += chunk
+  })
+  socket.on('error', () => {})
+  socket.write(octets)
+  for (let i = 0; i < 300 && !enough.test(heard) && !socket.closed; i++) await sleep(20)
+  socket.destroy()
+  return heard
 }
 
 async function ended(child: ChildProcess): Promise<number | null> {
@@ -146,9 +162,31 @@ test('asked to stop in the middle of a message, it takes the rest of it first', 
   }
   talk.say('\r\nwhole\r\n.\r\n')
   assert.match(await talk.hear(), /^250/)
-  assert.match(await talk.ask('QUIT'), /^221/)
+  // And says so behind its answer, to whom it keeps no longer.
+  assert.match(await talk.hear(), /^421 4\.3\.2 /)
   talk.close()
   assert.equal(await ended(child), 0)
+})
+
+test('who never begins TLS where TLS is first keeps nobody from stopping', {
+  skip: unmet({ commands: ['openssl'] }),
+}, async t => {
+  const [port = 0, secure = 0] = await freePorts(2)
+  const { folder, file } = configuration(t, [
+    ...mailServer(port),
+    `listen 127.0.0.1 port ${secure} tls`,
+    'tls certificate server.pem key server.key',
+  ])
+  makeCertificates(folder)
+  const { child, says } = await start(t, file)
+  await says(new RegExp(`listening at 127\\.0\\.0\\.1:${secure}`))
+  const silent = await Talk.to(`127.0.0.1:${secure}`)
+  const asked = performance.now()
+  child.kill('SIGTERM')
+  assert.equal(await ended(child), 0)
+  // A handshake may take 30 s.
+  assert.ok(performance.now() - asked < 15_000)
+  assert.equal(await silent.hear(), '')
 })
 
 test('a text with mistakes is refused with all of them, those of the files it names included', async t => {
@@ -192,4 +230,24 @@ test('addresses that cannot be had are told together, each with its line, and no
   assert.equal(status, 2)
   assert.match(err, /mail\.conf:2:1: error: cannot listen at 192\.0\.2\.1:\d+: no such address here/)
   assert.match(err, /mail\.conf:3:1: error: cannot listen at \[2001:db8::1\]:\d+: no such address here/)
+})
+
+test('a trusted balancer says for whom it speaks, and who should and does not hears nothing', async t => {
+  const [port = 0] = await freePorts(1)
+  const lines = mailServer(port).filter(line => !line.startsWith('relay-from'))
+  const { file } = configuration(t, [...lines, 'trust-proxy 127.0.0.1 255.255.255.255 proxy-protocol'])
+  await start(t, file)
+  const header = 'PROXY TCP4 203.0.113.9 192.0.2.5 4711 25\r\n'
+  const heard = await overheard(port, `${header}EHLO client.example\r\n`, /250 /)
+  assert.match(heard, /^220 mail-a\.a\.example ESMTP Postern\r\n250-mail-a\.a\.example Hello \[203\.0\.113\.9\]\r\n/)
+  assert.equal(await overheard(port, 'EHLO client.example\r\n', /220/), '')
+})
+
+test('a PROXY header of anybody else is no command, and ends the session', async t => {
+  const [port = 0] = await freePorts(1)
+  const { file } = configuration(t, mailServer(port))
+  await start(t, file)
+  const heard = await overheard(port, 'PROXY TCP4 10.0.0.1 10.0.0.2 1 25\r\nEHLO c.example\r\n', /250 /)
+  assert.match(heard, /^220 [^\r]*\r\n421 [^\r]*\r\n$/)
+  assert.doesNotMatch(heard, /10\.0\.0\.1/)
 })

@@ -2,9 +2,10 @@ import { parseArgs } from 'node:util'
 import * as diagnosis from './diagnosis.ts'
 import * as firewall from './firewall.ts'
 import { type Bench, print, ratios, rows } from './harness.ts'
+import * as routing from './routing.ts'
 
 /** Every bench: a file here, and a line here. */
-const BENCHES: Readonly<Record<string, Bench>> = { firewall, diagnosis }
+const BENCHES: Readonly<Record<string, Bench>> = { firewall, routing, diagnosis }
 
 const USAGE = `usage: npm run bench -- NAME [--quick] [--json] [--subjects A,B] [--cases A,B]
 

@@ -7,7 +7,19 @@ import { arrival } from '../mailbox.ts'
 import { makeJail } from './jail.ts'
 import type { MailSystem, Ports } from './mail-system.ts'
 
-const CONFIGURATION = ({ port, postern }: Ports): string => `
+/** What its server shows, and what its client must be shown. */
+const SERVER_TLS = `
+tls_advertise_hosts = *
+tls_certificate = /etc/exim4/server.pem
+tls_privatekey = /etc/exim4/server.key`
+/** It would refuse to send lines beyond 998 octets. */
+const ANY_LINE = '\n  message_linelength_limit = 1000000'
+const CLIENT_TLS = `
+  hosts_require_tls = *
+  tls_verify_hosts = *
+  tls_verify_certificates = /etc/exim4/authority.pem`
+
+const CONFIGURATION = ({ port, postern, tls }: Ports): string => `
 primary_hostname = exim.peer.example
 local_interfaces = <; 127.0.0.1 ; ::1
 daemon_smtp_ports = ${port}
@@ -15,7 +27,7 @@ spool_directory = /var/spool/exim4
 log_file_path = /var/log/exim4/%slog
 message_size_limit = 0
 acl_smtp_rcpt = acl_any
-tls_advertise_hosts =
+${tls ? SERVER_TLS : 'tls_advertise_hosts ='}
 # Nothing here has a name that could be looked up.
 host_lookup =
 rfc1413_query_timeout = 0s
@@ -51,18 +63,19 @@ four:
   driver = smtp
   hosts = 127.0.0.1
   port = ${postern}
-  allow_localhost
+  allow_localhost${ANY_LINE}${tls ? CLIENT_TLS : ''}
 six:
   driver = smtp
   hosts = <; ::1
   port = ${postern}
-  allow_localhost
+  allow_localhost${ANY_LINE}${tls ? CLIENT_TLS : ''}
 
 begin retry
 * * F,1h,5s
 `
 
 export async function startExim(ports: Ports): Promise<MailSystem> {
+  const { tls } = ports
   const jail = makeJail({
     peer: 'exim',
     users: ['Debian-exim', 'vmail'],
@@ -71,7 +84,14 @@ export async function startExim(ports: Ports): Promise<MailSystem> {
       '/var/spool/exim4': { owner: 'Debian-exim' },
       '/var/mail': { owner: 'vmail' },
     },
-    files: { '/etc/exim4/exim4.conf': CONFIGURATION(ports) },
+    files: {
+      '/etc/exim4/exim4.conf': CONFIGURATION(ports),
+      ...(tls && {
+        '/etc/exim4/server.pem': readFileSync(tls.certificate, 'utf8'),
+        '/etc/exim4/server.key': readFileSync(tls.key, 'utf8'),
+        '/etc/exim4/authority.pem': readFileSync(tls.authority, 'utf8'),
+      }),
+    },
   })
   const program = jail.start('/usr/sbin/exim4', ['-bdf', '-q1h'])
   const said = () => {

@@ -1,5 +1,5 @@
 /** A Haraka of one's own: takes mail for anybody, and keeps each message in a file. */
-import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { start, untilListening, workDirectory } from '../../../tools/bench/process.ts'
 import { peer } from '../../../tools/peers.ts'
@@ -22,7 +22,7 @@ exports.hook_queue = (next, { transaction }) => {
 }
 `
 
-export async function startHaraka({ port }: Ports): Promise<MailSystem> {
+export async function startHaraka({ port, tls }: Ports): Promise<MailSystem> {
   const { command, root, version } = peer('haraka')
   const folder = mkdtempSync(join(workDirectory(), 'haraka-'))
   const kept = join(folder, 'kept')
@@ -31,10 +31,14 @@ export async function startHaraka({ port }: Ports): Promise<MailSystem> {
   cpSync(join(root, 'node_modules/Haraka/config'), join(folder, 'config'), { recursive: true })
   const files = {
     'config/smtp.ini': `listen=127.0.0.1:${port},[::1]:${port}\n`,
-    'config/plugins': 'keep\n',
+    'config/plugins': tls ? 'tls\nkeep\n' : 'keep\n',
+    ...(tls && {
+      'config/tls_cert.pem': readFileSync(tls.certificate, 'utf8'),
+      'config/tls_key.pem': readFileSync(tls.key, 'utf8'),
+    }),
     'config/me': 'haraka.peer.example\n',
     // Octets of a message (0 is no limit), and of a line: beyond 992 it would fold, which RFC 5321 gives no right to.
-    'config/connection.ini': '[max]\nbytes=0\ndata_line_length=10000\n[message]\n[uuid]\n',
+    'config/connection.ini': '[max]\nbytes=0\ndata_line_length=100000\n[message]\n[uuid]\n',
     'plugins/keep.js': PLUGIN(kept),
   }
   for (const [path, text] of Object.entries(files)) {

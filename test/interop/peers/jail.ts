@@ -78,6 +78,7 @@ export function makeJail({ peer: name, users, directories, files, programs = [] 
     chownSync(join(root, path), ids.get(owner) ?? 0, ids.get(group) ?? 0)
     chmodSync(join(root, path), mode)
   }
+  const libraries = env.LD_LIBRARY_PATH.replaceAll(unpacked, '')
   return {
     root,
     version,
@@ -86,7 +87,7 @@ export function makeJail({ peer: name, users, directories, files, programs = [] 
         name,
         command: 'chroot',
         args: [root, command, ...args],
-        env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, LD_LIBRARY_PATH: '/usr/lib/postfix' },
+        env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, LD_LIBRARY_PATH: libraries },
       }),
   }
 }

@@ -43,16 +43,32 @@ showq    unix n - n - -    showq
 postlog  unix-dgram n - n - 1 postlogd
 `
 
+/** Whom it must have proven to be: us, by the name in the certificate. */
+const PROVEN = (postern: number): string =>
+  ['127.0.0.1', '::1'].map(ip => `{ [${ip}]:${postern} = secure match=mx.postern.example }`).join(', ')
+
+const SECURE = (postern: number) => ({
+  smtpd_tls_security_level: 'may',
+  smtpd_tls_cert_file: '/etc/postfix/server.pem',
+  smtpd_tls_key_file: '/etc/postfix/server.key',
+  smtpd_tls_received_header: 'yes',
+  smtp_tls_CAfile: '/etc/postfix/authority.pem',
+  smtp_tls_policy_maps: `inline:{ ${PROVEN(postern)} }`,
+})
+
 /** A Postfix, and all that it wrote to its log. */
 export interface Postfix extends MailSystem {
   log(): string
 }
 
-export async function startPostfix({ port, postern }: Ports): Promise<Postfix> {
+export async function startPostfix({ port, postern, tls }: Ports): Promise<Postfix> {
   const settings = {
     compatibility_level: '3.6',
     myhostname: 'postfix.peer.example',
     mydestination: '',
+    // There are none, nor a database of them.
+    alias_maps: '',
+    local_recipient_maps: '',
     mynetworks: '127.0.0.0/8 [::1]/128',
     inet_protocols: 'all',
     maillog_file: '/var/log/mail.log',
@@ -68,8 +84,11 @@ export async function startPostfix({ port, postern }: Ports): Promise<Postfix> {
     virtual_mailbox_limit: '0',
     message_size_limit: '0',
     enable_original_recipient: 'no',
+    // It would fold lines beyond 998 octets.
+    smtp_line_length_limit: '0',
     transport_maps: `inline:{ {v4.postern.example = smtp:[127.0.0.1]:${postern}}, {v6.postern.example = smtp:[::1]:${postern}} }`,
     import_environment: 'LD_LIBRARY_PATH',
+    ...(tls && SECURE(postern)),
   }
   const jail = makeJail({
     peer: 'postfix',
@@ -89,6 +108,11 @@ export async function startPostfix({ port, postern }: Ports): Promise<Postfix> {
         .map(([name, value]) => `${name} = ${value}\n`)
         .join(''),
       '/etc/postfix/master.cf': MASTER(port),
+      ...(tls && {
+        '/etc/postfix/server.pem': readFileSync(tls.certificate, 'utf8'),
+        '/etc/postfix/server.key': readFileSync(tls.key, 'utf8'),
+        '/etc/postfix/authority.pem': readFileSync(tls.authority, 'utf8'),
+      }),
     },
   })
   const program = jail.start('/usr/lib/postfix/sbin/master', ['-d'])

@@ -1,0 +1,69 @@
+import { lower, text, utf8 } from '../base/bytes.ts'
+import { MAX_COST } from './graph.ts'
+import type { GroupState, Guid, LinkStateTable } from './link-state.ts'
+
+/** A connector's way to the addresses of a space, wherever the connector stands. */
+export interface Exit {
+  readonly group: Guid
+  /** Place of the connector in its group. */
+  readonly place: number
+  readonly cost: number
+}
+
+/** An exit, and the address space by which it fits. */
+export interface Match {
+  readonly space: string
+  readonly exit: Exit
+}
+
+/** All address spaces of a table. Follows a newer table by what changed. */
+export class Exits {
+  readonly #spaces = new Map<string, Exit[]>()
+  #indexed: LinkStateTable = []
+
+  /** Takes the exits of groups that changed or came, and drops those of groups that changed or went. */
+  update(now: LinkStateTable): void {
+    const before = this.#indexed
+    for (let i = 0, j = 0; i < before.length || j < now.length; ) {
+      const [a, b] = [before[i], now[j]]
+      const isGone = a !== undefined && a !== b && (!b || a.group <= b.group)
+      const isNew = b !== undefined && a !== b && (!a || b.group <= a.group)
+      if (isGone) this.#drop(a)
+      if (isNew) this.#index(b)
+      if (isGone || a === b) i++
+      if (isNew || a === b) j++
+    }
+    this.#indexed = now
+  }
+
+  #index({ group, connectors }: GroupState): void {
+    for (const [place, { arrows }] of connectors.entries()) {
+      for (const { type, value, cost } of arrows) {
+        if (type !== 'SMTP') continue
+        const exit = { group, place, cost: Math.min(cost, MAX_COST) }
+        const there = this.#spaces.get(lower(value))
+        if (there) there.push(exit)
+        else this.#spaces.set(lower(value), [exit])
+      }
+    }
+  }
+
+  #drop({ group, connectors }: GroupState): void {
+    const arrows = connectors.flatMap(each => each.arrows).filter(({ type }) => type === 'SMTP')
+    for (const space of new Set(arrows.map(({ value }) => lower(value)))) {
+      const left = this.#spaces.get(space)?.filter(each => each.group !== group) ?? []
+      if (left.length > 0) this.#spaces.set(space, left)
+      else this.#spaces.delete(space)
+    }
+  }
+
+  /** What fits a domain, the most specific first. */
+  matching(domain: string): readonly Match[] {
+    // A table has an octet for a character: what is beyond ASCII stands there as UTF-8.
+    const asked = text(utf8(lower(domain)))
+    const spaces = [asked]
+    for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) spaces.push(`*${asked.slice(dot)}`)
+    spaces.push('*')
+    return spaces.flatMap(space => (this.#spaces.get(space) ?? []).map(exit => ({ space, exit })))
+  }
+}

@@ -1,0 +1,196 @@
+import type { Duration, Instant } from '../base/time.ts'
+import type { Connector, RoutingConfig } from './connector.ts'
+import { RoutingEngine } from './engine.ts'
+import { Exchange, type ExchangeOptions, type ExchangeOutput, type Finding } from './exchange.ts'
+import { LinkHealth } from './health.ts'
+import type { Guid, Hash } from './link-state.ts'
+import { Master, type Published } from './master.ts'
+import type { Organization } from './organization.ts'
+import type { Explanation, Letter, Route } from './route.ts'
+import { Routes } from './routes.ts'
+
+/**
+ * Routing as one server does it: the table, the routes over it, the health of its own connectors, and, on the master, what
+ * is published. It is told the time and what happened, and says what to do; sockets are its driver's.
+ */
+export type ServiceOutput =
+  /** Connect to the far end of this connector and say what came of it: `connected` or `failed`. */
+  | { readonly kind: 'probe'; readonly connector: Guid }
+  /** The far end of this connector has not been told all: open a session, let `exchange` speak, and say `told`. */
+  | { readonly kind: 'tell'; readonly connector: Guid }
+  /** For a master elsewhere, over TCP 691. */
+  | { readonly kind: 'report'; readonly connector: Guid; readonly available: boolean }
+  /** The table changed: mail that waits may have a way now, and members of the group have news. */
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'published'; readonly published: Published }
+  | { readonly kind: 'finding'; readonly finding: Finding }
+
+/** A neighbour that could not be told is tried again so much later; its own session may be sooner. */
+export const RETELL: Duration = 60_000
+
+interface Neighbour {
+  readonly health: LinkHealth
+  /** Does the connector carry routing state: does it lead to a group? */
+  readonly isTold: boolean
+  /** Changes of the engine when it was told last; -1 for never. */
+  changes: number
+  isBusy: boolean
+  retry: Instant | undefined
+}
+
+export class RoutingService {
+  readonly #engine: RoutingEngine
+  readonly #routes: Routes
+  readonly #master: Master
+  readonly #connectors: ReadonlyMap<Guid, Connector>
+  readonly #neighbours = new Map<Guid, Neighbour>()
+
+  constructor(organization: Organization, config: RoutingConfig, md5: Hash) {
+    const { org, server, group, table, routes, connectors } = organization
+    this.#engine = new RoutingEngine({ org, server, group, md5, table })
+    this.#routes = new Routes(table, routes)
+    this.#connectors = connectors
+    const { timers, glitchRetries, suppressStateChanges: suppress } = config
+    this.#master = new Master(this.#engine, {
+      suppress,
+      timers: {
+        ...(timers['state-change-delay'] !== undefined && { stateChangeDelay: timers['state-change-delay'] }),
+        ...(timers.publish !== undefined && { publish: timers.publish }),
+        ...(timers['attached-timeout'] !== undefined && { attachedTimeout: timers['attached-timeout'] }),
+      },
+    })
+    const health = {
+      glitchRetries,
+      ...(timers['glitch-retry'] !== undefined && { glitchRetry: timers['glitch-retry'] }),
+      ...(timers.probe !== undefined && { probe: timers.probe }),
+    }
+    for (const [guid, { groups }] of connectors) {
+      const isTold = groups.length > 0
+      this.#neighbours.set(guid, {
+        health: new LinkHealth(health),
+        isTold,
+        changes: -1,
+        isBusy: false,
+        retry: undefined,
+      })
+    }
+  }
+
+  get engine(): RoutingEngine {
+    return this.#engine
+  }
+
+  /** The connector of the configuration behind one of the table; nothing where it is another group's. */
+  connector(guid: Guid): Connector | undefined {
+    return this.#connectors.get(guid)
+  }
+
+  route(letter: Letter, now: Instant): Route {
+    return this.#routes.route(letter, now)
+  }
+
+  explain(letter: Letter, now: Instant): Explanation {
+    return this.#routes.explain(letter, now)
+  }
+
+  /** A conversation with a neighbour. Give what it says to `heard`; sending its frames is the driver's. */
+  exchange(options: ExchangeOptions): Exchange {
+    return new Exchange(this.#engine, options)
+  }
+
+  /** What a conversation put out, `say` apart. */
+  heard(outputs: readonly ExchangeOutput[], now: Instant): readonly ServiceOutput[] {
+    const said: ServiceOutput[] = []
+    for (const output of outputs) {
+      if (output.kind === 'finding') said.push(output)
+      if (output.kind === 'changed') said.push(...this.#changed(now))
+      if (output.kind === 'report') {
+        const { server, connector, available } = output
+        said.push(...this.#published(this.#master.report(server, connector, available, now), now))
+      }
+    }
+    return said
+  }
+
+  /** The conversation that `tell` asked for is over, or could not be had. */
+  told(connector: Guid, inStep: boolean, now: Instant): readonly ServiceOutput[] {
+    const neighbour = this.#neighbours.get(connector)
+    if (!neighbour) return []
+    neighbour.isBusy = false
+    // What changed meanwhile was not told; what was begun with was.
+    if (!inStep) neighbour.changes = -1
+    neighbour.retry = inStep ? undefined : now + RETELL
+    return this.#tell(now)
+  }
+
+  /** The far end of a connector answered, for mail or for anything. */
+  connected(connector: Guid, now: Instant): readonly ServiceOutput[] {
+    const neighbour = this.#neighbours.get(connector)
+    if (!neighbour) return []
+    const said = this.#healthSaid(connector, neighbour.health.connected(now), now)
+    neighbour.retry = undefined
+    return [...said, ...this.#tell(now)]
+  }
+
+  /** No connection to it could be made. A message that is refused is no such thing. */
+  failed(connector: Guid, why: string, now: Instant): readonly ServiceOutput[] {
+    const neighbour = this.#neighbours.get(connector)
+    return neighbour ? this.#healthSaid(connector, neighbour.health.failed(why, now), now) : []
+  }
+
+  /** A member's connection to us, its master, stands or was lost. */
+  attached(server: Guid, isAttached: boolean, now: Instant): readonly ServiceOutput[] {
+    return this.#published(this.#master.attached(server, isAttached, now), now)
+  }
+
+  get deadline(): Instant | undefined {
+    const all = [...this.#neighbours.values()].flatMap(({ health, retry }) => [health.deadline, retry])
+    const due = [this.#master.deadline, ...all].filter(each => each !== undefined)
+    return due.length === 0 ? undefined : Math.min(...due)
+  }
+
+  tick(now: Instant): readonly ServiceOutput[] {
+    const said: ServiceOutput[] = [...this.#published(this.#master.tick(now), now)]
+    for (const [connector, { health }] of this.#neighbours)
+      said.push(...this.#healthSaid(connector, health.tick(now), now))
+    return [...said, ...this.#tell(now)]
+  }
+
+  /** Whoever has not been told everything, and can be reached. */
+  #tell(now: Instant): readonly ServiceOutput[] {
+    const said: ServiceOutput[] = []
+    for (const [connector, neighbour] of this.#neighbours) {
+      const { isTold, isBusy, changes, retry, health } = neighbour
+      if (!isTold || isBusy || changes === this.#engine.changes || health.state === 'down') continue
+      if (retry !== undefined && now < retry) continue
+      neighbour.isBusy = true
+      neighbour.retry = undefined
+      neighbour.changes = this.#engine.changes
+      said.push({ kind: 'tell', connector })
+    }
+    return said
+  }
+
+  #changed(now: Instant): readonly ServiceOutput[] {
+    this.#routes.update(this.#engine.table)
+    return [{ kind: 'changed' }, ...this.#tell(now)]
+  }
+
+  #published(published: readonly Published[], now: Instant): readonly ServiceOutput[] {
+    if (published.length === 0) return []
+    return [...published.map(each => ({ kind: 'published', published: each }) as const), ...this.#changed(now)]
+  }
+
+  #healthSaid(connector: Guid, outputs: ReturnType<LinkHealth['tick']>, now: Instant): readonly ServiceOutput[] {
+    return outputs.flatMap((output): readonly ServiceOutput[] => {
+      if (output.kind === 'probe') return [{ kind: 'probe', connector }]
+      const down = [...this.#neighbours].filter(([, { health }]) => health.state === 'down')
+      this.#routes.fail(new Set(down.map(([guid]) => guid)))
+      const { available } = output
+      // Mail may take another way here before anybody else knows.
+      const here: readonly ServiceOutput[] = [{ kind: 'changed' }]
+      if (!this.#engine.isMaster) return [...here, { kind: 'report', connector, available }]
+      return [...here, ...this.#published(this.#master.report(this.#engine.server, connector, available, now), now)]
+    })
+  }
+}
