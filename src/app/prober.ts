@@ -92,6 +92,7 @@ export async function visitFar({ vantage, target, hello, patience, whole, connec
       tls: false,
       body: FAR_BODY,
       follow: reader.follow,
+      onward: typed,
       whole: isQuestion,
       patience: typed ? Math.min(patience, TYPED_PATIENCE) : patience,
     })

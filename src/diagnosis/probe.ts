@@ -21,6 +21,8 @@ export interface Plan {
   readonly body?: string
   /** What to say next because of this answer, before the rest. */
   readonly follow?: (exchange: Exchange) => readonly string[]
+  /** Go on where no answer comes: the far side is ours, and what was thrown away on the way will not be answered late. */
+  readonly onward?: boolean
   /** Lines that are said whole, though the others are typed. */
   readonly whole?: (line: string) => boolean
   /** How long a reply may take, and the greeting. */
@@ -186,7 +188,10 @@ export class Probe implements Machine<ProbeOutput> {
   tick(now: Instant): readonly ProbeOutput[] {
     if (this.#over || this.#deadline === undefined || now < this.#deadline) return []
     if (this.#unsaid) return this.#type(this.#unsaid, now)
-    if (this.#heard.length === 0) return this.#finish('silence', now, 'no answer in time')
+    if (this.#heard.length === 0) {
+      if (!this.#plan.onward || this.#said === '') return this.#finish('silence', now, 'no answer in time')
+      return [{ kind: 'heard', exchange: this.#exchange('silence', now) }, ...this.#next(now)]
+    }
     // Some PIX hides the code of a greeting's last line: clients wait for it for ever. We go on, to learn more.
     const heard: ProbeOutput = { kind: 'heard', exchange: this.#exchange('unreadable', now) }
     return [heard, ...this.#next(now)]

@@ -38,14 +38,24 @@ test('an open way is clean, with a message and octet by octet', async () => {
   assert.equal(diagnosis.outcome, 'clean')
 })
 
+/** What a policy does, in one string. */
+function doings({ rules }: Policy): string {
+  return JSON.stringify(
+    rules.map(({ match, action }) => [match, action]),
+    (_, value: unknown) => (value instanceof Set ? [...value] : value),
+  )
+}
+
 for (const box of BOXES) {
   test(`${box.id}: whatever it alters is proven, and it is named`, async () => {
     const { alterations, suspects, outcome } = await through(box.policy)
     assert.equal(outcome, 'altered')
     assert.ok(alterations.every(({ grade, before }) => grade === 'proven' && before !== undefined))
     const [first] = suspects
+    // Variants of two versions may be the same policy: then both are named, and nobody else.
     const named = first ? [first.name, ...first.alike] : []
-    assert.ok(named.includes(box.name), `${named.join('; ')}: ${JSON.stringify(alterations)}`)
+    const same = BOXES.filter(({ policy }) => doings(policy) === doings(box.policy))
+    assert.deepEqual(named.toSorted(), same.map(({ name }) => name).toSorted(), JSON.stringify(alterations))
   })
 }
 
