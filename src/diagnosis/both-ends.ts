@@ -5,6 +5,7 @@ import type { Alteration, AlterationKind } from './alteration.ts'
 import { BOXES, type Box } from './box.ts'
 import type { FarRecord, FarStep } from './far-side.ts'
 import type { Exchange } from './observation.ts'
+import { PROXIES, type ProxyBox, reproducesAsProxy } from './proxy-experiment.ts'
 import type { Suspect } from './suspect.ts'
 
 /** One exchange as both ends had it; `far` is absent where nothing of it arrived. */
@@ -152,7 +153,10 @@ export function reproduces({ policy }: Box, pairs: readonly Both[]): boolean {
 /** Who does exactly this: the plainest first, with those that cannot be told from it by what was said. */
 export function exactSuspects(pairs: readonly Both[], alterations: readonly Alteration[]): readonly Suspect[] {
   if (alterations.length === 0) return []
-  const exact = BOXES.filter(box => reproduces(box, pairs)).toSorted((a, b) => a.oddities - b.oddities)
+  const exact: readonly (Box | ProxyBox)[] = [
+    ...BOXES.filter(box => reproduces(box, pairs)).toSorted((a, b) => a.oddities - b.oddities),
+    ...PROXIES.filter(box => reproducesAsProxy(box, pairs)),
+  ]
   const [first, ...others] = exact
   if (!first) return []
   return [

@@ -99,6 +99,16 @@ const REMEDIES: readonly Remedy[] = [
     ],
   },
   {
+    vendor: 'postern',
+    cures: [
+      {
+        on: 'Postern, strict',
+        lines: ["postern firewall type NAME 'show explain'"],
+        note: 'it tells each thing that it kept back, and the line that lets it through',
+      },
+    ],
+  },
+  {
     vendor: 'interceptor',
     cures: [
       {

@@ -6,6 +6,7 @@ import { Listener } from '../../src/app/listen.ts'
 import { connector } from '../../src/app/prober.ts'
 import { BOXES } from '../../src/diagnosis/box.ts'
 import type { Diagnosis } from '../../src/diagnosis/diagnosis.ts'
+import { PROXIES } from '../../src/diagnosis/proxy-experiment.ts'
 import type { Policy } from '../../src/firewall/policy.ts'
 import { strict } from '../../src/firewall/profiles/strict.ts'
 import type { Endpoint } from '../../src/io/sockets.ts'
@@ -74,6 +75,20 @@ test('of a PIX 5.1 both directions are told, octet by octet, and an address with
     said.join('\n'),
   )
 })
+
+for (const box of PROXIES) {
+  test(`${box.id}: whatever it keeps back or answers by itself is proven, and it is named`, async () => {
+    const { suspects, outcome } = await through(box.policy)
+    assert.equal(outcome, 'altered')
+    const [first] = suspects
+    const named = first ? [first.name, ...first.alike] : []
+    assert.ok(named.includes(box.name), named.join('; '))
+    assert.ok(
+      named.every(name => PROXIES.some(each => each.name === name && each.vendor === box.vendor)),
+      named.join('; '),
+    )
+  })
+}
 
 test('a proxy that answers by itself is seen: what it says is another reply, and what it drops never arrives', async () => {
   const cause = { at: { file: '', line: 1, column: 1, length: 1, text: '' }, command: 'strict', cure: 'no strict' }
