@@ -88,7 +88,7 @@ function greetingOf(exchange: Exchange, at: number): readonly Alteration[] {
   const after = exchange.heard.join('\r\n')
   const base = { kind: 'greeting', subject: '', toward: 'client', after, at } as const
   const texts = textsOf(exchange)
-  if (texts.length === 1 && /^SMTP\/cmap ready_*$/.test(texts[0] ?? '')) {
+  if (texts.every((line, i) => (i === 0 ? /^SMTP\/cmap ready_*$/ : /^_*$/).test(line))) {
     return [{ ...base, grade: 'likely', why: 'no server greets like this; the mailhost of a PIX 4 did' }]
   }
   // Letters anywhere, and it is somebody's decoration: a mask leaves none.

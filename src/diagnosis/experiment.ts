@@ -99,7 +99,11 @@ function fillings({ heard }: Exchange): readonly string[] {
     const filled = line.replaceAll('*', 'x')
     return /^220\*/.test(line) && i < heard.length - 1 ? `220-${filled.slice(4)}` : filled
   })
-  return [dashes, stars, heard.map(all), heard].map(lines => lines.map(line => `${line}\r\n`).join(''))
+  // A server gives every line its code.
+  const said = [dashes, stars, heard.map(all), heard].filter(lines =>
+    lines.every(line => /^\d{3}(?:[ -]|$)/.test(line)),
+  )
+  return said.map(lines => lines.map(line => `${line}\r\n`).join(''))
 }
 
 /** The EHLO list, with what is masked there filled in with what the box would have masked. */

@@ -7,10 +7,10 @@ import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { diagnoseFile } from '../../src/app/evidence.ts'
 import { runs } from '../../src/base/any-bytes.test.ts'
-import { bytes } from '../../src/base/bytes.ts'
+import { bytes, concat } from '../../src/base/bytes.ts'
 import { PosternError } from '../../src/base/problem.ts'
 import { readCapture } from '../../src/io/connections.ts'
-import { type Frame, frames, LINKS, pcap, pcapng } from './capture.ts'
+import { ENDS, type Frame, frames, LINKS, pcap, pcapng, records } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-capture-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -74,6 +74,32 @@ test('the verdict is that of the story', () => {
   assert.equal(found?.diagnosis.outcome, 'altered')
   assert.match(found?.diagnosis.suspects[0]?.name ?? '', /Cisco PIX 5\.1-6\.x MailGuard/)
   assert.equal(found?.diagnosis.target, '192.0.2.10:25')
+})
+
+test('on a firewall that routes, the two interfaces have the two sides of it: compared, and proven', () => {
+  const greeting = '220 mail.domainname.com Microsoft ESMTP MAIL Service, Version: 5.0'
+  const inside = PIX.map(({ by, octets }, i) => {
+    if (i === 0) return said('S', greeting)
+    return i === 1 ? said('C', 'XXXX a.example') : { by, octets }
+  })
+  const outside = PIX.map((piece, i) => (i === 0 ? said('S', `220 ${'*'.repeat(greeting.length - 5)}0`) : piece))
+  const [near, far] = [
+    records('sll2', frames(outside), { ...ENDS, port: 2 }),
+    records('sll2', frames(inside), { ...ENDS, port: 3 }),
+  ]
+  const mixed = near.flatMap((record, i) => [record, far[i] ?? new Uint8Array(0)])
+  const found = diagnoseFile(file(concat([pcap('sll2', []), ...mixed])))
+  assert.equal(found.length, 1)
+  const { alterations, suspects, outcome } = found[0]?.diagnosis ?? assert.fail()
+  assert.equal(outcome, 'altered')
+  assert.deepEqual(
+    alterations.map(({ kind, before, grade }) => [kind, before, grade]),
+    [
+      ['greeting', greeting, 'proven'],
+      ['verb', 'EHLO a.example', 'proven'],
+    ],
+  )
+  assert.match(suspects[0]?.name ?? '', /^Cisco PIX 5\.1-6\.x/)
 })
 
 test('reordered within a window, retransmitted and cut anywhere, it is the same dialogue', () => {

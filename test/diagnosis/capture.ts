@@ -44,6 +44,8 @@ export interface Ends {
   readonly client: number
   readonly server: number
   readonly v6?: boolean
+  /** At which interface, where the link tells (sll2). */
+  readonly port?: number
 }
 
 export const ENDS: Ends = { client: 40_000, server: 25 }
@@ -64,7 +66,7 @@ function packet(link: Link, frame: Frame, ends: Ends): Uint8Array {
     vlan: [...macs, 0x81, 0, 0, 5, ...type],
     raw: [],
     sll: [0, 0, 0, 1, 0, 6, ...macs.slice(0, 8), ...type],
-    sll2: [...type, 0, 0, ...u32(3), 0, 1, 0, 6, ...macs.slice(0, 8)],
+    sll2: [...type, 0, 0, ...u32(ends.port ?? 3), 0, 1, 0, 6, ...macs.slice(0, 8)],
     null: [2, 0, 0, 0],
   }[link]
   return concat([Uint8Array.from([...head, ...ip, ...tcp]), payload])

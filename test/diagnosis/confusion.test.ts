@@ -46,3 +46,13 @@ test('the cure of a PIX is no fixup protocol smtp 25, and that of an ASA no insp
     if (box.id === 'asa') assert.match(lines, /^ {2}no inspect esmtp$/m)
   }
 })
+
+test('a greeting in two lines tells the versions apart: the older ones hide the code of its end', () => {
+  const greeting = '220-This is my mail server\r\n220 server.gordano.com NTMail (v7.00.0018) ready for ESMTP transfer'
+  for (const box of BOXES.filter(({ oddities, id }) => oddities === 0 && id !== 'ios')) {
+    const { suspects, alterations } = diagnose(probed({ ...(SERVERS.sendmail ?? assert.fail()), greeting }, box.policy))
+    assert.equal(suspects[0]?.name, box.name)
+    const isCut = alterations.some(({ kind, grade }) => kind === 'cut-off' && grade === 'proven')
+    assert.equal(isCut, box.id === 'pix-4.2' || box.id === 'pix-5.0', box.id)
+  }
+})
