@@ -1,5 +1,5 @@
 /** The mail transfer agent, running: sessions come in, messages wait in the spool, attempts go out. */
-import { concat, lower, utf8 } from '../base/bytes.ts'
+import { lower, utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
@@ -13,30 +13,36 @@ import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
-import { bounce } from '../mta/bounce.ts'
+import { bounce, delayed } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Batch, batches, conclude } from '../mta/work.ts'
+import { type Batch, batches, conclude, type Hurried, isLate } from '../mta/work.ts'
+import { route } from '../routing/connector.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
 import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
-import { dueAt, isDone, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
+import { dueAt, isDone, newEntry, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
 import type { Claim } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
+import { Lanes } from './lanes.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
-import { ATTEMPT_LIMIT, Outgoing } from './outgoing.ts'
+import { ATTEMPT_LIMIT, Outgoing, type Turning } from './outgoing.ts'
+import { Reports } from './reports.ts'
+import { Turns } from './turns.ts'
 import { words } from './words.ts'
 
-/** Entries worked on at once; each may have an attempt per next hop. */
-export const MAX_WORKING = 20
+/** Entries worked on at once; most of them wait for their turn at their next hop. */
+export const MAX_WORKING = 1_000
+/** Entries read in one go; others are served between. */
+const MAX_CLAIMED = 100
+/** Messages written into Maildirs at once: each is an open file. */
+export const MAX_DELIVERIES = 20
 const LONGEST_SLEEP: Duration = 86_400_000
-/** Octets of a header kept for a report. */
-const REPORTED_HEADER = 16_384
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
 
@@ -45,6 +51,13 @@ export class Mta {
   readonly #world: MtaWorld
   readonly #door: Door
   readonly #outgoing: Outgoing
+  readonly #reports: Reports
+  readonly #lanes: Lanes
+  readonly #deliveries = new Turns(MAX_DELIVERIES)
+  /** Next hop → messages that wait because it was away. */
+  readonly #away = new Map<string, Set<string>>()
+  /** Messages whose next hop is back, and by which way. */
+  readonly #back: { readonly id: string; readonly hop: string }[] = []
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
   readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
@@ -55,10 +68,16 @@ export class Mta {
   constructor(config: MtaConfig, world: MtaWorld) {
     this.config = config
     this.#world = world
+    this.#reports = new Reports(config, world.spool)
     this.#door = new Door(config.sessions)
     this.#outgoing = new Outgoing(config, world, {
       hold: socket => this.#hold(socket),
-      serve: (socket, peer) => this.serve(socket, peer),
+      serve: (socket, peer, tls) => this.serve(socket, peer, tls),
+    })
+    this.#lanes = new Lanes(config, this.#outgoing, hop => {
+      for (const id of this.#away.get(hop) ?? []) this.#back.push({ id, hop })
+      this.#away.delete(hop)
+      this.wake()
     })
   }
 
@@ -213,7 +232,8 @@ export class Mta {
     const { hostname: host, dialect: name, version } = this.config
     const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
     const trace = utf8(traceFields({ host, id, facts, isExchange, version: version ?? usual }, at))
-    const entry = this.#entry(id, envelope, at, `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`)
+    const what = `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`
+    const entry = newEntry({ id, envelope, at, expire: this.config.expire, what })
     const arriving = new Arriving(this.#world.spool, entry, limits, async kept => {
       if (!kept.kept) return { no: kept.why === 'no-space' ? 'no-space' : 'cannot-keep' }
       this.#world.events?.received?.(entry)
@@ -224,31 +244,21 @@ export class Mta {
     return arriving
   }
 
-  #entry(id: string, envelope: Envelope, at: Instant, what: string): SpoolEntry {
-    return {
-      id,
-      revision: 0,
-      arrived: at,
-      expires: at + this.config.expire,
-      envelope,
-      size: 0,
-      recipients: envelope.recipients.map(() => ({ kind: 'waiting', due: at, attempts: 0 })),
-      trail: [{ at, what }],
-    }
-  }
-
   // ── mail that waits to be asked for ──────────────────────────────────────────────────────────────────────────────
 
   /** RFC 1985 §5: what waits goes out by the usual way, over a connection of its own. */
   async #etrn(node: string): Promise<Answer> {
-    const domains = this.config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
+    // Without a way there the mail would come back; it waits for TURN or ATRN instead.
+    const hasWay = (domain: string) => route(this.config.routing, { local: '', domain }).kind === 'relay'
+    const held = this.config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
+    const domains = held.filter(hasWay)
     if (domains.length === 0) return { no: 'etrn-refused' }
     const waiting = await this.#waitingFor(domains)
     if (waiting.length === 0) return { no: 'etrn-nothing' }
     const asked = new Set(domains.map(lower))
     for (const { id } of waiting) {
       const claim = await this.#world.spool.take(id, now(), now() + CLAIM)
-      if (claim) this.#begun(claim, asked)
+      if (claim) this.#begun(claim, { asked })
     }
     return { yes: '' }
   }
@@ -267,28 +277,34 @@ export class Mta {
 
   async #waitingFor(domains: readonly string[]): Promise<readonly SpoolEntry[]> {
     const entries = await this.#world.spool.list()
-    return entries.filter(({ envelope, recipients }) =>
-      envelope.recipients.some(
-        ({ to }, i) => recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
-      ),
+    return entries.filter(
+      ({ envelope, recipients, held }) =>
+        held === undefined &&
+        envelope.recipients.some(
+          ({ to }, i) => recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
+        ),
     )
   }
 
   /** The roles are reversed: what waits goes out over this very connection (RFC 2645 §4). */
-  #turned(socket: Duplex, { domains, login, rest }: ServerOutput & { readonly kind: 'turned' }): void {
+  #turned(socket: Duplex, { domains, login, rest, tls }: ServerOutput & { readonly kind: 'turned' }): void {
     if (rest.length > 0) socket.unshift(rest)
     const asked = domains.length === 0 ? this.#domainsOf(login) : domains
     const set = new Set(asked.map(lower))
-    const sending = this.#sendTurned(socket, asked, set).catch(cause =>
+    const sending = this.#sendTurned(socket, asked, { set, tls }).catch(cause =>
       this.#world.events?.note?.(`sending to ${login} by TURN failed: ${words(cause)}`),
     )
     const work: Promise<unknown> = sending.finally(() => this.#working.delete(work))
     this.#working.add(work)
   }
 
-  async #sendTurned(socket: Duplex, domains: readonly string[], asked: ReadonlySet<string>): Promise<void> {
+  async #sendTurned(
+    socket: Duplex,
+    domains: readonly string[],
+    { set: asked, tls }: { readonly set: ReadonlySet<string>; readonly tls: TlsFacts | undefined },
+  ): Promise<void> {
     const waiting = [...(await this.#waitingFor(domains))]
-    await this.#outgoing.sendOver(socket, async () => {
+    const next = async (): Promise<Turning | undefined> => {
       for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
         const claim = await this.#world.spool.take(entry.id, now(), now() + CLAIM)
         if (!claim) continue
@@ -299,7 +315,8 @@ export class Mta {
         return { entry: claim.entry, recipients, done }
       }
       return undefined
-    })
+    }
+    await this.#outgoing.sendOver(socket, next, tls)
   }
 
   // ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -316,14 +333,22 @@ export class Mta {
     void this.#pump().catch(cause => {
       this.#world.events?.note?.(`the spool cannot be read: ${words(cause)}`)
       clearTimeout(this.#timer)
-      if (!this.#stopped) this.#timer = setTimeout(() => this.#pumped(), REPORT_AGAIN)
+      if (!this.#stopped) this.#timer = setTimeout(() => this.#pumped(), AFTER_A_FAULT)
     })
   }
 
   async #pump(): Promise<void> {
-    const free = MAX_WORKING - this.#working.size
     const at = now()
-    for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, free) : []) this.#begun(claim)
+    while (this.#working.size < MAX_WORKING) {
+      const back = this.#back.shift()
+      if (!back) break
+      const claim = await this.#world.spool.take(back.id, at, at + CLAIM)
+      if (claim?.entry.held === undefined && claim) this.#begun(claim, { hop: back.hop })
+      else if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+    }
+    const free = MAX_WORKING - this.#working.size
+    for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, Math.min(free, MAX_CLAIMED)) : [])
+      this.#begun(claim)
     const due = await this.#world.spool.nextDue()
     if (due === undefined || this.#stopped || this.#working.size >= MAX_WORKING) return
     clearTimeout(this.#timer)
@@ -331,8 +356,8 @@ export class Mta {
     this.#timer = setTimeout(() => this.#pumped(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
   }
 
-  #begun(claim: Claim, asked?: ReadonlySet<string>): void {
-    const work: Promise<unknown> = this.#work(claim, asked)
+  #begun(claim: Claim, hurried?: Hurried): void {
+    const work: Promise<unknown> = this.#work(claim, hurried)
       // A mistake of ours: the message is not lost, and is due again soon instead of when its claim runs out.
       .catch(cause => this.#world.spool.update(claim, faulted(claim.entry, now(), words(cause))))
       .finally(() => {
@@ -343,26 +368,37 @@ export class Mta {
   }
 
   /** Tries what is due of one entry, and records what became of it. */
-  async #work(claim: Claim, asked?: ReadonlySet<string>): Promise<void> {
+  async #work(claim: Claim, hurried?: Hurried): Promise<void> {
     const { entry } = claim
     const outcomes = new Map<number, Outcome>()
     await Promise.all(
-      batches(this.config, entry, now(), asked).map(async batch => {
+      batches(this.config, entry, now(), hurried).map(async batch => {
         const tried = await this.#try(entry, batch)
-        // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
-        for (const recipient of batch.recipients) outcomes.set(recipient, tried.get(recipient) ?? BROKE_OFF)
+        for (const recipient of batch.recipients) {
+          // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
+          const outcome = tried.get(recipient) ?? (this.#stopped ? undefined : BROKE_OFF)
+          if (outcome) outcomes.set(recipient, outcome)
+        }
       }),
     )
+    // Its turn had not come when we were asked to stop: it waits as it did, for the next start.
+    if (outcomes.size === 0 && this.#stopped) return
     await this.#conclude(claim, outcomes)
   }
 
   async #conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<void> {
     const plan = { waits: this.config.retry, expire: this.config.expire }
-    const next = conclude(claim.entry, outcomes, { plan, now: now() })
-    if (!isDone(next)) await this.#world.spool.update(claim, next)
-    else if (await this.#report(next)) await this.#world.spool.remove(claim)
-    else await this.#world.spool.update(claim, unreported(next, now()))
-    this.#world.events?.tried?.(next, outcomes)
+    const at = now()
+    const next = conclude(claim.entry, outcomes, { plan, now: at })
+    const { spool, events } = this.#world
+    if (isDone(next)) await spool.remove(claim, { last: next, report: await this.#reports.about(next, bounce, at) })
+    else if (isLate(next, { after: this.config.delayReport, now: at })) {
+      const report = await this.#reports.about(next, delayed, at)
+      const told = report ? 'the sender is told that it is delayed' : 'it is delayed, and nobody is to be told'
+      await spool.update(claim, noted({ ...next, toldLate: at }, at, told), report)
+    } else await spool.update(claim, next)
+    events?.tried?.(next, outcomes)
+    this.wake()
   }
 
   async #try(entry: SpoolEntry, batch: Batch): Promise<ReadonlyMap<number, Outcome>> {
@@ -371,12 +407,21 @@ export class Mta {
         return new Map(batch.recipients.map(recipient => [recipient, batch.outcome]))
       case 'local': {
         const mailbox = formatMailbox(batch.mailbox)
-        const outcome = await this.#deliver(entry, mailbox)
+        const outcome = await this.#deliveries.run(() => this.#deliver(entry, mailbox))
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        return this.#outgoing.relay(entry, batch.connector, batch.recipients)
+        return this.#relay(entry, batch)
     }
+  }
+
+  async #relay(entry: SpoolEntry, { connector, recipients }: Batch & { readonly kind: 'relay' }) {
+    const outcomes = await this.#lanes.relay(entry, connector, recipients)
+    if ([...outcomes.values()].some(isAway)) {
+      const waiting = this.#away.get(connector.name) ?? new Set()
+      this.#away.set(connector.name, waiting.add(entry.id))
+    }
+    return outcomes
   }
 
   async #deliver(entry: SpoolEntry, mailbox: string): Promise<Outcome> {
@@ -394,35 +439,6 @@ export class Mta {
     }
   }
 
-  /** Sends the report an entry owes. `false`: it could not be kept, so the entry must stay. */
-  async #report(entry: SpoolEntry): Promise<boolean> {
-    const at = now()
-    const id = newId(at, random)
-    const header = await this.#header(entry)
-    const owed = bounce(entry, { host: this.config.hostname, id, now: at, header })
-    if (!owed) return true
-    const report = { ...this.#entry(id, owed.envelope, at, `report about ${entry.id}`), size: owed.body.length }
-    async function* body(): AsyncIterable<Uint8Array> {
-      if (owed) yield owed.body
-    }
-    const { kept } = await this.#world.spool.put(report, body())
-    this.wake()
-    return kept
-  }
-
-  async #header(entry: SpoolEntry): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = []
-    let size = 0
-    for await (const piece of this.#world.spool.body(entry.id)) {
-      pieces.push(piece)
-      size += piece.length
-      if (size >= REPORTED_HEADER) break
-    }
-    const start = Buffer.from(concat(pieces).subarray(0, REPORTED_HEADER))
-    const end = start.indexOf('\r\n\r\n')
-    return end < 0 ? start.subarray(0, start.lastIndexOf('\r\n') + 2) : start.subarray(0, end + 2)
-  }
-
   /** Has the grace of a stop run out? A connection that comes about after that is cut at once. */
   #cut: () => boolean = () => false
 
@@ -437,6 +453,7 @@ export class Mta {
     this.#stopped = true
     clearTimeout(this.#timer)
     this.#outgoing.stop()
+    if (this.#world.spool.lasts) this.#lanes.stop()
     let isCut = false
     const cut = setTimeout(() => {
       isCut = true
@@ -458,13 +475,13 @@ export class Mta {
   }
 }
 
-/** How long to wait with a report that could not be kept. */
-const REPORT_AGAIN = 60_000
+/** How long to wait after a mistake of ours, or of a disk. */
+const AFTER_A_FAULT: Duration = 60_000
 
 /** An attempt that broke on a mistake of ours. */
 function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
   const recipients = entry.recipients.map(state =>
-    state.kind === 'waiting' ? { ...state, due: Math.max(state.due, at + REPORT_AGAIN) } : state,
+    state.kind === 'waiting' ? { ...state, due: Math.max(state.due, at + AFTER_A_FAULT) } : state,
   )
   return noted(
     { ...entry, revision: entry.revision + 1, recipients },
@@ -473,17 +490,12 @@ function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
   )
 }
 
-const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }
-
-/** What failed is open again until its report can be kept: a message is never forgotten unreported. */
-function unreported(entry: SpoolEntry, at: Instant): SpoolEntry {
-  const recipients = entry.recipients.map(state =>
-    state.kind === 'done' && state.outcome.kind === 'failed'
-      ? ({ kind: 'waiting', due: at + REPORT_AGAIN, attempts: 1, last: state.outcome } as const)
-      : state,
-  )
-  return noted({ ...entry, recipients }, at, 'the report could not be kept; it is tried again')
+/** Was it the next hop that was not there, and not the message? */
+function isAway(outcome: Outcome): boolean {
+  return outcome.kind === 'deferred' && !('code' in outcome.by) && outcome.by.status === '4.4.1'
 }
+
+const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }
 
 /** Is the domain what an ETRN argument means? `@domain` means all below it, too; `#` names a queue, and ours have domains' names. */
 function isMeant(node: string, domain: string): boolean {

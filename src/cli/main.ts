@@ -10,6 +10,7 @@ import { labCommands } from './lab.ts'
 import { listenCommand } from './listen.ts'
 import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
+import { queueCommands } from './queue.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   readonly version: string
@@ -25,6 +26,7 @@ firewallCommands(program)
 configCommands(program)
 initCommands(program)
 mtaCommands(program)
+queueCommands(program)
 diagnoseCommand(program)
 listenCommand(program)
 // Each command of a command has its own way out; all of them lead to ours.

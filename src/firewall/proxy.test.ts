@@ -227,6 +227,34 @@ test('a message at the least rate passes however long it takes, and one below it
   assert.equal(deliver(400), true)
 })
 
+test('postmaster without a domain is at home here, and nobody else is', () => {
+  const through = new Through(() => new Lenient([]), strictly({ domains: new Set(['y.example']) }))
+  through.talk('EHLO c.example', 'MAIL FROM:<>')
+  const replies = through.talk(
+    'RCPT TO:<Postmaster>',
+    'RCPT TO:<b>',
+    'RCPT TO:<b@sub.y.example>',
+    'RCPT TO:<b@z.example>',
+  )
+  assert.deepEqual(
+    replies.map(reply => reply.slice(0, 3)),
+    ['250', '550', '250', '550'],
+  )
+})
+
+test('a firewall that goes down waits for the end of a message, and for what the server makes of it', () => {
+  const took: Took[] = []
+  const through = new Through(() => new Lenient(took), strictly())
+  through.talk('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>', 'DATA', 'S: x')
+  assert.equal(
+    through.do((proxy, now) => proxy.stop(now)),
+    '',
+  )
+  assert.match(through.say('\r\n.\r\n'), /^250 2\.0\.0 queued\r\n421 4\.3\.2 /)
+  assert.equal(took.length, 1)
+  assert.ok(through.closed)
+})
+
 test('nothing of a login stands in the record', () => {
   const through = scripted(strictly({ engine: { authInClear: true, onwardTls: 'never' } }))
   through.server('220 mx\r\n')

@@ -127,6 +127,7 @@ export class SmtpProxy {
   #junk = 0
   /** The last word is in the queue. */
   #ending = false
+  #stopping = false
   #clientEnded = false
   #now: Instant = 0
   #openedAt: Instant = 0
@@ -289,11 +290,13 @@ export class SmtpProxy {
     })
   }
 
-  /** The firewall is going down: say so, unless a reply is owed that would be lost. */
+  /** The firewall is going down: say so, as soon as no reply is owed that would be lost. */
   stop(now: Instant): readonly ProxyOutput[] {
     return this.#run(now, () => {
-      if (this.#mode === 'blind') return this.#close()
-      if (this.#queue.size === 0 && !this.#body) this.#hangUp(this.#word(421, '4.3.2', 'is going down'))
+      this.#stopping = true
+      if (this.#mode === 'blind') this.#close()
+      else if (this.#phase === 'greeting') this.#hangUp(this.#word(421, '4.3.2', 'is going down'))
+      else this.#work()
     })
   }
 
@@ -356,6 +359,9 @@ export class SmtpProxy {
         this.#held = undefined
         this.#forward(command, encode)
         continue
+      }
+      if (this.#stopping && this.#queue.size === 0 && !this.#hello && !this.#message) {
+        return this.#hangUp(this.#word(421, '4.3.2', 'is going down'))
       }
       if (this.#waits()) return
       const line = this.#fromClient.next(AUTH_LINE)

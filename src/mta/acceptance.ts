@@ -25,6 +25,8 @@ export function acceptRecipient(config: MtaConfig, { to, peer, login }: Question
     if (mailboxFor(config, to)) return { yes: '' }
     return { no: ROUTED.test(to.local) ? 'relay-refused' : 'no-such-user' }
   }
+  // We keep it for who may ask for it: as good as a mailbox here, whoever sends.
+  if (config.turns.some(({ domain }) => sameDomain(domain, to.domain))) return { yes: '' }
   const mayRelay = login !== undefined || config.relayFrom.some(network => holds(network, peer))
   if (to.domain === '' || !mayRelay) return { no: 'relay-refused' }
   return route(config.routing, to).kind === 'relay' ? { yes: '' } : { no: 'relay-refused' }
@@ -33,11 +35,6 @@ export function acceptRecipient(config: MtaConfig, { to, peer, login }: Question
 /** May it have a session when there are few left, and as many as it wants? Who may relay is one of us. */
 export function isKnownPeer({ relayFrom, proxies }: MtaConfig, peer: string): boolean {
   return relayFrom.some(network => holds(network, peer)) || proxies.some(({ network }) => holds(network, peer))
-}
-
-/** Must its connections begin with a PROXY header? */
-export function saysForWhom({ proxies }: MtaConfig, peer: string): boolean {
-  return proxies.some(({ network, by }) => by === 'proxy-protocol' && holds(network, peer))
 }
 
 /** VRFY, where the configuration lets it tell (RFC 5321 §3.5.3). */

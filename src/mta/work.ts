@@ -1,5 +1,5 @@
 import { lower } from '../base/bytes.ts'
-import { type Instant, sayDuration } from '../base/time.ts'
+import { type Duration, type Instant, sayDuration } from '../base/time.ts'
 import { type Connector, route } from '../routing/connector.ts'
 import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
 import { noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
@@ -13,23 +13,28 @@ export type Batch =
   | { readonly kind: 'relay'; readonly connector: Connector; readonly recipients: readonly number[] }
   | { readonly kind: 'nowhere'; readonly outcome: Outcome; readonly recipients: readonly number[] }
 
-const NOBODY: ReadonlySet<string> = new Set()
+/** What goes before it is due. */
+export interface Hurried {
+  /** Domains, in lower case, whose mail was asked for just now by ETRN, TURN or ATRN; other held mail waits on. */
+  readonly asked?: ReadonlySet<string>
+  /** The connector whose other end is back. */
+  readonly hop?: string
+}
 
-/**
- * The batches of an entry, made fresh each time: a change of routes may split or join them. `asked`: the domains, in lower
- * case, whose mail was asked for just now by ETRN, TURN or ATRN; it goes at once, and other held mail waits on.
- */
+/** The batches of an entry, made fresh each time: a change of routes may split or join them. */
 export function batches(
   config: MtaConfig,
   entry: SpoolEntry,
   now: Instant,
-  asked: ReadonlySet<string> = NOBODY,
+  { asked, hop }: Hurried = {},
 ): readonly Batch[] {
   const found = new Map<string, Batch>()
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
-    const isAsked = asked.has(lower(to.domain))
-    if (state?.kind !== 'waiting' || (state.due > now && !isAsked)) continue
+    if (state?.kind !== 'waiting') continue
+    const isAsked = asked?.has(lower(to.domain)) ?? false
+    const isBack = hop !== undefined && hopFor(config, to) === `connector ${hop}`
+    if (state.due > now && !isAsked && !isBack) continue
     const held = isAsked ? undefined : turnFor(config, to)
     const [key, batch] = held ? waits(held, entry) : batchFor(config, to)
     const before = found.get(key)
@@ -47,6 +52,12 @@ function batchFor(config: MtaConfig, to: Mailbox): readonly [key: string, batch:
   const way = route(config.routing, to)
   if (way.kind === 'unreachable') return nowhere('5.4.4', way.why)
   return [`connector ${way.connector.name}`, { kind: 'relay', connector: way.connector, recipients: [] }]
+}
+
+/** Which way a recipient's mail goes, as operators name it: `connector A-to-B`, `mailbox bob@b.example`, `turn c.example`. */
+export function hopFor(config: MtaConfig, to: Mailbox): string {
+  const turn = turnFor(config, to)
+  return turn ? `turn ${turn.domain}` : batchFor(config, to)[0]
 }
 
 /** The line that holds mail for this address back until it is asked for. */
@@ -88,6 +99,14 @@ export function conclude(
     next = noted(next, now, `${to ? formatMailbox(to) : '?'}: ${sayOutcome(outcome)}${when}`)
   }
   return next
+}
+
+/** Has it waited so long that its sender is to be told, and was not yet? `after` 0: never. */
+export function isLate(
+  { arrived, toldLate }: SpoolEntry,
+  { after, now }: { readonly after: Duration; readonly now: Instant },
+): boolean {
+  return after > 0 && toldLate === undefined && now - arrived >= after
 }
 
 function expired(last: Outcome) {

@@ -1,14 +1,16 @@
 /** `./postern diagnose`, as somebody would call it: live, in the laboratory, from files, and before any traffic. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Listener } from '../../src/app/listen.ts'
 import { BOXES } from '../../src/diagnosis/box.ts'
+import { readCapture } from '../../src/io/connections.ts'
 import { sayEndpoint } from '../../src/io/sockets.ts'
 import { gateFor } from '../diagnosis/gate.ts'
 import { unmet } from '../interop/needs.ts'
@@ -25,6 +27,14 @@ function policyOf(id: string) {
   const box = BOXES.find(each => each.id === id)
   assert.ok(box)
   return box.policy
+}
+
+async function untilSaid(stream: Readable, words: string): Promise<void> {
+  let said = ''
+  for await (const chunk of on(stream, 'data')) {
+    said += String(chunk)
+    if (said.includes(words)) return
+  }
 }
 
 interface Answer {
@@ -203,14 +213,18 @@ test('tcpdump beside a visit: the same answer, and with both sides of the box in
   const [near, both] = [join(folder, 'near.pcap'), join(folder, 'both.pcap')]
   const ports = [`port ${gate.port}`, `port ${gate.port} or port ${listener.endpoint.port}`] as const
   const dumps = [near, both].map((file, i) =>
-    spawn('tcpdump', ['-U', '-Z', 'root', '-i', 'lo', '-w', file, ports[i] ?? ''], {
+    spawn('tcpdump', ['-U', '--immediate-mode', '-Z', 'root', '-i', 'lo', '-w', file, ports[i] ?? ''], {
       stdio: ['ignore', 'ignore', 'pipe'],
     }),
   )
-  // It says "listening on lo" once it hears everything.
-  await Promise.all(dumps.map(dump => once(dump.stderr, 'data')))
+  await Promise.all(dumps.map(dump => untilSaid(dump.stderr, 'listening on')))
   const live = await json(['diagnose', sayEndpoint(gate), '--json'])
-  await pause(500)
+  // The last that a visit hears is the answer to its third goodbye.
+  const goodbyes = (file: string) =>
+    readCapture(file, [gate.port, listener.endpoint.port]).connections.filter(
+      ({ exchanges }) => exchanges.at(-1)?.said === 'QUIT\r\n' && exchanges.at(-1)?.heard.length === 1,
+    )
+  for (let tries = 0; tries < 50 && (goodbyes(near).length < 3 || goodbyes(both).length < 6); tries++) await pause(200)
   for (const dump of dumps) {
     dump.kill('SIGINT')
     await once(dump, 'exit')

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,6 +38,7 @@ const mailServer = (port: number): readonly string[] => [
   'local-domain a.example',
   'mailbox alice@a.example',
   'relay-from 127.0.0.0 255.0.0.0',
+  'spool memory',
 ]
 
 interface Running {
@@ -60,20 +61,6 @@ async function start(t: After, file: string, args: readonly string[] = []): Prom
   }
   await says(/listening at \[::1\]/)
   return { child, said: () => said, says }
-}
-
-/** Says octets to a port, and gives back all that is heard until the other side, or the test, has enough. */
-async function overheard(port: number, octets: string, enough: RegExp): Promise<string> {
-  const socket = net.connect({ host: '127.0.0.1', port })
-  let heard = ''
-  socket.on('data', chunk => {
-    heard += chunk
-  })
-  socket.on('error', () => {})
-  socket.write(octets)
-  for (let i = 0; i < 300 && !enough.test(heard) && !socket.closed; i++) await sleep(20)
-  socket.destroy()
-  return heard
 }
 
 async function ended(child: ChildProcess): Promise<number | null> {
@@ -232,22 +219,51 @@ test('addresses that cannot be had are told together, each with its line, and no
   assert.match(err, /mail\.conf:3:1: error: cannot listen at \[2001:db8::1\]:\d+: no such address here/)
 })
 
-test('a trusted balancer says for whom it speaks, and who should and does not hears nothing', async t => {
-  const [port = 0] = await freePorts(1)
-  const lines = mailServer(port).filter(line => !line.startsWith('relay-from'))
-  const { file } = configuration(t, [...lines, 'trust-proxy 127.0.0.1 255.255.255.255 proxy-protocol'])
-  await start(t, file)
-  const header = 'PROXY TCP4 203.0.113.9 192.0.2.5 4711 25\r\n'
-  const heard = await overheard(port, `${header}EHLO client.example\r\n`, /250 /)
-  assert.match(heard, /^220 mail-a\.a\.example ESMTP Postern\r\n250-mail-a\.a\.example Hello \[203\.0\.113\.9\]\r\n/)
-  assert.equal(await overheard(port, 'EHLO client.example\r\n', /220/), '')
+test('what was acknowledged is there after kill -9 and a start, with its trail, and goes on', async t => {
+  const [port = 0, later = 0] = await freePorts(2)
+  const { folder, file } = configuration(t, [
+    ...mailServer(port).filter(line => line !== 'spool memory'),
+    'spool "the queue" size 100M',
+    'queue retry 1s',
+    `connector later to B cost 1 target 127.0.0.1 port ${later}`,
+    'address-space later smtp later.example',
+  ])
+  const first = await start(t, file)
+  assert.match(first.said(), /messages wait in \S*the queue: 0 messages\n/)
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  const [, id = ''] = /Queued as (\S+)/.exec(await send(talk, 'x@later.example')) ?? []
+  talk.close()
+  await first.says(new RegExp(`^${id}: <x@later\\.example> deferred: `, 'm'))
+  first.child.kill('SIGKILL')
+  await ended(first.child)
+  const second = await start(t, file)
+  assert.match(second.said(), /messages wait in \S*the queue: 1 message\n/)
+  const heard = new Promise<void>(resolve => {
+    const server = net
+      .createServer(socket => socket.end('554 5.7.1 no\r\n', () => resolve()))
+      .listen(later, '127.0.0.1')
+    t.after(() => server.close())
+  })
+  await heard
+  await second.says(new RegExp(`^${id}: <x@later\\.example> deferred: 554`, 'm'))
+  second.child.kill('SIGTERM')
+  assert.equal(await ended(second.child), 0)
+  assert.match(second.said(), /stopped with 1 message in the queue\n$/)
+  assert.ok(existsSync(join(folder, 'the queue', 'queue.mdb')))
 })
 
-test('a PROXY header of anybody else is no command, and ends the session', async t => {
+test('a spool that another server has, or that is no folder, is told with its line', async t => {
   const [port = 0] = await freePorts(1)
-  const { file } = configuration(t, mailServer(port))
-  await start(t, file)
-  const heard = await overheard(port, 'PROXY TCP4 10.0.0.1 10.0.0.2 1 25\r\nEHLO c.example\r\n', /250 /)
-  assert.match(heard, /^220 [^\r]*\r\n421 [^\r]*\r\n$/)
-  assert.doesNotMatch(heard, /10\.0\.0\.1/)
+  const { folder, file } = configuration(t, [...mailServer(port).filter(line => line !== 'spool memory'), 'spool here'])
+  const running = await start(t, file)
+  const other = await postern(['mta', 'run', file])
+  assert.equal(other.status, 2)
+  assert.match(other.err, /mail\.conf:\d+:1: error: the spool \S+here is in use by process \d+/)
+  running.child.kill('SIGTERM')
+  await ended(running.child)
+  rmSync(join(folder, 'here'), { recursive: true })
+  writeFileSync(join(folder, 'here'), '')
+  const none = await postern(['mta', 'run', file])
+  assert.equal(none.status, 2)
+  assert.match(none.err, /mail\.conf:\d+:1: error: the spool \S+here cannot be opened: /)
 })
