@@ -3,7 +3,7 @@ import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import { alterationsIn } from '../diagnosis/alteration.ts'
 import { alterationsBetween, type Both, exactSuspects } from '../diagnosis/both-ends.ts'
-import { sameEverywhere } from '../diagnosis/control.ts'
+import { alterationsAgainst, sameEverywhere } from '../diagnosis/control.ts'
 import { type Diagnosis, diagnose } from '../diagnosis/diagnosis.ts'
 import type { FarRecord } from '../diagnosis/far-side.ts'
 import { type Location, locate, type Way, withCauses } from '../diagnosis/locate.ts'
@@ -95,10 +95,18 @@ function together(
   { firewalls }: Asked,
   control: Observation | undefined,
 ): Found {
+  // Whoever is nearest to the server hears it best: what the others hear is held against that.
+  const heard = group.filter(({ observation }) => observation.exchanges.some(each => each.heard.length > 0))
+  const [beside] = heard.toSorted((a, b) => (a.vantage.hops?.length ?? 0) - (b.vantage.hops?.length ?? 0))
   const seen = group.map(({ vantage, observation }) => ({
     vantage,
     observation,
-    alterations: alterationsIn(observation),
+    alterations: [
+      ...alterationsIn(observation),
+      ...(beside?.vantage.hops && beside.vantage !== vantage
+        ? alterationsAgainst(beside.observation, observation)
+        : []),
+    ],
   }))
   // A way that nothing came back from tells nothing about where.
   const ways = seen
@@ -117,7 +125,11 @@ function together(
     .flatMap(({ observation: { notes } }) => notes)
   if (control) remarks.push(...sameEverywhere(worst.observation, control))
   return {
-    diagnosis: diagnose(worst.observation, { location, remarks }),
+    diagnosis: diagnose(worst.observation, {
+      location,
+      remarks,
+      ...(worst.alterations.length > 0 && { alterations: worst.alterations }),
+    }),
     observations: [...group.map(({ observation }) => observation), ...(control ? [control] : [])],
   }
 }

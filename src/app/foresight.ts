@@ -79,7 +79,7 @@ function foundOf(vantage: string, target: string, stops: readonly Stop[], remark
             grade: 'proven',
             explains: alterations.map((_, i) => i),
             leaves: [],
-            by: 'experiment',
+            by: 'configuration',
             alike: [],
             marks: [],
           },
@@ -87,9 +87,9 @@ function foundOf(vantage: string, target: string, stops: readonly Stop[], remark
       : [],
     ...(first && {
       location: {
-        places: stops.map(({ place, policy: { cause } }) => ({
+        places: stops.map(({ place, policy: { name, cause } }) => ({
           ...place,
-          by: { command: cause.command, cure: cause.cure, at: cite(cause.at) },
+          by: { policy: name, command: cause.command, cure: cause.cure, at: cite(cause.at) },
         })),
         altered: [vantage],
         clean: [],

@@ -41,7 +41,8 @@ export function diagnose(observation: Observation, known: Circumstances = {}): D
   const named = seen.length > 0 || known.alterations ? [] : signed.flatMap(standsBetween)
   const suspicion = suspect(observation, [...seen, ...named])
   const { alterations } = suspicion
-  const suspects = known.suspects ?? suspicion.suspects
+  const found = known.suspects ?? suspicion.suspects
+  const suspects = found.length > 0 ? found : configured(known.location, alterations)
   const grade = surest(alterations.map(each => each.grade))
   const remarks = [...(known.remarks ?? []), ...remarksOn(observation, signed), ...observation.notes]
   const isKnown = known.alterations !== undefined || wasHeard(observation)
@@ -59,6 +60,28 @@ export function diagnose(observation: Observation, known: Circumstances = {}): D
     checks: alterations.length > 0 ? checksOf(suspects) : [],
     remarks,
   }
+}
+
+/** Where nobody shows who it is, but the configuration of the place is known, that is who. */
+function configured(location: Location | undefined, alterations: readonly Alteration[]): readonly Suspect[] {
+  const [place, ...more] = location?.places ?? []
+  if (!place?.by || more.length > 0) return []
+  const { policy } = place.by
+  const vendor = /^WatchGuard/.test(policy) ? 'watchguard' : 'other'
+  const explains = alterations.map((_, i) => i)
+  return [
+    {
+      id: policy,
+      name: policy,
+      vendor,
+      grade: 'likely',
+      explains,
+      leaves: [],
+      by: 'configuration',
+      alike: [],
+      marks: [],
+    },
+  ]
 }
 
 function outcomeOf(grade: Grade | undefined, isKnown: boolean): Outcome {

@@ -18,7 +18,7 @@ export interface Place {
   readonly enters?: string
   readonly leaves?: string
   /** The line of its configuration that does it, where its configuration is known. */
-  readonly by?: { readonly command: string; readonly cure: string; readonly at: string }
+  readonly by?: { readonly policy: string; readonly command: string; readonly cure: string; readonly at: string }
 }
 
 export interface Location {
@@ -66,7 +66,7 @@ export function withCauses(
     const policy = admission.kind === 'inspect' ? admission.policy : undefined
     if (!policy) return place
     const { command, cure, at } = policy.cause
-    return { ...place, by: { command, cure, at: cite(at) } }
+    return { ...place, by: { policy: policy.name, command, cure, at: cite(at) } }
   })
   const guilty = places.filter(({ by }) => by !== undefined)
   return guilty.length > 0 ? { ...location, places: guilty } : { ...location, places }

@@ -145,8 +145,11 @@ function saySuspect(
   { name, grade, by, explains, leaves, alike, marks }: Suspect,
   count: number,
 ): readonly ReportLine[] {
-  const how =
-    by === 'experiment' ? 'run over the undisturbed dialogue, it does just this' : `its marks: ${marks.join('; ')}`
+  const how = {
+    experiment: 'run over the undisturbed dialogue, it does just this',
+    signature: `its marks: ${marks.join('; ')}`,
+    configuration: 'its configuration says so',
+  }[by]
   const all = leaves.length === 0 ? `it explains all of it` : `it explains ${explains.length} of ${count}`
   const lines = [{ text: `${name}: ${GRADES[grade]}; ${all}` }, { text: how }]
   return alike.length > 0 ? [...lines, { text: `the same evidence fits ${few(alike)}` }] : lines

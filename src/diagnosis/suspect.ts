@@ -13,8 +13,8 @@ export interface Suspect {
   /** What it explains, and what it leaves unexplained, by index into the alterations. */
   readonly explains: readonly number[]
   readonly leaves: readonly number[]
-  /** How we know: its policy was run, or its marks were found. */
-  readonly by: 'experiment' | 'signature'
+  /** How we know: its policy was run, its marks were found, or the configuration at that place says so. */
+  readonly by: 'experiment' | 'signature' | 'configuration'
   /** Others whom the same evidence fits as well. */
   readonly alike: readonly string[]
   /** What was heard that speaks for it, for a signature. */

@@ -98,6 +98,16 @@ test('with no host, every entry of the laboratory is asked, and each server has 
   assert.match(out, /^ {6}no fixup protocol smtp 25$/m)
 })
 
+test('a Firebox that leaves extensions out is found where one end alone would show a modest server', async () => {
+  const ask = ['lab', 'exec', 'case-study-firebox', '--', process.execPath, 'src/cli/main.ts', 'diagnose']
+  const alone = await json([...ask, 'FW_B_VPN', '--json'])
+  assert.equal(alone.status, 0, 'nobody is accused of what a server may do')
+  const { status, answer } = await json([...ask, '10.54.7.10', '--from', 'mail-a', '--from', 'mail-b', '--json'])
+  assert.equal(status, 1)
+  assert.match(answer.suspects[0]?.name ?? '', /^WatchGuard/)
+  assert.equal(answer.location?.places[0]?.by.cure, 'no watchguard smtp-incoming 25')
+})
+
 test('status 0 where nothing is altered, 1 where it is, 2 where it cannot be told, 3 where the question is none', async t => {
   assert.equal((await postern(['diagnose', FAR, '--whole'])).status, 0)
   const gate = await gateFor(t, listener.endpoint, policyOf('asa'))
