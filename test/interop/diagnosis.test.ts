@@ -31,6 +31,19 @@ describe('boxes before real servers', () => {
   }
 })
 
+test('where TLS begins through an ASA, the list inside tells what was masked before it', async () => {
+  const box = BOXES.find(({ id }) => id === 'asa+allow-tls')
+  // It does not offer STARTTLS here, and takes it all the same.
+  const real = REAL['smtp-server'] ?? assert.fail()
+  const diagnosis = await withServer(real, port => visited(port, box))
+  const masked = diagnosis.alterations.filter(({ kind }) => kind === 'keyword-masked')
+  assert.deepEqual(
+    masked.map(({ before, after, grade }) => [before, after, grade]),
+    [['SMTPUTF8', 'XXXXXXXA', 'proven']],
+  )
+  assert.equal(diagnosis.suspects[0]?.name, box?.name)
+})
+
 describe('what is no box', () => {
   test('smtp-sink -P is said to be what it is, and nothing is called proven', {
     skip: unmet(ODD['smtp-sink -P']?.needs ?? {}),
