@@ -9,7 +9,17 @@ import { ConfigurationError, isFile, readConfig } from '../io/files.ts'
 import { readKey } from '../io/keys.ts'
 import { maildirOf } from '../io/maildir.ts'
 import { MemorySpool } from '../io/memory-spool.ts'
-import { close, type Duplex, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
+import {
+  close,
+  type Duplex,
+  dial,
+  type Endpoint,
+  endpointOf,
+  listen,
+  type Server,
+  type Socket,
+  sayEndpoint,
+} from '../io/sockets.ts'
 import { reset, splice } from '../io/splice.ts'
 import { makeState, removeState } from '../io/state.ts'
 import { type Carried, openTap, openTunnelServer, type Tap, TunnelClient, type TunnelServer } from '../io/tunnel.ts'
@@ -170,6 +180,7 @@ export class Lab {
     this.#control = await openControl(this.state, async request => {
       if (request.ask === 'nodes') return { answer: [...this.#consoles.keys()], wrong: false }
       if (request.ask === 'type') return this.type(request.node, request.line)
+      if (request.ask === 'road') return this.#roadAsked(request.node, request.line)
       return { answer: this.#consoles.get(request.node)?.complete(request.line) ?? [], wrong: false }
     })
   }
@@ -236,6 +247,11 @@ export class Lab {
     return this.#hold(socket)
   }
 
+  async #roadAsked(node: string, line: string): Promise<ControlAnswer> {
+    const [ip = '', port = '25'] = line.split(' ')
+    return { answer: [sayEndpoint(await this.#road(node, ip, Number(port)))], wrong: false }
+  }
+
   /** Where a node connects to when it means this address. Built once, and kept. */
   #road(node: string, ip: string, port: number): Promise<Endpoint> {
     const key = `${node} ${ip} ${port}`
@@ -252,7 +268,8 @@ export class Lab {
     if ('wrong' in hops) throw problem(hops.wrong)
     const source = this.files.topology.nodes.get(node)?.attachments[0]?.ip
     if (source === undefined) throw problem(`${node} is connected to nothing`)
-    return this.#build(hops.slice(1), { source, destination, port })
+    // A node that means itself is at its end already.
+    return this.#build(hops.length > 1 ? hops.slice(1) : hops, { source, destination, port })
   }
 
   /** Builds a road from its end to its beginning, so that each part knows where it leads. */

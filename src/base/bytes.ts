@@ -51,7 +51,8 @@ export function text(bytes: Uint8Array, from = 0, to: number = bytes.length): st
   let out = ''
   // In slices, because a call takes a limited number of arguments.
   for (let at = from; at < to; at += 4096) {
-    out += String.fromCharCode(...bytes.subarray(at, Math.min(at + 4096, to)))
+    // Spread would go by the iterator, ten times slower; an array of octets is as good as one of numbers here.
+    out += String.fromCharCode.apply(null, bytes.subarray(at, Math.min(at + 4096, to)) as unknown as number[])
   }
   return out
 }

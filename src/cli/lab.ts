@@ -124,7 +124,11 @@ async function exec(name: string, [command, ...args]: readonly string[]): Promis
   const files = readLab(labFolder(name))
   const signals = passSignals()
   const lab = await Lab.start(files)
-  const env: Record<string, string | undefined> = { ...process.env, POSTERN_LAB: lab.state }
+  const env: Record<string, string | undefined> = {
+    ...process.env,
+    POSTERN_LAB: lab.state,
+    POSTERN_LAB_FILES: files.folder,
+  }
   for (const [entry, at] of lab.entries) env[`POSTERN_${entry}`] = sayEndpoint(at)
   for (const { node, address } of recipients(files)) env[`POSTERN_RCPT_${node}`] = address
   try {

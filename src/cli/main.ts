@@ -3,9 +3,11 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { configCommands } from './config.ts'
+import { diagnoseCommand, STATUS } from './diagnose.ts'
 import { firewallCommands } from './firewall.ts'
 import { initCommands } from './init.ts'
 import { labCommands } from './lab.ts'
+import { listenCommand } from './listen.ts'
 import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
 import { queueCommands } from './queue.ts'
@@ -25,6 +27,8 @@ configCommands(program)
 initCommands(program)
 mtaCommands(program)
 queueCommands(program)
+diagnoseCommand(program)
+listenCommand(program)
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
 
@@ -42,7 +46,9 @@ try {
   await program.parseAsync()
 } catch (cause) {
   if (cause instanceof CommanderError) {
-    process.exitCode = cause.exitCode === 0 ? EXIT.ok : EXIT.misuse
+    // A check of Nagios takes 2 for its own word.
+    const misuse = process.argv[2] === 'diagnose' ? STATUS.misuse : EXIT.misuse
+    process.exitCode = cause.exitCode === 0 ? EXIT.ok : misuse
   } else {
     complain(explainFailure(cause))
     process.exitCode = statusOf(cause)

@@ -15,6 +15,8 @@ export type ControlHandler = (request: ControlRequest) => Promise<ControlAnswer>
 export type ControlRequest =
   /** A line is typed at a node, or half-typed, to be completed. */
   | { readonly ask: 'type' | 'complete'; readonly node: string; readonly line: string }
+  /** Where a program of this machine comes in to be at that node, for the address and port of the line. */
+  | { readonly ask: 'road'; readonly node: string; readonly line: string }
   /** The names of all nodes that can be typed at. */
   | { readonly ask: 'nodes' }
 
@@ -104,7 +106,11 @@ function readRequest(text: string): ControlRequest | undefined {
   try {
     const { ask, node, line: typed } = JSON.parse(text) as Readonly<Record<string, unknown>>
     if (ask === 'nodes') return { ask }
-    if ((ask !== 'type' && ask !== 'complete') || typeof node !== 'string' || typeof typed !== 'string')
+    if (
+      (ask !== 'type' && ask !== 'complete' && ask !== 'road') ||
+      typeof node !== 'string' ||
+      typeof typed !== 'string'
+    )
       return undefined
     return { ask, node, line: typed }
   } catch {

@@ -3,6 +3,7 @@ import {
   fsyncSync,
   openSync,
   readFileSync,
+  readSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -20,15 +21,37 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a folder',
 }
 
+/** The first octets of a file, as many as there are. */
+export function readHead(path: string, count: number): Uint8Array {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch (cause) {
+    throw cannotRead(path, cause)
+  }
+  try {
+    const head = Buffer.alloc(count)
+    return head.subarray(0, readSync(file, head))
+  } catch (cause) {
+    throw cannotRead(path, cause)
+  } finally {
+    closeSync(file)
+  }
+}
+
 /** A file's octets; a `PosternError` that says in words why not. */
 export function readBytes(path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? ''
-    const why = REASONS[code] ?? (cause as Error).message
-    throw new PosternError('POSTERN_UNREADABLE', `cannot read ${path}: ${why}`, { side: 'us', retry: 'never', cause })
+    throw cannotRead(path, cause)
   }
+}
+
+function cannotRead(path: string, cause: unknown): PosternError {
+  const code = (cause as NodeJS.ErrnoException).code ?? ''
+  const why = REASONS[code] ?? (cause as Error).message
+  return new PosternError('POSTERN_UNREADABLE', `cannot read ${path}: ${why}`, { side: 'us', retry: 'never', cause })
 }
 
 /**

@@ -3,6 +3,7 @@ import http from 'node:http'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
+import type { Endpoint } from './sockets.ts'
 
 /** What is counted up. Labels come from closed sets: a peer must not make new ones. */
 export const COUNTERS = {
@@ -62,40 +63,88 @@ export class Metrics {
   }
 
   /** Answers there until it is closed. `isWell`: what `/healthz` answers. */
-  async listen(host: string, port: number, isWell: () => boolean): Promise<{ close(): Promise<void> }> {
-    const server = http.createServer((request, response) => {
-      // A web page must not get here by a name of its own: whoever means loopback says so.
-      if (!isLocalName(request.headers.host)) return void response.writeHead(421).end()
-      if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end()
-      if (request.url === '/healthz') {
-        const well = isWell()
-        response.writeHead(well ? 200 : 503, { 'content-type': 'text/plain' }).end(well ? 'ok\n' : 'stopping\n')
-      } else if (request.url === '/metrics') {
-        this.text().then(
-          text => response.writeHead(200, { 'content-type': this.#registry.contentType }).end(text),
-          () => response.writeHead(500).end(),
-        )
-      } else response.writeHead(404).end()
+  listen(host: string, port: number, isWell: () => boolean): Promise<{ close(): Promise<void> }> {
+    return serve(this.#registry, { host, port }, isWell)
+  }
+}
+
+/** What the last visits of `postern diagnose --watch` found. */
+export class PathMetrics {
+  readonly #registry = new Registry()
+  readonly #outcome: Gauge<string>
+  readonly #alterations: Gauge<string>
+  readonly #visits: Counter<string>
+  readonly #changes: Counter<string>
+
+  constructor() {
+    const registers = [this.#registry]
+    const labelNames = ['target']
+    const help = 'What the last visit found: 0 clean, 1 altered, 2 it could not be told'
+    this.#outcome = new Gauge({ name: 'postern_path_outcome', help, labelNames, registers })
+    this.#alterations = new Gauge({
+      name: 'postern_path_alterations',
+      help: 'Alterations found',
+      labelNames,
+      registers,
     })
-    server.maxConnections = MAX_ASKERS
-    server.requestTimeout = REQUEST_WAIT
-    server.headersTimeout = REQUEST_WAIT
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause: NodeJS.ErrnoException) => {
-        const why = cause.code === 'EADDRINUSE' ? 'the port is in use' : cause.message
-        const said = `cannot answer for metrics at ${host}:${port}: ${why}`
-        reject(new PosternError('POSTERN_CANNOT_LISTEN', said, { side: 'us', retry: 'never', cause }))
-      })
-      server.listen({ host, port }, resolve)
+    this.#visits = new Counter({ name: 'postern_path_visits_total', help: 'Visits made', labelNames, registers })
+    this.#changes = new Counter({
+      name: 'postern_path_changes_total',
+      help: 'Outcomes that were another than the one before',
+      labelNames,
+      registers,
     })
-    server.on('error', () => {})
-    return {
-      close() {
-        const closed = new Promise<void>(resolve => server.close(() => resolve()))
-        server.closeAllConnections()
-        return closed
-      },
-    }
+  }
+
+  visited(target: string, outcome: number, alterations: number, isChange: boolean): void {
+    this.#outcome.set({ target }, outcome)
+    this.#alterations.set({ target }, alterations)
+    this.#visits.inc({ target })
+    this.#changes.inc({ target }, isChange ? 1 : 0)
+  }
+
+  listen(at: Endpoint): Promise<{ close(): Promise<void> }> {
+    return serve(this.#registry, at, () => true)
+  }
+}
+
+async function serve(
+  registry: Registry,
+  { host, port }: Endpoint,
+  isWell: () => boolean,
+): Promise<{ close(): Promise<void> }> {
+  const server = http.createServer((request, response) => {
+    // A web page must not get here by a name of its own: whoever means loopback says so.
+    if (!isLocalName(request.headers.host)) return void response.writeHead(421).end()
+    if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end()
+    if (request.url === '/healthz') {
+      const well = isWell()
+      response.writeHead(well ? 200 : 503, { 'content-type': 'text/plain' }).end(well ? 'ok\n' : 'stopping\n')
+    } else if (request.url === '/metrics') {
+      registry.metrics().then(
+        text => response.writeHead(200, { 'content-type': registry.contentType }).end(text),
+        () => response.writeHead(500).end(),
+      )
+    } else response.writeHead(404).end()
+  })
+  server.maxConnections = MAX_ASKERS
+  server.requestTimeout = REQUEST_WAIT
+  server.headersTimeout = REQUEST_WAIT
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const why = cause.code === 'EADDRINUSE' ? 'the port is in use' : cause.message
+      const said = `cannot answer for metrics at ${host}:${port}: ${why}`
+      reject(new PosternError('POSTERN_CANNOT_LISTEN', said, { side: 'us', retry: 'never', cause }))
+    })
+    server.listen({ host, port }, resolve)
+  })
+  server.on('error', () => {})
+  return {
+    close() {
+      const closed = new Promise<void>(resolve => server.close(() => resolve()))
+      server.closeAllConnections()
+      return closed
+    },
   }
 }
 

@@ -65,9 +65,10 @@ export function isOutOfFiles(cause: unknown): boolean {
 }
 
 /** Connects, or throws a `PosternError` that says why not. Whoever gives a signal may call it off. */
-export function dial(to: Endpoint, signal?: AbortSignal): Promise<net.Socket> {
+export function dial(to: Endpoint, signal?: AbortSignal, localAddress?: string): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ ...to, allowHalfOpen: true, noDelay: true })
+    const from = localAddress === undefined ? {} : { localAddress }
+    const socket = net.connect({ ...to, ...from, allowHalfOpen: true, noDelay: true })
     const fail = (cause: NodeJS.ErrnoException | undefined, why: string) => {
       clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
