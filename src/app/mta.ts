@@ -12,10 +12,10 @@ import { secureServer } from '../io/tls.ts'
 import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
-import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
+import { acceptRecipient, isKnownPeer, isLocal, verifyAddress } from '../mta/acceptance.ts'
 import { bounce } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Batch, batches, conclude } from '../mta/work.ts'
+import { type Batch, batches, conclude, hastened, hasWay, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
@@ -27,6 +27,7 @@ import type { Claim } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
+import { LinkState } from './link-state.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT, Outgoing } from './outgoing.ts'
@@ -45,9 +46,15 @@ export class Mta {
   readonly #world: MtaWorld
   readonly #door: Door
   readonly #outgoing: Outgoing
+  readonly routing: LinkState
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
   readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
+  /** Entry and recipient → the connector tried last. */
+  readonly #tried = new Map<string, string>()
+  /** How often the ways changed. */
+  #changes = 0
+  #rerouting = false
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   #sessionCount = 0
@@ -59,12 +66,20 @@ export class Mta {
     this.#outgoing = new Outgoing(config, world, {
       hold: socket => this.#hold(socket),
       serve: (socket, peer) => this.serve(socket, peer),
+      reached: (connector, why) => this.routing.reached(connector, why),
+      talk: connector => this.routing.talk(connector),
+    })
+    this.routing = new LinkState(config, {
+      visit: (connector, talk) => this.#outgoing.visit(connector, talk),
+      changed: () => this.#reroute(),
+      note: what => world.events?.note?.(what),
     })
   }
 
-  /** Asks for mail where the configuration says so, now and then; without such lines it does nothing. */
+  /** Tells its neighbours what it knows of routing, and asks for mail, where the configuration says so. */
   start(): void {
     this.#outgoing.startPulling()
+    this.routing.start()
   }
 
   /** Everything that waits, or waits to be forgotten. */
@@ -80,6 +95,7 @@ export class Mta {
     const server = this.#server(peer, limits, tls)
     let arriving: Arriving | undefined
     let answers: Answers | undefined
+    const linkState = this.routing.answering(!dialect(this.config.dialect, { quoteUnknown: false }).isExchange)
     const { identity, logins } = this.#world
     const drive: Drive<ServerOutput> = new Drive<ServerOutput>(
       server,
@@ -88,7 +104,9 @@ export class Mta {
         switch (output.kind) {
           case 'ask':
             if (output.question.about === 'sasl') answers ??= logins.begin()
-            return this.#answer(output.question, { arriving, answers }).then(answer => server.answer(answer, now()))
+            return this.#answer(output.question, { arriving, answers, linkState }).then(answer =>
+              server.answer(answer, now()),
+            )
           case 'message-begins':
             arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
             return undefined
@@ -178,19 +196,17 @@ export class Mta {
       ...(verifies ? ['VRFY'] : []),
       ...(turns.length > 0 ? ['ETRN', 'TURN', 'ATRN'] : []),
       ...(trusted ? ['XCLIENT'] : []),
+      ...(this.routing.isSpoken ? ['X-LINK2STATE', 'X-POSTERN-LINKSTATE'] : []),
       'XEXCH50',
     ])
   }
 
-  async #answer(
-    question: Question,
-    { arriving, answers }: { readonly arriving: Arriving | undefined; readonly answers: Answers | undefined },
-  ): Promise<Answer> {
+  async #answer(question: Question, { arriving, answers, linkState }: Listening): Promise<Answer> {
     switch (question.about) {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.config, question)
+        return acceptRecipient(this.config, question, to => hasWay(this.routing.service, { to, now: now() }))
       case 'vrfy':
         return verifyAddress(this.config, question.text)
       case 'sasl':
@@ -201,7 +217,7 @@ export class Mta {
       case 'turn':
         return this.#mayTurn(question.domains, question.login)
       case 'link-state':
-        return { no: 'not-offered', about: 'X-LINK2STATE' }
+        return linkState(question)
       default:
         return arriving ? arriving.finish() : { no: 'cannot-keep' }
     }
@@ -345,29 +361,80 @@ export class Mta {
   /** Tries what is due of one entry, and records what became of it. */
   async #work(claim: Claim, asked?: ReadonlySet<string>): Promise<void> {
     const { entry } = claim
+    const changes = this.#changes
     const outcomes = new Map<number, Outcome>()
     await Promise.all(
-      batches(this.config, entry, now(), asked).map(async batch => {
+      batches(this.config, entry, now(), { asked, ways: this.routing.service }).map(async batch => {
         const tried = await this.#try(entry, batch)
         // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
         for (const recipient of batch.recipients) outcomes.set(recipient, tried.get(recipient) ?? BROKE_OFF)
       }),
     )
-    await this.#conclude(claim, outcomes)
+    const next = await this.#conclude(claim, outcomes)
+    // While it was under way a way may have opened.
+    await this.#moveOn(next, { again: changes !== this.#changes })
   }
 
-  async #conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<void> {
+  async #conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<SpoolEntry> {
     const plan = { waits: this.config.retry, expire: this.config.expire }
     const next = conclude(claim.entry, outcomes, { plan, now: now() })
+    for (const [recipient, { kind }] of next.recipients.entries())
+      if (kind === 'done') this.#tried.delete(`${next.id} ${recipient}`)
     if (!isDone(next)) await this.#world.spool.update(claim, next)
     else if (await this.#report(next)) await this.#world.spool.remove(claim)
     else await this.#world.spool.update(claim, unreported(next, now()))
     this.#world.events?.tried?.(next, outcomes)
+    return next
+  }
+
+  // ── other ways ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The routes changed: what waits goes at once where another way is open for it. */
+  #reroute(): void {
+    this.#changes++
+    if (this.#stopped || this.#rerouting) return
+    this.#rerouting = true
+    // Many changes that come together are looked at together.
+    const looking = new Promise(resolve => setImmediate(resolve))
+      .then(() => {
+        this.#rerouting = false
+        return this.#world.spool.list()
+      })
+      .then(entries => Promise.all(entries.map(entry => this.#moveOn(entry, { again: true }))))
+      .catch(cause => this.#world.events?.note?.(`the spool cannot be read: ${words(cause)}`))
+    const work: Promise<unknown> = looking.finally(() => this.#working.delete(work))
+    this.#working.add(work)
+  }
+
+  /** `again`: over the way it was tried by, too, if that broke. */
+  async #moveOn(entry: SpoolEntry, { again }: { readonly again: boolean }): Promise<void> {
+    const rerouted = this.#movable(entry, again)
+    if (rerouted.size === 0 || this.#stopped) return
+    const claim = await this.#world.spool.take(entry.id, now(), now() + CLAIM)
+    if (!claim) return
+    await this.#world.spool.update(claim, hastened(claim.entry, rerouted, now()))
+    this.wake()
+  }
+
+  /** Recipients who wait, and for whom another way than the one tried last is open, or that one again. */
+  #movable(entry: SpoolEntry, again: boolean): ReadonlySet<number> {
+    const at = now()
+    const found = new Set<number>()
+    for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
+      const state = entry.recipients[recipient]
+      if (state?.kind !== 'waiting' || state.due <= at || turnFor(this.config, to) || isLocal(this.config, to)) continue
+      const way = wayOf(this.routing.service, entry, { to, now: at })
+      if (way.kind !== 'relay' || this.routing.isSilent(way.connector)) continue
+      const isSame = this.#tried.get(`${entry.id} ${recipient}`) === way.connector.name
+      if (!isSame || (again && isBroken(state.last))) found.add(recipient)
+    }
+    return found
   }
 
   async #try(entry: SpoolEntry, batch: Batch): Promise<ReadonlyMap<number, Outcome>> {
     switch (batch.kind) {
       case 'nowhere':
+        for (const recipient of batch.recipients) this.#tried.delete(`${entry.id} ${recipient}`)
         return new Map(batch.recipients.map(recipient => [recipient, batch.outcome]))
       case 'local': {
         const mailbox = formatMailbox(batch.mailbox)
@@ -375,6 +442,7 @@ export class Mta {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
+        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.connector.name)
         return this.#outgoing.relay(entry, batch.connector, batch.recipients)
     }
   }
@@ -437,6 +505,7 @@ export class Mta {
     this.#stopped = true
     clearTimeout(this.#timer)
     this.#outgoing.stop()
+    this.routing.stop()
     let isCut = false
     const cut = setTimeout(() => {
       isCut = true
@@ -456,6 +525,18 @@ export class Mta {
     const due = (await this.queue()).map(dueAt).filter(at => at !== undefined)
     return due.length === 0 ? undefined : Math.min(...due)
   }
+}
+
+/** What a session asks of whoever serves it. */
+interface Listening {
+  readonly arriving: Arriving | undefined
+  readonly answers: Answers | undefined
+  readonly linkState: ReturnType<LinkState['answering']>
+}
+
+/** Did the way break (RFC 3463 §3.5)? A server that refused has answered, and hears of it again at its time. */
+function isBroken(last: Outcome | undefined): boolean {
+  return last?.kind === 'deferred' && !('code' in last.by) && last.by.status.startsWith('4.4.')
 }
 
 /** How long to wait with a report that could not be kept. */

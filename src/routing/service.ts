@@ -1,5 +1,5 @@
 import type { Duration, Instant } from '../base/time.ts'
-import type { Connector, RoutingConfig } from './connector.ts'
+import { type Connector, type RoutingConfig, TIMERS } from './connector.ts'
 import { RoutingEngine } from './engine.ts'
 import { Exchange, type ExchangeOptions, type ExchangeOutput, type Finding } from './exchange.ts'
 import { LinkHealth } from './health.ts'
@@ -25,9 +25,6 @@ export type ServiceOutput =
   | { readonly kind: 'published'; readonly published: Published }
   | { readonly kind: 'finding'; readonly finding: Finding }
 
-/** A neighbour that could not be told is tried again so much later; its own session may be sooner. */
-export const RETELL: Duration = 60_000
-
 interface Neighbour {
   readonly health: LinkHealth
   /** Does the connector carry routing state: does it lead to a group? */
@@ -44,6 +41,8 @@ export class RoutingService {
   readonly #master: Master
   readonly #connectors: ReadonlyMap<Guid, Connector>
   readonly #neighbours = new Map<Guid, Neighbour>()
+  /** A neighbour that could not be told is tried again so much later; its own session may be sooner. */
+  readonly #retell: Duration
 
   constructor(organization: Organization, config: RoutingConfig, md5: Hash) {
     const { org, server, group, table, routes, connectors } = organization
@@ -51,6 +50,7 @@ export class RoutingService {
     this.#routes = new Routes(table, routes)
     this.#connectors = connectors
     const { timers, glitchRetries, suppressStateChanges: suppress } = config
+    this.#retell = timers.retell ?? TIMERS.retell
     this.#master = new Master(this.#engine, {
       suppress,
       timers: {
@@ -119,7 +119,7 @@ export class RoutingService {
     neighbour.isBusy = false
     // What changed meanwhile was not told; what was begun with was.
     if (!inStep) neighbour.changes = -1
-    neighbour.retry = inStep ? undefined : now + RETELL
+    neighbour.retry = inStep ? undefined : now + this.#retell
     return this.#tell(now)
   }
 

@@ -218,6 +218,12 @@ export const EXTENSIONS: readonly Extension[] = [
     client: 'yes, after a login',
   },
   {
+    keyword: 'X-POSTERN-LINKSTATE',
+    source: 'docs/routing.md',
+    server: 'yes (own dialect): frames of X-LINK2STATE may tell only what changed',
+    client: 'yes, where it is offered',
+  },
+  {
     keyword: 'XEXCH50',
     source: 'Exchange 2000',
     verbs: ['xexch50'],
