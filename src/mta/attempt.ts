@@ -14,7 +14,7 @@ import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
 import type { Param } from '../smtp/params.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
-import type { Failure, Outcome } from '../spool/entry.ts'
+import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
 import { classify } from './classify.ts'
 import { FLOORS, type Floor, isMasked, type Order, type Workaround } from './order.ts'
 
@@ -614,6 +614,8 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** The outcome of all who have none yet, or of those named. */
   #settle(outcome: Outcome, which: readonly number[] = [...this.#open]): readonly AttemptOutput[] {
+    // Before the login nothing was said of routing; now nothing will be.
+    if (outcome.kind === 'deferred' && !this.#loggedIn) this.#order.linkState?.broken(sayOutcome(outcome))
     const open = which.filter(recipient => this.#open.delete(recipient))
     return open.map(recipient => ({ kind: 'outcome', recipient, outcome }))
   }
