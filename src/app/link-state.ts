@@ -9,6 +9,7 @@ import { type Exchange, type ExchangeOutput, type Finding, speaksOfChanges } fro
 import { type Guid, toHex } from '../routing/link-state.ts'
 import { organization } from '../routing/organization.ts'
 import { RoutingService, type ServiceOutput } from '../routing/service.ts'
+import { formatMailbox, type Mailbox } from '../smtp/address.ts'
 import type { Answer, Question } from '../smtp/session.ts'
 import { words } from './words.ts'
 
@@ -27,7 +28,7 @@ export interface Neighbours {
 export class LinkState {
   readonly service: RoutingService
   /** What the groups are called. */
-  readonly names: ReadonlyMap<Guid, string>
+  names: ReadonlyMap<Guid, string>
   readonly #peers: ReadonlySet<string>
   readonly #around: Neighbours
   readonly #guids: ReadonlyMap<string, Guid>
@@ -37,9 +38,8 @@ export class LinkState {
   readonly #silent = new Set<string>()
   #timer: NodeJS.Timeout | undefined
   #isRunning = false
-  /** Frames told and taken, for whoever counts. */
-  told = 0
-  taken = 0
+  /** Neighbours whose table may differ from ours, and why. */
+  readonly #apart = new Map<string, string>()
 
   constructor({ hostname, localDomains, routing }: MtaConfig, around: Neighbours) {
     const here = { server: hostname, domains: localDomains, sha256: HASHES.sha256, incarnation: toHex(random(16)) }
@@ -49,6 +49,13 @@ export class LinkState {
     this.#peers = new Set(routing.peers)
     this.#around = around
     this.#guids = new Map([...known.connectors].map(([guid, { name }]) => [name, guid]))
+  }
+
+  /** Takes what others know, as if they had told it. */
+  learn(others: readonly LinkState[]): void {
+    for (const { service } of others) this.service.learn(service.engine.table, now())
+    const all = [...others.flatMap(({ names }) => [...names]), ...this.names]
+    this.names = new Map(all)
   }
 
   /** Whether routing state is exchanged at all: who believes nobody is not asked to be believed. */
@@ -82,6 +89,22 @@ export class LinkState {
     this.#around.changed()
   }
 
+  /** Neighbours with whom we are not in step, and why; where mail loops, it is between us and one of these. */
+  get apart(): ReadonlyMap<string, string> {
+    return this.#apart
+  }
+
+  /** Mail came back too often: two tables disagree, or something beyond them does. */
+  loops(to: Mailbox, peer: string): void {
+    const way = this.service.route({ to }, now())
+    const path = 'path' in way ? way.path.map(group => this.names.get(group) ?? group).join(' > ') : way.why
+    const apart = [...this.#apart].map(([neighbour, why]) => `not in step with ${neighbour}: ${why}`)
+    const tables = apart.length > 0 ? apart.join('; ') : 'in step with every neighbour that was asked'
+    this.#around.note(
+      `alarm: mail for ${formatMailbox(to)} loops; it came from ${peer} with too many hops, and from here the way is ${path}; ${tables}; our digest is ${this.service.engine.digest}`,
+    )
+  }
+
   /** Did the connector fail when it was tried last? */
   isSilent({ name }: Connector): boolean {
     return this.#silent.has(name)
@@ -93,7 +116,11 @@ export class LinkState {
     if (!this.isSpoken || groups.length === 0 || !login) return undefined
     return new Talk(`connector ${name}`, this.service, {
       heard: outputs => this.#heard(outputs),
-      broken: (neighbour, why) => this.#say(neighbour, why),
+      inStep: neighbour => void this.#apart.delete(neighbour),
+      broken: (neighbour, why) => {
+        this.#apart.set(neighbour, why)
+        this.#say(neighbour, why)
+      },
     })
   }
 
@@ -113,7 +140,6 @@ export class LinkState {
         delta: delta && speaksOfChanges(frame),
       })
       const outputs = exchange.hear(frame)
-      this.taken++
       this.#heard(outputs)
       const said = outputs.find(output => output.kind === 'say')
       return said ? { frame: said.frame } : { no: 'bad-argument', about: 'a frame of routing state was expected' }
@@ -121,7 +147,6 @@ export class LinkState {
   }
 
   #heard(outputs: readonly ExchangeOutput[]): void {
-    if (outputs.some(({ kind }) => kind === 'say')) this.told++
     this.#act(this.service.heard(outputs, now()))
   }
 
@@ -194,6 +219,7 @@ export class LinkState {
 
 interface Listener {
   readonly heard: (outputs: readonly ExchangeOutput[]) => void
+  readonly inStep: (neighbour: string) => void
   readonly broken: (neighbour: string, why: string) => void
 }
 
@@ -232,6 +258,7 @@ class Talk implements LinkStateTalk {
   #after(outputs: readonly ExchangeOutput[]): string | undefined {
     this.isInStep = outputs.some(output => output.kind === 'done' && output.inStep)
     this.#listener.heard(outputs)
+    if (this.isInStep) this.#listener.inStep(this.#neighbour)
     return outputs.find(output => output.kind === 'say')?.frame
   }
 }

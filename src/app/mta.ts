@@ -104,7 +104,7 @@ export class Mta {
         switch (output.kind) {
           case 'ask':
             if (output.question.about === 'sasl') answers ??= logins.begin()
-            return this.#answer(output.question, { arriving, answers, linkState }).then(answer =>
+            return this.#answer(output.question, { arriving, answers, linkState, peer }).then(answer =>
               server.answer(answer, now()),
             )
           case 'message-begins':
@@ -201,7 +201,7 @@ export class Mta {
     ])
   }
 
-  async #answer(question: Question, { arriving, answers, linkState }: Listening): Promise<Answer> {
+  async #answer(question: Question, { arriving, answers, linkState, peer }: Listening): Promise<Answer> {
     switch (question.about) {
       case 'mail':
         return { yes: '' }
@@ -219,8 +219,19 @@ export class Mta {
       case 'link-state':
         return linkState(question)
       default:
-        return arriving ? arriving.finish() : { no: 'cannot-keep' }
+        return arriving ? this.#finish(arriving, question, peer) : { no: 'cannot-keep' }
     }
+  }
+
+  async #finish(
+    arriving: Arriving,
+    { transaction }: Question & { readonly about: 'message' },
+    peer: string,
+  ): Promise<Answer> {
+    const answer = await arriving.finish()
+    const [first] = transaction.recipients
+    if (first && 'no' in answer && answer.no === 'too-many-hops') this.routing.loops(first.to, peer)
+    return answer
   }
 
   #begin(envelope: Envelope, facts: SessionFacts, limits: Limits): Arriving {
@@ -529,6 +540,7 @@ export class Mta {
 
 /** What a session asks of whoever serves it. */
 interface Listening {
+  readonly peer: string
   readonly arriving: Arriving | undefined
   readonly answers: Answers | undefined
   readonly linkState: ReturnType<LinkState['answering']>

@@ -3,7 +3,7 @@ import { type Connector, type RoutingConfig, TIMERS } from './connector.ts'
 import { RoutingEngine } from './engine.ts'
 import { Exchange, type ExchangeOptions, type ExchangeOutput, type Finding } from './exchange.ts'
 import { LinkHealth } from './health.ts'
-import type { Guid, Hash } from './link-state.ts'
+import type { Guid, Hash, LinkStateTable } from './link-state.ts'
 import { Master, type Published } from './master.ts'
 import type { Organization } from './organization.ts'
 import type { Explanation, Letter, Route } from './route.ts'
@@ -91,6 +91,11 @@ export class RoutingService {
 
   explain(letter: Letter, now: Instant): Explanation {
     return this.#routes.explain(letter, now)
+  }
+
+  /** Takes a table that is not told by a neighbour, but known otherwise. */
+  learn(table: LinkStateTable, now: Instant): void {
+    if (this.#engine.absorb(table, 'other-group').changed.length > 0) this.#changed(now)
   }
 
   /** A conversation with a neighbour. Give what it says to `heard`; sending its frames is the driver's. */

@@ -1,0 +1,12 @@
+import { CASE_STUDY, CaseStudy } from './case-study.ts'
+import { FOUR_SITES, FourSites } from './four-sites.ts'
+import type { LabFiles } from './lab.ts'
+import type { Story, Telling } from './story.ts'
+import { WHICH_VERB, WhichVerb } from './which-verb.ts'
+
+/** The stories, by the name of the laboratory they are told in. */
+export const STORIES: ReadonlyMap<string, (files: LabFiles, telling: Telling) => Promise<Story>> = new Map([
+  [CASE_STUDY, CaseStudy.begin],
+  [FOUR_SITES, FourSites.begin],
+  [WHICH_VERB, WhichVerb.begin],
+])
