@@ -73,6 +73,11 @@ export class LinkState {
     clearTimeout(this.#timer)
   }
 
+  /** Tells everybody that there is news, where this server is its group's master. */
+  republish(): void {
+    this.#act(this.service.republish(now()))
+  }
+
   /** A connector's far end answered, or could not be reached. */
   reached({ name }: Connector, why?: string): void {
     const guid = this.#guids.get(name)

@@ -364,8 +364,11 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #noLogin(what: string, now: Instant): readonly AttemptOutput[] {
-    const { login } = this.#order
-    if (!login?.required) return this.#transaction(now)
+    const { login, linkState } = this.#order
+    if (!login?.required) {
+      linkState?.broken(`it needs ${what}`)
+      return this.#transaction(now)
+    }
     return this.#giveUp({ status: '4.7.0', why: `${login.by} requires ${what}` }, now)
   }
 

@@ -93,6 +93,11 @@ export class RoutingService {
     return this.#routes.explain(letter, now)
   }
 
+  /** The master says the same again, as a new version: whoever does not hear of it is not in step. */
+  republish(now: Instant): readonly ServiceOutput[] {
+    return this.#engine.change('user', state => state) ? this.#changed(now) : []
+  }
+
   /** Takes a table that is not told by a neighbour, but known otherwise. */
   learn(table: LinkStateTable, now: Instant): void {
     if (this.#engine.absorb(table, 'other-group').changed.length > 0) this.#changed(now)
