@@ -88,6 +88,12 @@ export class FourSites extends Story {
     })
   }
 
+  /** Is every connector up, as all of them know it? */
+  get #isWhole(): boolean {
+    const { table } = this.mta('mail-a').routing.service.engine
+    return this.#agree && table.every(({ connectors }) => connectors.every(({ state }) => state === 'up'))
+  }
+
   #newsSince(from: number): readonly Line[] {
     return this.#notes
       .slice(from)
@@ -137,7 +143,9 @@ export class FourSites extends Story {
 
   /** 1. */
   async #allUp(): Promise<void> {
-    const converged = await this.until(() => this.#agree && this.#way('mail-a', this.#recipient) === 'A > B > C at 20')
+    const converged = await this.until(
+      () => this.#isWhole && this.#way('mail-a', this.#recipient) === 'A > B > C at 20',
+    )
     const sent = await this.send('MAIL_A')
     const results = await this.arrivals('MAIL_A')
     const taken = sent.filter(({ refusal }) => refusal === undefined).length
@@ -219,7 +227,10 @@ export class FourSites extends Story {
     const holds = () => this.#way('mail-a', this.#recipient).startsWith('waits')
     await this.until(holds)
     await this.#write('five')
-    await this.until(async () => (await this.#waiting()).length === 2)
+    await this.until(async () => {
+      const all = await this.#waiting()
+      return all.length === 2 && all.every(({ why }) => why.includes('deferred'))
+    })
     const waiting = await this.#waiting()
     const arrived = [await this.#road('four'), await this.#road('five')].filter(each => each !== undefined)
     this.told(
@@ -256,7 +267,7 @@ export class FourSites extends Story {
     this.lab.heal('link-dc')
     const four = await this.#arrival('four')
     const five = await this.#arrival('five')
-    await this.until(() => this.#agree && this.#way('mail-a', this.#recipient) === 'A > B > C at 20')
+    await this.until(() => this.#isWhole && this.#way('mail-a', this.#recipient) === 'A > B > C at 20')
     const waiting = await this.#waiting()
     this.told(
       'Both are mended: what waited goes by itself',
@@ -290,7 +301,6 @@ export class FourSites extends Story {
     const before = this.#notes.length
     this.lab.cut('link-bc')
     const loop = () => this.#notes.slice(before).find(({ what }) => what.startsWith('alarm: mail for'))
-    // It is written again and again, as mail is: the first finds out that the link is down, the others go where A thinks.
     await this.#write('six')
     await this.until(() => loop() !== undefined)
     const alarm = loop()
@@ -352,7 +362,7 @@ export class FourSites extends Story {
     await this.#write('seven')
     const { road } = await this.#arrival('seven')
     this.lab.heal('link-bc')
-    await this.until(() => this.#agree && this.#way('mail-a', this.#recipient) === 'A > B > C at 20')
+    await this.until(() => this.#isWhole && this.#way('mail-a', this.#recipient) === 'A > B > C at 20')
     const end = this.#way('mail-a', this.#recipient)
     this.told(
       'no fixup: the tables are one again, and mail takes a road that is open',

@@ -57,6 +57,10 @@ const EXPECTED: Readonly<Record<string, readonly [required: MailFate, possible: 
   EHLO: ['waits', 'arrives changed', 'goes stale'],
   'X-EXPS': ['waits', 'flows', 'goes stale'],
   'X-LINK2STATE': ['flows', 'flows', 'goes stale'],
+  // A 500 to a command of the transaction itself is an answer to the message.
+  BDAT: ['is returned', 'is returned', 'flows'],
+  MAIL: ['is returned', 'is returned', 'flows'],
+  RCPT: ['is returned', 'is returned', 'flows'],
 }
 
 export class WhichVerb extends Story {
@@ -92,6 +96,10 @@ export class WhichVerb extends Story {
   async run(): Promise<readonly Step[]> {
     const rows: Row[] = []
     for (const verb of [undefined, ...VERBS]) rows.push(await this.#try(verb))
+    const odd = rows.filter(
+      ({ verb, required, possible, routing }) =>
+        EXPECTED[verb] === undefined && [required, possible, routing].some(each => each !== 'flows'),
+    )
     const cell = (text: string, width = 17) => text.padEnd(width)
     const head = [cell('masked', 14), ...PAIRS.map(({ means }) => cell(`mail, ${means}`, 27)), 'routing state'].join('')
     this.told(
@@ -115,12 +123,9 @@ export class WhichVerb extends Story {
           return expected(name, held, found ? `${found.required}, ${found.possible}, ${found.routing}` : 'nothing')
         }),
         expected(
-          'the loss of X-LINK2STATE alone stops no mail: the study suspected the right verb of the wrong deed',
-          rows.some(
-            ({ verb, required, routing }) =>
-              verb === 'X-LINK2STATE' && required === 'flows' && routing === 'goes stale',
-          ),
-          'see the table',
+          'no other verb is missed',
+          odd.length === 0,
+          odd.map(({ verb, required, possible }) => `${verb}: ${required}, ${possible}`).join('; ') || 'none',
         ),
       ],
       { rows },
