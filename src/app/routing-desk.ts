@@ -86,8 +86,9 @@ function letterOf({ to = '', from, size }: RoutingQuestion): Letter {
 
 function mailbox(text: string) {
   const read = parseMailbox(text)
-  if (!('wrong' in read)) return read
-  throw new PosternError('POSTERN_MISUSE', `"${text}" is no address: ${read.wrong}`, { side: 'us', retry: 'never' })
+  if (!('wrong' in read) && read.domain !== '') return read
+  const why = 'wrong' in read ? read.wrong : 'it has no domain'
+  throw new PosternError('POSTERN_MISUSE', `"${text}" is no address: ${why}`, { side: 'us', retry: 'never' })
 }
 
 /** What `dump` answered. */

@@ -122,7 +122,7 @@ function invite(story: Story): void {
   const { from, to, entry } = lab.files.config.mails[0] ?? {}
   const at = entry === undefined ? undefined : lab.entries.get(entry)
   if (from && to && at) {
-    print('   send a message of your own through the tunnel:')
+    print('   send a message of your own:')
     print(
       `     curl smtp://${sayEndpoint(at)} --mail-from ${formatMailbox(from)} --mail-rcpt ${formatMailbox(to)} -T FILE`,
     )
