@@ -20,6 +20,7 @@ import { AREAS, OVER_SOCKETS, SERVERS } from '../test/vectors/all.ts'
 import { CHOICES } from '../test/vectors/differences.ts'
 import { UNMET } from '../test/vectors/unmet.ts'
 import { markdown, readTree, scan } from './layers.ts'
+import { THROUGH } from './through.ts'
 
 /** The texts a document is made from, by path from the root: the code, and the documents as they are now. */
 export type Tree = ReadonlyMap<string, string>
@@ -140,20 +141,32 @@ function rfcIndex(tree: Tree): string {
   return whole('RFCs, and where they are implemented', [opening, ...parts].join('\n'))
 }
 
-/** What works behind each keyword, as server and as client. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cell = (text: string) => text.replaceAll('|', '\\|').replace(/[\0-\x1f]/g, ' ')
+  return [head, head.map(() => '---'), ...rows].map(row => `| ${row.map(cell).join(' | ')} |\n`).join('')
+}
+
+/** What works behind each keyword, as server, as client, and through each firewall whose behaviour we know. */
 function extensions(): string {
   const opening = `The verbs and keywords Postern knows, and how far each works. In the \`exchange2000\` dialect the EHLO list is the
 product's own, to the letter; what does not work behind a keyword is refused when it is used, in the words below. In the
 \`postern\` dialect a keyword stands in the list only while it works.
-
-Through the firewall: \`fixup protocol smtp\` (PIX MailGuard) lets HELO, MAIL, RCPT, DATA, RSET, NOOP and QUIT through and
-nothing else, so none of these extensions is to be had behind it.
 `
-  const rows = EXTENSIONS.map(
-    ({ keyword, source, server, client }) => `| ${keyword} | ${source} | ${server} | ${client} |\n`,
+  const rows = EXTENSIONS.map(({ keyword, source, server, client }) => [keyword, source, server, client])
+  const ways = EXTENSIONS.map(extension => [extension.keyword, ...THROUGH.map(({ pass }) => pass(extension))])
+  const through = `What is left of each where a firewall stands between, as it is from the start: the keyword put through it in an EHLO
+reply, and its verb in a command, by the code that plays these boxes. A verb without a keyword in the list is of use only to
+who knows that it is there.
+`
+  return whole(
+    'ESMTP',
+    [
+      opening,
+      table(['Keyword', 'Source', 'As server', 'As client'], rows),
+      `## Through the firewall\n\n${through}`,
+      table(['Keyword', ...THROUGH.map(({ name }) => name)], ways),
+    ].join('\n'),
   )
-  const head = '| Keyword | Source | As server | As client |\n| --- | --- | --- | --- |\n'
-  return whole('ESMTP', [opening, head + rows.join('')].join('\n'))
 }
 
 /** Every dialogue of `test/vectors`, and the choices that were made in them. */
@@ -162,9 +175,6 @@ function conformance(): string {
 protocol, each played against the server or the client whole, octet by octet and cut at random, and most of them over real
 sockets too. \`tools/run test/vectors.test.ts\` plays them.
 `
-  const cell = (text: string) => text.replaceAll('|', '\\|').replace(/[\0-\x1f]/g, ' ')
-  const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
-    [head, head.map(() => '---'), ...rows].map(row => `| ${row.map(cell).join(' | ')} |\n`).join('')
   const choices = CHOICES.map(({ vectors, others, ours, why }) => [vectors.join(', '), others, ours, why])
   const parts = [
     ...AREAS,

@@ -1,19 +1,99 @@
 /** The story of 2001, told on running machines: mail stops, is explained, and flows again. */
-import { show, text } from '../base/bytes.ts'
+import { show, text, upper } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import { sayDuration } from '../base/time.ts'
 import type { Altered } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
 import { dial } from '../io/sockets.ts'
-import { compare, type Expectation, expected, line, type Step } from '../lab/story.ts'
+import { compare, type Expectation, expected, type Line, line, type Step } from '../lab/story.ts'
 import { formatMailbox } from '../smtp/address.ts'
+import { keywordOf } from '../smtp/capabilities.ts'
 import type { SpoolEntry } from '../spool/entry.ts'
 import { Lab, type LabFiles } from './lab.ts'
 import type { MtaEvents } from './mta-world.ts'
 import { type Arrival, Story, type Telling } from './story.ts'
 import { converse } from './submission.ts'
 
-export const CASE_STUDY = 'case-study'
+/** What the first dialogue showed: both ends of it. */
+interface Dialogue {
+  readonly saidGreeting: string
+  readonly heardGreeting: string
+  readonly saidEhlo: string
+  readonly heardEhlo: string
+  /** What mail-b answered to what it heard first, and what mail-a heard of that, line by line. */
+  readonly answered: readonly string[]
+  readonly offered: readonly string[]
+}
+
+/** What is different when another box stands at site B. */
+interface Box {
+  /** As people call what it does. */
+  readonly name: string
+  readonly cure: string
+  /** What shows at the firewall that it is so. */
+  readonly look?: string
+  /** How it shows itself in the first dialogue. */
+  readonly shows: (dialogue: Dialogue) => readonly Expectation[]
+  /** Verbs that are named among what is missed. */
+  readonly misses: readonly string[]
+  /** What an EHLO is answered on a connection that was open before the cure. */
+  readonly keeps: (answer: readonly string[]) => boolean
+}
+
+const MAILGUARD: Box = {
+  name: 'MailGuard',
+  cure: 'no fixup protocol smtp 25',
+  look: 'show fixup',
+  misses: ['X-EXPS', 'X-LINK2STATE', 'BDAT'],
+  shows: ({ saidGreeting, heardGreeting, saidEhlo, heardEhlo, answered: [refusal = ''] }) => [
+    expected(
+      'the greeting is masked, and no octet longer or shorter',
+      isMasked(saidGreeting, heardGreeting),
+      heardGreeting,
+    ),
+    expected('EHLO reaches mail-b as XXXX', heardEhlo === saidEhlo.replace(/^EHLO/, 'XXXX'), heardEhlo || 'nothing'),
+    expected(
+      'mail-b refuses the word it heard',
+      refusal === `500 5.5.1 Command unrecognized: "${heardEhlo}"` && heardEhlo.startsWith('XXXX'),
+      refusal || 'nothing',
+    ),
+  ],
+  keeps: answer => answer[0] === '500 5.5.1 Command unrecognized: "XXXX still-here.example"',
+}
+
+const FIREBOX: Box = {
+  name: 'the SMTP proxy',
+  cure: 'no watchguard smtp-incoming 25',
+  misses: ['X-EXPS', 'X-LINK2STATE', 'CHUNKING'],
+  shows: ({ saidGreeting, heardGreeting, saidEhlo, heardEhlo, answered, offered }) => [
+    expected(
+      'the greeting passes as it is',
+      saidGreeting.trimEnd() === heardGreeting.trimEnd() && saidGreeting !== '',
+      heardGreeting,
+    ),
+    expected('EHLO reaches mail-b as EHLO', heardEhlo === saidEhlo, heardEhlo || 'nothing'),
+    expected(
+      'mail-b offers every extension of Exchange 2000',
+      LOST_IN_A_FIREBOX.every(keyword => answered.some(line => lists(line, keyword))),
+      answered.join(' ') || 'nothing',
+    ),
+    expected(
+      'and mail-a hears of none that the proxy does not know',
+      offered.length > 0 && !LOST_IN_A_FIREBOX.some(keyword => offered.some(line => lists(line, keyword))),
+      offered.join(' ') || 'nothing',
+    ),
+  ],
+  keeps: answer => answer[0]?.startsWith('250') === true && !answer.some(line => lists(line, 'X-EXPS')),
+}
+
+/** Laboratories that tell this story, and what stands at site B in each. */
+const BOXES: ReadonlyMap<string, Box> = new Map([
+  ['case-study', MAILGUARD],
+  ['case-study-firebox', FIREBOX],
+])
+
+/** The laboratories that tell this story. */
+export const CASE_STUDIES: readonly string[] = [...BOXES.keys()]
 
 /** What was said at one end of a session, in order. */
 interface Heard {
@@ -24,6 +104,7 @@ interface Heard {
 }
 
 export class CaseStudy extends Story {
+  readonly #box: Box
   readonly #lines: Map<string, Heard[]>
   readonly #tried: Map<string, Map<string, SpoolEntry>>
 
@@ -32,7 +113,8 @@ export class CaseStudy extends Story {
     telling: Telling,
     seen: { lines: Map<string, Heard[]>; tried: Map<string, Map<string, SpoolEntry>> },
   ) {
-    super(CASE_STUDY, lab, telling)
+    super(lab.files.config.name, lab, telling)
+    this.#box = BOXES.get(this.name) ?? MAILGUARD
     this.#lines = seen.lines
     this.#tried = seen.tried
   }
@@ -88,7 +170,8 @@ export class CaseStudy extends Story {
     const [heard, said] = this.#sameSession('mail-a', 'mail-b')
     const [saidGreeting, heardGreeting] = [first(said, 'S'), first(heard, 'S')]
     const [saidEhlo, heardEhlo] = [first(heard, 'C'), first(said, 'C')]
-    const refusal = said.filter(({ by }) => by === 'S')[1]?.text ?? ''
+    const [answered, offered] = [answerOf(said), answerOf(heard)]
+    const refusal = answered[0] ?? ''
     const reason = waiting[0] ? lastReason(waiting[0]) : 'nothing waits'
     const mails = this.#said('mail-a', 'out').filter(({ by, text: words }) => by === 'C' && words.startsWith('MAIL '))
     const bypassed = this.gateway('fw-a').passed + this.gateway('fw-a').refused
@@ -101,7 +184,7 @@ export class CaseStudy extends Story {
         line('What mail-a said, and what mail-b heard of it:'),
         ...compare(['mail-a said', saidEhlo], ['mail-b heard', heardEhlo], WIDTH),
         line(''),
-        line(`mail-b answered   ${refusal}`),
+        ...(refusal.startsWith('250') ? struckOf(offered) : [line(`mail-b answered   ${refusal}`)]),
         line(''),
         line(`What waits in mail-a's queue, and why:`),
         ...waiting.map(entry => line(`  ${sayEntry(entry)}`)),
@@ -109,21 +192,7 @@ export class CaseStudy extends Story {
       ],
       [
         expected('mail-a takes every message', taken === sent.length, `${taken} of ${sent.length}`),
-        expected(
-          'the greeting is masked, and no octet longer or shorter',
-          isMasked(saidGreeting, heardGreeting),
-          heardGreeting,
-        ),
-        expected(
-          'EHLO reaches mail-b as XXXX',
-          heardEhlo === saidEhlo.replace(/^EHLO/, 'XXXX'),
-          heardEhlo || 'nothing',
-        ),
-        expected(
-          'mail-b refuses the word it heard',
-          refusal === `500 5.5.1 Command unrecognized: "${heardEhlo}"` && heardEhlo.startsWith('XXXX'),
-          refusal || 'nothing',
-        ),
+        ...this.#box.shows({ saidGreeting, heardGreeting, saidEhlo, heardEhlo, answered, offered }),
         expected('no MAIL is sent without X-EXPS', mails.length === 0, `${mails.length} MAIL commands`),
         expected(
           'every message waits in the queue, which says why',
@@ -166,7 +235,7 @@ export class CaseStudy extends Story {
         line(`mail-b said    ${first(heard, 'C')}`),
         line(''),
         ...results.map(({ said }) => line(`  ${said}`)),
-        line('  From security 100 to security 50 is outbound: MailGuard does not look.', 'quiet'),
+        line(`  From security 100 to security 50 is outbound: ${this.#box.name} does not look.`, 'quiet'),
       ],
       [
         expected(
@@ -194,16 +263,7 @@ export class CaseStudy extends Story {
       'The explanation',
       [
         ...(altered.length === 0 ? [line('fw-b altered nothing.')] : []),
-        ...altered.flatMap(({ crossing: { from, to }, explanation: { what, subject, before, after, because } }) => [
-          line(
-            `${what === 'greeting' ? 'the greeting' : subject}, passing from ${from.name} (security${from.level}) to ${to.name} (security${to.level})`,
-            'head',
-          ),
-          ...compare(['before', show(before)], ['after', show(after)], WIDTH),
-          line(`  because of ${cite(because.cause.at)}: ${because.cause.command}`),
-          line(`  ${because.reason}`, 'quiet'),
-          line(''),
-        ]),
+        ...explained(altered),
         ...(lost.length > 0 ? [line('What is missed', 'head')] : []),
         ...lost.map(({ subject, what, felt }) => line(`  ${subject.padEnd(13)} ${what}: ${felt}`)),
         ...(cause ? [line(''), line('What cures it', 'head'), line(`  on fw-b:  ${cause.cure}`, 'good')] : []),
@@ -211,15 +271,19 @@ export class CaseStudy extends Story {
       [
         expected(
           'the line that did it is named',
-          cause?.command.startsWith('fixup protocol smtp') === true,
+          cause?.cure === this.#box.cure,
           cause ? `${cite(cause.at)}: ${cause.command}` : 'no line was named',
         ),
         expected(
           'so is what will be missed',
-          ['X-EXPS', 'X-LINK2STATE', 'BDAT'].every(verb => lost.some(loss => loss.subject === verb)),
+          this.#box.misses.every(verb => lost.some(loss => loss.subject === verb)),
           lost.map(({ subject }) => subject).join(', ') || 'nothing',
         ),
-        expected('and the line that cures it', cause?.cure === CURE, cause?.cure ?? 'none'),
+        expected(
+          'and the line that cures it',
+          altered.every(each => each.explanation.because.cause.cure === this.#box.cure),
+          cause?.cure ?? 'none',
+        ),
       ],
       {
         alterations: altered.map(({ explanation: { what, subject, before, after, because } }) => ({
@@ -240,11 +304,12 @@ export class CaseStudy extends Story {
   async #cured(): Promise<void> {
     const door = this.lab.entries.get('FW_B_VPN')
     if (!door) throw new Error('the case study needs the entry FW_B_VPN')
+    const { cure, keeps, look } = this.#box
     const old = await converse(await dial(door))
     const oldGreeting = await old.hear()
-    const typed = await this.lab.type('fw-b', CURE)
+    const typed = await this.lab.type('fw-b', cure)
     const since = now()
-    const fixups = await this.lab.type('fw-b', 'show fixup')
+    const looked = look === undefined ? [] : (await this.lab.type('fw-b', look)).answer
     const oldAnswer = await old.ask('EHLO still-here.example')
     old.close()
     const fresh = await converse(await dial(door))
@@ -260,9 +325,9 @@ export class CaseStudy extends Story {
     this.told(
       'The cure: one line, typed at the running fw-b',
       [
-        line(`fw-b(config)# ${CURE}`, 'head'),
+        line(`fw-b(config)# ${cure}`, 'head'),
         ...typed.answer.map(answer => line(answer)),
-        ...fixups.answer.map(answer => line(`fw-b# show fixup: ${answer}`, 'quiet')),
+        ...looked.map(answer => line(`fw-b# ${look}: ${answer}`, 'quiet')),
         line(''),
         line('A connection that was open before keeps its old treatment:'),
         line(`  EHLO  ->  ${oldAnswer[0] ?? 'nothing'}`, 'bad'),
@@ -273,10 +338,10 @@ export class CaseStudy extends Story {
         ...results.map(({ said }) => line(`  ${said}`)),
       ],
       [
-        expected('fw-b takes the line', !typed.wrong, typed.answer.join(' ') || CURE),
+        expected('fw-b takes the line', !typed.wrong, typed.answer.join(' ') || cure),
         expected(
           'an open connection keeps its old treatment',
-          oldAnswer[0] === '500 5.5.1 Command unrecognized: "XXXX still-here.example"',
+          keeps(oldAnswer),
           `${oldGreeting[0]?.slice(0, 24)}… / ${oldAnswer[0] ?? 'nothing'}`,
         ),
         expected(
@@ -294,19 +359,20 @@ export class CaseStudy extends Story {
         ),
         this.#nothingInClear(['MAIL FROM', 'RCPT TO', 'Subject:', 'alice@a.example']),
       ],
-      { typed: CURE, oldAnswer, offered, arrived: results.map(({ fact }) => fact), waiting: left.length },
+      { typed: cure, oldAnswer, offered, arrived: results.map(({ fact }) => fact), waiting: left.length },
     )
   }
 
   invitation(): readonly string[] {
     return [
-      "switch inspection on again:    ./postern lab type fw-b 'fixup protocol smtp 25'",
+      `switch inspection on again:    ./postern lab type fw-b '${this.#box.cure.replace(/^no /, '')}'`,
       "look at what passes:           ./postern lab type fw-b 'show conn'",
     ]
   }
 }
 
-const CURE = 'no fixup protocol smtp 25'
+/** What a Firebox's list of ESMTP options has no tick for. */
+const LOST_IN_A_FIREBOX = ['X-EXPS', 'X-LINK2STATE', 'XEXCH50', 'CHUNKING', 'BINARYMIME']
 /** Columns for what was said. */
 const WIDTH = 64
 /** Lines kept of what each server said and heard. */
@@ -348,6 +414,32 @@ function isMasked(said: string, heard: string): boolean {
   return said !== '' && said !== heard && said.length === heard.length && /^220 [*20 ]+$/.test(heard)
 }
 
+/** The reply to what was said first, line by line. */
+function answerOf(heard: readonly Heard[]): readonly string[] {
+  const lines = heard.filter(({ by }) => by === 'S').slice(1)
+  const next = heard.findIndex(({ by }, i) => by === 'C' && heard.slice(0, i).some(each => each.by === 'C'))
+  const last = next < 0 ? lines.length : heard.slice(0, next).filter(({ by }) => by === 'S').length - 1
+  return lines.slice(0, last).map(({ text: words }) => words)
+}
+
+/** Does a line of an EHLO reply list the keyword? */
+function lists(reply: string, keyword: string): boolean {
+  return new RegExp(`(^|[ -])${keyword}($|[ =])`).test(reply)
+}
+
+/** What mail-b offers, and what of it did not come through. */
+function struckOf(offered: readonly string[]): readonly Line[] {
+  const came = offered.map(each => upper(each.slice(4)))
+  const keywords = new Set(came.map(keywordOf))
+  return [
+    line('What mail-b offers; what mail-a does not hear of is struck (-), what it hears less of is narrower (~):'),
+    ...EXTENSIONS.filter(each => each !== 'OK').map(each => {
+      if (!keywords.has(keywordOf(each))) return line(`- ${each}`, 'bad')
+      return came.includes(upper(each)) ? line(`  ${each}`) : line(`~ ${each}`, 'bad')
+    }),
+  ]
+}
+
 function lastReason({ trail }: SpoolEntry): string {
   return trail[trail.length - 1]?.what ?? ''
 }
@@ -361,6 +453,37 @@ function sayEntry({ id, size, envelope, recipients }: SpoolEntry): string {
 
 function sum(results: readonly Arrival[]): string {
   return `${results.filter(({ whole }) => whole).length} of ${results.length} the same by sha256`
+}
+
+/** What was altered, before and after, and by which line; keywords that were struck for one reason, together. */
+function explained(altered: readonly Altered[]): readonly Line[] {
+  const isStruck = ({ explanation: { what, after } }: Altered) => what === 'keyword' && after.length === 0
+  const struck = Map.groupBy(altered.filter(isStruck), ({ explanation }) => explanation.because.reason)
+  const because = ({ explanation: { because } }: Altered): readonly Line[] => [
+    line(`  because of ${cite(because.cause.at)}: ${because.cause.command}`),
+    line(`  ${because.reason}`, 'quiet'),
+    line(''),
+  ]
+  const passing = ({ crossing: { from, to } }: Altered) =>
+    `passing from ${from.name} (security${from.level}) to ${to.name} (security${to.level})`
+  return [
+    ...[...struck.values()].flatMap(each => {
+      const [one] = each
+      if (!one) return []
+      const keywords = each.map(({ explanation: { before } }) => line(`- ${show(before)}`, 'bad'))
+      return [line(`struck from the EHLO list, ${passing(one)}`, 'head'), ...keywords, ...because(one)]
+    }),
+    ...altered
+      .filter(each => !isStruck(each))
+      .flatMap(each => {
+        const { what, subject, before, after } = each.explanation
+        return [
+          line(`${what === 'greeting' ? 'the greeting' : subject}, ${passing(each)}`, 'head'),
+          ...compare(['before', show(before)], ['after', show(after)], WIDTH),
+          ...because(each),
+        ]
+      }),
+  ]
 }
 
 /** One of each kind of alteration: the same EHLO was masked for every message. */

@@ -1,4 +1,5 @@
 /** A session that sends: an `Attempt` on a socket, with what it needs of the world. */
+import type { TlsFacts } from '../base/machine.ts'
 import { now } from '../io/clock.ts'
 import { convert } from '../io/convert.ts'
 import { Drive } from '../io/drive.ts'
@@ -35,7 +36,7 @@ export interface Hand {
 export type Ended =
   | { readonly kind: 'over' }
   | { readonly kind: 'again-in-clear'; readonly why: string }
-  | { readonly kind: 'turned'; readonly socket: Duplex }
+  | { readonly kind: 'turned'; readonly socket: Duplex; readonly tls?: TlsFacts }
 
 /** Runs one session on a socket to its end. */
 export async function runAttempt(socket: Duplex, first: Job, hand: Hand): Promise<Ended> {
@@ -99,7 +100,7 @@ class Sending {
         this.#ended = output
         return undefined
       case 'turned':
-        this.#ended = { kind: 'turned', socket: this.#drive.release() }
+        this.#ended = { ...output, socket: this.#drive.release() }
         return undefined
       case 'idle':
         return this.#next()

@@ -187,7 +187,8 @@ export class Firewall {
     await this.gateway.stop()
     this.#servers.stop()
     await this.#metricsAt?.close()
-    this.#journal.close()
+    // Whatever ended with it is still to be written.
+    await Promise.all([this.#journal.close(), this.#recordings?.flushed()])
     if (this.#control) removeState(this.#control.folder)
   }
 
@@ -294,7 +295,7 @@ export class Firewall {
   }
 
   async #discard({ outlets, metrics }: Furniture): Promise<void> {
-    closeOutlets(outlets)
+    await closeOutlets(outlets)
     await metrics?.close()
   }
 

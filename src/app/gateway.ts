@@ -28,6 +28,8 @@ export interface Connection extends Joined {
   /** What inspects it: it stays so as long as the connection lives, whatever is typed meanwhile. */
   readonly inspected: Cause | undefined
   readonly passage: Passage
+  /** Kept once it has ended. */
+  readonly over: Promise<void>
   /** Has it say goodbye as soon as nothing is owed, where it speaks for itself. */
   readonly stop?: () => void
 }
@@ -144,8 +146,10 @@ export class Gateway {
     for (const call of this.#calls) call.abort()
     const { empty } = await this.#doors.close()
     for (const { passage } of this.#connections) passage.ending = 'Stopped'
+    const ending = [...this.#connections].map(({ over }) => over)
     for (const socket of this.#sockets) socket.destroy()
-    await empty
+    // What is told of their ends is told before this is over.
+    await Promise.all([empty, ...ending])
   }
 
   /** Stops listening, and waits until every connection has ended by itself, for `grace` at most; then it stops. */
@@ -334,6 +338,7 @@ export class Gateway {
       since: now(),
       inspected: policy?.cause,
       passage,
+      over,
       ...(stop && { stop }),
     }
     this.#connections.add(connection)

@@ -73,12 +73,12 @@ export class Journal {
     const { lost } = this
     this.#outlets = outlets
     this.#lostBefore = lost - (this.#json?.lost ?? 0)
-    closeOutlets(old)
+    void closeOutlets(old)
   }
 
-  close(): void {
-    closeOutlets(this.#outlets)
-    this.#json?.close()
+  /** Kept once everything that was told is out. */
+  async close(): Promise<void> {
+    await Promise.all([closeOutlets(this.#outlets), this.#json?.close()])
   }
 
   /** `show logging`, in the PIX's form. */
@@ -116,7 +116,7 @@ export async function openOutlets(config: LoggingConfig, identity: Identity): Pr
         await sink.opened
       }
     } catch (cause) {
-      closeOutlets(outlets)
+      await closeOutlets(outlets)
       const why = (cause as Error).message
       throw new PosternError('POSTERN_CANNOT_LOG', `logging ${form}: cannot write to ${file}: ${why}`, {
         side: 'us',
@@ -131,7 +131,6 @@ export async function openOutlets(config: LoggingConfig, identity: Identity): Pr
   return outlets
 }
 
-export function closeOutlets({ lines, json }: Outlets): void {
-  for (const { sink } of lines) sink.close()
-  for (const { log } of json) log.close()
+export async function closeOutlets({ lines, json }: Outlets): Promise<void> {
+  await Promise.all([...lines.map(({ sink }) => sink.close()), ...json.map(({ log }) => log.close())])
 }

@@ -166,7 +166,8 @@ export class Lab {
       const handlers = events.mta?.(name)
       const world = {
         spool: new MemorySpool(),
-        ...(await openMtaFiles(mta, folder)),
+        // What a file names is beside that file, wherever it is itself.
+        ...(await openMtaFiles(mta, this.#folderOf(name))),
         dial: (ip: string, port: number) => this.#dialFrom(name, ip, port),
         maildir: (mailbox: string) => this.maildir(mailbox),
         ...(handlers && { events: handlers }),
@@ -232,6 +233,11 @@ export class Lab {
 
   heal(link: string): void {
     this.#cut.delete(link)
+  }
+
+  #folderOf(node: string): string {
+    const file = this.files.config.nodes.find(({ name }) => name === node)?.config ?? ''
+    return dirname(isAbsolute(file) ? file : join(this.files.folder, file))
   }
 
   /** The Maildir of a mailbox; it lives as long as the laboratory. */

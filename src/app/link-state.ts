@@ -22,6 +22,8 @@ export interface Neighbours {
   readonly visit: (connector: Connector, talk?: LinkStateTalk) => Promise<void>
   /** Mail that waits may have a way now. */
   readonly changed: () => void
+  /** The connector did not answer, and does again. */
+  readonly back: (connector: Connector) => void
   readonly note: (what: string) => void
 }
 
@@ -79,7 +81,8 @@ export class LinkState {
   }
 
   /** A connector's far end answered, or could not be reached. */
-  reached({ name }: Connector, why?: string): void {
+  reached(connector: Connector, why?: string): void {
+    const { name } = connector
     const guid = this.#guids.get(name)
     if (guid === undefined) return
     if (why !== undefined) {
@@ -91,6 +94,7 @@ export class LinkState {
     if (!this.#silent.delete(name)) return
     this.#around.note(`connector ${name} answers again`)
     // What waited for it need not wait for its next try.
+    this.#around.back(connector)
     this.#around.changed()
   }
 
@@ -220,6 +224,11 @@ export class LinkState {
     const wait = (at: Instant) => Math.min(Math.max(1, at - now()), LONGEST_SLEEP)
     this.#timer = setTimeout(() => this.#act(this.service.tick(now())), wait(due))
   }
+}
+
+/** What a server knows that does not run: its configuration. */
+export function atRest(config: MtaConfig): LinkState {
+  return new LinkState(config, { visit: async () => {}, changed: () => {}, back: () => {}, note: () => {} })
 }
 
 interface Listener {

@@ -1,4 +1,5 @@
 /** Who may log in, and how the questions of a mechanism are answered: by lines of configuration, by a file, by Kerberos. */
+import type { SourceRef } from '../base/problem.ts'
 import { AccountFile } from '../io/accounts.ts'
 import { random } from '../io/clock.ts'
 import { gssAcceptor } from '../io/gssapi.ts'
@@ -26,23 +27,31 @@ export interface Answers {
   close(): Promise<void>
 }
 
+/** How files are opened, and whom to tell of trouble with one later on. */
+export interface Opening {
+  /** Opens what the line at this place asks for; nothing where it cannot be had. */
+  readonly open?: <T>(at: SourceRef, opened: () => Promise<T>) => Promise<T | undefined>
+  readonly trouble?: (cause: unknown) => void
+}
+
 /** Octets of the secret that strangers' accounts are made of. */
 const SECRET_LENGTH = 32
 
 /**
  * What the lines of a configuration let log in. `secrets`: the passwords of `login` lines, by the name of their file;
- * `path`: where a file of the configuration is. Throws what is wrong with a file, with its place.
+ * `path`: where a file of the configuration is. What is wrong with a file is for `open`, which may throw or go on without.
  */
 export async function openLogins(
   config: MtaConfig,
   secrets: ReadonlyMap<string, string>,
   path: (file: string) => string,
-  trouble: (cause: unknown) => void = () => {},
+  { open = async (_at, opened) => opened(), trouble = () => {} }: Opening = {},
 ): Promise<Logins> {
   const { accountsFile, keytab, logins, ntlm } = config
   const byName = new Map(logins.map(({ user, passwordFile }) => [user, secrets.get(passwordFile) ?? '']))
-  const accounts = accountsFile && new AccountFile(path(accountsFile.file), { trouble })
-  const acceptor = keytab && (await gssAcceptor({ keytab: path(keytab.file) }))
+  const accounts =
+    accountsFile && (await open(accountsFile.at, async () => new AccountFile(path(accountsFile.file), { trouble })))
+  const acceptor = keytab && (await open(keytab.at, () => gssAcceptor({ keytab: path(keytab.file) })))
   const sources: SaslSources = { ...(accounts && { accounts }), ...(acceptor && { acceptor }) }
   const has = new Set<Need>([...(byName.size > 0 ? LINE_NEEDS : []), ...needsMet(sources)])
   if (!ntlm) has.delete('nt-hash')
@@ -53,7 +62,12 @@ export async function openLogins(
     begin: () => {
       const rest = new SaslAnswers(sources)
       return {
-        answer: async question => (await lines.answer(question)) ?? (await rest.answer(question)),
+        answer: async question => {
+          const answer = await lines.answer(question)
+          if (answer) return answer
+          // Without a file of accounts a stranger is nobody; 454 would tell which names there are.
+          return accounts || !('user' in question) ? rest.answer(question) : { kind: question.kind }
+        },
         close: () => rest.close(),
       }
     },

@@ -5,12 +5,13 @@ import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { maildirOf } from '../io/maildir.ts'
+import { takeProxyHeader } from '../io/proxy-header.ts'
 import { close, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
 import { type SecureContext, secureServer } from '../io/tls.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { dueAt } from '../spool/entry.ts'
 import type { Spool } from '../spool/spool.ts'
+import { holds } from '../topology/topology.ts'
 import { Mta } from './mta.ts'
 import { type MtaFiles, openMtaFiles } from './mta-files.ts'
 import type { MtaEvents } from './mta-world.ts'
@@ -47,6 +48,11 @@ export async function readMailServer(file: string): Promise<MailServerFiles> {
   return { config, warnings, ...files }
 }
 
+/** Is this peer one that begins with a header of the PROXY protocol? */
+function saysWhose({ proxies }: MtaConfig, peer: string): boolean {
+  return proxies.some(({ network, by }) => by === 'proxy-protocol' && holds(network, peer))
+}
+
 /** What a line asks for cannot be had: it is this line that is to be changed. */
 function asProblem(cause: unknown, at: SourceRef): Diagnostic {
   if (!(cause instanceof PosternError)) throw cause
@@ -62,11 +68,13 @@ export interface MailServerWorld {
 
 export class MailServer {
   readonly mta: Mta
+  readonly #spool: Spool
   readonly #servers: Server[] = []
   readonly #handshakes = new Set<Socket>()
 
-  private constructor(mta: Mta) {
+  private constructor(mta: Mta, spool: Spool) {
     this.mta = mta
+    this.#spool = spool
   }
 
   /** Listens at every address of the configuration, or at none: all that cannot be had are told together. */
@@ -83,7 +91,7 @@ export class MailServer {
       maildir: mailbox => maildirOf(maildir, mailbox),
       ...(events && { events }),
     })
-    const server = new MailServer(mta)
+    const server = new MailServer(mta, spool)
     const problems: Diagnostic[] = []
     for (const { ip, port, tls, at } of config.listens) {
       const identified = tls ? identity : undefined
@@ -105,10 +113,28 @@ export class MailServer {
       const { remoteAddress } = socket
       // It went away before it was served.
       if (remoteAddress === undefined) socket.destroy()
-      else if (identity) void this.#secure(socket, remoteAddress, identity)
-      else this.mta.serve(socket, remoteAddress)
+      else if (saysWhose(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
+      else this.#serve(socket, remoteAddress, identity)
     })
     this.#servers.push(server)
+  }
+
+  #serve(socket: Socket, peer: string, identity: SecureContext | undefined): void {
+    if (identity) void this.#secure(socket, peer, identity)
+    else this.mta.serve(socket, peer)
+  }
+
+  /** A listed proxy says before all else for whom it speaks; whoever of them does not say so is not served. */
+  async #proxied(socket: Socket, proxy: string, identity: SecureContext | undefined): Promise<void> {
+    if (this.#handshakes.size >= MAX_HANDSHAKES) {
+      socket.destroy()
+      return
+    }
+    this.#handshakes.add(socket)
+    const header = await takeProxyHeader(socket)
+    this.#handshakes.delete(socket)
+    if (header.kind === 'wrong') socket.destroy()
+    else this.#serve(socket, header.kind === 'proxied' ? header.ends.source : proxy, identity)
   }
 
   /** Who does not get through the handshake is gone without a word: there is no wire yet to say one on. */
@@ -133,18 +159,21 @@ export class MailServer {
     return this.#servers.map(endpointOf)
   }
 
-  /** Takes no more connections, tries what is due, and lets what is under way finish; after `grace` it is cut. */
+  /**
+   * Takes no more connections, and lets what is under way finish; after `grace` it is cut. What is due is tried before
+   * that where it would be lost with the process.
+   */
   async stop({ grace = STOP_GRACE }: { readonly grace?: Duration } = {}): Promise<void> {
     const end = now() + grace
     const closed = this.#servers.map(close)
     for (const socket of this.#handshakes) socket.destroy()
-    while (now() < end && (await this.#isDue())) await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
+    while (now() < end && !this.#spool.lasts && (await this.#isDue()))
+      await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
     await this.mta.stop(Math.max(0, end - now()))
     await Promise.all(closed)
   }
 
   async #isDue(): Promise<boolean> {
-    const at = now()
-    return (await this.mta.queue()).some(entry => (dueAt(entry) ?? Infinity) <= at)
+    return ((await this.#spool.nextDue()) ?? Infinity) <= now()
   }
 }

@@ -36,18 +36,19 @@ export async function openMtaFiles(
   }
   const { tls } = config
   const found = tls && (await attempt(tls.at, () => certified(path(tls.certificateFile), path(tls.keyFile))))
-  const line = config.accountsFile?.at ?? config.keytab?.at ?? NOWHERE
-  const logins = await attempt(line, () => openLogins(config, files, path, trouble))
+  const logins = await openLogins(config, files, path, { open: attempt, trouble })
   for (const listen of config.listens) {
     if (!listen.tls || tls) continue
     const hint = 'add a line such as: tls certificate mail.pem key mail.key'
     problems.push({ severity: 'error', message: 'TLS needs a certificate, and none is named', hint, at: listen.at })
   }
-  if (problems.length > 0 || !logins) throw new ConfigurationError(problems)
+  if (config.tlsRequired && !tls && !config.listens.some(listen => listen.tls)) {
+    const hint = 'add a line such as: tls certificate mail.pem key mail.key'
+    problems.push({ severity: 'error', message: '"tls required" needs a certificate, and none is named', hint })
+  }
+  if (problems.length > 0) throw new ConfigurationError(problems)
   return { files, logins, ...(found && { identity: found }) }
 }
-
-const NOWHERE: SourceRef = { file: '', line: 1, column: 1, length: 1, text: '' }
 
 interface NamedFile {
   readonly file: string

@@ -1,5 +1,5 @@
 /** The mail transfer agent, running: sessions come in, messages wait in the spool, attempts go out. */
-import { concat, lower, utf8 } from '../base/bytes.ts'
+import { lower, utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
@@ -13,31 +13,31 @@ import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, isLocal, verifyAddress } from '../mta/acceptance.ts'
-import { bounce } from '../mta/bounce.ts'
+import { bounce, delayed } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Batch, batches, conclude, hastened, hasWay, turnFor, wayOf } from '../mta/work.ts'
+import { type Batch, batches, conclude, type Hurried, hastened, hasWay, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
 import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
-import { dueAt, isDone, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
+import { dueAt, isDone, newEntry, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
 import type { Claim } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
+import { Lanes } from './lanes.ts'
 import { LinkState } from './link-state.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
-import { ATTEMPT_LIMIT, Outgoing } from './outgoing.ts'
+import { ATTEMPT_LIMIT, Outgoing, type Turning } from './outgoing.ts'
+import { Reports } from './reports.ts'
 import { words } from './words.ts'
 
-/** Entries worked on at once; each may have an attempt per next hop. */
-export const MAX_WORKING = 20
+/** Entries worked on at once; most of them wait for their turn at their next hop. */
+export const MAX_WORKING = 1_000
 const LONGEST_SLEEP: Duration = 86_400_000
-/** Octets of a header kept for a report. */
-const REPORTED_HEADER = 16_384
 /** A claim outlives its attempt, so that nobody else sends the message meanwhile; and it does end. */
 const CLAIM: Duration = ATTEMPT_LIMIT + 600_000
 
@@ -47,6 +47,12 @@ export class Mta {
   readonly #door: Door
   readonly #outgoing: Outgoing
   readonly routing: LinkState
+  readonly #reports: Reports
+  readonly #lanes: Lanes
+  /** Next hop → messages that wait because it was away. */
+  readonly #away = new Map<string, Set<string>>()
+  /** Messages whose next hop is back, and by which way. */
+  readonly #back: { readonly id: string; readonly hop: string }[] = []
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
   readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
@@ -62,16 +68,23 @@ export class Mta {
   constructor(config: MtaConfig, world: MtaWorld) {
     this.config = config
     this.#world = world
+    this.#reports = new Reports(config, world.spool)
     this.#door = new Door(config.sessions)
     this.#outgoing = new Outgoing(config, world, {
       hold: socket => this.#hold(socket),
-      serve: (socket, peer) => this.serve(socket, peer),
+      serve: (socket, peer, tls) => this.serve(socket, peer, tls),
       reached: (connector, why) => this.routing.reached(connector, why),
       talk: connector => this.routing.talk(connector),
+    })
+    this.#lanes = new Lanes(config, this.#outgoing, hop => {
+      for (const id of this.#away.get(hop) ?? []) this.#back.push({ id, hop })
+      this.#away.delete(hop)
+      this.wake()
     })
     this.routing = new LinkState(config, {
       visit: (connector, talk) => this.#outgoing.visit(connector, talk),
       changed: () => this.#reroute(),
+      back: ({ name }) => this.#lanes.back(name),
       note: what => world.events?.note?.(what),
     })
   }
@@ -240,7 +253,8 @@ export class Mta {
     const { hostname: host, dialect: name, version } = this.config
     const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
     const trace = utf8(traceFields({ host, id, facts, isExchange, version: version ?? usual }, at))
-    const entry = this.#entry(id, envelope, at, `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`)
+    const what = `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`
+    const entry = newEntry({ id, envelope, at, expire: this.config.expire, what })
     const arriving = new Arriving(this.#world.spool, entry, limits, async kept => {
       if (!kept.kept) return { no: kept.why === 'no-space' ? 'no-space' : 'cannot-keep' }
       this.#world.events?.received?.(entry)
@@ -251,31 +265,21 @@ export class Mta {
     return arriving
   }
 
-  #entry(id: string, envelope: Envelope, at: Instant, what: string): SpoolEntry {
-    return {
-      id,
-      revision: 0,
-      arrived: at,
-      expires: at + this.config.expire,
-      envelope,
-      size: 0,
-      recipients: envelope.recipients.map(() => ({ kind: 'waiting', due: at, attempts: 0 })),
-      trail: [{ at, what }],
-    }
-  }
-
   // ── mail that waits to be asked for ──────────────────────────────────────────────────────────────────────────────
 
   /** RFC 1985 §5: what waits goes out by the usual way, over a connection of its own. */
   async #etrn(node: string): Promise<Answer> {
-    const domains = this.config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
+    // Without a way there the mail would come back; it waits for TURN or ATRN instead.
+    const isReached = (domain: string) => hasWay(this.routing.service, { to: { local: '', domain }, now: now() })
+    const held = this.config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
+    const domains = held.filter(isReached)
     if (domains.length === 0) return { no: 'etrn-refused' }
     const waiting = await this.#waitingFor(domains)
     if (waiting.length === 0) return { no: 'etrn-nothing' }
     const asked = new Set(domains.map(lower))
     for (const { id } of waiting) {
       const claim = await this.#world.spool.take(id, now(), now() + CLAIM)
-      if (claim) this.#begun(claim, asked)
+      if (claim) this.#begun(claim, { asked })
     }
     return { yes: '' }
   }
@@ -294,28 +298,34 @@ export class Mta {
 
   async #waitingFor(domains: readonly string[]): Promise<readonly SpoolEntry[]> {
     const entries = await this.#world.spool.list()
-    return entries.filter(({ envelope, recipients }) =>
-      envelope.recipients.some(
-        ({ to }, i) => recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
-      ),
+    return entries.filter(
+      ({ envelope, recipients, held }) =>
+        held === undefined &&
+        envelope.recipients.some(
+          ({ to }, i) => recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
+        ),
     )
   }
 
   /** The roles are reversed: what waits goes out over this very connection (RFC 2645 §4). */
-  #turned(socket: Duplex, { domains, login, rest }: ServerOutput & { readonly kind: 'turned' }): void {
+  #turned(socket: Duplex, { domains, login, rest, tls }: ServerOutput & { readonly kind: 'turned' }): void {
     if (rest.length > 0) socket.unshift(rest)
     const asked = domains.length === 0 ? this.#domainsOf(login) : domains
     const set = new Set(asked.map(lower))
-    const sending = this.#sendTurned(socket, asked, set).catch(cause =>
+    const sending = this.#sendTurned(socket, asked, { set, tls }).catch(cause =>
       this.#world.events?.note?.(`sending to ${login} by TURN failed: ${words(cause)}`),
     )
     const work: Promise<unknown> = sending.finally(() => this.#working.delete(work))
     this.#working.add(work)
   }
 
-  async #sendTurned(socket: Duplex, domains: readonly string[], asked: ReadonlySet<string>): Promise<void> {
+  async #sendTurned(
+    socket: Duplex,
+    domains: readonly string[],
+    { set: asked, tls }: { readonly set: ReadonlySet<string>; readonly tls: TlsFacts | undefined },
+  ): Promise<void> {
     const waiting = [...(await this.#waitingFor(domains))]
-    await this.#outgoing.sendOver(socket, async () => {
+    const next = async (): Promise<Turning | undefined> => {
       for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
         const claim = await this.#world.spool.take(entry.id, now(), now() + CLAIM)
         if (!claim) continue
@@ -326,7 +336,8 @@ export class Mta {
         return { entry: claim.entry, recipients, done }
       }
       return undefined
-    })
+    }
+    await this.#outgoing.sendOver(socket, next, tls)
   }
 
   // ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -343,13 +354,20 @@ export class Mta {
     void this.#pump().catch(cause => {
       this.#world.events?.note?.(`the spool cannot be read: ${words(cause)}`)
       clearTimeout(this.#timer)
-      if (!this.#stopped) this.#timer = setTimeout(() => this.#pumped(), REPORT_AGAIN)
+      if (!this.#stopped) this.#timer = setTimeout(() => this.#pumped(), AFTER_A_FAULT)
     })
   }
 
   async #pump(): Promise<void> {
-    const free = MAX_WORKING - this.#working.size
     const at = now()
+    while (this.#working.size < MAX_WORKING) {
+      const back = this.#back.shift()
+      if (!back) break
+      const claim = await this.#world.spool.take(back.id, at, at + CLAIM)
+      if (claim?.entry.held === undefined && claim) this.#begun(claim, { hop: back.hop })
+      else if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+    }
+    const free = MAX_WORKING - this.#working.size
     for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, free) : []) this.#begun(claim)
     const due = await this.#world.spool.nextDue()
     if (due === undefined || this.#stopped || this.#working.size >= MAX_WORKING) return
@@ -358,8 +376,8 @@ export class Mta {
     this.#timer = setTimeout(() => this.#pumped(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
   }
 
-  #begun(claim: Claim, asked?: ReadonlySet<string>): void {
-    const work: Promise<unknown> = this.#work(claim, asked)
+  #begun(claim: Claim, hurried?: Hurried): void {
+    const work: Promise<unknown> = this.#work(claim, hurried)
       // A mistake of ours: the message is not lost, and is due again soon instead of when its claim runs out.
       .catch(cause => this.#world.spool.update(claim, faulted(claim.entry, now(), words(cause))))
       .finally(() => {
@@ -370,12 +388,12 @@ export class Mta {
   }
 
   /** Tries what is due of one entry, and records what became of it. */
-  async #work(claim: Claim, asked?: ReadonlySet<string>): Promise<void> {
+  async #work(claim: Claim, hurried?: Hurried): Promise<void> {
     const { entry } = claim
     const changes = this.#changes
     const outcomes = new Map<number, Outcome>()
     await Promise.all(
-      batches(this.config, entry, now(), { asked, ways: this.routing.service }).map(async batch => {
+      batches(this.config, entry, now(), { ...hurried, ways: this.routing.service }).map(async batch => {
         const tried = await this.#try(entry, batch)
         // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
         for (const recipient of batch.recipients) outcomes.set(recipient, tried.get(recipient) ?? BROKE_OFF)
@@ -388,13 +406,19 @@ export class Mta {
 
   async #conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<SpoolEntry> {
     const plan = { waits: this.config.retry, expire: this.config.expire }
-    const next = conclude(claim.entry, outcomes, { plan, now: now() })
+    const at = now()
+    const next = conclude(claim.entry, outcomes, { plan, now: at })
     for (const [recipient, { kind }] of next.recipients.entries())
       if (kind === 'done') this.#tried.delete(`${next.id} ${recipient}`)
-    if (!isDone(next)) await this.#world.spool.update(claim, next)
-    else if (await this.#report(next)) await this.#world.spool.remove(claim)
-    else await this.#world.spool.update(claim, unreported(next, now()))
-    this.#world.events?.tried?.(next, outcomes)
+    const { spool, events } = this.#world
+    if (isDone(next)) await spool.remove(claim, { last: next, report: await this.#reports.about(next, bounce, at) })
+    else if (isLate(next, { after: this.config.delayReport, now: at })) {
+      const report = await this.#reports.about(next, delayed, at)
+      const told = report ? 'the sender is told that it is delayed' : 'it is delayed, and nobody is to be told'
+      await spool.update(claim, noted({ ...next, toldLate: at }, at, told), report)
+    } else await spool.update(claim, next)
+    events?.tried?.(next, outcomes)
+    this.wake()
     return next
   }
 
@@ -405,16 +429,17 @@ export class Mta {
     this.#changes++
     if (this.#stopped || this.#rerouting) return
     this.#rerouting = true
-    // Many changes that come together are looked at together.
-    const looking = new Promise(resolve => setImmediate(resolve))
-      .then(() => {
-        this.#rerouting = false
-        return this.#world.spool.list()
-      })
-      .then(entries => Promise.all(entries.map(entry => this.#moveOn(entry, { again: true }))))
+    const work: Promise<unknown> = this.#lookAround()
       .catch(cause => this.#world.events?.note?.(`the spool cannot be read: ${words(cause)}`))
-    const work: Promise<unknown> = looking.finally(() => this.#working.delete(work))
+      .finally(() => this.#working.delete(work))
     this.#working.add(work)
+  }
+
+  async #lookAround(): Promise<void> {
+    // Many changes that come together are looked at together.
+    await new Promise(resolve => setImmediate(resolve))
+    this.#rerouting = false
+    for await (const entry of this.#world.spool.scan()) await this.#moveOn(entry, { again: true })
   }
 
   /** `again`: over the way it was tried by, too, if that broke. */
@@ -431,13 +456,14 @@ export class Mta {
   #movable(entry: SpoolEntry, again: boolean): ReadonlySet<number> {
     const at = now()
     const found = new Set<number>()
+    if (entry.held !== undefined) return found
     for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
       const state = entry.recipients[recipient]
       if (state?.kind !== 'waiting' || state.due <= at || turnFor(this.config, to) || isLocal(this.config, to)) continue
       const way = wayOf(this.routing.service, entry, { to, now: at })
       if (way.kind !== 'relay' || this.routing.isSilent(way.connector)) continue
       const isSame = this.#tried.get(`${entry.id} ${recipient}`) === way.connector.name
-      if (!isSame || (again && isBroken(state.last))) found.add(recipient)
+      if (!isSame || (again && state.last && isAway(state.last))) found.add(recipient)
     }
     return found
   }
@@ -454,8 +480,17 @@ export class Mta {
       }
       default:
         for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.connector.name)
-        return this.#outgoing.relay(entry, batch.connector, batch.recipients)
+        return this.#relay(entry, batch)
     }
+  }
+
+  async #relay(entry: SpoolEntry, { connector, recipients }: Batch & { readonly kind: 'relay' }) {
+    const outcomes = await this.#lanes.relay(entry, connector, recipients)
+    if ([...outcomes.values()].some(isAway)) {
+      const waiting = this.#away.get(connector.name) ?? new Set()
+      this.#away.set(connector.name, waiting.add(entry.id))
+    }
+    return outcomes
   }
 
   async #deliver(entry: SpoolEntry, mailbox: string): Promise<Outcome> {
@@ -471,35 +506,6 @@ export class Mta {
     } catch (cause) {
       return { kind: 'deferred', by: { status: '4.2.0', why: `mailbox ${mailbox}: ${words(cause)}` } }
     }
-  }
-
-  /** Sends the report an entry owes. `false`: it could not be kept, so the entry must stay. */
-  async #report(entry: SpoolEntry): Promise<boolean> {
-    const at = now()
-    const id = newId(at, random)
-    const header = await this.#header(entry)
-    const owed = bounce(entry, { host: this.config.hostname, id, now: at, header })
-    if (!owed) return true
-    const report = { ...this.#entry(id, owed.envelope, at, `report about ${entry.id}`), size: owed.body.length }
-    async function* body(): AsyncIterable<Uint8Array> {
-      if (owed) yield owed.body
-    }
-    const { kept } = await this.#world.spool.put(report, body())
-    this.wake()
-    return kept
-  }
-
-  async #header(entry: SpoolEntry): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = []
-    let size = 0
-    for await (const piece of this.#world.spool.body(entry.id)) {
-      pieces.push(piece)
-      size += piece.length
-      if (size >= REPORTED_HEADER) break
-    }
-    const start = Buffer.from(concat(pieces).subarray(0, REPORTED_HEADER))
-    const end = start.indexOf('\r\n\r\n')
-    return end < 0 ? start.subarray(0, start.lastIndexOf('\r\n') + 2) : start.subarray(0, end + 2)
   }
 
   /** Has the grace of a stop run out? A connection that comes about after that is cut at once. */
@@ -546,18 +552,13 @@ interface Listening {
   readonly linkState: ReturnType<LinkState['answering']>
 }
 
-/** Did the way break (RFC 3463 §3.5)? A server that refused has answered, and hears of it again at its time. */
-function isBroken(last: Outcome | undefined): boolean {
-  return last?.kind === 'deferred' && !('code' in last.by) && last.by.status.startsWith('4.4.')
-}
-
-/** How long to wait with a report that could not be kept. */
-const REPORT_AGAIN = 60_000
+/** How long to wait after a mistake of ours, or of a disk. */
+const AFTER_A_FAULT: Duration = 60_000
 
 /** An attempt that broke on a mistake of ours. */
 function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
   const recipients = entry.recipients.map(state =>
-    state.kind === 'waiting' ? { ...state, due: Math.max(state.due, at + REPORT_AGAIN) } : state,
+    state.kind === 'waiting' ? { ...state, due: Math.max(state.due, at + AFTER_A_FAULT) } : state,
   )
   return noted(
     { ...entry, revision: entry.revision + 1, recipients },
@@ -566,17 +567,12 @@ function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
   )
 }
 
-const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }
-
-/** What failed is open again until its report can be kept: a message is never forgotten unreported. */
-function unreported(entry: SpoolEntry, at: Instant): SpoolEntry {
-  const recipients = entry.recipients.map(state =>
-    state.kind === 'done' && state.outcome.kind === 'failed'
-      ? ({ kind: 'waiting', due: at + REPORT_AGAIN, attempts: 1, last: state.outcome } as const)
-      : state,
-  )
-  return noted({ ...entry, recipients }, at, 'the report could not be kept; it is tried again')
+/** Was it the next hop that was not there, and not the message? */
+function isAway(outcome: Outcome): boolean {
+  return outcome.kind === 'deferred' && !('code' in outcome.by) && outcome.by.status === '4.4.1'
 }
+
+const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }
 
 /** Is the domain what an ETRN argument means? `@domain` means all below it, too; `#` names a queue, and ours have domains' names. */
 function isMeant(node: string, domain: string): boolean {

@@ -8,7 +8,7 @@ import { SaslClientAnswers } from '../io/sasl.ts'
 import type { Duplex } from '../io/sockets.ts'
 import { type Expected, type Secured, secureClient } from '../io/tls.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import type { LinkStateTalk, LoginWish, Order, TlsWish } from '../mta/order.ts'
+import { type LinkStateTalk, type LoginWish, type Order, TLS_IS_MISSING, type TlsWish } from '../mta/order.ts'
 import type { Connector, ConnectorLogin, Target } from '../routing/connector.ts'
 import type { Need, SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
 import { choose } from '../smtp/sasl/mechanisms.ts'
@@ -24,7 +24,7 @@ export interface Around {
   /** The socket lives as long as the server does, at most. */
   readonly hold: (socket: Duplex) => void
   /** Takes a connection on which the other end is the client now. */
-  readonly serve: (socket: Duplex, peer: string) => void
+  readonly serve: (socket: Duplex, peer: string, tls?: TlsFacts) => void
   /** The far end of a connector answered, or `why` it could not be reached. */
   readonly reached: (connector: Connector, why?: string) => void
   /** What is to be said about routing state before mail. */
@@ -63,21 +63,46 @@ export class Outgoing {
     for (const timer of this.#timers) clearInterval(timer)
   }
 
-  async relay(
-    entry: SpoolEntry,
-    connector: Connector,
-    recipients: readonly number[],
-  ): Promise<ReadonlyMap<number, Outcome>> {
-    const outcomes = new Map<number, Outcome>()
-    const job = (clear: boolean): Job => this.#job(entry, connector, recipients, clear)
-    try {
-      await this.#session(connector, job, { outcome: (recipient, outcome) => outcomes.set(recipient, outcome) })
-    } catch (cause) {
-      const by = { status: '4.4.1', why: `connector ${connector.name}: ${words(cause)}` }
-      for (const recipient of recipients)
-        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+  /**
+   * Sends one entry after the other over a connection of our own, as long as there is a next. Why the other end could not be
+   * reached, if it could not.
+   */
+  async relay(connector: Connector, first: Turning, next: () => Turning | undefined): Promise<string | undefined> {
+    let turning: Turning | undefined = first
+    let outcomes = new Map<number, Outcome>()
+    let isClear = false
+    const settle = async () => {
+      const { done } = turning ?? {}
+      const settled = outcomes
+      turning = undefined
+      outcomes = new Map()
+      await done?.(settled)
     }
-    return outcomes
+    const jobOf = ({ entry, recipients }: Turning): Job => this.#job(entry, connector, recipients, isClear)
+    const begin = (clear: boolean): Job => {
+      isClear = clear
+      return jobOf(turning ?? first)
+    }
+    try {
+      await this.#session(connector, begin, {
+        outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
+        next: async () => {
+          await settle()
+          turning = next()
+          return turning && jobOf(turning)
+        },
+      })
+      await settle()
+      return undefined
+    } catch (cause) {
+      const why = `connector ${connector.name}: ${words(cause)}`
+      const by = { status: '4.4.1', why }
+      for (const recipient of turning?.recipients ?? []) {
+        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+      }
+      await settle()
+      return why
+    }
   }
 
   /** A session without mail: routing state is told, or, without a talk, only the far end looked for. */
@@ -95,7 +120,7 @@ export class Outgoing {
   }
 
   /** Sends one entry after the other over a connection whose other end asked for them. */
-  async sendOver(socket: Duplex, next: () => Promise<Turning | undefined>): Promise<void> {
+  async sendOver(socket: Duplex, next: () => Promise<Turning | undefined>, facts: TlsFacts | undefined): Promise<void> {
     let turning = await next()
     if (!turning) return
     let outcomes = new Map<number, Outcome>()
@@ -105,8 +130,10 @@ export class Outgoing {
       await done?.(outcomes)
       outcomes = new Map()
     }
+    // Who has logged in is known by name, but has shown no certificate.
+    const tls = facts && ({ floor: 'none', by: TURNED, facts: { ...facts, unproven: 'a client shows none' } } as const)
     const jobOf = ({ entry, recipients }: Turning): Job => ({
-      order: this.#order(entry, { to: 'who asked for it', recipients }),
+      order: { ...this.#order(entry, { to: 'who asked for it', recipients }), ...(tls && { tls }) },
       body: () => this.#world.spool.body(entry.id),
     })
     this.#around.hold(socket)
@@ -143,10 +170,11 @@ export class Outgoing {
     })
     try {
       const ended = await this.#session(connector, clear => ({ order: order(clear), body: nothing }), {
-        outcome: (_recipient, outcome) => note('by' in outcome && outcome.by ? words(outcome.by) : outcome.kind),
+        outcome: () => undefined,
+        note,
         pulled: ({ code, text }) => note(`answered ${code} ${text.join(' ')}`),
       })
-      if (ended.kind === 'turned') this.#around.serve(ended.socket, target.ip)
+      if (ended.kind === 'turned') this.#around.serve(ended.socket, target.ip, ended.tls)
     } catch (cause) {
       note(words(cause))
     }
@@ -257,22 +285,27 @@ export class Outgoing {
     const { name, tls, login } = connector
     const by = `connector ${name}`
     const floor: TlsWish['floor'] = clear ? 'none' : (tls?.floor ?? 'may')
-    if (clear && this.#hadTls.has(name)) {
-      this.#world.events?.note?.(`${by}: TLS was had here before and is missing now: somebody may be taking it away`)
-    }
+    const had = this.#hadTls.has(name)
+    if (clear && had) this.#world.events?.note?.(`${by}: ${TLS_IS_MISSING}`)
     return {
       hello: this.#config.hostname,
-      tls: { floor, by },
-      ...(login && { login: this.#login(login, by) }),
+      tls: { floor, by, had },
+      ...(login && { login: this.#login(login, { floor, by }) }),
     }
   }
 
-  #login({ verb, mechanism, user = '', passwordFile, required }: ConnectorLogin, by: string): LoginWish {
+  #login({ verb, mechanism, user = '', passwordFile, required }: ConnectorLogin, { floor, by }: TlsWish): LoginWish {
     const password = passwordFile === undefined ? '' : (this.#world.files.get(passwordFile) ?? '')
     const choosing = (offered: readonly string[], facts: TlsFacts | undefined) => {
       const tls = { secured: facts !== undefined, ...(facts?.exporter && { exporter: facts.exporter }) }
       const has = new Set<Need>(passwordFile === undefined ? ['gss'] : ['password'])
-      const found = choose(offered, { tls, plaintextWithoutTls: this.#config.authWithoutTls, has })
+      // Secret with whom? Unless a line says that it does not matter, a password is not told to who proves nothing.
+      const secured = facts !== undefined && (facts.unproven === undefined || floor === 'require')
+      const found = choose(offered, {
+        tls: { ...tls, secured },
+        plaintextWithoutTls: this.#config.authWithoutTls,
+        has,
+      })
       const taken = found.find(({ name }) => mechanism === 'any' || name.toLowerCase() === mechanism)
       return taken?.client({ hashes: HASHES, now: now(), tls, offered, user, password })
     }
@@ -301,6 +334,8 @@ class Credentials {
     await (await this.#answers?.catch(() => undefined))?.close()
   }
 }
+
+const TURNED = 'the connection that was turned'
 
 const NO_TLS: TlsWish = { floor: 'may', by: '' }
 

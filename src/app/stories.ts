@@ -1,4 +1,4 @@
-import { CASE_STUDY, CaseStudy } from './case-study.ts'
+import { CASE_STUDIES, CaseStudy } from './case-study.ts'
 import { FOUR_SITES, FourSites } from './four-sites.ts'
 import type { LabFiles } from './lab.ts'
 import type { Story, Telling } from './story.ts'
@@ -8,7 +8,7 @@ type Begin = (files: LabFiles, telling: Telling) => Promise<Story>
 
 /** The stories, by the name of the laboratory they are told in. */
 export const STORIES: ReadonlyMap<string, Begin> = new Map<string, Begin>([
-  [CASE_STUDY, CaseStudy.begin],
+  ...CASE_STUDIES.map(name => [name, CaseStudy.begin] as const),
   [FOUR_SITES, FourSites.begin],
   [WHICH_VERB, WhichVerb.begin],
 ])

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { runs } from './any-bytes.test.ts'
 import {
   bytes,
+  ControlFinder,
   concat,
   copy,
   equal,
@@ -40,6 +41,20 @@ test('find() finds what indexOf of a string would find', () => {
       assert.equal(find(bytes(haystack), bytes(needle), from), haystack.indexOf(needle, from))
     }),
     runs(1000),
+  )
+})
+
+test('a ControlFinder finds what looking at every octet finds, wherever in memory they are', () => {
+  const octet = fc.oneof({ arbitrary: fc.constantFrom(0, 9, 10, 13, 14, 127, 128, 255), weight: 1 }, fc.constant(0x61))
+  fc.assert(
+    fc.property(fc.array(octet, { maxLength: 40 }), fc.nat(3), fc.nat(40), (octets, shift, from) => {
+      const memory = new Uint8Array(shift + octets.length)
+      memory.set(octets, shift)
+      const found = octets.findIndex((each, at) => at >= from && each <= 13)
+      const expected = found < 0 ? octets.length : found
+      assert.equal(new ControlFinder(memory.subarray(shift)).next(Math.min(from, octets.length)), expected)
+    }),
+    runs(2000),
   )
 })
 

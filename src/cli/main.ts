@@ -8,6 +8,7 @@ import { initCommands } from './init.ts'
 import { labCommands } from './lab.ts'
 import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
+import { queueCommands } from './queue.ts'
 import { routingCommands } from './routing.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -25,6 +26,7 @@ configCommands(program)
 initCommands(program)
 routingCommands(program)
 mtaCommands(program)
+queueCommands(program)
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
 

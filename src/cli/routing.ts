@@ -1,5 +1,7 @@
+import { dirname } from 'node:path'
 import type { Command } from 'commander'
-import { LinkState } from '../app/link-state.ts'
+import { atRest, type LinkState } from '../app/link-state.ts'
+import { spoolFolder } from '../app/mta-spool.ts'
 import { answerRouting, compareTables, type RoutingQuestion, readDump } from '../app/routing-desk.ts'
 import { type Diagnostic, PosternError } from '../base/problem.ts'
 import { now } from '../io/clock.ts'
@@ -7,11 +9,11 @@ import { askControl } from '../io/control.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { runningStates, type State } from '../io/state.ts'
 import { MTA } from '../mta/commands.ts'
-import type { MtaConfig } from '../mta/config.ts'
 import { EXIT, print } from './print.ts'
 
 interface Options {
   readonly config?: readonly string[]
+  readonly running?: string
   readonly node?: string
   readonly json?: boolean
   readonly dot?: boolean
@@ -65,6 +67,7 @@ export function routingCommands(program: Command): void {
 function withSource(command: Command): Command {
   return command
     .option('--config <file...>', 'what these files say; mail begins at the first, the others tell of their groups')
+    .option('--running <file>', 'what the running server of this configuration knows')
     .option('--node <name>', 'what this mail server of the running laboratory knows')
     .option('--json', 'print JSON')
     .option('--dot', 'print a picture of the groups, for Graphviz')
@@ -75,8 +78,12 @@ function formOf({ json, dot, svg }: Options): RoutingQuestion['form'] {
   return json ? 'json' : dot ? 'dot' : svg ? 'svg' : 'text'
 }
 
-async function say({ config, node }: Options, question: RoutingQuestion): Promise<void> {
-  const lines = config ? answerRouting(readAll(config), question, now()) : await askRunning(node, question)
+async function say({ config, running, node }: Options, question: RoutingQuestion): Promise<void> {
+  const lines = config
+    ? answerRouting(readAll(config), question, now())
+    : running === undefined
+      ? await askRunning(node, question)
+      : await askServer(running, question)
   for (const line of lines) print(line)
 }
 
@@ -87,7 +94,7 @@ function readAll(files: readonly string[]): LinkState {
   for (const file of files) {
     try {
       const { config } = readConfig(MTA, file)
-      read.push(stateOf(config))
+      read.push(atRest(config))
     } catch (cause) {
       if (!(cause instanceof ConfigurationError)) throw cause
       problems.push(...cause.problems)
@@ -99,8 +106,13 @@ function readAll(files: readonly string[]): LinkState {
   return first
 }
 
-function stateOf(config: MtaConfig): LinkState {
-  return new LinkState(config, { visit: async () => {}, changed: () => {}, note: () => {} })
+async function askServer(file: string, question: RoutingQuestion): Promise<readonly string[]> {
+  const { config } = readConfig(MTA, file)
+  const folder = spoolFolder(config, dirname(file))
+  if (folder === undefined) throw misuse(`${file} says "spool memory": such a server cannot be asked`)
+  const { answer, wrong } = await askControl(folder, { ask: 'routing', node: '', line: JSON.stringify(question) })
+  if (wrong) throw misuse(answer.join(' '))
+  return answer
 }
 
 async function askRunning(node: string | undefined, question: RoutingQuestion): Promise<readonly string[]> {

@@ -9,18 +9,20 @@ import {
   DURATION,
   FILE,
   IP,
+  IPV4,
   LEVEL,
   MASK,
   NAME,
   NUMBER,
   PORT,
   PORTS,
+  PREFIX,
   SECURITY,
   SIZE,
   TEXT,
   WORD,
 } from './argument.ts'
-import { formatIpv6, parseIpv6 } from './ip.ts'
+import { formatIpv6, mask6, parseIpv6, prefixLength6 } from './ip.ts'
 
 function value<T>(kind: CommonKind<T>, word: string): T | string {
   const reading = kind.read(word)
@@ -224,4 +226,25 @@ test('every kind reads any word without throwing, and what it shows is read as t
     }),
     { numRuns: 3_000 },
   )
+})
+
+test('an IPv6 network is an address with the length of its prefix, and an address with a netmask is an IPv4 one', () => {
+  assert.deepEqual(value(PREFIX, '2001:DB8:0::/32'), { ip: '2001:db8::', length: 32 })
+  assert.deepEqual(value(PREFIX, '::/0'), { ip: '::', length: 0 })
+  for (const word of ['2001:db8::', '2001:db8::/129', '10.0.0.0/8', '/32', '::/', '::/x']) {
+    assert.match(
+      String(value(PREFIX, word)),
+      /not an IPv6 network: expected an address and the length of its prefix/,
+      word,
+    )
+  }
+  assert.equal(value(IPV4, '10.54.7.1'), '10.54.7.1')
+  assert.match(String(value(IPV4, '2001:db8::1')), /not an IPv4 address: .* is written with its prefix length/)
+  assert.match(String(value(IPV4, '10.0.0')), /four numbers/)
+})
+
+test('an IPv6 netmask has as many ones as its prefix is long, and no others are one', () => {
+  for (let length = 0; length <= 128; length++) assert.equal(prefixLength6(mask6(length)), length)
+  assert.equal(mask6(33), 'ffff:ffff:8000::')
+  for (const odd of ['ffff::ffff', '7fff::', '255.255.0.0', 'x']) assert.equal(prefixLength6(odd), undefined, odd)
 })

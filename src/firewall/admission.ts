@@ -59,7 +59,9 @@ function refusedBy(config: FirewallConfig, way: Crossing, called: Caller, real: 
   return refusal ?? (outward ? refusedByList(config, outward.list, caller) : undefined)
 }
 
-function namesReal({ product, version }: FirewallConfig): boolean {
+/** A text that does not say its version shows it: an object that carries its translation is of 8.3 or later. */
+function namesReal({ product, version, objectNats }: FirewallConfig): boolean {
+  if (version === undefined) return objectNats.length > 0
   return product === 'ASA' && (versionNumber(version ?? '') ?? 0) >= 803
 }
 

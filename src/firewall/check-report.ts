@@ -50,8 +50,8 @@ function sayInspected({ because, banner, passes, lost, suffers }: Inspected): re
       ...keywords.flatMap(keyword => missed(keyword)),
       item('', `cure: ${first.because.cause.cure}`),
     ]),
-    ...suffers.flatMap(({ what, felt, because: { cause } }) => [
-      item('suffers', `${what}: ${felt}`),
+    ...suffers.flatMap(({ what, felt, isAnswered, because: { cause } }) => [
+      item(isAnswered ? 'refuses' : 'suffers', `${what}: ${felt}`),
       item('', `by ${cite(cause.at)}: ${cause.command}; cure: ${cause.cure}`),
     ]),
     item('cure', because.cure),

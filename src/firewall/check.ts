@@ -65,6 +65,8 @@ export interface Suffering {
   /** What the rule does, and to what: `drop-connection command-line over 512`. */
   readonly what: string
   readonly felt: string
+  /** The client is told why, in a reply: it need not guess, and does not come again. */
+  readonly isAnswered: boolean
   readonly because: Pick<Because, 'cause' | 'reason'>
 }
 
@@ -77,10 +79,18 @@ export function check(config: FirewallConfig): Check {
   return { pairs, warnings: warningsOf(config, pairs), notEnforced: notEnforced(config) }
 }
 
-/** Does anything suffer? */
+/** Extensions that mail between any two servers uses; without the others somebody in particular suffers. */
+const EVERYBODYS: ReadonlySet<string> = new Set([
+  ...['SIZE', 'PIPELINING', '8BITMIME', 'SMTPUTF8', 'CHUNKING', 'DSN', 'ENHANCEDSTATUSCODES', 'STARTTLS', 'AUTH'],
+])
+
+/** Does anything suffer, that mail to anybody needs, or without a word to its sender? */
 export function suffers({ pairs, warnings }: Check): boolean {
   const isHurt = ({ open, inspected }: PairCheck) =>
-    open.length > 0 && inspected !== undefined && (inspected.lost.length > 0 || inspected.suffers.length > 0)
+    open.length > 0 &&
+    inspected !== undefined &&
+    (inspected.lost.some(({ keyword }) => EVERYBODYS.has(keyword)) ||
+      inspected.suffers.some(({ isAnswered }) => !isAnswered))
   return warnings.length > 0 || pairs.some(isHurt)
 }
 
@@ -248,7 +258,7 @@ export function inspectedBy(policy: Policy): Inspected {
     ...(banner !== undefined && { banner }),
     passes: CHECKED_KEYWORDS.filter(keyword => !lost.some(each => each.keyword === keyword)),
     lost,
-    suffers: [...policy.rules.flatMap(rule => suffering(policy, rule)), ...bugs(policy)],
+    suffers: onlyOnce([...policy.rules.flatMap(rule => suffering(policy, rule)), ...bugs(policy)]),
   }
 }
 
@@ -270,20 +280,23 @@ function suffering(policy: Policy, { match, action, reason, cause = policy.cause
   if (inner.on !== 'size' && inner.on !== 'text' && inner.on !== 'octet' && inner.on !== 'relay') return []
   const name = inner.on === 'relay' ? 'relay' : inner.what
   const over = inner.on === 'size' ? ` ${match.on === 'not' ? 'up to' : 'over'} ${inner.over}` : ''
-  const [loss] = lossesOf('body', name)
-  return [
-    {
-      what: `${action.kind} ${name}${over}`,
-      felt: loss ? `${loss.what}: ${loss.felt}` : reason,
-      because: { cause, reason },
-    },
-  ]
+  const isAnswered = action.kind === 'answer' || action.kind === 'normalise'
+  const loss = isAnswered ? undefined : lossesOf('session', name)[0]
+  const felt = loss ? `${loss.what}: ${loss.felt}` : reason
+  return [{ what: `${action.kind} ${name}${over}`, felt, isAnswered, because: { cause, reason } }]
+}
+
+/** Several rules of one kind may say the same. */
+function onlyOnce(all: readonly Suffering[]): readonly Suffering[] {
+  return [...new Map(all.map(each => [`${each.what} ${each.felt}`, each])).values()]
 }
 
 function bugs(policy: Policy): readonly Suffering[] {
   if (policy.engine.kind !== 'in-place' || !policy.engine.dataFirstBug) return []
   const reason = 'DATA before RCPT opens it to every command (CVE-2000-1022)'
-  return [{ what: 'pass everything behind DATA', felt: reason, because: { cause: policy.cause, reason } }]
+  return [
+    { what: 'pass everything behind DATA', felt: reason, isAnswered: false, because: { cause: policy.cause, reason } },
+  ]
 }
 
 /* What somebody should look at. */

@@ -1,8 +1,8 @@
 import type { SourceRef } from '../base/problem.ts'
-import { IP, IPV4, MASK, PREFIX } from '../config/argument.ts'
+import { IP, PREFIX } from '../config/argument.ts'
 import type { Arguments } from '../config/grammar.ts'
 import { mask6 } from '../config/ip.ts'
-import { ANYWHERE, hostNetwork, type Network } from '../topology/topology.ts'
+import { hostNetwork, type Network } from '../topology/topology.ts'
 import {
   type AccessRule,
   type Conduit,
@@ -17,11 +17,12 @@ import {
 } from './access.ts'
 import { objectNatLines } from './commands-nat.ts'
 import type { FirewallConfig } from './config.ts'
+import { networkChoices, networkOf } from './network-words.ts'
 import { asWritten, error, named, put, type Spec, unknownInterface } from './objection.ts'
 
 /** The addresses of one side of a line. Names in it begin with `role`. */
 function placeSyntax(role: string): string {
-  return `{<${role}-any:any|any4|any6> | host <${role}-host:ip> | object <${role}-object:name> | object-group <${role}-group:name> | <${role}:ipv4> <${role}-mask:mask> | <${role}-prefix:prefix>}`
+  return `{${networkChoices(role)} | object <${role}-object:name> | object-group <${role}-group:name>}`
 }
 
 function portSyntax(role: string): string {
@@ -35,22 +36,10 @@ const OPTIONS = '[{inactive | log [<log-words:text...>] | time-range <time:text.
 const ENDS = `${SOURCE} ${portSyntax('source')} ${DESTINATION} ${portSyntax('destination')}`
 
 function placeOf(args: Arguments, role: string): Place {
-  const host = args.get(`${role}-host`, IP)
-  if (host !== undefined) return hostNetwork(host)
   const object = args.optional(`${role}-object`)
   if (object !== undefined) return { object }
   const group = args.optional(`${role}-group`)
-  if (group !== undefined) return { group }
-  const prefix = args.get(`${role}-prefix`, PREFIX)
-  if (prefix) return { ip: prefix.ip, mask: mask6(prefix.length) }
-  const any = args.optional(`${role}-any`)
-  if (any === 'any6') return { ip: '::', mask: '::' }
-  if (any === 'any4') return { ...ANYWHERE, only: 4 }
-  const ip = args.get(role, IPV4)
-  const mask = args.get(`${role}-mask`, MASK)
-  // `any`; a mask of no bits means the same, whatever address stands before it.
-  if (ip === undefined || mask === undefined || mask === '0.0.0.0') return ANYWHERE
-  return { ip, mask }
+  return group === undefined ? networkOf(args, role) : { group }
 }
 
 function portOf(args: Arguments, role: string): PortMatch | undefined {
@@ -255,7 +244,7 @@ const OBJECTS: readonly Spec[] = [
     syntax: 'subnet {<ip:ipv4> <mask> | <prefix>}',
     mode: OBJECT_MODE,
     help: 'A network',
-    apply: (config, args) => addressIs(config, args, networkOf(args)),
+    apply: (config, args) => addressIs(config, args, maskedOf(args)),
     show: () => [],
   },
   {
@@ -336,7 +325,7 @@ const OBJECTS: readonly Spec[] = [
   },
 ]
 
-function networkOf(args: Arguments): Network {
+function maskedOf(args: Arguments): Network {
   const prefix = args.get('prefix', PREFIX)
   if (prefix) return { ip: prefix.ip, mask: mask6(prefix.length) }
   return { ip: args.text('ip'), mask: args.text('mask') }
@@ -346,7 +335,7 @@ function memberOf(args: Arguments): Place {
   const host = args.get('host', IP)
   if (host !== undefined) return hostNetwork(host)
   const object = args.optional('object')
-  return object === undefined ? networkOf(args) : { object }
+  return object === undefined ? maskedOf(args) : { object }
 }
 
 function addMember(config: FirewallConfig, args: Arguments, member: Place): FirewallConfig {

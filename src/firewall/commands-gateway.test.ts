@@ -40,6 +40,8 @@ const EVERYTHING = [
   'limit source rate 10 per 1m',
   'limit peer host 192.0.2.1',
   'limit peer 10.0.0.0 255.0.0.0',
+  'limit peer host 2001:db8::1',
+  'limit peer 2001:db8:1::/48',
   'timeout drain 5m',
   'proxy-protocol from host 192.0.2.2',
   'proxy-protocol to 10.0.0.1 25 version 2',
@@ -84,9 +86,11 @@ test('a mistake is pointed at, with what would be right', () => {
       'logging trap loud',
       'serverfarm 10.0.0.1 25 probe tcp every 1ms',
       'limit source rate 10 per soon',
+      'proxy-protocol from 10.0.0.0 0.0.0.0',
     ].join('\n'),
   )
-  assert.equal(said.length, 5)
+  assert.equal(said.length, 6)
+  assert.equal(said[5], '6:30 this names everybody (expected the network of those who are meant)')
   assert.equal(said[0], '1:16 metrics are not for the network of 192.0.2.1 (expected 127.0.0.1 or ::1)')
   assert.equal(said[1], '2:18 3 is not a facility of ours (expected 16 to 23 (local0 to local7))')
   assert.match(String(said[2]), /^3:14 unknown word "loud" \(expected emergencies, alerts, /)

@@ -4,7 +4,6 @@ import { DURATION, SIZE } from '../config/argument.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
-import type { Network } from '../topology/topology.ts'
 import { showNetwork } from './access.ts'
 import { LOGGING_COMMANDS } from './commands-logging.ts'
 import {
@@ -16,6 +15,7 @@ import {
   RECORD_FILES,
   RECORD_OCTETS,
 } from './gateway-config.ts'
+import { distrust, TRUSTED_SYNTAX, trust } from './trusted.ts'
 
 type Spec = CommandSpec<GatewayConfig>
 
@@ -119,28 +119,20 @@ const LIMITS: readonly Spec[] = [
     ({ rate }) => (rate ? [`limit source rate ${rate.count} per ${formatDuration(rate.per)}`] : []),
     'limit source rate [<count:number> per <duration>]',
   ),
-  limit(
-    'limit peer {host <host:ip> | <net:ip> <mask>}',
-    'A peer that may use the reserve, and is under no limit by source',
-    (limits, args) => ({ ...limits, peers: withNetwork(limits.peers, network(args)) }),
-    (limits, args) => ({ ...limits, peers: without(limits.peers, network(args)) }),
-    ({ peers }) => peers.map(each => `limit peer ${showNetwork(each)}`),
-  ),
 ]
 
-function network(args: Arguments): Network {
-  const one = args.optional('host')
-  return one === undefined ? { ip: args.text('net'), mask: args.text('mask') } : { ip: one, mask: ONE_HOST }
-}
-
-const ONE_HOST = '255.255.255.255'
-
-function without(networks: readonly Network[], gone: Network): readonly Network[] {
-  return networks.filter(each => showNetwork(each) !== showNetwork(gone))
-}
-
-function withNetwork(networks: readonly Network[], next: Network): readonly Network[] {
-  return [...without(networks, next), next]
+const PEER: Spec = {
+  syntax: `limit peer ${TRUSTED_SYNTAX}`,
+  help: 'A peer that may use the reserve, and is under no limit by source',
+  apply(config, args) {
+    const peers = trust(config.limits.peers, args)
+    return 'problems' in peers ? peers : { ...config, limits: { ...config.limits, peers } }
+  },
+  remove: (config, args) => ({
+    ...config,
+    limits: { ...config.limits, peers: distrust(config.limits.peers, args) },
+  }),
+  show: ({ limits }) => limits.peers.map(each => `limit peer ${showNetwork(each)}`),
 }
 
 const DRAIN: Spec = {
@@ -153,10 +145,13 @@ const DRAIN: Spec = {
 }
 
 const PROXY_FROM: Spec = {
-  syntax: 'proxy-protocol from {host <host:ip> | <net:ip> <mask>}',
+  syntax: `proxy-protocol from ${TRUSTED_SYNTAX}`,
   help: 'A balancer: its connections must begin with a PROXY header, and count as from whom the header says',
-  apply: (config, args) => ({ ...config, proxiedFrom: withNetwork(config.proxiedFrom, network(args)) }),
-  remove: (config, args) => ({ ...config, proxiedFrom: without(config.proxiedFrom, network(args)) }),
+  apply(config, args) {
+    const proxiedFrom = trust(config.proxiedFrom, args)
+    return 'problems' in proxiedFrom ? proxiedFrom : { ...config, proxiedFrom }
+  },
+  remove: (config, args) => ({ ...config, proxiedFrom: distrust(config.proxiedFrom, args) }),
   show: ({ proxiedFrom }) => proxiedFrom.map(each => `proxy-protocol from ${showNetwork(each)}`),
 }
 
@@ -277,6 +272,7 @@ export const GATEWAY_COMMANDS: readonly Spec[] = [
   METRICS,
   RECORD,
   ...LIMITS,
+  PEER,
   DRAIN,
   PROXY_FROM,
   PROXY_TO,

@@ -8,6 +8,7 @@ import { showNetwork } from './access.ts'
 import type { Cause, Policy, Proxying } from './policy.ts'
 import { STRICT, type StrictSettings, strict } from './profiles/strict.ts'
 import { smtpIncoming, smtpOutgoing } from './profiles/watchguard.ts'
+import { distrust, TRUSTED_SYNTAX, trust } from './trusted.ts'
 
 /** Where which proxying profile stands between, and what a site has otherwise. */
 export interface ProxiesConfig {
@@ -85,20 +86,14 @@ function portsOf(args: Arguments): Ports {
 }
 
 const SITE: Spec = {
-  syntax: 'strict site {host <host:ip> | <net:ip> <mask>}',
+  syntax: `strict site ${TRUSTED_SYNTAX}`,
   help: 'A server of our own organisation: X-EXPS, X-LINK2STATE and XEXCH50 are let through from it, and looked into',
-  apply: (config, args) => ({ ...config, sites: [...without(config.sites, args), siteOf(args)] }),
-  remove: (config, args) => ({ ...config, sites: without(config.sites, args) }),
+  apply(config, args) {
+    const sites = trust(config.sites, args)
+    return 'problems' in sites ? sites : { ...config, sites }
+  },
+  remove: (config, args) => ({ ...config, sites: distrust(config.sites, args) }),
   show: ({ sites }) => sites.map(each => `strict site ${showNetwork(each)}`),
-}
-
-function siteOf(args: Arguments): Network {
-  const one = args.optional('host')
-  return one === undefined ? { ip: args.text('net'), mask: args.text('mask') } : { ip: one, mask: '255.255.255.255' }
-}
-
-function without(sites: readonly Network[], args: Arguments): readonly Network[] {
-  return sites.filter(each => showNetwork(each) !== showNetwork(siteOf(args)))
 }
 
 const DOMAIN: Spec = {

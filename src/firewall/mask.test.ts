@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
 import { bytes, concat, equal, text } from '../base/bytes.ts'
-import { GREETING_START, type GreetingCursor, maskGreeting, maskLine, moveOn } from './mask.ts'
+import { GREETING_START, type GreetingCursor, maskGreeting, maskKeyword, maskLine, moveOn } from './mask.ts'
 import type { MaskKind } from './policy.ts'
 
 const GREETING_KINDS: readonly MaskKind[] = ['keep-2-0', 'stars', 'stars-by-line', 'cmap']
@@ -16,6 +16,24 @@ test('maskGreeting() keeps the first code, 2, 0, and a space behind an original 
   assert.equal(masked('220-a\r\n220-b\r\n220 c\r\n', 'keep-2-0'), '220-*\r\n220**\r\n220 *\r\n')
   assert.equal(masked('220 20 0\r\n220 b\r\n', 'stars'), '220 ****\r\n*****\r\n')
   assert.equal(masked('220 mail.example ready now\r\n', 'cmap'), '220 SMTP/cmap ready_______\r\n')
+  assert.equal(masked('220-a 20\r\n220 b\r\n', 'stars-by-line'), '220-****\r\n220 *\r\n')
+})
+
+test('the tail of a banner in the Microsoft knowledge base is what the rule makes of the one it was reconstructed from', () => {
+  const tail = '5.0.2195.4905 ready at  Thu, 9 May 2002 13:14:25 -0400'
+  assert.equal(
+    masked(`220 mail ${tail}`, 'keep-2-0').slice(-tail.length),
+    '**0*2******0***********************2002*******2***0*00',
+  )
+})
+
+test('maskKeyword() hides a line of the EHLO reply, and its ordinal letter goes round behind Z', () => {
+  const hidden = (line: string, ordinal?: number) => text(maskKeyword(bytes(line), ordinal))
+  assert.equal(hidden('STARTTLS\r\n', 0), 'XXXXXXXA\r\n')
+  assert.equal(hidden('X-EXPS GSSAPI NTLM\r\n', 25), 'XXXXXXXXXXXXXXXXXZ\r\n')
+  assert.equal(hidden('HELP', 26), 'XXXA')
+  assert.equal(hidden('HEL', undefined), 'XXX')
+  assert.equal(hidden('\r\n', 3), '\r\n')
 })
 
 test('a greeting in pieces is masked as it is in one', () => {

@@ -10,7 +10,7 @@ import type { Params } from '../smtp/params.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
 import { type Offer, passesTls, readParams } from './proxy-offer.ts'
 import { type Refusal, type Rules, refusal, wordsOf } from './proxy-rules.ts'
-import type { Verdict } from './verdict.ts'
+import { PASS, type Verdict } from './verdict.ts'
 
 /** Octets of one XEXCH50 blob. Exchange sends a few thousand. */
 export const MAX_EXCH50 = 1_048_576
@@ -208,7 +208,9 @@ function rcpt(command: Command & { readonly kind: 'rcpt' }, octets: Uint8Array, 
   const denied = reply(550, '5.7.1', `Unable to relay for ${formatMailbox(to)}`)
   const against = address('recipient', to, octets, rules)
   if (against) return refuse(denied, '', against)
-  const relay = rules.judge({ on: 'relay', domain: lower(to.domain) })
+  // `postmaster` alone is at home everywhere (RFC 5321 §4.5.1).
+  const isPostmaster = to.domain === '' && lower(to.local) === 'postmaster'
+  const relay = isPostmaster ? PASS : rules.judge({ on: 'relay', domain: lower(to.domain) })
   if (relay.kind !== 'pass' && !view.login) return refuse(denied, '', relay)
   const params = keptParams(command.params, rules)
   const read = readParams('rcpt', params, offered)

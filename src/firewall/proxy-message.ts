@@ -54,7 +54,6 @@ export class Message {
 
   #framed(pieces: readonly Uint8Array[]): Uint8Array {
     const { writer } = this
-    // As one piece: a message of nothing but dots must not become a million of them.
     return concat(writer ? pieces.flatMap(each => writer.push(each)) : pieces)
   }
 }

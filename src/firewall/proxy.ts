@@ -6,7 +6,7 @@
  * nothing to misread. What the dialogue has come to is told by the *server's* replies: a command that the client sent
  * has not happened. The two sides may be at different places of one queue (`proxy-queue.ts`).
  */
-import { bytes, equal, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import { bytes, concat, equal, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
 import { ChunkReader, DotReader } from '../smtp/body.ts'
@@ -100,6 +100,7 @@ export class SmtpProxy {
   /** The connection to the server. */
   #leg: 'none' | 'dialing' | 'up' = 'none'
   #greeted = false
+  #serverName = ''
   #handshake: Side | undefined
   #secured = false
   #login = false
@@ -126,6 +127,7 @@ export class SmtpProxy {
   #junk = 0
   /** The last word is in the queue. */
   #ending = false
+  #stopping = false
   #clientEnded = false
   #now: Instant = 0
   #openedAt: Instant = 0
@@ -288,11 +290,13 @@ export class SmtpProxy {
     })
   }
 
-  /** The firewall is going down: say so, unless a reply is owed that would be lost. */
+  /** The firewall is going down: say so, as soon as no reply is owed that would be lost. */
   stop(now: Instant): readonly ProxyOutput[] {
     return this.#run(now, () => {
-      if (this.#mode === 'blind') return this.#close()
-      if (this.#queue.size === 0 && !this.#body) this.#hangUp(this.#word(421, '4.3.2', 'is going down'))
+      this.#stopping = true
+      if (this.#mode === 'blind') this.#close()
+      else if (this.#phase === 'greeting') this.#hangUp(this.#word(421, '4.3.2', 'is going down'))
+      else this.#work()
     })
   }
 
@@ -355,6 +359,9 @@ export class SmtpProxy {
         this.#held = undefined
         this.#forward(command, encode)
         continue
+      }
+      if (this.#stopping && this.#queue.size === 0 && !this.#hello && !this.#message) {
+        return this.#hangUp(this.#word(421, '4.3.2', 'is going down'))
       }
       if (this.#waits()) return
       const line = this.#fromClient.next(AUTH_LINE)
@@ -583,8 +590,8 @@ export class SmtpProxy {
     this.#rate?.count(came.length, this.#now)
     if (body.kind === 'dots') {
       const { content, rest } = body.reader.push(came)
-      const isChecked = body.reader.stray === undefined
-      for (const piece of content) this.#content(piece, isChecked)
+      // As one piece: a message of nothing but dots must not become a million of them.
+      this.#content(concat(content), body.reader.stray === undefined)
       if (rest === undefined) return
       if (rest.length > 0) this.#fromClient.push(rest)
       this.#body = undefined
@@ -740,7 +747,7 @@ export class SmtpProxy {
       this.#binary = binary
     }
     if (good && (what === 'end-of-body' || what === 'last-chunk')) this.#junk = 0
-    this.#say(answer, encode)
+    this.#say(this.#withoutServer(answer), encode)
     if (this.#phase === 'closed') return this.#close()
     if (this.#phase === 'tls') return this.#goBlind()
     if (what === 'data' && first === 3) {
@@ -759,7 +766,7 @@ export class SmtpProxy {
       if (!good) return this.#lost('the server refused to go on')
       if (this.#lastHello) this.#sayHello(this.#lastHello, true)
     } else if (what === 'rset') {
-      if (!good) this.#abort()
+      if (!good) return this.#lost('the server refused RSET')
       this.#forget()
       this.#phase = 'ready'
     } else if (what === 'data' && this.#chunk) {
@@ -776,6 +783,7 @@ export class SmtpProxy {
 
   #heardGreeting(answer: Reply): void {
     this.#greeted = true
+    this.#serverName = answer.text[0]?.split(' ')[0] ?? ''
     this.#phase = after(this.#phase, 'connect', answer.code)
     const { name } = this.#engine
     const verdict = this.#rules.judge({ on: 'greeting' })
@@ -791,6 +799,22 @@ export class SmtpProxy {
     }
     this.#say(shown, bytes)
     if (this.#phase === 'closed') this.#close()
+  }
+
+  /** The server's own name is not to be seen outside. */
+  #withoutServer(answer: Reply): Reply {
+    const { hideServer, name } = this.#engine
+    const inside = this.#serverName
+    if (!hideServer || name === undefined || inside === '' || !answer.text.some(line => line.includes(inside)))
+      return answer
+    const shown = { ...answer, text: answer.text.map(line => line.replaceAll(inside, name)) }
+    this.#rules.explain('reply', 'SERVER', {
+      before: formatReply(answer, bytes),
+      after: formatReply(shown, bytes),
+      because: 'the name of the server behind is hidden',
+      did: 'replace',
+    })
+    return shown
   }
 
   /* Hello: the client's, and the steps of ours before it can be answered. */

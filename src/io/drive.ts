@@ -33,6 +33,7 @@ export interface DriveOptions {
   readonly readsOn?: boolean
   /** Carries out `start-tls`; without it such a machine has no connection any more. */
   readonly secure?: (socket: Duplex) => Promise<Secured>
+  readonly writeWait?: Duration
 }
 
 /** Something for the machine to do; `clear` if it is about octets that came before TLS. */
@@ -51,6 +52,8 @@ export class Drive<Output extends { readonly kind: string }> {
   readonly #options: DriveOptions
   readonly #inputs: Input<Output>[] = []
   #socket: Duplex
+  /** What was said and leaves with what is said next. */
+  readonly #unsent: Uint8Array[] = []
   #busy = false
   #timer: NodeJS.Timeout | undefined
   #closed = false
@@ -106,6 +109,8 @@ export class Drive<Output extends { readonly kind: string }> {
    */
   release(): Duplex {
     clearTimeout(this.#timer)
+    // What was said before, the yes to TURN above all.
+    this.#flush()
     this.#socket.pause()
     this.#unlisten()
     this.#ended = true
@@ -170,28 +175,27 @@ export class Drive<Output extends { readonly kind: string }> {
 
   /** Synchronously as long as it goes; a promise for the rest where something takes time. */
   #carryOut(outputs: readonly Output[]): Promise<void> | undefined {
-    const writes: Uint8Array[] = []
     for (const [i, output] of outputs.entries()) {
       if (isWire(output)) {
-        if (output.kind === 'write') writes.push(output.bytes)
+        if (output.kind === 'write') this.#unsent.push(output.bytes)
         else if (output.kind === 'close') {
-          this.#write(writes.splice(0))
+          this.#flush()
           this.#close(output.how)
         } else {
-          this.#write(writes.splice(0))
-          return this.#startTls().then(more => this.#then([], [...more, ...outputs.slice(i + 1)]))
+          this.#flush()
+          return this.#startTls().then(more => this.#carryOut([...more, ...outputs.slice(i + 1)]))
         }
         continue
       }
       const performed = this.#perform(output as Rest<Output>)
       if (performed === undefined) continue
       const rest = outputs.slice(i + 1)
-      if (!(performed instanceof Promise)) return this.#then(writes, [...performed, ...rest])
+      if (!(performed instanceof Promise)) return this.#carryOut([...performed, ...rest])
       // What was said so far goes out now: whoever waits for it must not wait for the answer, too.
-      this.#write(writes.splice(0))
-      return performed.then(more => this.#then(writes, [...(more ?? []), ...rest]))
+      this.#flush()
+      return performed.then(more => this.#carryOut([...(more ?? []), ...rest]))
     }
-    return this.#write(writes) || this.#options.readsOn ? undefined : this.#drained()
+    return this.#flush() || this.#options.readsOn ? undefined : this.#drained()
   }
 
   async #startTls(): Promise<readonly Output[]> {
@@ -219,13 +223,9 @@ export class Drive<Output extends { readonly kind: string }> {
     }
   }
 
-  #then(writes: readonly Uint8Array[], outputs: readonly Output[]): Promise<void> | undefined {
-    this.#write(writes)
-    return this.#carryOut(outputs)
-  }
-
   /** In one piece, so that all lines of a reply, and of a pipelined group, leave together. */
-  #write(writes: readonly Uint8Array[]): boolean {
+  #flush(): boolean {
+    const writes = this.#unsent.splice(0)
     const [first] = writes
     if (first === undefined || this.#closed) return true
     return this.#socket.write(writes.length === 1 ? first : Buffer.concat(writes))
@@ -239,7 +239,7 @@ export class Drive<Output extends { readonly kind: string }> {
         this.#socket.off('drain', done).off('close', done)
         resolve()
       }
-      const timer = setTimeout(() => this.#socket.destroy(), WRITE_WAIT)
+      const timer = setTimeout(() => this.#socket.destroy(), this.#options.writeWait ?? WRITE_WAIT)
       this.#socket.on('drain', done).on('close', done)
     })
   }

@@ -2,13 +2,14 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { destination, pino } from 'pino'
-import { MAX_BACKLOG } from './syslog.ts'
+import { inTime, MAX_BACKLOG } from './syslog.ts'
 
 export interface JsonLog {
   /** `level` is a severity of RFC 5424 §6.2.1. */
   write(level: number, message: string, facts: Readonly<Record<string, unknown>>): void
   readonly lost: number
-  close(): void
+  /** Kept once what was written is out, or nobody takes it in time. */
+  close(): Promise<void>
 }
 
 /** By severity, the worst first. */
@@ -40,6 +41,12 @@ export function openJsonLog(to: string | 'stdout', base: Readonly<Record<string,
     get lost() {
       return lost
     },
-    close: () => stream.end(),
+    close: () =>
+      inTime(
+        new Promise<void>(resolve => {
+          stream.once('close', () => resolve())
+          stream.end()
+        }),
+      ),
   }
 }

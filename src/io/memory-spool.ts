@@ -1,6 +1,7 @@
 import type { Instant } from '../base/time.ts'
 import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import type { Claim, Kept, Spool } from '../spool/spool.ts'
+import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
+import { Blocks } from './blocks.ts'
 
 /** Octets of bodies a memory spool takes before it says that it is full. */
 export const MEMORY_SPOOL_SIZE: number = 512 * 1024 * 1024
@@ -13,7 +14,9 @@ interface Held {
 
 /** Messages in memory: for laboratories and tests. What it keeps, it keeps as long as the process lives. */
 export class MemorySpool implements Spool {
+  readonly lasts = false
   readonly #held = new Map<SpoolId, Held>()
+  readonly #gone = new Map<SpoolId, SpoolEntry>()
   readonly #limit: number
   #size = 0
 
@@ -64,18 +67,38 @@ export class MemorySpool implements Spool {
     return { entry: held.entry, until }
   }
 
-  async update({ entry }: Claim, next: SpoolEntry): Promise<boolean> {
+  async update({ entry }: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean> {
     const held = this.#held.get(entry.id)
     if (!held || held.entry.revision !== entry.revision) return false
     held.entry = next
     held.claimedUntil = 0
+    this.#add(report)
     return true
   }
 
-  async remove({ entry }: Claim): Promise<void> {
+  async remove({ entry }: Claim, { last, report }: Farewell = {}): Promise<boolean> {
     const held = this.#held.get(entry.id)
-    if (!held || held.entry.revision !== entry.revision || !this.#held.delete(entry.id)) return
+    if (!held || held.entry.revision !== entry.revision || !this.#held.delete(entry.id)) return false
     for (const { length } of held.body) this.#size -= length
+    this.#add(report)
+    if (last) {
+      this.#gone.set(last.id, last)
+      const [oldest] = this.#gone.keys()
+      if (this.#gone.size > REMEMBERED && oldest !== undefined) this.#gone.delete(oldest)
+    }
+    return true
+  }
+
+  async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
+    return this.#gone.get(id)
+  }
+
+  /** A report is taken beyond the limit: it stands for a message that had its room. */
+  #add(report: OwnMessage | undefined): void {
+    if (!report) return
+    const { entry, body } = report
+    this.#size += body.length
+    this.#held.set(entry.id, { entry: { ...entry, size: body.length }, body: [body], claimedUntil: 0 })
   }
 
   async *body(id: SpoolId): AsyncIterable<Uint8Array> {
@@ -95,39 +118,17 @@ export class MemorySpool implements Spool {
     return earliest
   }
 
+  get count(): number {
+    return this.#held.size
+  }
+
+  async *scan(): AsyncIterable<SpoolEntry> {
+    yield* await this.list()
+  }
+
+  async close(): Promise<void> {}
+
   async list(): Promise<readonly SpoolEntry[]> {
     return [...this.#held.values()].map(({ entry }) => entry).sort((a, b) => a.arrived - b.arrived)
-  }
-}
-
-/** Octets of a block. */
-const BLOCK = 65_536
-
-/** Pieces gathered into blocks: copied, for a piece may be a window on a socket's buffer, and joined, for it may be one octet. */
-class Blocks {
-  readonly #full: Uint8Array[] = []
-  #block: Uint8Array = new Uint8Array(0)
-  #used = 0
-
-  push(piece: Uint8Array): void {
-    for (let at = 0; at < piece.length; ) {
-      if (this.#used === this.#block.length) this.#next(piece.length - at)
-      const part = piece.subarray(at, at + this.#block.length - this.#used)
-      this.#block.set(part, this.#used)
-      this.#used += part.length
-      at += part.length
-    }
-  }
-
-  #next(wanted: number): void {
-    if (this.#used > 0) this.#full.push(this.#block)
-    // A small message gets a small block.
-    const size = this.#full.length === 0 && this.#used === 0 ? Math.max(1024, wanted) : BLOCK
-    this.#block = new Uint8Array(Math.min(size, BLOCK))
-    this.#used = 0
-  }
-
-  whole(): readonly Uint8Array[] {
-    return [...this.#full, this.#block.subarray(0, this.#used)]
   }
 }

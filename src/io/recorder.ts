@@ -1,5 +1,5 @@
 /** Dialogues as transcripts in a folder: so many files, so long each. */
-import { createWriteStream, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { createWriteStream, mkdirSync, readdirSync, rmSync, type WriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { newId } from '../base/id.ts'
 import { PosternError } from '../base/problem.ts'
@@ -7,7 +7,7 @@ import type { RecordConfig } from '../firewall/gateway-config.ts'
 import { Recorder } from '../transcript/record.ts'
 import type { Part } from '../transcript/transcript.ts'
 import { now, random } from './clock.ts'
-import { MAX_BACKLOG } from './syslog.ts'
+import { inTime, MAX_BACKLOG } from './syslog.ts'
 
 /** One dialogue being recorded. None of these ever throws or waits. */
 export interface Recording {
@@ -24,6 +24,7 @@ const NAME = /^[0-9A-Z]{16}\.smtp$/
 export class Recordings {
   readonly #config: RecordConfig
   readonly #files: string[]
+  readonly #open = new Set<WriteStream>()
   /** Dialogues that could not be written. */
   failed = 0
 
@@ -45,6 +46,14 @@ export class Recordings {
     }
   }
 
+  /** Kept once every record that was closed is on its way to the disk, or the disk takes too long. */
+  flushed(): Promise<void> {
+    const closing = [...this.#open].filter(({ writableEnded }) => writableEnded)
+    return inTime(
+      Promise.all(closing.map(stream => new Promise<void>(resolve => stream.once('close', () => resolve())))),
+    )
+  }
+
   begin(head: readonly string[]): Recording {
     const name = `${newId(now(), random)}.smtp`
     this.#files.push(name)
@@ -55,6 +64,8 @@ export class Recordings {
     const recorder = new Recorder(this.#config)
     // The octets of a file are bounded, and so are those that wait for the disk.
     const stream = createWriteStream(join(this.#config.folder, name), { flags: 'wx', mode: 0o600 })
+    this.#open.add(stream)
+    stream.once('close', () => this.#open.delete(stream))
     let isOver = false
     const fail = (): void => {
       if (!isOver) this.failed++

@@ -9,31 +9,58 @@ export interface Sink {
   write(line: string): void
   /** Lines that were dropped. */
   readonly lost: number
-  close(): void
+  /** Kept once what was written is out, or nobody takes it in time. */
+  close(): Promise<void>
 }
 
 /** Octets that may wait for a server or a disk; lines beyond are dropped, and counted. */
 export const MAX_BACKLOG: number = 1024 * 1024
 /** A server that does not answer is tried again after this long. */
 export const RECONNECT_WAIT: Duration = 5_000
+/** How long an end waits for what was written last. */
+export const FLUSH_WAIT: Duration = 1_000
+
+/** Kept when this is, or after `FLUSH_WAIT`. */
+export function inTime(done: Promise<unknown>): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, FLUSH_WAIT)
+    const settle = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    done.then(settle, settle)
+  })
+}
 
 /** One datagram for each line (RFC 5426 §3.1). */
 export function udpSink(host: string, port: number): Sink {
   const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4')
   let lost = 0
+  let waiting = 0
+  let emptied: () => void = () => {}
   socket.on('error', () => {
     lost++
   })
   socket.unref()
   return {
-    write: line =>
+    write(line) {
+      waiting++
       socket.send(line, port, host, problem => {
         if (problem) lost++
-      }),
+        if (--waiting === 0) emptied()
+      })
+    },
     get lost() {
       return lost
     },
-    close: () => socket.close(),
+    async close() {
+      const empty = new Promise<void>(resolve => {
+        emptied = resolve
+        if (waiting === 0) resolve()
+      })
+      await inTime(empty)
+      socket.close()
+    },
   }
 }
 
@@ -67,11 +94,13 @@ export function tcpSink(host: string, port: number): Sink {
     get lost() {
       return lost
     },
-    close() {
+    async close() {
       isClosed = true
       clearTimeout(timer)
-      socket?.end()
-      socket?.unref()
+      const open = socket
+      if (!open) return
+      await inTime(new Promise<void>(resolve => open.once('close', () => resolve()).end()))
+      open.destroy()
     },
   }
 }
@@ -97,6 +126,6 @@ export function fileSink(path: string): Sink & { readonly opened: Promise<void> 
     get lost() {
       return lost
     },
-    close: () => stream.end(),
+    close: () => inTime(new Promise<void>(resolve => stream.once('close', () => resolve()).end())),
   }
 }

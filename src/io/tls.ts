@@ -95,13 +95,18 @@ function settled(secure: tls.TLSSocket, event: 'secure' | 'secureConnect'): Prom
       secure.off('close', closed)
       resolve()
     })
-    const failed = (cause: Error) => fail(cause.message, cause)
+    const failed = (cause: Error) => fail(reasonOf(cause), cause)
     const closed = () => fail('the connection was closed')
     // A server's socket tells of its handshake by this event, and by no other.
     secure.on('_tlsError', failed)
     secure.on('error', failed)
     secure.on('close', closed)
   })
+}
+
+/** OpenSSL says `8052:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../ssl/…:` and a line end. */
+function reasonOf({ message, reason }: Error & { readonly reason?: string }): string {
+  return reason ?? message.trim()
 }
 
 function factsOf(secure: tls.TLSSocket): TlsFacts {

@@ -29,6 +29,8 @@ export function acceptRecipient(
     if (mailboxFor(config, to)) return { yes: '' }
     return { no: ROUTED.test(to.local) ? 'relay-refused' : 'no-such-user' }
   }
+  // We keep it for who may ask for it: as good as a mailbox here, whoever sends.
+  if (config.turns.some(({ domain }) => sameDomain(domain, to.domain))) return { yes: '' }
   const mayRelay = login !== undefined || config.relayFrom.some(network => holds(network, peer))
   if (to.domain === '' || !mayRelay) return { no: 'relay-refused' }
   return hasWay(to) ? { yes: '' } : { no: 'relay-refused' }

@@ -309,3 +309,37 @@ test('once it is done it hears, sees and does nothing more', () => {
   assert.deepEqual(it.said, ['answered', 'C: QUIT\r\n', 'done', 'close'])
   assert.deepEqual([it.attempt.end(1), it.attempt.tick(1e9), it.attempt.receive(bytes('x\r\n'), 1)], [[], [], []])
 })
+
+const UNPROVEN = { protocol: 'TLSv1.3', cipher: '', unproven: 'it is self-signed' }
+
+test('under TLS from the first octet on a certificate that proves nothing is asked about before a word is said', () => {
+  for (const floor of ['verify', 'pinned'] as const) {
+    const { hear, said, outcomes } = run({ ...ORDER, tls: { floor, by: 'connector B', facts: UNPROVEN } })
+    hear('220 mail-b\r\n')
+    assert.deepEqual(said, ['C: QUIT\r\n'])
+    assert.deepEqual(
+      [...outcomes.values()].map(sayOutcome),
+      Array(2).fill('deferred: 4.7.5 connector B requires a proven certificate: it is self-signed'),
+    )
+  }
+  const { hear, said } = run({ ...ORDER, tls: { floor: 'require', by: 'connector B', facts: UNPROVEN } })
+  hear('220 mail-b\r\n')
+  assert.deepEqual(said, ['C: EHLO mail-a.a.example\r\n'])
+})
+
+test('a message that requires TLS waits in a session that was begun for one that does not', () => {
+  for (const tls of [{ floor: 'none', by: 'x' } as const, { floor: 'none', by: 'x', facts: UNPROVEN } as const]) {
+    const attempt = new Attempt({ ...ORDER, tls }, { trace: false, keep: true })
+    attempt.open(0)
+    const said = (octets: string): readonly AttemptOutput[] => attempt.receive(bytes(octets), 0)
+    said('220 mail-b\r\n')
+    said('250-mail-b\r\n250 REQUIRETLS\r\n')
+    said('550 5.7.1 no\r\n')
+    const next = attempt.next({ ...ORDER, tls, envelope: { ...ENVELOPE, requireTls: true } }, 0)
+    const outcomes = next.flatMap(each => (each.kind === 'outcome' ? [sayOutcome(each.outcome)] : []))
+    assert.equal(outcomes.length, 2)
+    for (const each of outcomes) assert.match(each, /^deferred: 4\.7\.[05] the message \(REQUIRETLS\) requires /)
+    assert.equal(next.at(-1)?.kind, 'idle')
+    assert.ok(!next.some(each => each.kind === 'write'))
+  }
+})

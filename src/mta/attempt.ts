@@ -16,7 +16,7 @@ import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
 import { classify } from './classify.ts'
-import { FLOORS, type Floor, isMasked, type Order, type Workaround } from './order.ts'
+import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Workaround } from './order.ts'
 
 export type { Order } from './order.ts'
 
@@ -34,7 +34,7 @@ export type AttemptOutput =
   /** The other side answered a `pull`. */
   | { readonly kind: 'pulled'; readonly reply: Reply }
   /** And said yes to TURN or ATRN: from here on this end is the server, and this machine has no more to say. */
-  | { readonly kind: 'turned' }
+  | { readonly kind: 'turned'; readonly tls?: TlsFacts }
   /** The other end is there: it answered, whatever it said. */
   | { readonly kind: 'answered' }
   /** The order is carried out, and the session can take another: `next`, or `quit`. */
@@ -53,6 +53,7 @@ type Step =
   | 'starttls'
   | 'login'
   | 'cancel'
+  | 'ehlo-again'
   | 'link-state'
   | 'mail'
   | 'xexch50'
@@ -79,6 +80,7 @@ export class Attempt implements Machine<AttemptOutput> {
   #masked = false
   #sasl: SaslClient | undefined
   #loggedIn = false
+  #asksAgain = false
   /** Pieces of a frame of routing state that are still to be said. */
   #chunks: readonly Chunk[] = []
   /** The message's form and size as this server gets it. */
@@ -96,6 +98,7 @@ export class Attempt implements Machine<AttemptOutput> {
   /** The message is going out: nobody may answer it yet. */
   #sending = false
   #ehloRefused: string | undefined
+  #gaveUp = ''
 
   constructor(order: Order, { trace, keep = false }: AttemptOptions) {
     this.#keep = keep
@@ -133,6 +136,9 @@ export class Attempt implements Machine<AttemptOutput> {
     this.#order = order
     this.#open = new Set(order.recipients)
     this.#form = { body: order.envelope.body, size: order.size }
+    // The way was chosen for another message; this one may ask for more (RFC 8689 §4.2.1).
+    const lacking = this.#unproven() ?? (this.#tls ? undefined : this.#clear('and the session has none'))
+    if (lacking) return [...this.#settle({ kind: 'deferred', by: lacking }), ...this.#rest(now)]
     return this.#transaction(now)
   }
 
@@ -145,9 +151,7 @@ export class Attempt implements Machine<AttemptOutput> {
     if (this.#done) return []
     this.#tls = tls
     this.#offered = NO_CAPABILITIES
-    const told = this.#follow(this.#client.secured(tls, now), now)
-    const unproven = this.#unproven()
-    return [...told, ...(unproven ? this.#giveUp(unproven, now) : this.#hello(now))]
+    return [...this.#follow(this.#client.secured(tls, now), now), ...this.#hello(now)]
   }
 
   /** The handshake failed; the connection is of no use any more. */
@@ -231,7 +235,10 @@ export class Attempt implements Machine<AttemptOutput> {
       case 'login':
         return this.#login(reply, now)
       case 'cancel':
-        return this.#loginFailed('the mechanism gave up', now)
+        return this.#noLogin(`a login, which was broken off: ${this.#gaveUp}`, now)
+      case 'ehlo-again':
+        if (digit(reply) === 2) this.#offered = readCapabilities(reply)
+        return this.#linkState(now)
       case 'link-state':
         return this.#afterChunk(reply, now)
       case 'mail':
@@ -263,6 +270,9 @@ export class Attempt implements Machine<AttemptOutput> {
   // ── hello, TLS, login ────────────────────────────────────────────────────────────────────────────────────────────
 
   #hello(now: Instant): readonly AttemptOutput[] {
+    // Before a word is said: under TLS from the first octet on there is no other place to ask.
+    const unproven = this.#unproven()
+    if (unproven) return this.#giveUp(unproven, now)
     const { hello, login } = this.#order
     // Without EHLO there is neither TLS nor a login, so where one is wished it comes first, masked banner or not.
     const wished = login !== undefined || this.#floor >= FLOORS.indexOf('require')
@@ -295,11 +305,16 @@ export class Attempt implements Machine<AttemptOutput> {
       if (wants && offers(this.#offered, 'STARTTLS')) {
         return this.#say({ kind: 'starttls' }, { step: 'starttls' }, now)
       }
-      if (this.#floor >= FLOORS.indexOf('require')) {
-        const by = { status: '4.7.0', why: `${this.#by} requires TLS, which is not offered: ${this.#heard}` }
-        return this.#giveUp(by, now)
-      }
+      const lacking = this.#clear(`which is not offered: ${this.#heard}`)
+      if (lacking) return this.#giveUp(lacking, now)
+      const { tls } = this.#order
+      const what = `${tls?.by}: ${TLS_IS_MISSING}`
+      if (wants && tls?.had) return [{ kind: 'note', what }, ...this.#authenticate(now)]
     }
+    return this.#authenticate(now)
+  }
+
+  #authenticate(now: Instant): readonly AttemptOutput[] {
     const { login } = this.#order
     if (!login) return this.#transaction(now)
     const mechanisms = this.#offered.keywords.get(login.verb.toUpperCase()) ?? []
@@ -325,6 +340,12 @@ export class Attempt implements Machine<AttemptOutput> {
     if (this.#floor < FLOORS.indexOf('require')) return [{ kind: 'again-in-clear', why }, ...over]
     const by = { status: '4.7.0', why: `${this.#by} requires TLS: ${why}` }
     return [...this.#settle({ kind: 'deferred', by }), ...over]
+  }
+
+  /** There is no TLS; is that enough? */
+  #clear(why: string): Failure | undefined {
+    if (this.#floor < FLOORS.indexOf('require')) return undefined
+    return { status: '4.7.0', why: `${this.#by} requires TLS, ${why}` }
   }
 
   /** The connection is secret, but is it with whom it should be? */
@@ -356,11 +377,8 @@ export class Attempt implements Machine<AttemptOutput> {
   #saslStep(step: SaslClientStep, now: Instant): readonly AttemptOutput[] {
     if (step.kind === 'ask') return [step]
     if (step.kind === 'respond') return this.#follow(this.#client.respond(step.bytes, { step: 'login' }, now), now)
+    this.#gaveUp = step.why
     return this.#follow(this.#client.cancel({ step: 'cancel' }, now), now)
-  }
-
-  #loginFailed(why: string, now: Instant): readonly AttemptOutput[] {
-    return this.#noLogin(`a login, and ${why}`, now)
   }
 
   #noLogin(what: string, now: Instant): readonly AttemptOutput[] {
@@ -379,6 +397,11 @@ export class Attempt implements Machine<AttemptOutput> {
     if (!linkState) return this.#transaction(now)
     if (offers(this.#offered, 'X-LINK2STATE')) {
       return this.#sayFrame(linkState.begin(offers(this.#offered, 'X-POSTERN-LINKSTATE')), now)
+    }
+    // Some list what only known peers may use once they know who it is.
+    if (!this.#asksAgain) {
+      this.#asksAgain = true
+      return this.#say({ kind: 'ehlo', domain: this.#order.hello }, { step: 'ehlo-again' }, now)
     }
     linkState.broken(`X-LINK2STATE is not offered: ${this.#heard}`)
     return this.#transaction(now)
@@ -459,7 +482,11 @@ export class Attempt implements Machine<AttemptOutput> {
     if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
     this.#chunking = offers(this.#offered, 'CHUNKING')
     this.#later = this.#order.recipients.filter(recipient => this.#open.has(recipient))
-    return this.#next(now)
+    const isLost = this.#order.envelope.blob !== undefined && !this.#hasBlob
+    return [
+      ...(isLost ? [{ kind: 'note', what: `XEXCH50 is not to be had: ${LOST}` } as const] : []),
+      ...this.#next(now),
+    ]
   }
 
   /** The next transaction with those who have not had their turn, or the end. */
@@ -565,8 +592,7 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** Ordinary mail does without it; that it is lost must be known. */
   #dropBlob(reply: Reply, now: Instant): readonly AttemptOutput[] {
-    const what = `XEXCH50 was answered ${sayReply(reply)}: what only Exchange reads of the message is lost here`
-    return [{ kind: 'note', what }, ...this.#content(now)]
+    return [{ kind: 'note', what: `XEXCH50 was answered ${sayReply(reply)}: ${LOST}` }, ...this.#content(now)]
   }
 
   #afterData(reply: Reply, now: Instant): readonly AttemptOutput[] {
@@ -617,6 +643,8 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** The outcome of all who have none yet, or of those named. */
   #settle(outcome: Outcome, which: readonly number[] = [...this.#open]): readonly AttemptOutput[] {
+    // Who asks for mail has no recipients, and must know all the same why it did not come to that.
+    if (this.#order.pull) return [{ kind: 'note', what: sayOutcome(outcome) }]
     // Before the login nothing was said of routing; now nothing will be.
     if (outcome.kind === 'deferred' && !this.#loggedIn) this.#order.linkState?.broken(sayOutcome(outcome))
     const open = which.filter(recipient => this.#open.delete(recipient))
@@ -632,7 +660,7 @@ export class Attempt implements Machine<AttemptOutput> {
   #pulled(reply: Reply, now: Instant): readonly AttemptOutput[] {
     const turned = this.#client.phase === 'turned'
     return turned
-      ? [{ kind: 'pulled', reply }, { kind: 'turned' }, ...this.#finish()]
+      ? [{ kind: 'pulled', reply }, { kind: 'turned', ...(this.#tls && { tls: this.#tls }) }, ...this.#finish()]
       : [{ kind: 'pulled', reply }, ...this.#rest(now)]
   }
 
@@ -650,6 +678,8 @@ export class Attempt implements Machine<AttemptOutput> {
     return this.#follow(this.#client.say(command, tag, now), now)
   }
 }
+
+const LOST = 'what only Exchange reads of the message is lost here'
 
 /** No more recipients in this transaction; 552 is what RFC 821 had for it (RFC 5321 §4.5.3.1.10). */
 function isTooMany({ code, status }: Reply): boolean {

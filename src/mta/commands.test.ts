@@ -50,6 +50,10 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   ),
   one('connector-tls', anyConnector, 'pinned', fc.constantFrom('00'.repeat(32), 'AB:'.repeat(31) + 'CD', 'nonsense')),
   one('no connector-tls', anyConnector),
+  one(fc.constantFrom('spool memory', 'spool /var/spool/postern', 'spool "the queue" size 10G', 'no spool')),
+  one('queue retry', fc.constantFrom('exchange2003', 'iis', '10m 20m', '10m 10m 10m 15m')),
+  one(fc.constantFrom('queue delay-report never', 'queue delay-report 4h', 'no queue delay-report')),
+  one(fc.constantFrom('queue per-destination connections 5 messages 1', 'no queue per-destination')),
   one(
     'connector-login',
     anyConnector,

@@ -1,4 +1,3 @@
-import { formatDuration, parseDuration } from '../base/time.ts'
 import type { CommandSpec, Grammar } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
@@ -6,6 +5,7 @@ import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
+import { QUEUE_COMMANDS } from './queue-commands.ts'
 import { SESSION_COMMANDS } from './session-commands.ts'
 
 type Spec = CommandSpec<MtaConfig>
@@ -86,32 +86,6 @@ const COMMANDS: readonly Spec[] = [
     noSyntax: 'turn-domain <domain>',
     show: ({ turns }) => turns.map(({ domain, login }) => `turn-domain ${domain} login ${quote(login)}`),
   },
-  {
-    syntax: 'queue retry <waits:text...>',
-    help: 'How long to wait before each new try, the last one again and again: 10m 10m 10m 15m',
-    words: { queue: 'what happens to mail that waits' },
-    apply(config, args) {
-      const words = args.text('waits').split(/\s+/)
-      const waits = words.map(parseDuration)
-      const known = waits.filter(wait => wait !== undefined && wait > 0)
-      if (known.length === words.length) return { ...config, retry: known as number[] }
-      const message = `"${words.find((_, i) => !waits[i])}" is not a wait`
-      return {
-        problems: [{ severity: 'error', message, hint: 'expected waits such as 90s 10m 1h', at: args.at('waits') }],
-      }
-    },
-    remove: config => ({ ...config, retry: EMPTY_MTA.retry }),
-    noSyntax: 'queue retry',
-    show: ({ retry }) => [`queue retry ${retry.map(formatDuration).join(' ')}`],
-  },
-  {
-    syntax: 'queue expire <duration>',
-    help: 'Give up after this time, and tell the sender',
-    apply: (config, args) => ({ ...config, expire: args.number('duration') }),
-    remove: config => ({ ...config, expire: EMPTY_MTA.expire }),
-    noSyntax: 'queue expire',
-    show: ({ expire }) => [`queue expire ${formatDuration(expire)}`],
-  },
 ]
 
 function mailboxOf(text: string): Mailbox {
@@ -125,6 +99,7 @@ export const MTA: Grammar<MtaConfig> = {
   check: ({ routing }) => checkRouting(routing),
   commands: [
     ...COMMANDS,
+    ...QUEUE_COMMANDS,
     ...SESSION_COMMANDS,
     ...LOGIN_COMMANDS,
     ...within<MtaConfig, 'routing'>('routing', ROUTING_COMMANDS),

@@ -45,9 +45,26 @@ export interface MtaConfig {
   readonly authWithoutTls: boolean
   readonly limits: Limits
   readonly sessions: SessionLimits
+  /** Where messages wait; absent: in a folder `spool` beside the configuration. */
+  readonly spool?: SpoolConfig
   readonly retry: readonly Duration[]
   readonly expire: Duration
+  /** After so long in the queue its sender is told that a message is delayed; 0: never. */
+  readonly delayReport: Duration
+  readonly destinations: DestinationLimits
   readonly routing: RoutingConfig
+}
+
+export type SpoolConfig =
+  | { readonly kind: 'memory' }
+  | { readonly kind: 'disk'; readonly folder: string; readonly size?: number; readonly at: SourceRef }
+
+/** What one next hop gets of us. */
+export interface DestinationLimits {
+  /** Connections to it at once. */
+  readonly connections: number
+  /** Messages over one connection, one after the other. */
+  readonly messages: number
 }
 
 export interface Listen {
@@ -118,5 +135,7 @@ export const EMPTY_MTA: MtaConfig = {
   sessions: { most: 1000, perClient: 50, perMinute: 0 },
   retry: EXCHANGE_2003.waits,
   expire: EXCHANGE_2003.expire,
+  delayReport: 12 * 60 * 60_000,
+  destinations: { connections: 20, messages: 100 },
   routing: NO_ROUTING,
 }

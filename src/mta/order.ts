@@ -47,9 +47,13 @@ export interface TlsWish {
   readonly floor: Floor
   /** Who wants it: `connector A-to-B`. */
   readonly by: string
+  /** There was TLS on this way before. */
+  readonly had?: boolean
   /** The connection began with TLS (RFC 8314 §3). */
   readonly facts?: TlsFacts
 }
+
+export const TLS_IS_MISSING = 'TLS was had here before and is missing now: somebody may be taking it away'
 
 export interface LoginWish {
   readonly verb: 'auth' | 'x-exps'

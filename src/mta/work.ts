@@ -1,5 +1,5 @@
 import { lower } from '../base/bytes.ts'
-import { type Instant, sayDuration } from '../base/time.ts'
+import { type Duration, type Instant, sayDuration } from '../base/time.ts'
 import type { Connector } from '../routing/connector.ts'
 import type { Guid } from '../routing/link-state.ts'
 import { nameOf } from '../routing/master.ts'
@@ -23,31 +23,32 @@ export interface Ways {
   connector(guid: Guid): Connector | undefined
 }
 
-/** What is tried, and where its way is known. */
-export interface Trying {
-  readonly ways: Ways
-  /** The domains, in lower case, whose mail was asked for just now by ETRN, TURN or ATRN; it goes at once. */
-  readonly asked?: ReadonlySet<string> | undefined
+/** What goes before it is due. */
+export interface Hurried {
+  /** Domains, in lower case, whose mail was asked for just now by ETRN, TURN or ATRN; other held mail waits on. */
+  readonly asked?: ReadonlySet<string>
+  /** The connector whose other end is back. */
+  readonly hop?: string
 }
-
-const NOBODY: ReadonlySet<never> = new Set()
 
 /** The batches of an entry, made fresh each time: a change of routes may split or join them. */
 export function batches(
   config: MtaConfig,
   entry: SpoolEntry,
   now: Instant,
-  { ways, asked = NOBODY }: Trying,
+  { ways, asked, hop }: Hurried & { readonly ways: Ways },
 ): readonly Batch[] {
   const found = new Map<string, Batch>()
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
-    const isAsked = asked.has(lower(to.domain))
-    if (state?.kind !== 'waiting' || (state.due > now && !isAsked)) continue
+    if (state?.kind !== 'waiting') continue
+    const isAsked = asked?.has(lower(to.domain)) ?? false
+    if (state.due > now && !isAsked && hop === undefined) continue
     const held = isAsked ? undefined : turnFor(config, to)
     const [key, batch] = held
       ? waits(held, entry)
       : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })
+    if (state.due > now && !isAsked && key !== `connector ${hop}`) continue
     const before = found.get(key)
     found.set(key, { ...(before ?? batch), recipients: [...(before?.recipients ?? []), recipient] })
   }
@@ -110,6 +111,16 @@ function batchFor(
   return [`connector ${way.connector.name}`, { kind: 'relay', connector: way.connector, recipients: [] }]
 }
 
+/** Which way a recipient's mail goes, as operators name it: `connector A-to-B`, `mailbox bob@b.example`, `turn c.example`. */
+export function hopFor(
+  config: MtaConfig,
+  ways: Ways,
+  { entry, to, now }: { readonly entry: SpoolEntry; readonly to: Mailbox; readonly now: Instant },
+): string {
+  const turn = turnFor(config, to)
+  return turn ? `turn ${turn.domain}` : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })[0]
+}
+
 /** The line that holds mail for this address back until it is asked for. */
 export function turnFor({ turns }: MtaConfig, { domain }: Mailbox): Turn | undefined {
   return turns.find(turn => sameDomain(turn.domain, domain))
@@ -157,6 +168,14 @@ export function conclude(
     next = noted(next, now, `${to ? formatMailbox(to) : '?'}: ${sayOutcome(outcome)}${when}`)
   }
   return next
+}
+
+/** Has it waited so long that its sender is to be told, and was not yet? `after` 0: never. */
+export function isLate(
+  { arrived, toldLate }: SpoolEntry,
+  { after, now }: { readonly after: Duration; readonly now: Instant },
+): boolean {
+  return after > 0 && toldLate === undefined && now - arrived >= after
 }
 
 function expired(last: Outcome) {

@@ -1,4 +1,4 @@
-import { bytes, CR, DOT, LF } from '../base/bytes.ts'
+import { bytes, ControlFinder, CR, DOT, LF } from '../base/bytes.ts'
 
 /** An octet that has no business in a message sent by DATA (RFC 5321 §2.3.8, §4.5.2). */
 export type Stray = 'bare CR' | 'bare LF' | 'NUL'
@@ -28,12 +28,13 @@ export class DotReader {
   /** The content in these octets; `rest` is there once the end was read, and holds what follows it. */
   push(chunk: Uint8Array): { readonly content: readonly Uint8Array[]; readonly rest?: Uint8Array } {
     const content: Uint8Array[] = []
+    const controls = new ControlFinder(chunk)
     let state = this.#state
     let from = 0
     for (let i = 0; i < chunk.length; i++) {
       // CR, LF and NUL are below whatever else a line is made of, but for a few that are looked at and go on.
       if (state === MIDDLE) {
-        while (i < chunk.length && (chunk[i] ?? 0) > CR) i++
+        i = controls.next(i)
         if (i === chunk.length) break
       }
       const octet = chunk[i]

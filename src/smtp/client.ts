@@ -161,9 +161,11 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
       if (heard === undefined) return out
       if ('fault' in heard) return [...out, ...this.#fail('4.5.0', `not a reply (${heard.fault}): ${heard.line}`)]
       out.push(...heard.lines.flatMap(line => this.#tell('S', utf8Text(line.bytes))))
+      const isHeld = this.#held !== undefined
       this.#held = undefined
       const waiting = this.#waiting.shift()
-      if (!waiting && this.#body && heard.value.code !== 421) {
+      // The end of the message is not out yet, so no reply can be about it.
+      if ((isHeld || (!waiting && this.#body)) && heard.value.code !== 421) {
         this.#over = true
         this.#deadline = undefined
         return [...out, { kind: 'interrupted', heard }]

@@ -204,13 +204,7 @@ const EXCHANGE_2000: Wording = {
     about === ''
       ? reply(501, '5.5.4', 'Argument missing')
       : reply(252, '2.1.5', `Cannot VRFY user, but will take message for <${about}>`),
-  help: () =>
-    reply(
-      214,
-      undefined,
-      'This server supports the following commands:',
-      'HELO EHLO STARTTLS RCPT DATA RSET MAIL QUIT HELP AUTH TURN ATRN ETRN BDAT VRFY',
-    ),
+  help: () => exchangeHelp('TURN ATRN'),
   'unknown-verb': fixed(500, '5.3.3', 'Unrecognized command'),
   'hello-first': fixed(503, '5.5.2', 'Send hello first'),
   'mail-first': fixed(503, '5.5.2', 'Need mail command'),
@@ -227,9 +221,15 @@ const EXCHANGE_2000: Wording = {
   'no-space': fixed(452, '4.3.1', 'Out of memory'),
 }
 
-/** Exchange 2003 closes one sentence. */
+function exchangeHelp(turns: string): Reply {
+  const verbs = `HELO EHLO STARTTLS RCPT DATA RSET MAIL QUIT HELP AUTH ${turns} ETRN BDAT VRFY`
+  return reply(214, undefined, 'This server supports the following commands:', verbs)
+}
+
+/** Exchange 2003 closes one sentence, and knows no ATRN. */
 const EXCHANGE_2003: Wording = {
   ...EXCHANGE_2000,
+  help: () => exchangeHelp('TURN'),
   'auth-ok': fixed(235, '2.7.0', 'Authentication successful.'),
 }
 

@@ -73,6 +73,12 @@ const NOTIFY = /^(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)
 
 const always = (line: string) => (): string => line
 
+/** For servers of one organisation: a stranger need not know that it is there. */
+const amongPeers =
+  (keyword: string) =>
+  ({ services, loggedIn }: Offer): string | undefined =>
+    services.has(keyword) && loggedIn ? keyword : undefined
+
 export const EXTENSIONS: readonly Extension[] = [
   {
     keyword: 'SIZE',
@@ -153,7 +159,7 @@ export const EXTENSIONS: readonly Extension[] = [
     verbs: ['starttls'],
     advertise: ({ startTls, secured }) => (startTls && !secured ? 'STARTTLS' : undefined),
     server: 'yes, where there is a certificate; what came in clear behind it ends the session (554)',
-    client: 'yes, by the floor of the connector: none, may, require or pinned',
+    client: 'yes, by the floor of the connector: none, may, require, verify or pinned',
   },
   {
     keyword: 'REQUIRETLS',
@@ -214,12 +220,14 @@ export const EXTENSIONS: readonly Extension[] = [
     keyword: 'X-LINK2STATE',
     source: 'Exchange 2000',
     verbs: ['x-link2state'],
+    advertise: amongPeers('X-LINK2STATE'),
     server: 'yes, after a login: frames are joined, checked and answered',
     client: 'yes, after a login',
   },
   {
     keyword: 'X-POSTERN-LINKSTATE',
-    source: 'docs/routing.md',
+    source: 'Postern',
+    advertise: amongPeers('X-POSTERN-LINKSTATE'),
     server: 'yes (own dialect): frames of X-LINK2STATE may tell only what changed',
     client: 'yes, where it is offered',
   },
@@ -227,6 +235,7 @@ export const EXTENSIONS: readonly Extension[] = [
     keyword: 'XEXCH50',
     source: 'Exchange 2000',
     verbs: ['xexch50'],
+    advertise: amongPeers('XEXCH50'),
     server: 'yes, after a login: the blob is framed by its size and kept with the message',
     client: 'yes, after a login: handed on where offered, dropped with a note elsewhere',
   },

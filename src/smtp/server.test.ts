@@ -302,3 +302,24 @@ test('EHLO between two chunks drops the message, and the next one begins anew', 
   )
   assert.equal(heard.filter(each => each.startsWith('begins')).length, 2)
 })
+
+test('a login that cannot be checked now is put off and not refused (RFC 4954 §4), and says nothing else of why', () => {
+  const server = new Server({
+    host: 'mx.example',
+    peer: '192.0.2.7',
+    dialect: dialect('postern', { quoteUnknown: false }),
+    version: '5.0',
+    limits: LIMITS,
+    ...MAIL_ONLY,
+    ...offering('PLAIN'),
+    date: () => 'today',
+  })
+  const said = (outputs: readonly ServerOutput[]): string =>
+    outputs.map(each => (each.kind === 'write' ? text(each.bytes) : each.kind)).join('')
+  server.open(0)
+  server.receive(bytes('EHLO c\r\n'), 0)
+  assert.equal(said(server.receive(bytes('AUTH PLAIN AGEAYg==\r\n'), 0)), 'ask')
+  const answered = server.answer({ sasl: { kind: 'unavailable', why: 'the disk is gone' } }, 0)
+  assert.equal(said(answered), 'login454 4.7.0 Temporary authentication failure\r\n')
+  assert.match(said(server.receive(bytes('NOOP\r\n'), 0)), /^250 /)
+})

@@ -27,8 +27,11 @@ import type { Answer, Question, ServerOptions, ServerOutput, Transaction } from 
 
 export type { Answer, Question, ServerOptions, ServerOutput, SessionFacts, Transaction } from './session.ts'
 
-/** Words of HTTP and the like: a browser that was tricked into talking to us must not be answered line by line. */
-const NOT_SMTP = new Set(['GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE', 'PATCH', 'TRACE'])
+/**
+ * Words of HTTP and the like: a browser that was tricked into talking to us must not be answered line by line. PROXY, where
+ * it is allowed, comes before the first octet of SMTP and is taken off there.
+ */
+const NOT_SMTP = new Set(['PROXY', 'GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'DELETE', 'PATCH', 'TRACE'])
 /** What TLS begins with (RFC 8446 §5.1): a client that speaks it here has the wrong port. */
 const TLS_HANDSHAKE = 0x16
 
@@ -83,6 +86,7 @@ export class Server implements Machine<ServerOutput> {
   /** The greeting waits until then for who speaks too soon. */
   #greetAt: Instant | undefined
   #deadline: Instant | undefined
+  #isStopping = false
   #out: ServerOutput[] = []
 
   constructor(options: ServerOptions) {
@@ -165,11 +169,11 @@ export class Server implements Machine<ServerOutput> {
     })
   }
 
-  /** The server is going down: say so and close, unless an answer is owed that would be lost. */
+  /** The server is going down: say so and close, as soon as no answer is owed that would be lost. */
   stop(now: Instant): readonly ServerOutput[] {
     return this.#run(now, () => {
+      this.#isStopping = true
       if (this.#phase === 'tls') this.#close('at-once')
-      else if (!this.#asked && !this.#part) this.#hangUp('stopping')
     })
   }
 
@@ -177,6 +181,7 @@ export class Server implements Machine<ServerOutput> {
     this.#now = now
     this.#out = []
     if (!this.#isOver) work()
+    if (this.#mustGo) this.#hangUp('stopping')
     // While we owe an answer it is not the client who is slow.
     const waits = !this.#isOver && !this.#asked
     this.#deadline = waits ? (this.#greetAt ?? this.#clocks?.deadline) : undefined
@@ -187,13 +192,17 @@ export class Server implements Machine<ServerOutput> {
     return this.#phase === 'closed' || this.#phase === 'turned'
   }
 
+  get #mustGo(): boolean {
+    return this.#isStopping && !this.#isOver && !this.#asked && !this.#part
+  }
+
   #greeting(): void {
     this.#clocks?.heard(this.#now)
     this.#say('connect', this.#word('greeting'))
   }
 
   #work(): void {
-    while (!this.#isOver && this.#phase !== 'tls' && !this.#asked && this.#input.size > 0) {
+    while (!this.#isOver && !this.#mustGo && this.#phase !== 'tls' && !this.#asked && this.#input.size > 0) {
       if (this.#part) {
         if (!this.#readPart(this.#part)) return
       } else {
@@ -377,7 +386,9 @@ export class Server implements Machine<ServerOutput> {
       startTls,
       services,
     }
-    return dialect.ehlo(offer).filter(line => !off.has(keywordOf(line)))
+    return dialect
+      .ehlo({ ...offer, startTls: startTls && !off.has('STARTTLS') })
+      .filter(line => !off.has(keywordOf(line)))
   }
 
   #mail(from: ReversePath, params: Params): void {
@@ -585,8 +596,10 @@ export class Server implements Machine<ServerOutput> {
       const value = given.get(name)
       return value === undefined || /^\[(?:UN|TEMPUN)AVAIL(?:ABLE)?\]$/i.test(value) ? undefined : value
     }
+    const address = known('ADDR')?.replace(/^IPV6:/i, '') ?? this.#peer
+    if (!ADDRESS.test(address)) return this.#mistake('bad-argument', 'ADDR must be an address')
     this.#forget()
-    this.#peer = known('ADDR')?.replace(/^IPV6:/i, '') ?? this.#peer
+    this.#peer = address
     this.#login = known('LOGIN')
     this.#hello = ''
     this.#listed = new Set()
@@ -676,7 +689,8 @@ export class Server implements Machine<ServerOutput> {
     if (question.about === 'message') this.#forget()
     if (this.#phase === 'turned' && question.about === 'turn') {
       const { domains, login } = question
-      this.#out.push({ kind: 'turned', domains, login, rest: this.#input.take() })
+      const tls = this.#tls && { tls: this.#tls }
+      this.#out.push({ kind: 'turned', domains, login, rest: this.#input.take(), ...tls })
     }
   }
 
@@ -723,8 +737,8 @@ export class Server implements Machine<ServerOutput> {
   }
 
   #word(situation: Situation, about = ''): Reply {
-    const { host, peer, version, date, dialect } = this.#options
-    return dialect.wording[situation]({ host, peer, version, date: date(this.#now), about })
+    const { host, version, date, dialect } = this.#options
+    return dialect.wording[situation]({ host, peer: this.#peer, version, date: date(this.#now), about })
   }
 
   #trace(by: 'C' | 'S', said: string): void {
@@ -749,4 +763,6 @@ function sayCommand(command: Command, line: Uint8Array): string {
 const LABEL = /^[A-Za-z][A-Za-z-]*:/
 /** RFC 1985 §5.1: a name, `@domain` for all below it, or `#queue`. */
 const NODE = /^[@#]?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?$/
+/** What may be shown as an address, and cannot be anything else. */
+const ADDRESS = /^[0-9A-Fa-f.:]{2,45}$/
 const XCLIENT_ATTRIBUTES = new Set(['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'LOGIN', 'DESTADDR', 'DESTPORT'])

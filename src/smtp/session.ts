@@ -69,7 +69,14 @@ export type ServerOutput =
   /** Somebody logged in, or `why` not; for logs, and without a secret. */
   | { readonly kind: 'login'; readonly mechanism: string; readonly user?: string; readonly why?: string }
   /** The client is the server from here on, and `rest` the first octets it said as one: this machine has no more to say. */
-  | { readonly kind: 'turned'; readonly domains: readonly string[]; readonly login: string; readonly rest: Uint8Array }
+  | {
+      readonly kind: 'turned'
+      readonly domains: readonly string[]
+      readonly login: string
+      readonly rest: Uint8Array
+      /** What secures the connection goes on securing it. */
+      readonly tls?: TlsFacts
+    }
   /** A line for a transcript, secrets left out by construction. */
   | { readonly kind: 'trace'; readonly by: 'C' | 'S'; readonly text: string }
 

@@ -1,4 +1,4 @@
-import type { Instant } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { type Reply, sayReply } from '../smtp/reply.ts'
 
@@ -10,12 +10,43 @@ export interface SpoolEntry {
   readonly revision: number
   readonly arrived: Instant
   readonly expires: Instant
+  /** Since when an operator has it held: it is not tried, and does not expire, until it is released. */
+  readonly held?: Instant
+  /** When its sender was told that it is delayed; once is enough. */
+  readonly toldLate?: Instant
   readonly envelope: Envelope
   readonly size: number
   /** As in `envelope.recipients`, by position. */
   readonly recipients: readonly RecipientState[]
   /** The trail: every reason since arrival, oldest first. */
   readonly trail: readonly Note[]
+}
+
+/** A message that is new here, due at once. */
+export function newEntry({
+  id,
+  envelope,
+  at,
+  expire,
+  what,
+}: {
+  readonly id: SpoolId
+  readonly envelope: Envelope
+  readonly at: Instant
+  readonly expire: Duration
+  /** Where it comes from, as its trail begins. */
+  readonly what: string
+}): SpoolEntry {
+  return {
+    id,
+    revision: 0,
+    arrived: at,
+    expires: at + expire,
+    envelope,
+    size: 0,
+    recipients: envelope.recipients.map(() => ({ kind: 'waiting', due: at, attempts: 0 })),
+    trail: [{ at, what }],
+  }
 }
 
 export interface Note {
@@ -65,8 +96,9 @@ export function isDone(entry: SpoolEntry): boolean {
   return entry.recipients.every(({ kind }) => kind === 'done')
 }
 
-/** When the next recipient is due; undefined when none waits. */
-export function dueAt({ recipients }: SpoolEntry): Instant | undefined {
+/** When the next recipient is due; undefined when none waits, or the entry is held. */
+export function dueAt({ recipients, held }: SpoolEntry): Instant | undefined {
+  if (held !== undefined) return undefined
   let earliest: Instant | undefined
   for (const state of recipients) {
     if (state.kind === 'waiting' && (earliest === undefined || state.due < earliest)) earliest = state.due

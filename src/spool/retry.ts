@@ -14,6 +14,12 @@ export const EXCHANGE_2003: RetryPlan = {
   expire: 2 * 24 * 60 * MINUTE,
 }
 
+/** Schedules by the name of who had them. IIS 5's SMTP service: `RetryInterval` and its three siblings, in minutes. */
+export const SCHEDULES: Readonly<Record<string, readonly Duration[]>> = {
+  exchange2003: EXCHANGE_2003.waits,
+  iis: [15 * MINUTE, 30 * MINUTE, 60 * MINUTE, 240 * MINUTE],
+}
+
 /** When to try for the `attempts + 1`st time, or `undefined`: it is over. */
 export function nextTry(
   { waits }: RetryPlan,

@@ -7,6 +7,20 @@ export interface Claim {
   readonly until: Instant
 }
 
+/** A message of our own, whole already: a report. */
+export interface OwnMessage {
+  readonly entry: SpoolEntry
+  readonly body: Uint8Array
+}
+
+export interface Farewell {
+  readonly last?: SpoolEntry
+  readonly report?: OwnMessage | undefined
+}
+
+/** So many ended messages are remembered, the latest. */
+export const REMEMBERED = 10_000
+
 /** The spool is at its limit, or its disk is: the message was not kept, and nothing of it remains. */
 export type Kept =
   | { readonly kept: true }
@@ -14,6 +28,8 @@ export type Kept =
 
 /** Where messages wait. What it promises is what a 250 stands on. */
 export interface Spool {
+  /** Does what it keeps outlive the process? */
+  readonly lasts: boolean
   /**
    * Keep a message. Resolves with `kept: true` only when entry and body would survive whatever this spool says it
    * survives (a memory spool: nothing but the message's own session); 250 is sent after this and never before.
@@ -23,14 +39,28 @@ export interface Spool {
   claim(now: Instant, until: Instant, limit: number): Promise<readonly Claim[]>
   /** One entry, due or not; nothing if it is not there, or somebody works on it. */
   take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined>
-  /** Record what became of it, and give the claim back. Refuses (`false`) when the revision has moved on. */
-  update(claim: Claim, next: SpoolEntry): Promise<boolean>
-  /** Forget it: delivered, or reported. */
-  remove(claim: Claim): Promise<void>
+  /**
+   * Record what became of it, and give the claim back; with the report that tells of it, which is there once this is, and
+   * never without. Resolves when it is kept, however long that takes. Refuses (`false`) when the revision has moved on.
+   */
+  update(claim: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean>
+  /**
+   * Forget it: delivered, or given up, and then there is the report in its place. `last`, how it ended, is remembered for a
+   * while. Refuses like `update`.
+   */
+  remove(claim: Claim, farewell?: Farewell): Promise<boolean>
+  /** How a message ended that is gone, if that is still remembered. */
+  gone(id: SpoolId): Promise<SpoolEntry | undefined>
   /** Its content; fails where there is none. */
   body(id: SpoolId): AsyncIterable<Uint8Array>
   /** When the next unclaimed entry is due. */
   nextDue(): Promise<Instant | undefined>
   /** Everything that is there, oldest arrival first. */
   list(): Promise<readonly SpoolEntry[]>
+  /** The same one after the other: a queue may be longer than memory. What comes or goes meanwhile may be in it, or not. */
+  scan(): AsyncIterable<SpoolEntry>
+  /** How many there are. */
+  readonly count: number
+  /** Gives back what it holds of the world. Nothing may be asked of it after that. */
+  close(): Promise<void>
 }

@@ -8,6 +8,7 @@ import {
   crossing,
   direction,
   holds,
+  hostNetwork,
   type Node,
   type NodeKind,
   prefix,
@@ -171,6 +172,20 @@ test('a network holds its own addresses and no others', () => {
     }),
     runs(50),
   )
+})
+
+test('a network of IPv6 holds its own addresses, of one family only', () => {
+  const v6 = { ip: '2001:db8:54::', mask: 'ffff:ffff:ffff::' }
+  assert.equal(holds(v6, '2001:db8:54:1::10'), true)
+  assert.equal(holds(v6, '2001:db8:55::'), false)
+  assert.equal(holds(v6, '10.0.0.1'), false)
+  assert.equal(holds({ ip: '::', mask: '::' }, '2001:db8::1'), true)
+  assert.equal(holds({ ip: '::', mask: '::' }, '10.0.0.1'), false)
+  assert.equal(holds({ ...net('0.0.0.0', '0.0.0.0'), only: 4 }, '::1'), false)
+  assert.equal(holds({ ...net('0.0.0.0', '0.0.0.0'), only: 4 }, '10.0.0.1'), true)
+  assert.equal(holds(hostNetwork('2001:db8::1'), '2001:db8:0::1'), true)
+  assert.equal(holds(hostNetwork('2001:db8::1'), '2001:db8::2'), false)
+  assert.equal(prefix('ffff:ffff:ffff::'), 48)
 })
 
 test('the longest prefix wins, whichever order the routes are written in', () => {

@@ -139,4 +139,65 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     assert.equal((await it.take('a', NOON + 50, NOON + 99))?.entry.id, 'a')
     assert.equal(await it.take('b', NOON, NOON + 50), undefined)
   })
+
+  test(`${name}: remove() puts the report in the place of the message, in one step, and beyond the limit`, async () => {
+    const it = make(10)
+    await it.put(entry('a'), body('1234567890'))
+    const [claim] = await it.claim(NOON, NOON + 50, 1)
+    assert.ok(claim)
+    const report = { entry: entry('report', NOON + 1), body: Buffer.from('Subject: a report\r\n') }
+    assert.equal(await it.remove(claim, { report }), true)
+    assert.deepEqual(
+      (await it.list()).map(({ id, size }) => [id, size]),
+      [['report', 19]],
+    )
+    assert.equal(await whole(it, 'report'), 'Subject: a report\r\n')
+    assert.equal((await it.claim(NOON + 1, NOON + 50, 1))[0]?.entry.id, 'report')
+    assert.equal(await it.remove(claim, { report: { entry: entry('again'), body: Buffer.from('x') } }), false)
+    assert.equal(it.count, 1)
+  })
+
+  test(`${name}: update() may bring a report, too`, async () => {
+    const it = spool()
+    await it.put(entry('a'), body('x'))
+    const [claim] = await it.claim(NOON, NOON + 50, 1)
+    assert.ok(claim)
+    const report = { entry: entry('report'), body: Buffer.from('y') }
+    assert.equal(await it.update(claim, { ...claim.entry, revision: 1 }, report), true)
+    assert.equal(await it.update(claim, { ...claim.entry, revision: 1 }, report), false)
+    assert.deepEqual(new Set((await it.list()).map(({ id }) => id)), new Set(['a', 'report']))
+  })
+
+  test(`${name}: what is held is not due, and is there all the same`, async () => {
+    const it = spool()
+    await it.put({ ...entry('a'), held: NOON }, body('x'))
+    assert.equal(await it.nextDue(), undefined)
+    assert.deepEqual(await it.claim(NOON + 9, NOON + 50, 1), [])
+    const claim = await it.take('a', NOON, NOON + 50)
+    assert.ok(claim)
+    const { held: _released, ...next } = claim.entry
+    assert.equal(await it.update(claim, { ...next, revision: 1 }), true)
+    assert.equal(await it.nextDue(), NOON)
+  })
+
+  test(`${name}: scan() and count tell of everything`, async () => {
+    const it = spool()
+    for (const id of ['a', 'b', 'c']) await it.put(entry(id), body(id))
+    const found: string[] = []
+    for await (const { id } of it.scan()) found.push(id)
+    assert.deepEqual(found, ['a', 'b', 'c'])
+    assert.equal(it.count, 3)
+  })
+
+  test(`${name}: how a message ended is remembered when it is gone`, async () => {
+    const it = spool()
+    await it.put(entry('a'), body('x'))
+    const claim = await it.take('a', NOON, NOON + 50)
+    assert.ok(claim)
+    assert.equal(await it.gone('a'), undefined)
+    const last: SpoolEntry = { ...claim.entry, revision: 1, trail: [{ at: NOON, what: 'relayed' }] }
+    await it.remove(claim, { last })
+    assert.deepEqual(await it.gone('a'), last)
+    assert.equal(await it.gone('b'), undefined)
+  })
 }

@@ -83,6 +83,17 @@ function run({ name, needs = {}, tls: secure = false, start, takes = [], relays 
           assert.match(arrived.toString('latin1', 0, 500), secure ? / with ESMTPS id / : / with ESMTP id /)
         })
       }
+      if (takes.length > 0 && relays.length > 0) {
+        test(`${name} takes our no over ${NAMES[family]} for what it is, and tells the sender`, async () => {
+          const { them, port } = running
+          const from = theirs(family)
+          const refused = letter('a NUL', { from, to: ours(family) })
+          await handIn(port, { from, to: ours(family), letter: refused })
+          const report = (await them.arrived(refused.token, from)).toString('latin1')
+          assert.match(report, /^Action: failed\r$/m)
+          assert.match(report, /^Diagnostic-Code: smtp; ?550[ -]5\.\d+\.\d+ /m)
+        })
+      }
     }
   })
 }

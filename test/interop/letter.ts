@@ -10,7 +10,15 @@ export interface Letter {
   readonly content: Buffer
 }
 
-export type Kind = 'dot-led lines' | 'a dot at the end' | 'long lines' | 'endless lines' | '8-bit' | '25 MB' | 'binary'
+export type Kind =
+  | 'dot-led lines'
+  | 'a dot at the end'
+  | 'long lines'
+  | 'endless lines'
+  | '8-bit'
+  | '25 MB'
+  | 'binary'
+  | 'a NUL'
 
 /** RFC 5321 §4.5.3.1.6: a line of text may have this many octets, its end included. */
 const LONGEST_LINE = 1000
@@ -43,6 +51,8 @@ const BODIES: Readonly<
     const lines = randomBytes(Math.ceil(LARGE / 78) * 57).toString('base64')
     return text('7bit', lines.replace(/.{76}/g, '$&\r\n'))
   },
+  // RFC 5321 §2.3.8 and RFC 5322 §2.2 have no place for it, but mail systems that are not asked pass it on.
+  'a NUL': () => text('7bit', 'before\0behind\r\n'),
   binary: () => ({
     body: 'binarymime',
     type: 'application/octet-stream\r\nContent-Transfer-Encoding: binary',

@@ -55,6 +55,21 @@ test('the case study runs: every expectation holds, and the status is 0', async 
   assert.ok(!out.includes('lab-only'), 'a password of the laboratory is printed')
 })
 
+test('with a Firebox in its place the same mail stops for another reason, which is named with its own cure', async () => {
+  const { status, out, err } = await postern(['lab', 'run', 'case-study-firebox', '--once', '--json'])
+  assert.equal(err, '')
+  const told = lines(out)
+  assert.deepEqual(
+    told.flatMap(({ expectations = [] }) => expectations.filter(({ held }) => !held)),
+    [],
+  )
+  assert.equal(status, 0)
+  const [first, , third] = told.map(({ facts }) => facts ?? {})
+  assert.equal(first?.heardEhlo, first?.saidEhlo, 'a Firebox lets EHLO through')
+  assert.match(JSON.stringify(first?.queue), /requires X-EXPS, which is not offered: it is not in the EHLO list/)
+  assert.match(JSON.stringify(third?.alterations), /"cure":"no watchguard smtp-incoming 25"/)
+})
+
 test('with `no fixup protocol smtp 25` in the file from the start, the story says what failed, and the status is 1', async t => {
   const folder = example(t, {
     'firewall-b.conf': text => text.replace('\nfixup protocol smtp 25', '\nno fixup protocol smtp 25'),

@@ -56,6 +56,15 @@ test('firewall check: status 0 where nothing suffers, 1 for a no fixup without i
   assert.match(wrong.err, /fw\.conf:4:12: error: no interface is called "dmz"\n[\s\S]*known: outside, inside/)
 })
 
+test('firewall check finds nothing that suffers behind strict: what it refuses, it says so to the client', async () => {
+  const { status, out } = await postern(['firewall', 'check', 'examples/gateway/gateway.conf'])
+  assert.equal(status, 0)
+  assert.match(out, /^outside to inside, inbound: strict$/m)
+  assert.match(out, /^ +passes +SIZE PIPELINING .*STARTTLS/m)
+  assert.match(out, /^ +refuses +answer recipients over \d+/m)
+  assert.doesNotMatch(out, /^ +suffers/m)
+})
+
 test('firewall convert writes the policy framework, which the firewall reads', async t => {
   const { status, out } = await postern([
     'firewall',

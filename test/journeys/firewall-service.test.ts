@@ -120,14 +120,21 @@ test('SIGTERM lets open connections end, takes no new ones, and the status is 0'
   assert.equal(await over(), 0)
 })
 
-test('whoever is still there when the grace is over is cut', async t => {
+test('whoever is still there when the grace is over is cut, and the last that happened is written down', async t => {
   const [port, { port: server }] = [await freePort(), await quoting(t)]
-  const { child, over } = await start(t, configuration(t, [...gateway(port, server), 'timeout drain 300ms']))
+  const more = ['timeout drain 300ms', 'record dialogues', 'logging on', 'logging file gw.log', 'logging json gw.json']
+  const file = configuration(t, [...gateway(port, server), ...more])
+  const { child, over } = await start(t, file)
   const open = await Talk.to(`127.0.0.1:${port}`)
   assert.equal(await open.hear(), MASKED)
   child.kill('SIGTERM')
   assert.equal(await over(), 0)
   assert.equal(await open.hear(), '')
+  const at = (...names: readonly string[]) => join(dirname(file), ...names)
+  const [name = ''] = readdirSync(at('dialogues'))
+  assert.match(readFileSync(at('dialogues', name), 'utf8'), /\(connection closes\)\n$/)
+  assert.match(readFileSync(at('gw.log'), 'utf8'), /302014: Teardown TCP connection 1 .* Stopped\n$/)
+  assert.match(readFileSync(at('gw.json'), 'utf8'), /"event":"torn-down".*\n$/)
 })
 
 test('with no files left accepting pauses, those inside live on, and it recovers', async t => {
@@ -384,4 +391,22 @@ test('the profile strict stands between: what it does not know it refuses itself
   const record = readFileSync(join(dirname(file), 'dialogues', name), 'utf8')
   assert.match(record, /^subject: proxy$/m)
   assert.match(record, /^C: RCPT TO:<b@b\.example>\nS: 250 /m)
+})
+
+test('with --json every event is an object on standard output, to the last', async t => {
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
+  const { child, printed, over } = await start(t, configuration(t, gateway(port, server)), { args: ['--json'] })
+  await greeting(port)
+  await eventually(() => printed().includes('torn-down'))
+  child.kill('SIGTERM')
+  assert.equal(await over(), 0)
+  const events = printed()
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { readonly event: string; readonly message: string; readonly host: string })
+  assert.deepEqual(
+    events.map(({ event }) => event),
+    ['started', 'built', 'altered', 'torn-down', 'stopping'],
+  )
+  assert.ok(events.every(({ message, host }) => message !== '' && host === 'pixfirewall'))
 })

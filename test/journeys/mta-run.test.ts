@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,6 +38,7 @@ const mailServer = (port: number): readonly string[] => [
   'local-domain a.example',
   'mailbox alice@a.example',
   'relay-from 127.0.0.0 255.0.0.0',
+  'spool memory',
 ]
 
 interface Running {
@@ -148,7 +149,8 @@ test('asked to stop in the middle of a message, it takes the rest of it first', 
   }
   talk.say('\r\nwhole\r\n.\r\n')
   assert.match(await talk.hear(), /^250/)
-  assert.match(await talk.ask('QUIT'), /^221/)
+  // And says so behind its answer, to whom it keeps no longer.
+  assert.match(await talk.hear(), /^421 4\.3\.2 /)
   talk.close()
   assert.equal(await ended(child), 0)
 })
@@ -215,4 +217,53 @@ test('addresses that cannot be had are told together, each with its line, and no
   assert.equal(status, 2)
   assert.match(err, /mail\.conf:2:1: error: cannot listen at 192\.0\.2\.1:\d+: no such address here/)
   assert.match(err, /mail\.conf:3:1: error: cannot listen at \[2001:db8::1\]:\d+: no such address here/)
+})
+
+test('what was acknowledged is there after kill -9 and a start, with its trail, and goes on', async t => {
+  const [port = 0, later = 0] = await freePorts(2)
+  const { folder, file } = configuration(t, [
+    ...mailServer(port).filter(line => line !== 'spool memory'),
+    'spool "the queue" size 100M',
+    'queue retry 1s',
+    `connector later to B cost 1 target 127.0.0.1 port ${later}`,
+    'address-space later smtp later.example',
+  ])
+  const first = await start(t, file)
+  assert.match(first.said(), /messages wait in \S*the queue: 0 messages\n/)
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  const [, id = ''] = /Queued as (\S+)/.exec(await send(talk, 'x@later.example')) ?? []
+  talk.close()
+  await first.says(new RegExp(`^${id}: <x@later\\.example> deferred: `, 'm'))
+  first.child.kill('SIGKILL')
+  await ended(first.child)
+  const second = await start(t, file)
+  assert.match(second.said(), /messages wait in \S*the queue: 1 message\n/)
+  const heard = new Promise<void>(resolve => {
+    const server = net
+      .createServer(socket => socket.end('554 5.7.1 no\r\n', () => resolve()))
+      .listen(later, '127.0.0.1')
+    t.after(() => server.close())
+  })
+  await heard
+  await second.says(new RegExp(`^${id}: <x@later\\.example> deferred: 554`, 'm'))
+  second.child.kill('SIGTERM')
+  assert.equal(await ended(second.child), 0)
+  assert.match(second.said(), /stopped with 1 message in the queue\n$/)
+  assert.ok(existsSync(join(folder, 'the queue', 'queue.mdb')))
+})
+
+test('a spool that another server has, or that is no folder, is told with its line', async t => {
+  const [port = 0] = await freePorts(1)
+  const { folder, file } = configuration(t, [...mailServer(port).filter(line => line !== 'spool memory'), 'spool here'])
+  const running = await start(t, file)
+  const other = await postern(['mta', 'run', file])
+  assert.equal(other.status, 2)
+  assert.match(other.err, /mail\.conf:\d+:1: error: the spool \S+here is in use by process \d+/)
+  running.child.kill('SIGTERM')
+  await ended(running.child)
+  rmSync(join(folder, 'here'), { recursive: true })
+  writeFileSync(join(folder, 'here'), '')
+  const none = await postern(['mta', 'run', file])
+  assert.equal(none.status, 2)
+  assert.match(none.err, /mail\.conf:\d+:1: error: the spool \S+here cannot be opened: /)
 })

@@ -147,18 +147,19 @@ function printCase({ name, title, samples }: CaseReport, { metrics, ours, peers 
     ...[...samples].map(([subject, taken]) => [subject, ...metrics.map(metric => cell(of(taken, metric)))]),
   ])
   const compared = metrics.filter(({ better }) => better)
+  const isRated = (subject: string): boolean =>
+    compared.some(metric => of(samples.get(subject) ?? [], metric).length > 0)
+  const present = isRated(ours) ? peers.filter(isRated) : []
   const ratios = table([
     ['', ...compared.map(({ name }) => name)],
-    ...peers
-      .filter(peer => samples.has(peer))
-      .map(peer => [
-        `${ours}/${peer}`,
-        ...compared.map(metric => cell(pairedRatios(samples.get(ours) ?? [], samples.get(peer) ?? [], metric))),
-      ]),
+    ...present.map(peer => [
+      `${ours}/${peer}`,
+      ...compared.map(metric => cell(pairedRatios(samples.get(ours) ?? [], samples.get(peer) ?? [], metric))),
+    ]),
   ])
   const rounds = Math.max(...[...samples.values()].map(taken => taken.length))
   const heading = `${name}: ${title}; ${rounds} rounds, median (least–most)`
-  return peers.length === 0
+  return present.length === 0
     ? `${heading}\n${figures}`
     : `${heading}\n${figures}\n\nratios, above 1 = ${ours} is cheaper or faster\n${ratios}`
 }

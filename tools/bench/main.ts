@@ -1,10 +1,12 @@
 import { parseArgs } from 'node:util'
 import * as firewall from './firewall.ts'
 import { type Bench, print, ratios, rows } from './harness.ts'
+import * as mta from './mta.ts'
 import * as routing from './routing.ts'
+import * as sessions from './sessions.ts'
 
 /** Every bench: a file here, and a line here. */
-const BENCHES: Readonly<Record<string, Bench>> = { firewall, routing }
+const BENCHES: Readonly<Record<string, Bench>> = { firewall, mta, routing, sessions }
 
 const USAGE = `usage: npm run bench -- NAME [--quick] [--json] [--subjects A,B] [--cases A,B]
 

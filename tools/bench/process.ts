@@ -174,6 +174,19 @@ const TICKS_PER_SECOND = 100
 
 /** CPU seconds spent so far, in user and kernel, by this process and all under it. */
 export function cpuSeconds(pid: number): number {
+  return family(pid).reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND
+}
+
+/** Kibibytes that this process and all under it hold in memory (`VmRSS`), or have ever held at once (`VmHWM`). */
+export function memoryOf(pid: number, what: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
+  return family(pid).reduce((sum, each) => {
+    const found = new RegExp(`^${what}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${each.pid}/status`, 'latin1'))
+    return sum + Number(found?.[1] ?? 0)
+  }, 0)
+}
+
+/** A process and all under it. */
+function family(pid: number): readonly (Stat & { readonly pid: number })[] {
   const stats = new Map<number, Stat>()
   for (const entry of processes()) {
     try {
@@ -182,9 +195,12 @@ export function cpuSeconds(pid: number): number {
       // It ended while we were looking.
     }
   }
-  if (!stats.has(pid)) throw new Error(`process ${pid} is gone; its CPU time cannot be told`)
+  if (!stats.has(pid)) throw new Error(`process ${pid} is gone; what it takes cannot be told`)
   const parents = new Map([...stats].map(([each, { parent }]) => [each, parent]))
-  return tree(pid, parents).reduce((sum, each) => sum + (stats.get(each)?.ticks ?? 0), 0) / TICKS_PER_SECOND
+  return tree(pid, parents).flatMap(each => {
+    const stat = stats.get(each)
+    return stat ? [{ ...stat, pid: each }] : []
+  })
 }
 
 /** Octets that this one process has read so far, from sockets, too; `undefined` where the system does not say. */

@@ -92,6 +92,17 @@ test('with a banner name the server behind is not shown', () => {
   assert.match(through.talk('EHLO c.example')[0] ?? '', /^250-mail\.x\.example\r\n/)
 })
 
+test('a reply in which the server behind names itself is told with the other name', () => {
+  const silent = { open: () => '', receive: () => '', end: () => {} }
+  const through = new Through(() => silent, smtpIncoming(CAUSE, { bannerName: 'mail.x.example' }))
+  through.server('220 in7.lan.x.example ESMTP\r\n')
+  through.say('HELO c.example\r\n')
+  through.server('250 in7.lan.x.example\r\n') // to EHLO, which comes first: TLS may be had
+  through.server('250 in7.lan.x.example\r\n')
+  through.say('QUIT\r\n')
+  assert.equal(through.server('221 2.0.0 in7.lan.x.example closing\r\n'), '221 2.0.0 mail.x.example closing\r\n')
+})
+
 test('too many recipients are told so; in the compatible mode they are dropped, and only the record says it', () => {
   const refusing = incoming({ recipients: 1 })
   refusing.through.talk(...ENVELOPE.slice(0, 3))

@@ -1,0 +1,101 @@
+/** Messages to next hops: the scheduler says who is connected to, and this opens the connections. */
+import type { Duration } from '../base/time.ts'
+import { now } from '../io/clock.ts'
+import type { MtaConfig } from '../mta/config.ts'
+import { type Refused, Scheduler } from '../mta/scheduler.ts'
+import type { Connector } from '../routing/connector.ts'
+import type { Outcome, SpoolEntry } from '../spool/entry.ts'
+import type { Outgoing, Turning } from './outgoing.ts'
+
+/** Connections out at once. */
+export const MAX_OUTGOING = 200
+
+/**
+ * How long a next hop that was not there is not asked again, a little longer each time. Messages keep to their own schedule;
+ * the first that is due then, or new, finds out whether it is back, and if so the others follow at once.
+ */
+export const AWAY: readonly Duration[] = [1_000, 5_000, 15_000, 30_000, 60_000]
+
+interface Job {
+  readonly entry: SpoolEntry
+  readonly connector: Connector
+  readonly recipients: readonly number[]
+  readonly settle: (outcomes: ReadonlyMap<number, Outcome>) => void
+  /** It met the end of a session that had sent others before; a session of its own will tell whose fault that was. */
+  again: boolean
+}
+
+export class Lanes {
+  readonly #outgoing: Outgoing
+  readonly #scheduler: Scheduler<Job>
+  readonly #isBack: (hop: string) => void
+
+  /** `isBack`: a next hop that was away takes mail again. */
+  constructor(config: MtaConfig, outgoing: Outgoing, isBack: (hop: string) => void) {
+    this.#outgoing = outgoing
+    this.#isBack = isBack
+    const { destinations, retry } = config
+    // Not longer than the messages wait, or they would come in vain.
+    const waits = AWAY.map((away, i) => Math.min(away, retry[Math.min(i, retry.length - 1)] ?? away))
+    this.#scheduler = new Scheduler({ ...destinations, total: MAX_OUTGOING, waits })
+  }
+
+  relay(entry: SpoolEntry, connector: Connector, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
+    return new Promise(settle => this.#offer({ entry, connector, recipients, settle, again: false }))
+  }
+
+  /** The other end answered, though nothing was relayed yet: who waits need not wait for somebody to try. */
+  back(hop: string): void {
+    if (this.#scheduler.worked(hop)) this.#isBack(hop)
+  }
+
+  #offer(job: Job): void {
+    const refused = this.#scheduler.offer(job.connector.name, job, now())
+    if (refused) job.settle(untried(job, refused))
+    else this.#begin()
+  }
+
+  #begin(): void {
+    for (const { hop, job } of this.#scheduler.begin(now())) void this.#session(hop, job)
+  }
+
+  async #session(hop: string, first: Job): Promise<void> {
+    let sent = 0
+    const turning = (job: Job): Turning => ({
+      entry: job.entry,
+      recipients: job.recipients,
+      done: async outcomes => {
+        if (sent++ > 0 && !job.again && wasCutShort(outcomes)) {
+          this.#offer({ ...job, again: true })
+          return
+        }
+        if ([...outcomes.values()].some(({ kind }) => kind === 'relayed') && this.#scheduler.worked(hop))
+          this.#isBack(hop)
+        job.settle(outcomes)
+      },
+    })
+    const next = (): Turning | undefined => {
+      const job = this.#scheduler.next(hop, sent)
+      return job && turning(job)
+    }
+    const why = await this.#outgoing.relay(first.connector, turning(first), next)
+    if (why !== undefined) {
+      const { away, jobs } = this.#scheduler.failed(hop, why, now())
+      for (const job of jobs) job.settle(untried(job, away))
+    }
+    this.#scheduler.ended(hop)
+    this.#begin()
+  }
+}
+
+/** Did the session end under the message, or refuse it as one too many (421, RFC 5321 §3.8)? */
+function wasCutShort(outcomes: ReadonlyMap<number, Outcome>): boolean {
+  return [...outcomes.values()].every(
+    outcome => outcome.kind === 'deferred' && (!('code' in outcome.by) || outcome.by.code === 421),
+  )
+}
+
+function untried({ recipients }: Job, { why }: Refused): ReadonlyMap<number, Outcome> {
+  const by = { status: '4.4.1', why: `not tried, for the next hop is away: ${why}` }
+  return new Map(recipients.map(recipient => [recipient, { kind: 'deferred', by }]))
+}

@@ -1,0 +1,112 @@
+/** Carries out what an operator asks of a queue: of a running server's, or of a spool that nobody uses. */
+import type { Duration } from '../base/time.ts'
+import { now } from '../io/clock.ts'
+import { bounce } from '../mta/bounce.ts'
+import type { MtaConfig } from '../mta/config.ts'
+import { CHANGES, fits, isEverything, type Queued, type QueueFilter, type QueueVerb, removed } from '../mta/queue.ts'
+import { hopFor, type Ways } from '../mta/work.ts'
+import { isDone, type SpoolEntry } from '../spool/entry.ts'
+import type { Spool } from '../spool/spool.ts'
+import { Reports } from './reports.ts'
+
+/** Messages told of at once where nothing else is asked; the rest is counted. */
+export const LIST_LIMIT = 1_000
+/** A change is made at once; a claim for it need not last. */
+const CLAIM: Duration = 30_000
+
+export interface QueueRequest {
+  readonly verb: Exclude<QueueVerb, 'check'>
+  readonly filter: QueueFilter
+  readonly limit?: number
+  /** Change everything: an empty filter is no slip. */
+  readonly all?: boolean
+}
+
+export interface QueueAnswer {
+  readonly now: number
+  /** How many there are, and how many are meant. */
+  readonly total: number
+  readonly meant: number
+  readonly queued: readonly Queued[]
+  /** What was done to which, or why not. */
+  readonly done: readonly { readonly id: string; readonly not?: string }[]
+  /** The request cannot be carried out. */
+  readonly wrong?: string
+}
+
+/** Which way mail goes now, and who is told that a queue changed. */
+export interface Around {
+  readonly ways: Ways
+  readonly wake?: () => void
+}
+
+export class QueueDesk {
+  readonly #config: MtaConfig
+  readonly #spool: Spool
+  readonly #reports: Reports
+  readonly #ways: Ways
+  readonly #wake: () => void
+
+  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {} }: Around) {
+    this.#config = config
+    this.#ways = ways
+    this.#spool = spool
+    this.#reports = new Reports(config, spool)
+    this.#wake = wake
+  }
+
+  async ask({ verb, filter, limit = LIST_LIMIT, all = false }: QueueRequest): Promise<QueueAnswer> {
+    const at = now()
+    const looks = verb === 'list' || verb === 'show' || verb === 'explain' || verb === 'history'
+    const answer = { now: at, total: this.#spool.count, meant: 0, queued: [], done: [] }
+    if (!looks && isEverything(filter) && !all) return { ...answer, wrong: 'which messages? (--all means every one)' }
+    const queued: Queued[] = []
+    const ids: string[] = []
+    for await (const entry of this.#spool.scan()) {
+      const each = this.#queued(entry)
+      if (!fits(each, filter, at)) continue
+      ids.push(entry.id)
+      if (looks && queued.length < limit) queued.push(each)
+    }
+    for (const id of verb === 'list' || !looks ? [] : (filter.ids ?? [])) {
+      const entry = ids.includes(id) ? undefined : await this.#spool.gone(id)
+      if (entry) queued.push({ ...this.#queued(entry), gone: true })
+    }
+    if (looks) return { ...answer, meant: Math.max(ids.length, queued.length), queued }
+    const done: { id: string; not?: string }[] = []
+    for (const id of ids) {
+      const not = await this.#change(id, verb)
+      done.push({ id, ...(not !== undefined && { not }) })
+    }
+    this.#wake()
+    return { ...answer, meant: ids.length, done }
+  }
+
+  #queued(entry: SpoolEntry): Queued {
+    const at = now()
+    return {
+      entry,
+      hops: entry.envelope.recipients.map(({ to }) => hopFor(this.#config, this.#ways, { entry, to, now: at })),
+    }
+  }
+
+  /** Why it was not done; nothing when it was. */
+  async #change(id: string, verb: 'retry' | 'hold' | 'release' | 'remove' | 'bounce'): Promise<string | undefined> {
+    const at = now()
+    const claim = await this.#spool.take(id, at, at + CLAIM)
+    if (!claim) return 'it is being tried just now, or is gone'
+    if (verb === 'remove') {
+      await this.#spool.remove(claim, { last: removed(claim.entry, at) })
+      return undefined
+    }
+    const next = CHANGES[verb](claim.entry, at)
+    if ('not' in next) {
+      await this.#spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+      return next.not
+    }
+    if (isDone(next))
+      await this.#spool.remove(claim, { last: next, report: await this.#reports.about(next, bounce, at) })
+    else await this.#spool.update(claim, next)
+    return undefined
+  }
+}

@@ -1,0 +1,48 @@
+/** Reports to senders: what an entry owes, as a message of our own. */
+import { concat, NO_BYTES } from '../base/bytes.ts'
+import { newId } from '../base/id.ts'
+import type { Instant } from '../base/time.ts'
+import { random } from '../io/clock.ts'
+import type { bounce } from '../mta/bounce.ts'
+import type { MtaConfig } from '../mta/config.ts'
+import { newEntry, type SpoolEntry } from '../spool/entry.ts'
+import type { OwnMessage, Spool } from '../spool/spool.ts'
+
+/** Octets of a header kept for a report. */
+const REPORTED_HEADER = 16_384
+
+export class Reports {
+  readonly #config: MtaConfig
+  readonly #spool: Spool
+
+  constructor(config: MtaConfig, spool: Spool) {
+    this.#config = config
+    this.#spool = spool
+  }
+
+  /** The report that an entry owes, of one kind or the other; nothing where none is owed. */
+  async about(entry: SpoolEntry, tells: typeof bounce, at: Instant): Promise<OwnMessage | undefined> {
+    const { hostname: host, expire } = this.#config
+    const id = newId(at, random)
+    const facts = { host, id, now: at, header: NO_BYTES }
+    // Asked before its header is read: most owe none.
+    if (!tells(entry, facts)) return undefined
+    // A message whose content rotted is reported all the same.
+    const owed = tells(entry, { ...facts, header: await this.#header(entry).catch(() => NO_BYTES) })
+    const what = `report about ${entry.id}`
+    return owed && { entry: newEntry({ id, envelope: owed.envelope, at, expire, what }), body: owed.body }
+  }
+
+  async #header(entry: SpoolEntry): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = []
+    let size = 0
+    for await (const piece of this.#spool.body(entry.id)) {
+      pieces.push(piece)
+      size += piece.length
+      if (size >= REPORTED_HEADER) break
+    }
+    const start = Buffer.from(concat(pieces).subarray(0, REPORTED_HEADER))
+    const end = start.indexOf('\r\n\r\n')
+    return end < 0 ? start.subarray(0, start.lastIndexOf('\r\n') + 2) : start.subarray(0, end + 2)
+  }
+}

@@ -1,0 +1,179 @@
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import { atRest } from '../app/link-state.ts'
+import { openSpool, spoolFolder } from '../app/mta-spool.ts'
+import { type QueueAnswer, QueueDesk, type QueueRequest } from '../app/queue-desk.ts'
+import { PosternError } from '../base/problem.ts'
+import { parseDuration } from '../base/time.ts'
+import { askControl } from '../io/control.ts'
+import { readConfig } from '../io/files.ts'
+import { checkSpool } from '../io/spool-check.ts'
+import { CONTROL } from '../io/state.ts'
+import { MTA } from '../mta/commands.ts'
+import type { MtaConfig } from '../mta/config.ts'
+import { type QueueVerb, sayExplain, sayList, sayShow } from '../mta/queue.ts'
+import { complain, EXIT, print } from './print.ts'
+
+/** The name under which a mail server's control socket knows its queue. */
+export const QUEUE_NODE = 'queue'
+
+const WHAT: Readonly<Record<QueueVerb, string>> = {
+  list: 'list the messages that wait',
+  show: 'show messages: their envelopes, and how each recipient stands',
+  explain: 'say why messages are where they are, since they arrived, and what comes next',
+  history: 'say what became of messages, those that are gone included',
+  retry: 'try messages now',
+  hold: 'leave messages alone until they are released',
+  release: 'go on with messages that are held',
+  remove: 'forget messages, and tell nobody',
+  bounce: 'give messages up now, and tell their senders',
+  check: 'read every message, and compare it with what came',
+}
+
+interface Options {
+  readonly from?: string
+  readonly to?: string
+  readonly hop?: string
+  readonly olderThan?: number
+  readonly reason?: string
+  readonly limit?: number
+  readonly all?: boolean
+  readonly json?: boolean
+  readonly repair?: boolean
+}
+
+/** `postern queue …`: the queue of a mail server that runs, or of one that does not. */
+export function queueCommands(program: Command): void {
+  const queue = program.command('queue').description('the messages that wait in a mail server')
+  for (const [verb, description] of Object.entries(WHAT) as [QueueVerb, string][]) {
+    const command = queue
+      .command(verb)
+      .description(description)
+      .argument('<file>', 'the configuration of the mail server, as for postern mta run')
+      .option('--json', 'print JSON, a line for each message')
+    if (verb === 'check') {
+      command.option('--repair', 'of a server that does not run: put aside what is damaged')
+      command.action(async (file: string, options: Options) => {
+        process.exitCode = await check(file, options)
+      })
+      continue
+    }
+    command
+      .argument('[id...]', 'ids of messages; none: all that the options mean')
+      .option('--from <text>', 'whose sender has this in it')
+      .option('--to <text>', 'with a recipient that has this in it')
+      .option('--hop <text>', 'that wait for a next hop with this in its name: connector, mailbox, turn domain')
+      .option('--older-than <duration>', 'in the queue for so long: 90s, 10m, 12h, 2d', duration)
+      .option('--reason <text>', 'with this anywhere on their trail')
+      .option('--limit <number>', 'show so many at most', Number)
+    if (CHANGING.has(verb)) command.option('--all', 'mean every message')
+    command.action(async (file: string, ids: readonly string[], options: Options) => {
+      process.exitCode = await run(file, verb, ids, options)
+    })
+  }
+}
+
+const CHANGING: ReadonlySet<QueueVerb> = new Set(['retry', 'hold', 'release', 'remove', 'bounce'])
+
+function duration(text: string): number {
+  const read = parseDuration(text)
+  if (read === undefined) throw new InvalidArgumentError('expected a duration such as 90s, 10m, 12h or 2d')
+  return read
+}
+
+async function run(
+  file: string,
+  verb: Exclude<QueueVerb, 'check'>,
+  ids: readonly string[],
+  { json = false, limit, all, from, to, hop, olderThan, reason }: Options,
+): Promise<number> {
+  const { config } = readConfig(MTA, file)
+  const filter = Object.fromEntries(
+    Object.entries({ ids, from, to, hop, olderThan, reason }).filter(([, value]) => value !== undefined),
+  )
+  const answer = await ask(config, file, { verb, filter, ...(limit !== undefined && { limit }), ...(all && { all }) })
+  if (answer.wrong !== undefined) {
+    complain(`error: ${answer.wrong}`)
+    return EXIT.misuse
+  }
+  if (json) {
+    for (const { entry, ...rest } of answer.queued) print(JSON.stringify({ ...rest, ...entry }))
+    for (const each of answer.done) print(JSON.stringify(each))
+  } else for (const line of say(verb, answer, config)) print(line)
+  const missing = ids.filter(
+    id => !answer.queued.some(({ entry }) => entry.id === id) && !answer.done.some(done => done.id === id),
+  )
+  for (const id of missing) complain(`${id} is not in the queue`)
+  return missing.length > 0 || answer.done.some(({ not }) => not !== undefined) ? EXIT.failed : EXIT.ok
+}
+
+function say(verb: QueueVerb, { now, queued, done, total, meant }: QueueAnswer, config: MtaConfig): readonly string[] {
+  switch (verb) {
+    case 'list': {
+      const shown = queued.length < meant ? `, of which ${queued.length} are shown (--limit shows more)` : ''
+      return [...sayList(queued, now), `${count(meant)}${meant === total ? '' : ` of ${total}`}${shown}`]
+    }
+    case 'show':
+      return queued.flatMap(each => sayShow(each, now))
+    case 'explain':
+    case 'history':
+      return queued.flatMap(each => sayExplain(each, now, config.retry))
+    default:
+      return [
+        ...done.map(({ id, not }) => `${id}: ${not === undefined ? PAST[verb] : `not done: ${not}`}`),
+        ...(done.length === 0 ? ['no message is meant'] : []),
+      ]
+  }
+}
+
+const PAST: Readonly<Record<string, string>> = {
+  retry: 'is tried now',
+  hold: 'is held',
+  release: 'goes on',
+  remove: 'is forgotten',
+  bounce: 'is given up, and its sender is told',
+}
+
+const count = (messages: number): string => `${messages} ${messages === 1 ? 'message' : 'messages'}`
+
+/** Asks the running server, where there is one, or works on its spool. */
+async function ask(config: MtaConfig, file: string, request: QueueRequest): Promise<QueueAnswer> {
+  const folder = spoolFolder(config, dirname(file))
+  if (folder === undefined) {
+    throw new PosternError('POSTERN_SPOOL', `${file} says "spool memory": its queue can be seen in its log only`, {
+      side: 'us',
+      retry: 'never',
+    })
+  }
+  if (existsSync(join(folder, CONTROL))) {
+    const line = JSON.stringify(request)
+    const heard = await askControl(folder, { ask: 'type', node: QUEUE_NODE, line }).catch(() => undefined)
+    if (heard?.wrong)
+      throw new PosternError('POSTERN_QUEUE', heard.answer.join('\n'), { side: 'server', retry: 'never' })
+    if (heard) return JSON.parse(heard.answer[0] ?? '') as QueueAnswer
+  }
+  if (!existsSync(join(folder, 'queue.mdb'))) {
+    throw new PosternError('POSTERN_SPOOL', `there is no spool in ${folder} yet`, { side: 'us', retry: 'later' })
+  }
+  const spool = openSpool(config, dirname(file), complain)
+  try {
+    return await new QueueDesk(config, spool, { ways: atRest(config).service }).ask(request)
+  } finally {
+    await spool.close()
+  }
+}
+
+async function check(file: string, { repair = false, json = false }: Options): Promise<number> {
+  const folder = spoolFolder(readConfig(MTA, file).config, dirname(file))
+  if (folder === undefined) return EXIT.ok
+  const { messages, octets, damaged } = await checkSpool(folder, { repair })
+  if (json) print(JSON.stringify({ messages, octets, damaged }))
+  else {
+    for (const { id, wrong, savedTo } of damaged) print(`${id}: ${wrong}${savedTo ? `; put aside as ${savedTo}` : ''}`)
+    print(
+      `${count(messages)}, ${octets} octets: ${damaged.length === 0 ? 'all as they came' : `${damaged.length} damaged`}`,
+    )
+  }
+  return damaged.length > 0 ? EXIT.failed : EXIT.ok
+}

@@ -1,0 +1,272 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
+import { bytes, text } from '../base/bytes.ts'
+import { MAX_WAITING } from './proxy.ts'
+import { type Backend, Lenient, strictly, Through, type Took } from './through.test.ts'
+
+const SECURE = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' } as const
+
+/** A server that says nothing by itself: the test speaks for it. */
+const SILENT: Backend = { open: () => '', receive: () => '', end: () => {} }
+
+function scripted(policy = strictly(), options = {}): Through {
+  return new Through(() => SILENT, policy, options)
+}
+
+const CLIENT_WORDS = [
+  'EHLO c.example\r\n',
+  'MAIL FROM:<a@x.example>\r\n',
+  'RCPT TO:<b@y.example>\r\n',
+  'DATA\r\n',
+  'S: x\r\n',
+  '..\r\n',
+  '.\r\n',
+  '\r',
+  '\n',
+  'BDAT 5\r\n',
+  'BDAT 3 LAST\r\n',
+  'STARTTLS\r\n',
+  'AUTH LOGIN\r\n',
+  'RSET\r\n',
+  'QUIT\r\n',
+  '\0',
+]
+const SERVER_WORDS = [
+  '220 mx\r\n',
+  '250 ok\r\n',
+  '250-mx\r\n250-PIPELINING\r\n250-AUTH LOGIN\r\n250 CHUNKING\r\n',
+  '354 go\r\n',
+  '334 VXNl\r\n',
+  '235 ok\r\n',
+  '550 no\r\n',
+  '421 bye\r\n',
+  '250-',
+  '\r\n',
+]
+
+test('whatever both sides send, the proxy does not throw, and what it sends the server is canonical', () => {
+  const said = fc.record({ client: anyOctets(...CLIENT_WORDS), server: anyOctets(...SERVER_WORDS) })
+  fc.assert(
+    fc.property(fc.array(said, { maxLength: 12 }), fc.boolean(), (turns, isPatient) => {
+      const talkingAhead = isPatient ? 'wait' : 'refuse'
+      const through = scripted(strictly({ engine: { talkingAhead, authInClear: true, onwardTls: 'may' } }))
+      for (const { client, server } of turns) {
+        through.say(text(client))
+        if (!through.closed) through.server(text(server))
+      }
+      through.pass(10 * 3_600_000)
+      for (const sent of through.sent) assert.doesNotMatch(sent, /\r(?!\n)|(?<!\r)\n|\0/)
+      assert.ok(through.closed, 'no session is for ever')
+    }),
+    runs(2000),
+  )
+})
+
+test('what comes of a client does not depend on how its octets are cut', () => {
+  const policy = strictly({ engine: { talkingAhead: 'wait' } })
+  // The server answers once everything is there: what it has answered in between is not a matter of cuts.
+  const converse = (pieces: readonly Uint8Array[]) => {
+    const took: Took[] = []
+    const owed: string[] = []
+    const through = new Through(() => {
+      const lenient = new Lenient(took)
+      owed.splice(0, owed.length, lenient.open())
+      const receive = (octets: Uint8Array) => {
+        owed.push(lenient.receive(octets))
+        return ''
+      }
+      return { open: () => '', receive, end: () => {} }
+    }, policy)
+    for (const piece of pieces) through.say(text(piece))
+    for (let reply = owed.shift(); reply !== undefined && !through.closed; reply = owed.shift()) through.server(reply)
+    return { took, heard: through.heard, sent: through.sent, closed: through.closed }
+  }
+  fc.assert(
+    fc.property(anyOctets(...CLIENT_WORDS.filter(word => !word.startsWith('STARTTLS'))), anyCuts, (octets, cuts) => {
+      assert.deepEqual(converse(cut(octets, cuts)), converse([octets]))
+    }),
+    runs(1500),
+  )
+})
+
+test('TLS towards the server comes before the client hears what it offers, and only what it offers inside counts', () => {
+  const through = scripted(strictly({ engine: { onwardTls: 'must' } }))
+  through.server('220 mx\r\n')
+  through.say('EHLO c.example\r\n')
+  assert.equal(through.server('250-mx\r\n250-STARTTLS\r\n250-SIZE 1\r\n250 AUTH PLAIN\r\n'), '')
+  through.server('220 go\r\n')
+  assert.deepEqual(through.tls, ['server'])
+  through.do((proxy, now) => proxy.secured('server', SECURE, now))
+  assert.equal(through.server('250-mx\r\n250 DSN\r\n'), '250-mx\r\n250-DSN\r\n250 CHUNKING\r\n')
+  assert.deepEqual(through.sent, ['EHLO c.example\r\nSTARTTLS\r\nEHLO c.example\r\n'])
+})
+
+test('octets in clear behind the 220 of the server are not read inside TLS: the client hears 421', () => {
+  const through = scripted(strictly({ engine: { onwardTls: 'may' } }))
+  through.server('220 mx\r\n')
+  through.say('EHLO c.example\r\n')
+  through.server('250-mx\r\n250 STARTTLS\r\n')
+  through.do((proxy, now) => proxy.receive('server', bytes('220 go\r\n250-mx\r\n250 AUTH PLAIN\r\n'), now))
+  assert.deepEqual(through.tls, [])
+  assert.match(through.heard, /421 4\.4\.2 .*\r\n$/)
+  assert.ok(through.closed)
+})
+
+test('no mail goes on where TLS must be and the server refuses it, does not offer it, or proves nothing', () => {
+  const policy = strictly({ engine: { onwardTls: 'must' } })
+  const begin = () => {
+    const through = scripted(policy)
+    through.server('220 mx\r\n')
+    through.say('EHLO c.example\r\n')
+    return through
+  }
+  assert.match(begin().server('250-mx\r\n250 SIZE 1\r\n'), /^421 /)
+  const refused = begin()
+  refused.server('250-mx\r\n250 STARTTLS\r\n')
+  assert.match(refused.server('454 4.7.0 no\r\n'), /^421 /)
+  const unproven = begin()
+  unproven.server('250-mx\r\n250 STARTTLS\r\n')
+  unproven.server('220 go\r\n')
+  const facts = { ...SECURE, unproven: 'its certificate is not trusted' }
+  assert.match(
+    unproven.do((proxy, now) => proxy.secured('server', facts, now)),
+    /^421 /,
+  )
+})
+
+test('where TLS may be left out and is refused, mail goes on in clear, and the record says so', () => {
+  const through = scripted(strictly({ engine: { onwardTls: 'may' } }))
+  through.server('220 mx\r\n')
+  through.say('EHLO c.example\r\n')
+  through.server('250-mx\r\n250 STARTTLS\r\n')
+  through.server('454 4.7.0 no\r\n')
+  assert.match(through.server('250-mx\r\n250 STARTTLS\r\n'), /^250-mx\r\n/)
+  assert.ok(through.explanations.some(({ what, did }) => what === 'tls' && did === 'log'))
+})
+
+test('a server that asks for it is told who the client is, in xtext, and of no value with a line end', () => {
+  const through = scripted(strictly({ engine: { xclient: true, onwardTls: 'never' } }), {
+    client: { address: '2001:db8::7', port: 4711, name: 'evil\r\nRCPT TO:<x@y>' },
+  })
+  through.server('220 mx\r\n')
+  through.say('EHLO c.example\r\n')
+  through.server('250-mx\r\n250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN\r\n')
+  through.server('220 mx\r\n')
+  assert.equal(through.server('250-mx\r\n250 XCLIENT NAME\r\n'), '250-mx\r\n250 CHUNKING\r\n')
+  const told = 'XCLIENT NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::7 PORT=4711 PROTO=ESMTP HELO=c.example\r\n'
+  assert.deepEqual(through.sent, [`EHLO c.example\r\n${told}EHLO c.example\r\n`])
+})
+
+test('MAIL and RCPT flow to the server without waiting, DATA waits for their replies, and the order is kept', () => {
+  const through = scripted()
+  through.server('220 mx\r\n')
+  through.say('EHLO c.example\r\n')
+  through.server('250-mx\r\n250 PIPELINING\r\n')
+  const heard = through.say(
+    'MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nRCPT TO:<b%z@y.example>\r\nRCPT TO:<c@y.example>\r\nDATA\r\n',
+  )
+  assert.equal(heard, '', 'the refusal in the middle waits for the replies before it')
+  const group = 'MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nRCPT TO:<c@y.example>\r\n'
+  assert.equal(through.sent[0], `EHLO c.example\r\n${group}`)
+  assert.equal(through.server('250 2.1.0 m\r\n'), '250 2.1.0 m\r\n')
+  assert.equal(through.server('250 2.1.5 b\r\n'), '250 2.1.5 b\r\n550 5.7.1 Relaying denied\r\n')
+  assert.equal(through.server('550 5.1.1 c\r\n'), '550 5.1.1 c\r\n')
+  assert.ok(through.sent[0]?.endsWith('DATA\r\n'))
+  assert.equal(through.proxy.recipients, 1)
+})
+
+test('a reply without end is cut off, and costs no more than its cap', () => {
+  const through = scripted()
+  for (let i = 0; i < 1000 && !through.closed; i++) through.server('220-aaaaaaaaaaaaaaaaaaaaaaaa\r\n')
+  assert.match(through.heard, /^421 /)
+})
+
+test('while the server answers, a client that goes on writing is not read any more', () => {
+  const through = scripted(strictly({ engine: { talkingAhead: 'wait' } }))
+  through.server('220 mx\r\n')
+  through.say('EHLO c.example\r\n')
+  assert.ok(through.proxy.reads('client'))
+  through.say('NOOP\r\n'.repeat(MAX_WAITING))
+  assert.equal(through.proxy.reads('client'), false)
+  assert.ok(through.proxy.reads('server'))
+})
+
+test('octets that the server does not take are not held against the client, and a side that never reads is given up', () => {
+  const through = scripted(strictly({ engine: { onwardTls: 'never' } }))
+  through.server('220 mx\r\n')
+  through.say('HELO c.example\r\n')
+  through.server('250 mx\r\n')
+  for (const line of ['MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>']) {
+    through.say(`${line}\r\n`)
+    through.server('250 ok\r\n')
+  }
+  through.say('DATA\r\n')
+  through.server('354 go\r\n')
+  through.do((proxy, now) => proxy.blocked('server', now))
+  assert.equal(through.pass(4 * 60_000), '', 'the message is not too slow: it could not go on')
+  through.do((proxy, now) => proxy.flowing('server', now))
+  assert.equal(through.pass(60_000), '')
+  through.do((proxy, now) => proxy.blocked('client', now))
+  through.pass(6 * 60_000)
+  assert.ok(through.closed)
+})
+
+test('a message at the least rate passes however long it takes, and one below it does not', () => {
+  const deliver = (octets: number) => {
+    const through = new Through(() => new Lenient([]), strictly())
+    through.talk('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>', 'DATA')
+    for (let second = 0; second < 1200 && !through.closed; second++) {
+      through.say(`${'x'.repeat(octets - 2)}\r\n`)
+      through.pass(1000)
+    }
+    return through.closed
+  }
+  assert.equal(deliver(500), false)
+  assert.equal(deliver(400), true)
+})
+
+test('postmaster without a domain is at home here, and nobody else is', () => {
+  const through = new Through(() => new Lenient([]), strictly({ domains: new Set(['y.example']) }))
+  through.talk('EHLO c.example', 'MAIL FROM:<>')
+  const replies = through.talk(
+    'RCPT TO:<Postmaster>',
+    'RCPT TO:<b>',
+    'RCPT TO:<b@sub.y.example>',
+    'RCPT TO:<b@z.example>',
+  )
+  assert.deepEqual(
+    replies.map(reply => reply.slice(0, 3)),
+    ['250', '550', '250', '550'],
+  )
+})
+
+test('a firewall that goes down waits for the end of a message, and for what the server makes of it', () => {
+  const took: Took[] = []
+  const through = new Through(() => new Lenient(took), strictly())
+  through.talk('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>', 'DATA', 'S: x')
+  assert.equal(
+    through.do((proxy, now) => proxy.stop(now)),
+    '',
+  )
+  assert.match(through.say('\r\n.\r\n'), /^250 2\.0\.0 queued\r\n421 4\.3\.2 /)
+  assert.equal(took.length, 1)
+  assert.ok(through.closed)
+})
+
+test('nothing of a login stands in the record', () => {
+  const through = scripted(strictly({ engine: { authInClear: true, onwardTls: 'never' } }))
+  through.server('220 mx\r\n')
+  through.say('EHLO c.example\r\n')
+  through.server('250-mx\r\n250 AUTH PLAIN LOGIN\r\n')
+  through.say('AUTH PLAIN c2VjcmV0\r\n')
+  through.server('535 5.7.8 no\r\n')
+  through.say('AUTH LOGIN c2VjcmV0 c2VjcmV0\r\n')
+  through.say('AUTH LOGIN\r\n')
+  through.server('334 x\r\n')
+  through.say('c2VjcmV0!\r\n')
+  through.server('501 no\r\n')
+  through.say('AUTH LOGIN\r\nc2VjcmV0\r\n')
+  for (const { before, after } of through.explanations) assert.doesNotMatch(text(before) + text(after), /c2VjcmV0/)
+})

@@ -1,0 +1,34 @@
+/** Octets of a block. */
+export const BLOCK = 65_536
+
+/** Pieces gathered into blocks: copied, for a piece may be a window on a socket's buffer, and joined, for it may be one octet. */
+export class Blocks {
+  readonly #full: Uint8Array[] = []
+  /** Octets in it. */
+  size = 0
+  #block: Uint8Array = new Uint8Array(0)
+  #used = 0
+
+  push(piece: Uint8Array): void {
+    this.size += piece.length
+    for (let at = 0; at < piece.length; ) {
+      if (this.#used === this.#block.length) this.#next(piece.length - at)
+      const part = piece.subarray(at, at + this.#block.length - this.#used)
+      this.#block.set(part, this.#used)
+      this.#used += part.length
+      at += part.length
+    }
+  }
+
+  #next(wanted: number): void {
+    if (this.#used > 0) this.#full.push(this.#block)
+    // A small message gets a small block.
+    const size = this.#full.length === 0 && this.#used === 0 ? Math.max(1024, wanted) : BLOCK
+    this.#block = new Uint8Array(Math.min(size, BLOCK))
+    this.#used = 0
+  }
+
+  whole(): readonly Uint8Array[] {
+    return [...this.#full, this.#block.subarray(0, this.#used)]
+  }
+}

@@ -1,0 +1,464 @@
+import { lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { rm, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { PosternError } from '../base/problem.ts'
+import type { Duration, Instant } from '../base/time.ts'
+import { DueTimes } from '../spool/due.ts'
+import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
+import { readRecord, type SpoolRecord, type StoredBody, writeRecord } from '../spool/record.ts'
+import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
+import { FolderSync, syncFolder } from './folders.ts'
+import { owner, ownerLives, sayOwner } from './owner.ts'
+import { fileBody, IncomingBody } from './spool-body.ts'
+import { type Change, Tree } from './tree.ts'
+
+/** Octets of bodies that a spool takes before it says that it is full, where nothing else is said. */
+export const SPOOL_SIZE: number = 10 * 1024 ** 3
+/**
+ * Octets of a body that is kept in the tree; a larger one becomes a file. Small ones share their flush with others; large
+ * ones would be held in memory whole, and want as many free pages in a row.
+ */
+export const IN_TREE = 131_072
+/** Octets of the disk left alone, so that what becomes of a message can be written down when no more of them fit. */
+export const LEFT_FREE: number = 16 * 1024 ** 2
+/** How old what we know of the disk may be. */
+const LOOK: Duration = 500
+/** How soon a change that could not be written is tried again. */
+const TRY_AGAIN: Duration = 500
+const TREE = 'queue.mdb'
+const BODIES = 'bodies'
+
+export interface LmdbSpoolOptions {
+  /** Octets of bodies. */
+  readonly limit?: number
+  /** Octets up to which a body goes into the tree. */
+  readonly inTree?: number
+  /** Octets of the disk that are left alone. */
+  readonly leftFree?: number
+  /** What an operator should know. */
+  readonly note?: (what: string) => void
+}
+
+/** What is known of an entry without reading it. */
+interface Slot {
+  revision: number
+  readonly size: number
+  readonly body: StoredBody
+  due: Instant | undefined
+  claimedUntil: Instant
+}
+
+/**
+ * Messages on disk: entries and small bodies in an LMDB tree, large bodies as files beside it. What `put` has kept survives
+ * the end of the process and the loss of power: its commit was flushed, and a file and its name before that.
+ *
+ * One process at a time has a spool. Claims end with it: a new one starts with everything that was there.
+ */
+export class LmdbSpool implements Spool {
+  readonly lasts = true
+  readonly folder: string
+  readonly #tree: Tree
+  readonly #bodies: string
+  readonly #names: FolderSync
+  readonly #limit: number
+  readonly #inTree: number
+  readonly #leftFree: number
+  readonly #note: (what: string) => void
+  readonly #slots = new Map<SpoolId, Slot>()
+  readonly #due = new DueTimes()
+  /** Ids of those that are gone, oldest first. */
+  #remembered: SpoolId[] = []
+  readonly #file: { readonly dev: number; readonly ino: number }
+  #size = 0
+  /** Octets of the tree's file that are in use, about. */
+  #inUse = 0
+  /** Octets left on the disk, and those that the tree can use again besides. */
+  #disk = 0
+  #reusable = 0
+  #looked = 0
+  #looking: Promise<string | undefined> | undefined
+  #closed = false
+
+  /** Opens the spool in a folder, or makes one there. A `PosternError` says in words why it cannot. */
+  static open(folder: string, options: LmdbSpoolOptions = {}): LmdbSpool {
+    try {
+      return new LmdbSpool(folder, options)
+    } catch (cause) {
+      if (cause instanceof PosternError) throw cause
+      throw spoolError(folder, cause)
+    }
+  }
+
+  private constructor(
+    folder: string,
+    { limit = SPOOL_SIZE, inTree = IN_TREE, leftFree = LEFT_FREE, note = () => {} }: LmdbSpoolOptions,
+  ) {
+    this.folder = folder
+    this.#limit = limit
+    this.#inTree = inTree
+    this.#leftFree = leftFree
+    this.#note = note
+    this.#bodies = join(folder, BODIES)
+    mkdirSync(this.#bodies, { recursive: true, mode: 0o700 })
+    this.#names = new FolderSync(this.#bodies)
+    this.#tree = new Tree(join(folder, TREE))
+    try {
+      this.#own()
+      this.#file = statSync(join(folder, TREE))
+      // The tree's own name, and the folder's, or all of it is gone after a loss of power, however well it was flushed.
+      for (const made of [folder, dirname(folder)]) syncFolder(made)
+      this.#load()
+    } catch (cause) {
+      void this.#tree.close()
+      throw cause
+    }
+  }
+
+  #own(): void {
+    const us = owner()
+    const other = this.#tree.exchange('owner', held =>
+      held !== undefined && ownerLives(held) ? { result: held } : { put: us, result: undefined },
+    )
+    if (other === undefined) return
+    throw new PosternError('POSTERN_SPOOL_IN_USE', `the spool ${this.folder} is in use by ${sayOwner(other)}`, {
+      side: 'us',
+      retry: 'later',
+    })
+  }
+
+  /** Everything that is there; what a crash left of messages that were never acknowledged is swept away. */
+  #load(): void {
+    for (const id of this.#tree.ids('entries')) {
+      const record = this.#record(id)
+      // Nothing is thrown away because we cannot read it: `postern queue check` tells of it.
+      if (record === undefined) this.#note(`the spool's record of ${id} cannot be read, and is left alone`)
+      else this.#enter(record)
+    }
+    this.#remembered = this.#tree.ids('gone')
+    const known = new Set(this.#tree.ids('entries'))
+    const orphans = this.#tree.ids('bodies').filter(id => !known.has(id))
+    if (orphans.length > 0) {
+      void this.#tree
+        .write(({ bodies }) => {
+          for (const id of orphans) bodies.remove(id)
+        })
+        .catch(() => {})
+    }
+    for (const name of readdirSync(this.#bodies)) {
+      if (!known.has(name)) void rm(join(this.#bodies, name), { force: true }).catch(() => {})
+    }
+  }
+
+  #enter({ entry, body }: SpoolRecord): void {
+    this.#slots.set(entry.id, {
+      revision: entry.revision,
+      size: entry.size,
+      body,
+      due: dueAt(entry),
+      claimedUntil: 0,
+    })
+    this.#size += entry.size
+    this.#inUse += pages(entry.size, body)
+    this.#schedule(entry.id)
+  }
+
+  #schedule(id: SpoolId): void {
+    const slot = this.#slots.get(id)
+    if (slot?.due === undefined) this.#due.delete(id)
+    else this.#due.set(id, Math.max(slot.due, slot.claimedUntil))
+  }
+
+  #record(id: SpoolId): SpoolRecord | undefined {
+    const read = readStored(this.#tree.entry(id))
+    return 'wrong' in read ? undefined : read
+  }
+
+  // ── taking a message ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  async put(entry: SpoolEntry, body: AsyncIterable<Uint8Array>): Promise<Kept> {
+    const arriving = new IncomingBody(join(this.#bodies, entry.id), this.#inTree)
+    let size = 0
+    let kept: Kept | undefined
+    try {
+      for await (const piece of body) {
+        size += piece.length
+        // What is under way counts, or many at once would pass the limit together.
+        this.#size += piece.length
+        kept = (await this.#room(piece.length)) ?? (await refusal(() => arriving.push(piece)))
+        if (kept) return kept
+      }
+      kept = (await refusal(() => arriving.finish(this.#names))) ?? (await this.#keep(entry, arriving))
+      return kept
+    } finally {
+      this.#size -= size
+      if (!kept?.kept) await arriving.discard()
+    }
+  }
+
+  async #keep(entry: SpoolEntry, { place, sum, size, content }: IncomingBody): Promise<Kept> {
+    const record: SpoolRecord = { entry: { ...entry, size }, body: { place, sum } }
+    const refused = await refusal(() =>
+      this.#tree.write(({ entries, bodies }) => {
+        if (content) bodies.put(entry.id, content)
+        entries.put(entry.id, stored(record))
+      }),
+    )
+    if (refused) return this.#judged(refused, size)
+    this.#enter(record)
+    return { kept: true }
+  }
+
+  /** Of a full disk LMDB says that its input or output failed, whatever the reason. */
+  async #judged(refused: Refused, size: number): Promise<Kept> {
+    await this.#lookNow()
+    return this.#disk < this.#leftFree + size + ONE_GROUP ? { ...refused, why: 'no-space' } : refused
+  }
+
+  /** Why there is no room for so many octets more, which are counted already; nothing when there is. */
+  async #room(octets: number): Promise<Refused | undefined> {
+    if (this.#size > this.#limit) {
+      return { kept: false, why: 'no-space', words: `the spool holds its ${this.#limit} octets` }
+    }
+    const wrong = await this.#look()
+    if (wrong !== undefined) return { kept: false, why: 'fault', words: wrong }
+    this.#disk -= octets
+    if (this.#disk + this.#reusable >= this.#leftFree) return undefined
+    // It may be that there is more by now.
+    if (performance.now() - this.#looked > LOOK) this.#looked = 0
+    return { kept: false, why: 'no-space', words: `the disk of ${this.folder} is full` }
+  }
+
+  /** Looks at the disk now and then. */
+  #look(): Promise<string | undefined> | undefined {
+    if (this.#looked > 0 && performance.now() - this.#looked < LOOK) return undefined
+    this.#looking ??= this.#lookNow().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #lookNow(): Promise<string | undefined> {
+    try {
+      const { bavail, bsize } = await statfs(this.folder)
+      // What is written to a file that was taken away is kept by nobody.
+      const { dev, ino, blocks } = lstatSync(join(this.folder, TREE))
+      if (dev !== this.#file.dev || ino !== this.#file.ino)
+        return `${this.folder} is no longer the spool that was opened`
+      this.#disk = bavail * bsize
+      // The file of a tree never shrinks; what messages leave behind in it is for the next ones.
+      this.#reusable = Math.max(0, blocks * 512 - this.#inUse)
+      this.#looked = performance.now()
+      return undefined
+    } catch (cause) {
+      return `${this.folder}: ${(cause as Error).message}`
+    }
+  }
+
+  // ── working on it ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async claim(now: Instant, until: Instant, limit: number): Promise<readonly Claim[]> {
+    const claims: Claim[] = []
+    while (claims.length < limit) {
+      const id = this.#due.take(now)
+      if (id === undefined) break
+      const claim = this.#claimed(id, until)
+      if (claim) claims.push(claim)
+    }
+    return claims
+  }
+
+  async take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined> {
+    const slot = this.#slots.get(id)
+    return !slot || slot.claimedUntil > now ? undefined : this.#claimed(id, until)
+  }
+
+  #claimed(id: SpoolId, until: Instant): Claim | undefined {
+    const slot = this.#slots.get(id)
+    const record = slot && this.#record(id)
+    if (!slot || !record) {
+      if (slot) this.#note(`the spool's record of ${id} cannot be read any more, and is left alone`)
+      return undefined
+    }
+    slot.claimedUntil = until
+    this.#schedule(id)
+    return { entry: record.entry, until }
+  }
+
+  async update({ entry: { id, revision } }: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean> {
+    const slot = this.#slots.get(id)
+    if (!slot || slot.revision !== revision) return false
+    slot.revision = next.revision
+    const record = stored({ entry: next, body: slot.body })
+    await this.#certainly(`what became of ${id}`, report, ({ entries }) => entries.put(id, record))
+    slot.claimedUntil = 0
+    slot.due = dueAt(next)
+    this.#schedule(id)
+    return true
+  }
+
+  async remove({ entry: { id, revision } }: Claim, { last, report }: Farewell = {}): Promise<boolean> {
+    const slot = this.#slots.get(id)
+    if (!slot || slot.revision !== revision) return false
+    // Out of sight at once: it is done, and nobody may begin with it again.
+    this.#slots.delete(id)
+    this.#due.delete(id)
+    const forgotten = last && this.#remember(last.id)
+    await this.#certainly(`that ${id} is done`, report, ({ entries, bodies, gone }) => {
+      entries.remove(id)
+      if (slot.body.place === 'tree') bodies.remove(id)
+      if (last) gone.put(id, stored({ entry: last, body: slot.body }))
+      if (forgotten !== undefined) gone.remove(forgotten)
+    })
+    this.#size -= slot.size
+    this.#inUse -= pages(slot.size, slot.body)
+    // Its name may come back after a crash; whoever opens the spool then sweeps it away.
+    if (slot.body.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
+    return true
+  }
+
+  /** The id that is forgotten for it, once there are enough. */
+  #remember(id: SpoolId): SpoolId | undefined {
+    this.#remembered.push(id)
+    return this.#remembered.length > REMEMBERED ? this.#remembered.shift() : undefined
+  }
+
+  async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
+    const read = readStored(this.#tree.gone(id))
+    return 'wrong' in read ? undefined : read.entry
+  }
+
+  /**
+   * Writes a change down however long it takes. Nobody else works on the message meanwhile: what was delivered is not
+   * delivered again because the disk was full when it was to be recorded.
+   */
+  async #certainly(what: string, report: OwnMessage | undefined, change: Change): Promise<void> {
+    const own = report && ownRecord(report)
+    const whole: Change = tables => {
+      change(tables)
+      if (!own) return
+      // In the tree whatever its size, so that it comes with what it tells of, or not at all.
+      tables.bodies.put(own.entry.id, report.body)
+      tables.entries.put(own.entry.id, stored(own))
+    }
+    for (let said = false; ; said = true) {
+      try {
+        await this.#tree.write(whole)
+        if (own) this.#enter(own)
+        return
+      } catch (cause) {
+        if (!said) this.#note(`the spool cannot write down ${what}, and tries again: ${(cause as Error).message}`)
+        if (this.#closed) throw cause
+        await new Promise(resolve => setTimeout(resolve, TRY_AGAIN))
+      }
+    }
+  }
+
+  // ── looking at it ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async *body(id: SpoolId): AsyncIterable<Uint8Array> {
+    const slot = this.#slots.get(id)
+    if (!slot) throw new Error(`${id} is not in the spool`)
+    const { place, sum } = slot.body
+    let found = 0
+    for await (const piece of place === 'tree' ? this.#inTreeBody(id) : fileBody(join(this.#bodies, id))) {
+      found = crc32(piece, found)
+      yield piece
+    }
+    // Whoever reads on has not said that the message is whole: it stays here, and is not half sent.
+    if (found !== sum) throw new Error(`the content of ${id} is not what came`)
+  }
+
+  async *#inTreeBody(id: SpoolId): AsyncIterable<Uint8Array> {
+    const found = this.#tree.body(id)
+    if (!found) throw new Error(`the content of ${id} is missing`)
+    yield found
+  }
+
+  async nextDue(): Promise<Instant | undefined> {
+    return this.#due.first()?.at
+  }
+
+  get count(): number {
+    return this.#slots.size
+  }
+
+  async *scan(): AsyncIterable<SpoolEntry> {
+    // Ids sort by time of arrival.
+    for (const [i, id] of [...this.#slots.keys()].sort().entries()) {
+      if (i % SCAN === SCAN - 1) await new Promise(resolve => setImmediate(resolve))
+      const record = this.#slots.has(id) ? this.#record(id) : undefined
+      if (record) yield record.entry
+    }
+  }
+
+  async list(): Promise<readonly SpoolEntry[]> {
+    const entries: SpoolEntry[] = []
+    for await (const entry of this.scan()) entries.push(entry)
+    return entries.sort((a, b) => a.arrived - b.arrived)
+  }
+
+  /** Gives the spool back. Who still waits for a change is told that it was not written. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#tree.exchange('owner', () => ({ put: '', result: undefined }))
+    await this.#tree.close()
+  }
+}
+
+/** What a commit may want besides the messages in it. */
+const ONE_GROUP = 1024 ** 2
+/** Octets of a page of the tree, and of what an entry takes in it, about. */
+const PAGE = 4096
+const ENTRY = 2048
+
+/** Octets of the tree that a message takes: a body begins on a page of its own. */
+function pages(size: number, { place }: StoredBody): number {
+  return ENTRY + (place === 'tree' ? Math.ceil((size + 16) / PAGE) * PAGE : 0)
+}
+
+/** Entries read in one go while others wait. */
+const SCAN = 200
+
+export function spoolError(folder: string, cause: unknown): PosternError {
+  const why = (cause as Error).message
+  return new PosternError('POSTERN_SPOOL', `the spool ${folder} cannot be opened: ${why}`, {
+    side: 'us',
+    retry: 'later',
+    cause,
+  })
+}
+
+function ownRecord({ entry, body }: OwnMessage): SpoolRecord {
+  return { entry: { ...entry, size: body.length }, body: { place: 'tree', sum: crc32(body) } }
+}
+
+/** A record with the CRC-32 of its text before it. */
+function stored(record: SpoolRecord): Buffer {
+  const text = Buffer.from(writeRecord(record))
+  return Buffer.concat([Buffer.from(`${crc32(text).toString(16).padStart(8, '0')} `), text])
+}
+
+export function readStored(octets: Buffer | undefined): SpoolRecord | { readonly wrong: string } {
+  if (!octets) return { wrong: 'there is none' }
+  const text = octets.subarray(9)
+  const sum = octets.subarray(0, 9).toString('latin1')
+  if (sum !== `${crc32(text).toString(16).padStart(8, '0')} `) return { wrong: 'its checksum does not hold' }
+  return readRecord(text.toString('utf8'))
+}
+
+type Refused = Kept & { readonly kept: false }
+
+/** What went wrong, as an answer; nothing when nothing did. */
+async function refusal(work: () => unknown): Promise<Refused | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    return { kept: false, why: FULL.has(code ?? '') ? 'no-space' : 'fault', words: message }
+  }
+}
+
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT'])

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { FIRST_CONNECTIONS, Scheduler, type SchedulerLimits } from './scheduler.ts'
+
+const LIMITS: SchedulerLimits = { connections: 8, messages: 3, total: 10, waits: [1_000, 5_000] }
+
+function offer(it: Scheduler<string>, hop: string, count: number, now = 0): void {
+  for (let i = 1; i <= count; i++) assert.equal(it.offer(hop, `${hop}${i}`, now), undefined)
+}
+
+const jobs = (it: Scheduler<string>, now = 0) => it.begin(now).map(({ job }) => job)
+
+test('a next hop gets a few connections at first, and one more for each message that gets through, up to its limit', () => {
+  const it = new Scheduler<string>(LIMITS)
+  offer(it, 'a', 50)
+  assert.equal(jobs(it).length, FIRST_CONNECTIONS)
+  assert.deepEqual(jobs(it), [])
+  it.worked('a')
+  assert.deepEqual(jobs(it), ['a6'])
+  for (let i = 0; i < 20; i++) it.worked('a')
+  assert.equal(jobs(it).length, 2)
+  assert.equal(it.open, 8)
+})
+
+test('next hops are served in turn: a long lane does not hold up a short one', () => {
+  const it = new Scheduler<string>({ ...LIMITS, total: 4 })
+  offer(it, 'a', 100)
+  offer(it, 'b', 1)
+  offer(it, 'c', 2)
+  assert.deepEqual(jobs(it), ['a1', 'b1', 'c1', 'a2'])
+  it.ended('b')
+  // c had its turn before a, so it comes next.
+  assert.deepEqual(jobs(it), ['c2'])
+})
+
+test('a session gets job after job up to its share, and ends earlier where another hop waits for a connection', () => {
+  const it = new Scheduler<string>({ ...LIMITS, connections: 1, total: 2 })
+  offer(it, 'a', 9)
+  assert.deepEqual(jobs(it), ['a1'])
+  assert.equal(it.next('a', 1), 'a2')
+  assert.equal(it.next('a', 2), 'a3')
+  assert.equal(it.next('a', 3), undefined)
+  it.ended('a')
+  offer(it, 'b', 1)
+  assert.deepEqual(jobs(it), ['a4', 'b1'])
+  offer(it, 'c', 1)
+  assert.equal(it.next('a', 1), undefined, 'c waits')
+  it.ended('a')
+  assert.deepEqual(jobs(it), ['c1'])
+})
+
+test('a next hop that is not there is left alone, longer each time, and then asked by one connection', () => {
+  const it = new Scheduler<string>(LIMITS)
+  offer(it, 'a', 7)
+  jobs(it)
+  assert.deepEqual(it.failed('a', 'refused', 0), { away: { until: 1_000, why: 'refused' }, jobs: ['a6', 'a7'] })
+  // The others that were opened with it fail with it.
+  assert.deepEqual(it.failed('a', 'refused', 10).away.until, 1_000)
+  for (let i = 0; i < 5; i++) it.ended('a')
+  assert.deepEqual(it.offer('a', 'x', 999), { until: 1_000, why: 'refused' })
+  offer(it, 'a', 3, 1_000)
+  assert.deepEqual(jobs(it, 1_000), ['a1'])
+  assert.equal(it.failed('a', 'again', 1_100).away.until, 6_100)
+  it.ended('a')
+  offer(it, 'a', 3, 6_100)
+  assert.deepEqual(jobs(it, 6_100), ['a1'])
+  assert.equal(it.worked('a'), true, 'it is back')
+  assert.equal(it.worked('a'), false, 'and was back already')
+  assert.deepEqual(jobs(it, 6_100), ['a2', 'a3'])
+})
+
+test('whatever happens, no limit is passed, nothing is lost and nothing goes twice', () => {
+  const step = fc.record({
+    what: fc.constantFrom('offer', 'begin', 'next', 'worked', 'failed', 'ended'),
+    hop: fc.constantFrom('a', 'b', 'c'),
+    pass: fc.nat(2_000),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), steps => {
+      const it = new Scheduler<number>({ connections: 3, messages: 2, total: 5, waits: [1_000] })
+      const open = new Map<string, number>()
+      const seen = new Set<number>()
+      let [now, made, returned] = [0, 0, 0]
+      const take = (job: number | undefined) => {
+        if (job === undefined) return
+        assert.ok(!seen.has(job), 'nothing goes twice')
+        seen.add(job)
+      }
+      for (const { what, hop, pass } of steps) {
+        now += pass
+        const count = open.get(hop) ?? 0
+        if (what === 'offer' && it.offer(hop, ++made, now)) returned++
+        else if (what === 'begin') {
+          for (const begun of it.begin(now)) {
+            take(begun.job)
+            open.set(begun.hop, (open.get(begun.hop) ?? 0) + 1)
+          }
+        } else if (count > 0 && what === 'next') take(it.next(hop, pass % 3))
+        else if (count > 0 && what === 'worked') it.worked(hop)
+        else if (count > 0 && what === 'failed') it.failed(hop, 'x', now).jobs.forEach(take)
+        else if (count > 0 && what === 'ended') {
+          it.ended(hop)
+          open.set(hop, count - 1)
+        }
+        for (const each of open.values()) assert.ok(each <= 3)
+        assert.ok(it.open <= 5)
+        assert.equal(
+          it.open,
+          [...open.values()].reduce((sum, each) => sum + each, 0),
+        )
+      }
+      // All that is left comes out in the end.
+      for (let i = 0; i < 1_000 && seen.size + returned < made; i++) {
+        now += 10_000
+        for (const { hop, job } of it.begin(now)) {
+          take(job)
+          open.set(hop, (open.get(hop) ?? 0) + 1)
+        }
+        for (const [hop, count] of open) for (let left = count; left > 0; left--) it.ended(hop)
+        open.clear()
+      }
+      assert.equal(seen.size + returned, made)
+    }),
+  )
+})

@@ -1,0 +1,144 @@
+/** Connections to next hops, as a peer sees them. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AWAY } from '../../src/app/lanes.ts'
+import { MailServer, readMailServer } from '../../src/app/mail-server.ts'
+import { MemorySpool } from '../../src/io/memory-spool.ts'
+import { newEntry } from '../../src/spool/entry.ts'
+import { freePorts } from '../../tools/bench/process.ts'
+
+interface After {
+  after(work: () => unknown): void
+}
+
+/** A server that takes mail; `most`: messages over one connection, before it says 421. */
+class Peer {
+  /** Of each connection, the messages it brought. */
+  readonly sessions: string[][] = []
+  most = Infinity
+  readonly server = net.createServer(socket => {
+    const session: string[] = []
+    this.sessions.push(session)
+    let [held, inBody, from] = ['', false, '']
+    socket.setEncoding('latin1').on('error', () => {})
+    socket.write('220 peer.example ESMTP\r\n')
+    socket.on('data', chunk => {
+      held += chunk
+      for (let end = held.indexOf('\r\n'); end >= 0; end = held.indexOf('\r\n')) {
+        const line = held.slice(0, end)
+        held = held.slice(end + 2)
+        if (inBody && line !== '.') continue
+        if (inBody) {
+          inBody = false
+          session.push(from)
+          socket.write('250 2.0.0 ok\r\n')
+        } else if (line === 'DATA') {
+          inBody = true
+          socket.write('354 go on\r\n')
+        } else if (line.startsWith('MAIL') && session.length >= this.most) {
+          socket.end('421 4.7.0 enough for one connection\r\n')
+          return
+        } else {
+          from = /^MAIL FROM:<([^>]*)>/.exec(line)?.[1] ?? from
+          socket.write(line === 'QUIT' ? '221 2.0.0 bye\r\n' : '250 2.0.0 ok\r\n')
+        }
+      }
+    })
+  })
+}
+
+async function mailServer(t: After, port: number, lines: readonly string[] = []) {
+  const folder = mkdtempSync(join(tmpdir(), 'lanes-'))
+  const [own = 0] = await freePorts(1)
+  const file = join(folder, 'mail.conf')
+  const all = [
+    'hostname mail-a.a.example',
+    `listen 127.0.0.1 port ${own}`,
+    `connector b to B cost 1 target 127.0.0.1 port ${port}`,
+    'address-space b smtp b.example',
+    ...lines,
+  ]
+  writeFileSync(file, `${all.join('\n')}\n`)
+  const spool = new MemorySpool()
+  const server = await MailServer.start(await readMailServer(file), { spool, maildir: folder })
+  t.after(async () => {
+    await server.stop({ grace: 0 })
+    rmSync(folder, { recursive: true, force: true })
+  })
+  async function* body(): AsyncIterable<Uint8Array> {
+    yield Buffer.from('Subject: x\r\n\r\nhello\r\n')
+  }
+  let made = 0
+  const put = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const id = `m${++made}`
+      const at = Date.now()
+      const to = { local: 'bob', domain: 'b.example' }
+      const from = { local: id, domain: 'a.example' }
+      const envelope = { from, recipients: [{ to }], smtputf8: false, body: '7bit' } as const
+      await spool.put(newEntry({ id, envelope, at, expire: 86_400_000, what: 'made' }), body())
+    }
+    server.mta.wake()
+  }
+  const until = async (what: () => boolean) => {
+    for (let i = 0; i < 500 && !what(); i++) await sleep(20)
+    assert.ok(what())
+  }
+  return { spool, put, until }
+}
+
+test('many messages to one next hop share its connections, and no connection carries more than its share', async t => {
+  const peer = new Peer()
+  peer.server.listen(0, '127.0.0.1')
+  await once(peer.server, 'listening')
+  t.after(() => peer.server.close())
+  const { port } = peer.server.address() as net.AddressInfo
+  const { spool, put, until } = await mailServer(t, port, ['queue per-destination connections 3 messages 10'])
+  await put(60)
+  await until(() => spool.count === 0)
+  const brought = peer.sessions.flat()
+  assert.equal(brought.length, 60)
+  assert.equal(new Set(brought).size, 60, 'each once')
+  assert.ok(peer.sessions.length < 20, `${peer.sessions.length} connections`)
+  assert.ok(peer.sessions.every(({ length }) => length <= 10))
+})
+
+test('a server that takes few messages over one connection gets the rest over others, at once', async t => {
+  const peer = new Peer()
+  peer.most = 2
+  peer.server.listen(0, '127.0.0.1')
+  await once(peer.server, 'listening')
+  t.after(() => peer.server.close())
+  const { port } = peer.server.address() as net.AddressInfo
+  const { spool, put, until } = await mailServer(t, port)
+  await put(9)
+  // The schedule waits ten minutes; none of them may have to.
+  await until(() => spool.count === 0)
+  assert.deepEqual(new Set(peer.sessions.flat()).size, 9)
+})
+
+test('a next hop that comes back gets all that waited for it, at the first sign of it', async t => {
+  const [port = 0] = await freePorts(1)
+  const { spool, put, until } = await mailServer(t, port, ['queue retry 200ms 1h'])
+  await put(5)
+  const waitAnHour = async () =>
+    (await spool.list()).every(({ recipients: [state] }) => state?.kind === 'waiting' && state.attempts === 2)
+  for (let i = 0; i < 300 && !(await waitAnHour()); i++) await sleep(20)
+  assert.ok(await waitAnHour())
+  const peer = new Peer()
+  peer.server.listen(port, '127.0.0.1')
+  await once(peer.server, 'listening')
+  t.after(() => peer.server.close())
+  // As long as a next hop is left alone after it was not there twice.
+  await sleep(AWAY[1] ?? 0)
+  assert.equal(peer.sessions.length, 0, 'nothing is due')
+  await put(1)
+  await until(() => spool.count === 0)
+  assert.equal(new Set(peer.sessions.flat()).size, 6)
+})

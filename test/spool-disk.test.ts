@@ -1,0 +1,181 @@
+/** What the spool on disk promises, when the process or the disk ends in the middle. */
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { LmdbSpool, type LmdbSpoolOptions } from '../src/io/lmdb-spool.ts'
+import type { Kept } from '../src/spool/spool.ts'
+import { bodyOf, contentOf, entryOf, SIZES, whole } from './spool-messages.ts'
+
+interface After {
+  after(work: () => unknown): void
+}
+
+const undoing = new WeakMap<After, (() => unknown)[]>()
+
+/** Undone in the opposite order. */
+function undo(t: After, work: () => unknown): void {
+  const steps = undoing.get(t)
+  if (steps) return void steps.unshift(work)
+  const first = [work]
+  undoing.set(t, first)
+  t.after(async () => {
+    for (const step of first) await step()
+  })
+}
+
+function folder(t: After): string {
+  const made = mkdtempSync(join(tmpdir(), 'spool-'))
+  undo(t, () => rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+function open(t: After, path: string, options: LmdbSpoolOptions = {}): LmdbSpool {
+  const spool = LmdbSpool.open(path, options)
+  undo(t, () => spool.close())
+  return spool
+}
+
+/** A small file system of its own, where we may make one; the reason where we may not. */
+function smallDisk(t: After, megabytes: number): string | { readonly skip: string } {
+  if (process.getuid?.() !== 0) return { skip: 'needs root, to mount a small file system' }
+  const path = folder(t)
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path], { encoding: 'utf8' })
+  if (mounted.status !== 0) return { skip: `no small file system can be mounted: ${mounted.stderr?.trim()}` }
+  undo(t, () => spawnSync('umount', ['-l', path]))
+  return path
+}
+
+const why = (kept: Kept): string => (kept.kept ? 'kept' : kept.why)
+
+async function isWhole(spool: LmdbSpool, id: string, size: number): Promise<void> {
+  assert.ok((await whole(spool.body(id))).equals(contentOf(id, size)), `${id} is whole`)
+}
+
+test('what was kept is there after kill -9 at any moment, whole; what was removed is not; nothing else is left', async t => {
+  const path = folder(t)
+  const kept = new Set<string>()
+  for (const round of ['one', 'two', 'three']) {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'spool-child.ts'), path, round], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let said = ''
+    child.stdout.on('data', chunk => {
+      said += chunk
+      if (said.split('\n').length > 60) child.kill('SIGKILL')
+    })
+    await once(child, 'close')
+    const lines = said.split('\n').slice(0, -1)
+    const isRemoved = new Set(lines.flatMap(line => (line.endsWith(' removed') ? [line.split(' ')[0]] : [])))
+    const spool = LmdbSpool.open(path)
+    const found = new Map((await spool.list()).map(entry => [entry.id, entry]))
+    for (const id of lines) {
+      if (id.endsWith(' removed')) continue
+      // Asked to be removed, and killed before it was said: either is right.
+      if (Number(id.split('-')[2]) % 5 !== 4) kept.add(id)
+      else if (isRemoved.has(id)) assert.ok(!found.has(id), `${id} is removed`)
+    }
+    for (const id of kept) assert.ok(found.has(id), `${id} is there`)
+    for (const { id, size } of found.values()) {
+      assert.equal(size, SIZES[Number(id.split('-')[2]) % SIZES.length])
+      await isWhole(spool, id, size)
+    }
+    await sleep(100)
+    const strays = readdirSync(join(path, 'bodies')).filter(name => !found.has(name))
+    assert.deepEqual(strays, [], 'no file is left of what was never kept')
+    await spool.close()
+  }
+})
+
+for (const leftFree of [0, 2_000_000]) {
+  for (const size of [30_000, 300_000]) {
+    const what = `${size} octets each, ${leftFree} of the disk left alone`
+    test(`a full disk: refused for want of space, nothing lost, and taken again when there is room (${what})`, async t => {
+      const path = smallDisk(t, 6)
+      if (typeof path !== 'string') return t.skip(path.skip)
+      const spool = open(t, path, { leftFree })
+      const put = (id: string) => spool.put(entryOf(id), bodyOf(id, size))
+      const kept: string[] = []
+      let answer: Kept = { kept: true }
+      for (let i = 0; answer.kept; i++) {
+        const id = `m${i}`
+        answer = await put(id)
+        if (answer.kept) kept.push(id)
+        assert.ok(i < 1_000)
+      }
+      assert.equal(why(answer), 'no-space')
+      // Many at once, on a disk that is full already.
+      const more = await Promise.all(['x', 'y', 'z'].map(put))
+      assert.ok(more.every(each => why(each) === 'no-space' || each.kept))
+      for (const [i, each] of more.entries()) if (each.kept) kept.push('xyz'[i] ?? '')
+      const listed = (await spool.list()).map(({ id }) => id)
+      assert.deepEqual(new Set(listed), new Set(kept))
+      for (const id of kept) await isWhole(spool, id, size)
+      for (const id of kept.slice(0, Math.ceil(kept.length / 2))) {
+        const claim = await spool.take(id, 0, 1)
+        assert.ok(claim)
+        await spool.remove(claim)
+      }
+      // Longer than what is known of the disk may be old.
+      await sleep(600)
+      assert.deepEqual(await put('again'), { kept: true })
+      await isWhole(spool, 'again', size)
+      assert.equal(spool.count, kept.length - Math.ceil(kept.length / 2) + 1)
+    })
+  }
+}
+
+test('a folder taken away: refused as a fault, and mail is taken again when it is back', async t => {
+  const path = join(folder(t), 'spool')
+  const spool = open(t, path)
+  assert.deepEqual(await spool.put(entryOf('a'), bodyOf('a', 100)), { kept: true })
+  renameSync(path, `${path}-away`)
+  await sleep(600)
+  assert.equal(why(await spool.put(entryOf('b'), bodyOf('b', 100))), 'fault')
+  mkdirSync(path)
+  appendFileSync(join(path, 'queue.mdb'), '')
+  assert.equal(
+    why(await spool.put(entryOf('b'), bodyOf('b', 100))),
+    'fault',
+    'another file in its place is not the spool',
+  )
+  rmSync(path, { recursive: true })
+  renameSync(`${path}-away`, path)
+  assert.deepEqual(await spool.put(entryOf('b'), bodyOf('b', 100)), { kept: true })
+  assert.deepEqual(
+    (await spool.list()).map(({ id }) => id),
+    ['a', 'b'],
+  )
+})
+
+test('no place for files: a large message is refused as a fault, a small one is taken, and both when it is back', async t => {
+  const path = folder(t)
+  const spool = open(t, path, { inTree: 1_000 })
+  rmSync(join(path, 'bodies'), { recursive: true })
+  assert.equal(why(await spool.put(entryOf('large'), bodyOf('large', 100_000))), 'fault')
+  assert.deepEqual(await spool.put(entryOf('small'), bodyOf('small', 100)), { kept: true })
+  mkdirSync(join(path, 'bodies'))
+  assert.deepEqual(await spool.put(entryOf('large'), bodyOf('large', 100_000)), { kept: true })
+  assert.ok(existsSync(join(path, 'bodies', 'large')))
+  await isWhole(spool, 'large', 100_000)
+})
+
+test('a spool is used by one process at a time; who was killed does not stand in the way', async t => {
+  const path = folder(t)
+  const spool = open(t, path)
+  assert.throws(() => LmdbSpool.open(path), new RegExp(`is in use by process ${process.pid}$`))
+  await spool.close()
+  await LmdbSpool.open(path).close()
+})
+
+test('a content that rotted is told, and not passed for what came', async t => {
+  const path = folder(t)
+  const spool = open(t, path, { inTree: 1_000 })
+  await spool.put(entryOf('a'), bodyOf('a', 200_000))
+  appendFileSync(join(path, 'bodies', 'a'), 'x')
+  await assert.rejects(whole(spool.body('a')), /the content of a is not what came/)
+})

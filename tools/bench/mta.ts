@@ -1,0 +1,140 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { startPostfix } from '../../test/interop/peers/postfix.ts'
+import { peer } from '../peers.ts'
+import { alternate, type CaseReport, type Metric, type Order, type Report, type Sample } from './harness.ts'
+import { finish, freePorts, type Program, start, stopAll, untilListening, workDirectory } from './process.ts'
+
+export const description =
+  'a mail server, durable: smtp-source → subject → smtp-sink until the sink has it all, beside Postfix as Debian has it'
+
+const CHECKOUT = join(import.meta.dirname, '..', '..')
+
+interface Case {
+  readonly name: string
+  readonly title: string
+  readonly sessions: number
+  readonly kept: boolean
+  readonly to: string
+  readonly quick: number
+  readonly full: number
+}
+
+const RELAYED = 'bob@v4.postern.example'
+
+const CASES: readonly Case[] = [
+  {
+    name: 'new',
+    title: 'relayed, a connection for each',
+    sessions: 20,
+    kept: false,
+    to: RELAYED,
+    quick: 1_000,
+    full: 5_000,
+  },
+  {
+    name: 'kept',
+    title: 'relayed, 20 kept connections',
+    sessions: 20,
+    kept: true,
+    to: RELAYED,
+    quick: 2_000,
+    full: 10_000,
+  },
+]
+
+const METRICS: readonly Metric[] = [
+  { name: 'rate', unit: 'messages/s', better: 'more' },
+  { name: 'taken', unit: 'messages/s acknowledged', better: 'more' },
+]
+
+export const subjects: readonly string[] = ['postern', 'postfix']
+export const cases: readonly string[] = CASES.map(({ name }) => name)
+
+interface Line {
+  readonly port: number
+  readonly sink: Program
+  said(): string
+}
+
+export async function run({ quick, subjects: wanted, cases: asked, note }: Order): Promise<Report> {
+  const reports: CaseReport[] = []
+  for (const each of CASES.filter(({ name }) => asked.includes(name))) {
+    const messages = quick ? each.quick : each.full
+    const lines = new Map<string, Line>()
+    for (const name of wanted) {
+      const line = await (name === 'postfix' ? layPostfix() : layPostern())
+      lines.set(name, line)
+      await send(line, each, Math.ceil(messages / 4))
+    }
+    const samples = await alternate(wanted, quick ? 3 : 5, async (subject, round) => {
+      const line = lines.get(subject)
+      if (!line) throw new Error(`nothing was started for ${subject}`)
+      const sample = await send(line, each, messages)
+      note(`${each.name}: round ${round}: ${subject}: ${sample.rate?.toFixed(0)} messages/s`)
+      return sample
+    })
+    await stopAll()
+    reports.push({ name: each.name, title: `4 kB, ${each.title}, ${messages.toLocaleString('en-US')} a run`, samples })
+  }
+  const [ours = 'postern', ...peers] = wanted
+  return { metrics: METRICS, ours, peers, cases: reports, versions: [peer('smtp-source').version] }
+}
+
+async function startSink(port: number): Promise<Program> {
+  const { command, env } = peer('smtp-sink')
+  const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : []
+  const sink = start({ name: 'smtp-sink', command, env, args: [...asNobody, '-c', `127.0.0.1:${port}`, '256'] })
+  await untilListening(sink, port)
+  return sink
+}
+
+async function layPostern(): Promise<Line> {
+  const [port = 0, sinkPort = 0] = await freePorts(2)
+  const folder = mkdtempSync(join(workDirectory(), 'postern-mta-'))
+  const file = join(folder, 'mail.conf')
+  const lines = [
+    'hostname mx.postern.example',
+    `listen 127.0.0.1 port ${port}`,
+    'relay-from 127.0.0.0 255.0.0.0',
+    `connector sink to Sink cost 1 target 127.0.0.1 port ${sinkPort}`,
+    'address-space sink smtp v4.postern.example',
+  ]
+  writeFileSync(file, `${lines.join('\n')}\n`)
+  const sink = await startSink(sinkPort)
+  const args = ['mta', 'run', file, '--quiet']
+  const program = start({ name: 'postern-mta', command: join(CHECKOUT, 'postern'), args })
+  await untilListening(program, port)
+  return { port, sink, said: program.said }
+}
+
+async function layPostfix(): Promise<Line> {
+  const [port = 0, sinkPort = 0] = await freePorts(2)
+  const sink = await startSink(sinkPort)
+  const { said } = await startPostfix({ port, postern: sinkPort })
+  return { port, sink, said }
+}
+
+/** One run. Throws unless every message arrived. */
+async function send({ port, sink, said }: Line, { sessions, kept, to }: Case, messages: number): Promise<Sample> {
+  const { command, env } = peer('smtp-source')
+  const before = arrived(sink)
+  const options = ['-s', sessions, '-m', messages, '-l', 3_800, '-f', 'from@source.example', '-t', to]
+  const args = [...(kept ? ['-d'] : []), ...options.map(String), '-M', 'source.example', `127.0.0.1:${port}`]
+  const began = performance.now()
+  await finish({ name: 'smtp-source', command, env, args }, { seconds: 120 })
+  const taken = (performance.now() - began) / 1_000
+  const deadline = performance.now() + 120_000
+  while (arrived(sink) - before < messages && performance.now() < deadline) await wait(20)
+  const wall = (performance.now() - began) / 1_000
+  if (arrived(sink) - before !== messages) {
+    throw new Error(`${messages} messages sent, ${arrived(sink) - before} arrived at the sink\n${said()}`)
+  }
+  return { rate: messages / wall, taken: messages / taken, wall }
+}
+
+/** The sink's own count; it writes `sess=N quit=N mesg=N` anew after each message. */
+function arrived(sink: Program): number {
+  return Number(/.*mesg=(\d+)\r/s.exec(sink.said())?.[1] ?? 0)
+}
