@@ -281,6 +281,8 @@ class ClientSubject implements Subject {
           return [note('outcomes', `note: ${output.what}`)]
         case 'pulled':
           return [note('outcomes', `pulled: ${sayReply(output.reply)}`)]
+        case 'answered':
+          return []
         case 'turned':
         case 'idle':
         case 'done':

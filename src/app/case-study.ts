@@ -1,22 +1,18 @@
 /** The story of 2001, told on running machines: mail stops, is explained, and flows again. */
 import { show, text, upper } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
-import { type Duration, sayDuration } from '../base/time.ts'
+import { sayDuration } from '../base/time.ts'
 import type { Altered } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
-import { readMaildir } from '../io/maildir.ts'
-import { sha256 } from '../io/secrets.ts'
 import { dial } from '../io/sockets.ts'
-import type { MailFolder } from '../lab/config.ts'
 import { compare, type Expectation, expected, type Line, line, type Step } from '../lab/story.ts'
-import { withoutTrace } from '../mail/trace.ts'
 import { formatMailbox } from '../smtp/address.ts'
 import { keywordOf } from '../smtp/capabilities.ts'
 import type { SpoolEntry } from '../spool/entry.ts'
 import { Lab, type LabFiles } from './lab.ts'
-import type { Mta } from './mta.ts'
 import type { MtaEvents } from './mta-world.ts'
-import { converse, submit } from './submission.ts'
+import { type Arrival, Story, type Telling } from './story.ts'
+import { converse } from './submission.ts'
 
 /** What the first dialogue showed: both ends of it. */
 interface Dialogue {
@@ -96,36 +92,8 @@ const BOXES: ReadonlyMap<string, Box> = new Map([
   ['case-study-firebox', FIREBOX],
 ])
 
-/** The line that switches inspection on again once the story is told. */
-export function undoOf(lab: string): string | undefined {
-  return BOXES.get(lab)?.cure.replace(/^no /, '')
-}
-
-/** Is there a story of this laboratory? */
-export function tellsCaseStudy(lab: string): boolean {
-  return BOXES.has(lab)
-}
-
-/** How long the story waits for what it expects, before it says that it did not come. */
-export const PATIENCE: Duration = 20_000
-
-/** A message of the story: its name, and its octets. */
-export interface Letter {
-  readonly name: string
-  readonly content: Uint8Array
-}
-
-export interface Letters {
-  readonly folder: MailFolder
-  readonly letters: readonly Letter[]
-}
-
-/** How the story is told: with which messages, to whom, and how long it waits. */
-export interface Telling {
-  readonly letters: readonly Letters[]
-  readonly tell: (step: Step) => void
-  readonly patience: Duration
-}
+/** The laboratories that tell this story. */
+export const CASE_STUDIES: readonly string[] = [...BOXES.keys()]
 
 /** What was said at one end of a session, in order. */
 interface Heard {
@@ -135,28 +103,18 @@ interface Heard {
   readonly text: string
 }
 
-export class CaseStudy {
-  readonly lab: Lab
-  readonly #letters: readonly Letters[]
-  readonly #tell: (step: Step) => void
+export class CaseStudy extends Story {
+  readonly #box: Box
   readonly #lines: Map<string, Heard[]>
   readonly #tried: Map<string, Map<string, SpoolEntry>>
-  readonly steps: Step[] = []
-
-  readonly #box: Box
-  readonly #patience: Duration
-  #abandoned = false
 
   private constructor(
     lab: Lab,
-    { letters, tell, patience }: Telling,
+    telling: Telling,
     seen: { lines: Map<string, Heard[]>; tried: Map<string, Map<string, SpoolEntry>> },
   ) {
-    this.lab = lab
-    this.#box = BOXES.get(lab.files.config.name) ?? MAILGUARD
-    this.#letters = letters
-    this.#tell = tell
-    this.#patience = patience
+    super(lab.files.config.name, lab, telling)
+    this.#box = BOXES.get(this.name) ?? MAILGUARD
     this.#lines = seen.lines
     this.#tried = seen.tried
   }
@@ -180,31 +138,12 @@ export class CaseStudy {
     return new CaseStudy(await Lab.start(files, { mta }), telling, { lines, tried })
   }
 
-  /** Somebody wants out: wait for nothing any more, and take everything down. */
-  async abandon(): Promise<void> {
-    this.#abandoned = true
-    await this.lab.stop()
-  }
-
-  /** Tells the whole story. */
   async run(): Promise<readonly Step[]> {
     await this.#inspected()
     await this.#untouched()
     this.#explained()
     await this.#cured()
     return this.steps
-  }
-
-  #mta(node: string): Mta {
-    const found = this.lab.mtas.get(node)
-    if (!found) throw new Error(`the case study needs a mail server called ${node}`)
-    return found
-  }
-
-  #gateway(node: string) {
-    const found = this.lab.gateways.get(node)
-    if (!found) throw new Error(`the case study needs a firewall called ${node}`)
-    return found
   }
 
   #said(node: string, direction: 'in' | 'out'): readonly Heard[] {
@@ -221,37 +160,13 @@ export class CaseStudy {
     return [heard, said.find(lines => fits(first(lines, 'S'), greeting)) ?? []]
   }
 
-  /** Waits until it is so, or until patience ends: the expectation that follows says which. */
-  async #until(so: () => boolean | Promise<boolean>): Promise<void> {
-    const end = now() + this.#patience
-    while (!this.#abandoned && !(await so()) && now() < end) await new Promise(resolve => setTimeout(resolve, 50))
-  }
-
-  #told(title: string, lines: readonly Line[], expectations: readonly Expectation[], facts: Step['facts']): void {
-    const step = { story: this.lab.files.config.name, step: this.steps.length + 1, title, lines, expectations, facts }
-    this.steps.push(step)
-    this.#tell(step)
-  }
-
-  /** Hands the letters of an entry to its mail server, as a workstation beside it would. */
-  async #send(entry: string): Promise<readonly { readonly letter: Letter; readonly refusal: string | undefined }[]> {
-    const found = this.#letters.find(({ folder }) => folder.entry === entry)
-    const at = this.lab.entries.get(entry)
-    if (!found || !at) throw new Error(`the case study needs mail for the entry ${entry}`)
-    const sent = []
-    for (const letter of found.letters) {
-      sent.push({ letter, refusal: await submit(at, found.folder, letter.content) })
-    }
-    return sent
-  }
-
   /** 1. From site A to site B: through the tunnel into fw-b, from security 50 to 100. */
   async #inspected(): Promise<void> {
-    const sent = await this.#send('MAIL_A')
+    const sent = await this.send('MAIL_A')
     const taken = sent.filter(({ refusal }) => refusal === undefined).length
     const tried = this.#tried.get('mail-a') ?? new Map<string, SpoolEntry>()
-    await this.#until(() => tried.size >= taken)
-    const waiting = await this.#mta('mail-a').queue()
+    await this.until(() => tried.size >= taken)
+    const waiting = await this.mta('mail-a').queue()
     const [heard, said] = this.#sameSession('mail-a', 'mail-b')
     const [saidGreeting, heardGreeting] = [first(said, 'S'), first(heard, 'S')]
     const [saidEhlo, heardEhlo] = [first(heard, 'C'), first(said, 'C')]
@@ -259,8 +174,8 @@ export class CaseStudy {
     const refusal = answered[0] ?? ''
     const reason = waiting[0] ? lastReason(waiting[0]) : 'nothing waits'
     const mails = this.#said('mail-a', 'out').filter(({ by, text: words }) => by === 'C' && words.startsWith('MAIL '))
-    const bypassed = this.#gateway('fw-a').passed + this.#gateway('fw-a').refused
-    this.#told(
+    const bypassed = this.gateway('fw-a').passed + this.gateway('fw-a').refused
+    this.told(
       'Site A writes to site B: the mail comes out of the tunnel into fw-b, and stops',
       [
         line('What mail-b said, and what mail-a heard of it:'),
@@ -307,13 +222,13 @@ export class CaseStudy {
 
   /** 2. From site B to site A: from security 100 to 50, which is outbound. */
   async #untouched(): Promise<void> {
-    const before = this.#gateway('fw-b').altered.length
-    const sent = await this.#send('MAIL_B')
-    const results = await this.#arrivals('MAIL_B')
+    const before = this.gateway('fw-b').altered.length
+    const sent = await this.send('MAIL_B')
+    const results = await this.arrivals('MAIL_B')
     const heard = this.#said('mail-b', 'out')
-    const altered = this.#gateway('fw-b').altered.length - before
+    const altered = this.gateway('fw-b').altered.length - before
     const greeting = first(heard, 'S')
-    this.#told(
+    this.told(
       'Site B answers site A: through the same firewall the other way, and it arrives',
       [
         line(`mail-b heard   ${greeting}`),
@@ -341,10 +256,10 @@ export class CaseStudy {
 
   /** 3. Which line of which file did it. */
   #explained(): void {
-    const altered = distinct(this.#gateway('fw-b').altered)
+    const altered = distinct(this.gateway('fw-b').altered)
     const cause = altered[0]?.explanation.because.cause
     const lost = altered.flatMap(({ explanation }) => explanation.losses)
-    this.#told(
+    this.told(
       'The explanation',
       [
         ...(altered.length === 0 ? [line('fw-b altered nothing.')] : []),
@@ -401,13 +316,13 @@ export class CaseStudy {
     const freshGreeting = await fresh.hear()
     const offered = await fresh.ask('EHLO new-here.example')
     fresh.close()
-    const results = await this.#arrivals('MAIL_A')
+    const results = await this.arrivals('MAIL_A')
     const took = now() - since
-    const left = await this.#mta('mail-a').queue()
+    const left = await this.mta('mail-a').queue()
     const heard = this.#said('mail-a', 'out')
     const loggedIn = heard.some(({ by, text: said }) => by === 'C' && said === 'X-EXPS LOGIN')
-    const total = this.#letters.find(({ folder }) => folder.entry === 'MAIL_A')?.letters.length ?? 0
-    this.#told(
+    const total = this.letters.find(({ folder }) => folder.entry === 'MAIL_A')?.letters.length ?? 0
+    this.told(
       'The cure: one line, typed at the running fw-b',
       [
         line(`fw-b(config)# ${cure}`, 'head'),
@@ -448,31 +363,12 @@ export class CaseStudy {
     )
   }
 
-  /** What arrived of what was sent, compared octet by octet; waits until all of it has. */
-  async #arrivals(entry: string): Promise<readonly Arrival[]> {
-    const found = this.#letters.find(({ folder }) => folder.entry === entry)
-    if (!found) return []
-    const maildir = this.lab.maildir(formatMailbox(found.folder.to))
-    await this.#until(async () => (await readMaildir(maildir)).length >= found.letters.length)
-    const arrived = [...(await readMaildir(maildir))]
-    return found.letters.map(({ name, content }) => {
-      const at = arrived.findIndex(each => 'gained' in withoutTrace(each, content))
-      const [match] = at < 0 ? [] : arrived.splice(at, 1)
-      const digest = sha256(content)
-      const fact = { name, octets: content.length, sha256: digest, arrived: match !== undefined }
-      const size = `${String(content.length).padStart(9)} octets`
-      if (!match) return { whole: false, said: `${name.padEnd(20)} ${size}  has not arrived as it was sent`, fact }
-      const same = sha256(match.subarray(match.length - content.length)) === digest
-      const said = `${name.padEnd(20)} ${size}  arrived  sha256 ${digest.slice(0, 16)}… ${same ? 'the same' : 'differs'}`
-      return { whole: same, said, fact }
-    })
+  invitation(): readonly string[] {
+    return [
+      `switch inspection on again:    ./postern lab type fw-b '${this.#box.cure.replace(/^no /, '')}'`,
+      "look at what passes:           ./postern lab type fw-b 'show conn'",
+    ]
   }
-}
-
-interface Arrival {
-  readonly whole: boolean
-  readonly said: string
-  readonly fact: Readonly<Record<string, unknown>>
 }
 
 /** What a Firebox's list of ESMTP options has no tick for. */

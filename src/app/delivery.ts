@@ -26,6 +26,8 @@ export interface Hand {
   readonly secure?: (socket: Duplex) => Promise<Secured>
   readonly answer?: (question: SaslClientQuestion) => Promise<SaslClientAnswer>
   readonly pulled?: (reply: Reply) => void
+  /** The other end is there. */
+  readonly answered?: () => void
   /** Another message for the same server, once the one before has its outcomes; without it the session ends then. */
   readonly next?: () => Promise<Job | undefined>
 }
@@ -79,6 +81,9 @@ class Sending {
         return undefined
       case 'note':
         hand.note?.(output.what)
+        return undefined
+      case 'answered':
+        hand.answered?.()
         return undefined
       case 'pulled':
         hand.pulled?.(output.reply)

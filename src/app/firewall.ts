@@ -333,6 +333,7 @@ export class Firewall {
     const { name } = this.gateway
     const control = await openControl(folder, async request => {
       if (request.ask === 'nodes') return { answer: [name], wrong: false }
+      if (request.ask !== 'type' && request.ask !== 'complete') return { answer: [], wrong: true }
       if (request.node !== name) return { answer: [`no firewall is called "${request.node}" here`], wrong: true }
       if (request.ask === 'complete') return { answer: this.#console.complete(request.line), wrong: false }
       return this.#console.type(request.line)

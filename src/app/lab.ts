@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { type Diagnostic, PosternError } from '../base/problem.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
-import { type ControlAnswer, openControl } from '../io/control.ts'
+import { Inspector } from '../firewall/inspector.ts'
+import type { Policy } from '../firewall/policy.ts'
+import { now } from '../io/clock.ts'
+import { type ControlAnswer, type ControlRequest, openControl } from '../io/control.ts'
 import { ConfigurationError, isFile, readConfig } from '../io/files.ts'
 import { readKey } from '../io/keys.ts'
 import { maildirOf } from '../io/maildir.ts'
@@ -36,6 +39,7 @@ import { Gateway, type GatewayEvents } from './gateway.ts'
 import { Mta } from './mta.ts'
 import { openMtaFiles } from './mta-files.ts'
 import type { MtaEvents } from './mta-world.ts'
+import { answerRouting, readQuestion } from './routing-desk.ts'
 
 const HERE: Endpoint = { host: '127.0.0.1', port: 0 }
 
@@ -106,6 +110,8 @@ export function readLab(folder: string): LabFiles {
 export interface LabEvents {
   readonly mta?: (node: string) => MtaEvents
   readonly gateway?: (node: string) => GatewayEvents
+  /** A firewall of one policy on the way from a node to an address, beside those of the topology. */
+  readonly between?: (node: string, ip: string) => Policy | undefined
 }
 
 interface Tunnel {
@@ -131,17 +137,22 @@ export class Lab {
   /** Roads that were built already: from one node to one address. */
   readonly #roads = new Map<string, Promise<Endpoint>>()
   #control: { close(): void } | undefined
+  /** Segments that are cut, and the connections that cross any. */
+  readonly #cut = new Set<string>()
+  readonly #crossing = new Map<Duplex, readonly string[]>()
+  readonly #events: LabEvents
 
-  private constructor(files: LabFiles, state: string) {
+  private constructor(files: LabFiles, state: string, events: LabEvents) {
+    this.#events = events
     this.files = files
     this.state = state
   }
 
   /** Brings everything up, or nothing: what was begun is taken down when a part fails. */
   static async start(files: LabFiles, events: LabEvents = {}): Promise<Lab> {
-    const lab = new Lab(files, makeState(files.config.name))
+    const lab = new Lab(files, makeState(files.config.name), events)
     try {
-      await lab.#start(events)
+      await lab.#start()
       return lab
     } catch (cause) {
       await lab.stop()
@@ -149,7 +160,8 @@ export class Lab {
     }
   }
 
-  async #start(events: LabEvents): Promise<void> {
+  async #start(): Promise<void> {
+    const events = this.#events
     const { config, firewalls, mtas, folder } = this.files
     for (const { ends, keyFile } of config.tunnels) {
       const key = readKey(join(folder, keyFile))
@@ -177,12 +189,62 @@ export class Lab {
     for (const [name, { routing }] of mtas) {
       for (const { target } of routing.connectors) await this.#road(name, target.ip, target.port)
     }
-    this.#control = await openControl(this.state, async request => {
-      if (request.ask === 'nodes') return { answer: [...this.#consoles.keys()], wrong: false }
-      if (request.ask === 'type') return this.type(request.node, request.line)
-      if (request.ask === 'road') return this.#roadAsked(request.node, request.line)
-      return { answer: this.#consoles.get(request.node)?.complete(request.line) ?? [], wrong: false }
-    })
+    for (const mta of this.mtas.values()) mta.start()
+    this.#control = await openControl(this.state, request => this.#answer(request))
+  }
+
+  async #answer(request: ControlRequest): Promise<ControlAnswer> {
+    switch (request.ask) {
+      case 'nodes':
+        return { answer: [...this.#consoles.keys()], wrong: false }
+      case 'road':
+        return this.#roadAsked(request.node, request.line)
+      case 'routers':
+        return { answer: [...this.mtas.keys()], wrong: false }
+      case 'links':
+        return { answer: this.links, wrong: false }
+      case 'type':
+        return this.type(request.node, request.line)
+      case 'routing':
+        return this.#routing(request.node, request.line)
+      case 'cut':
+      case 'heal':
+        return this.#turnLink(request.ask, request.line)
+      default:
+        return { answer: this.#consoles.get(request.node)?.complete(request.line) ?? [], wrong: false }
+    }
+  }
+
+  #routing(node: string, asked: string): ControlAnswer {
+    const [mta, question] = [this.mtas.get(node), readQuestion(asked)]
+    if (!mta || !question) return { answer: [`no mail server is called "${node}" here`], wrong: true }
+    return { answer: answerRouting(mta.routing, question, now()), wrong: false }
+  }
+
+  #turnLink(what: 'cut' | 'heal', link: string): ControlAnswer {
+    const known = this.links
+    if (!known.includes(link)) {
+      return { answer: [`no link is called "${link}" here (known: ${known.join(', ')})`], wrong: true }
+    }
+    if (what === 'cut') this.cut(link)
+    else this.heal(link)
+    return { answer: [`${link} is ${what === 'cut' ? 'cut' : 'whole'}`], wrong: false }
+  }
+
+  /** The segments that join two nodes or more, in the order of their names. */
+  get links(): readonly string[] {
+    const joined = this.files.config.attachments.map(({ segment }) => segment)
+    return [...new Set(joined.filter((segment, i) => joined.indexOf(segment) !== i))].sort()
+  }
+
+  /** Nothing crosses this segment any more, and what did is cut off. */
+  cut(link: string): void {
+    this.#cut.add(link)
+    for (const [socket, links] of this.#crossing) if (links.includes(link)) socket.destroy()
+  }
+
+  heal(link: string): void {
+    this.#cut.delete(link)
   }
 
   #folderOf(node: string): string {
@@ -243,8 +305,32 @@ export class Lab {
   }
 
   async #dialFrom(node: string, ip: string, port: number): Promise<Duplex> {
-    const socket = await dial(await this.#road(node, ip, port))
-    return this.#hold(socket)
+    const links = this.#linksOf(node, ip)
+    const broken = links.find(link => this.#cut.has(link))
+    if (broken !== undefined) throw new Error(`no route to host ${ip}: ${broken} is cut`)
+    const policy = this.#events.between?.(node, ip)
+    const road = await this.#road(node, ip, port)
+    const socket = this.#hold(await dial(policy ? await this.#inspected(road, policy) : road))
+    this.#crossing.set(socket, links)
+    socket.on('close', () => this.#crossing.delete(socket))
+    return socket
+  }
+
+  /** One connection through a firewall that does this and nothing else. */
+  async #inspected(road: Endpoint, policy: Policy): Promise<Endpoint> {
+    const server = await listen(HERE, async near => {
+      near.on('error', () => {})
+      server.close()
+      splice(this.#hold(near), this.#hold(await dial(road)), new Inspector(policy), () => {})
+    })
+    return endpointOf(server)
+  }
+
+  /** The segments that a connection crosses. */
+  #linksOf(node: string, ip: string): readonly string[] {
+    const hops = way(this.files.topology, this.files.firewalls, { node }, ip)
+    if ('wrong' in hops) return []
+    return hops.flatMap(({ over }) => (over && 'segment' in over ? [over.segment] : []))
   }
 
   async #roadAsked(node: string, line: string): Promise<ControlAnswer> {

@@ -51,6 +51,11 @@ export class Lanes {
     for (const job of this.#scheduler.clear()) job.settle(new Map())
   }
 
+  /** The other end answered, though nothing was relayed yet: who waits need not wait for somebody to try. */
+  back(hop: string): void {
+    if (this.#scheduler.worked(hop)) this.#isBack(hop)
+  }
+
   #offer(job: Job): void {
     if (this.#isStopped) return job.settle(new Map())
     const refused = this.#scheduler.offer(job.connector.name, job, now())

@@ -12,11 +12,10 @@ import { secureServer } from '../io/tls.ts'
 import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
-import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
+import { acceptRecipient, isKnownPeer, isLocal, verifyAddress } from '../mta/acceptance.ts'
 import { bounce, delayed } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Batch, batches, conclude, type Hurried, isLate } from '../mta/work.ts'
-import { route } from '../routing/connector.ts'
+import { type Batch, batches, conclude, type Hurried, hastened, hasWay, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
@@ -29,6 +28,7 @@ import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import { Door } from './door.ts'
 import { Lanes } from './lanes.ts'
+import { LinkState } from './link-state.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT, Outgoing, type Turning } from './outgoing.ts'
@@ -51,6 +51,7 @@ export class Mta {
   readonly #world: MtaWorld
   readonly #door: Door
   readonly #outgoing: Outgoing
+  readonly routing: LinkState
   readonly #reports: Reports
   readonly #lanes: Lanes
   readonly #deliveries = new Turns(MAX_DELIVERIES)
@@ -61,6 +62,11 @@ export class Mta {
   readonly #sessions = new Map<Server, Drive<ServerOutput>>()
   readonly #working = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
+  /** Entry and recipient → the connector tried last. */
+  readonly #tried = new Map<string, string>()
+  /** How often the ways changed. */
+  #changes = 0
+  #rerouting = false
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   #sessionCount = 0
@@ -73,17 +79,26 @@ export class Mta {
     this.#outgoing = new Outgoing(config, world, {
       hold: socket => this.#hold(socket),
       serve: (socket, peer, tls) => this.serve(socket, peer, tls),
+      reached: (connector, why) => this.routing.reached(connector, why),
+      talk: connector => this.routing.talk(connector),
     })
     this.#lanes = new Lanes(config, this.#outgoing, hop => {
       for (const id of this.#away.get(hop) ?? []) this.#back.push({ id, hop })
       this.#away.delete(hop)
       this.wake()
     })
+    this.routing = new LinkState(config, {
+      visit: (connector, talk) => this.#outgoing.visit(connector, talk),
+      changed: () => this.#reroute(),
+      back: ({ name }) => this.#lanes.back(name),
+      note: what => world.events?.note?.(what),
+    })
   }
 
-  /** Asks for mail where the configuration says so, now and then; without such lines it does nothing. */
+  /** Tells its neighbours what it knows of routing, and asks for mail, where the configuration says so. */
   start(): void {
     this.#outgoing.startPulling()
+    this.routing.start()
   }
 
   /** Everything that waits, or waits to be forgotten. */
@@ -99,6 +114,7 @@ export class Mta {
     const server = this.#server(peer, limits, tls)
     let arriving: Arriving | undefined
     let answers: Answers | undefined
+    const linkState = this.routing.answering(!dialect(this.config.dialect, { quoteUnknown: false }).isExchange)
     const { identity, logins } = this.#world
     const drive: Drive<ServerOutput> = new Drive<ServerOutput>(
       server,
@@ -107,7 +123,9 @@ export class Mta {
         switch (output.kind) {
           case 'ask':
             if (output.question.about === 'sasl') answers ??= logins.begin()
-            return this.#answer(output.question, { arriving, answers }).then(answer => server.answer(answer, now()))
+            return this.#answer(output.question, { arriving, answers, linkState, peer }).then(answer =>
+              server.answer(answer, now()),
+            )
           case 'message-begins':
             arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
             return undefined
@@ -197,19 +215,17 @@ export class Mta {
       ...(verifies ? ['VRFY'] : []),
       ...(turns.length > 0 ? ['ETRN', 'TURN', 'ATRN'] : []),
       ...(trusted ? ['XCLIENT'] : []),
+      ...(this.routing.isSpoken ? ['X-LINK2STATE', 'X-POSTERN-LINKSTATE'] : []),
       'XEXCH50',
     ])
   }
 
-  async #answer(
-    question: Question,
-    { arriving, answers }: { readonly arriving: Arriving | undefined; readonly answers: Answers | undefined },
-  ): Promise<Answer> {
+  async #answer(question: Question, { arriving, answers, linkState, peer }: Listening): Promise<Answer> {
     switch (question.about) {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.config, question)
+        return acceptRecipient(this.config, question, to => hasWay(this.routing.service, { to, now: now() }))
       case 'vrfy':
         return verifyAddress(this.config, question.text)
       case 'sasl':
@@ -220,10 +236,21 @@ export class Mta {
       case 'turn':
         return this.#mayTurn(question.domains, question.login)
       case 'link-state':
-        return { no: 'not-offered', about: 'X-LINK2STATE' }
+        return linkState(question)
       default:
-        return arriving ? arriving.finish() : { no: 'cannot-keep' }
+        return arriving ? this.#finish(arriving, question, peer) : { no: 'cannot-keep' }
     }
+  }
+
+  async #finish(
+    arriving: Arriving,
+    { transaction }: Question & { readonly about: 'message' },
+    peer: string,
+  ): Promise<Answer> {
+    const answer = await arriving.finish()
+    const [first] = transaction.recipients
+    if (first && 'no' in answer && answer.no === 'too-many-hops') this.routing.loops(first.to, peer)
+    return answer
   }
 
   #begin(envelope: Envelope, facts: SessionFacts, limits: Limits): Arriving {
@@ -249,9 +276,9 @@ export class Mta {
   /** RFC 1985 §5: what waits goes out by the usual way, over a connection of its own. */
   async #etrn(node: string): Promise<Answer> {
     // Without a way there the mail would come back; it waits for TURN or ATRN instead.
-    const hasWay = (domain: string) => route(this.config.routing, { local: '', domain }).kind === 'relay'
+    const isReached = (domain: string) => hasWay(this.routing.service, { to: { local: '', domain }, now: now() })
     const held = this.config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
-    const domains = held.filter(hasWay)
+    const domains = held.filter(isReached)
     if (domains.length === 0) return { no: 'etrn-refused' }
     const waiting = await this.#waitingFor(domains)
     if (waiting.length === 0) return { no: 'etrn-nothing' }
@@ -370,9 +397,10 @@ export class Mta {
   /** Tries what is due of one entry, and records what became of it. */
   async #work(claim: Claim, hurried?: Hurried): Promise<void> {
     const { entry } = claim
+    const changes = this.#changes
     const outcomes = new Map<number, Outcome>()
     await Promise.all(
-      batches(this.config, entry, now(), hurried).map(async batch => {
+      batches(this.config, entry, now(), { ...hurried, ways: this.routing.service }).map(async batch => {
         const tried = await this.#try(entry, batch)
         for (const recipient of batch.recipients) {
           // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
@@ -383,13 +411,17 @@ export class Mta {
     )
     // Its turn had not come when we were asked to stop: it waits as it did, for the next start.
     if (outcomes.size === 0 && this.#stopped) return
-    await this.#conclude(claim, outcomes)
+    const next = await this.#conclude(claim, outcomes)
+    // While it was under way a way may have opened.
+    await this.#moveOn(next, { again: changes !== this.#changes })
   }
 
-  async #conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<void> {
+  async #conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<SpoolEntry> {
     const plan = { waits: this.config.retry, expire: this.config.expire }
     const at = now()
     const next = conclude(claim.entry, outcomes, { plan, now: at })
+    for (const [recipient, { kind }] of next.recipients.entries())
+      if (kind === 'done') this.#tried.delete(`${next.id} ${recipient}`)
     const { spool, events } = this.#world
     if (isDone(next)) await spool.remove(claim, { last: next, report: await this.#reports.about(next, bounce, at) })
     else if (isLate(next, { after: this.config.delayReport, now: at })) {
@@ -399,11 +431,59 @@ export class Mta {
     } else await spool.update(claim, next)
     events?.tried?.(next, outcomes)
     this.wake()
+    return next
+  }
+
+  // ── other ways ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The routes changed: what waits goes at once where another way is open for it. */
+  #reroute(): void {
+    this.#changes++
+    if (this.#stopped || this.#rerouting) return
+    this.#rerouting = true
+    const work: Promise<unknown> = this.#lookAround()
+      .catch(cause => this.#world.events?.note?.(`the spool cannot be read: ${words(cause)}`))
+      .finally(() => this.#working.delete(work))
+    this.#working.add(work)
+  }
+
+  async #lookAround(): Promise<void> {
+    // Many changes that come together are looked at together.
+    await new Promise(resolve => setImmediate(resolve))
+    this.#rerouting = false
+    for await (const entry of this.#world.spool.scan()) await this.#moveOn(entry, { again: true })
+  }
+
+  /** `again`: over the way it was tried by, too, if that broke. */
+  async #moveOn(entry: SpoolEntry, { again }: { readonly again: boolean }): Promise<void> {
+    const rerouted = this.#movable(entry, again)
+    if (rerouted.size === 0 || this.#stopped) return
+    const claim = await this.#world.spool.take(entry.id, now(), now() + CLAIM)
+    if (!claim) return
+    await this.#world.spool.update(claim, hastened(claim.entry, rerouted, now()))
+    this.wake()
+  }
+
+  /** Recipients who wait, and for whom another way than the one tried last is open, or that one again. */
+  #movable(entry: SpoolEntry, again: boolean): ReadonlySet<number> {
+    const at = now()
+    const found = new Set<number>()
+    if (entry.held !== undefined) return found
+    for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
+      const state = entry.recipients[recipient]
+      if (state?.kind !== 'waiting' || state.due <= at || turnFor(this.config, to) || isLocal(this.config, to)) continue
+      const way = wayOf(this.routing.service, entry, { to, now: at })
+      if (way.kind !== 'relay' || this.routing.isSilent(way.connector)) continue
+      const isSame = this.#tried.get(`${entry.id} ${recipient}`) === way.connector.name
+      if (!isSame || (again && state.last && isAway(state.last))) found.add(recipient)
+    }
+    return found
   }
 
   async #try(entry: SpoolEntry, batch: Batch): Promise<ReadonlyMap<number, Outcome>> {
     switch (batch.kind) {
       case 'nowhere':
+        for (const recipient of batch.recipients) this.#tried.delete(`${entry.id} ${recipient}`)
         return new Map(batch.recipients.map(recipient => [recipient, batch.outcome]))
       case 'local': {
         const mailbox = formatMailbox(batch.mailbox)
@@ -411,6 +491,7 @@ export class Mta {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
+        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.connector.name)
         return this.#relay(entry, batch)
     }
   }
@@ -454,6 +535,7 @@ export class Mta {
     clearTimeout(this.#timer)
     this.#outgoing.stop()
     if (this.#world.spool.lasts) this.#lanes.stop()
+    this.routing.stop()
     let isCut = false
     const cut = setTimeout(() => {
       isCut = true
@@ -473,6 +555,14 @@ export class Mta {
     const due = (await this.queue()).map(dueAt).filter(at => at !== undefined)
     return due.length === 0 ? undefined : Math.min(...due)
   }
+}
+
+/** What a session asks of whoever serves it. */
+interface Listening {
+  readonly peer: string
+  readonly arriving: Arriving | undefined
+  readonly answers: Answers | undefined
+  readonly linkState: ReturnType<LinkState['answering']>
 }
 
 /** How long to wait after a mistake of ours, or of a disk. */

@@ -8,8 +8,8 @@ import { SaslClientAnswers } from '../io/sasl.ts'
 import type { Duplex } from '../io/sockets.ts'
 import { type Expected, type Secured, secureClient } from '../io/tls.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type LoginWish, type Order, TLS_IS_MISSING, type TlsWish } from '../mta/order.ts'
-import type { Connector, ConnectorLogin } from '../routing/connector.ts'
+import { type LinkStateTalk, type LoginWish, type Order, TLS_IS_MISSING, type TlsWish } from '../mta/order.ts'
+import type { Connector, ConnectorLogin, Target } from '../routing/connector.ts'
 import type { Need, SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
 import { choose } from '../smtp/sasl/mechanisms.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
@@ -25,13 +25,17 @@ export interface Around {
   readonly hold: (socket: Duplex) => void
   /** Takes a connection on which the other end is the client now. */
   readonly serve: (socket: Duplex, peer: string, tls?: TlsFacts) => void
+  /** The far end of a connector answered, or `why` it could not be reached. */
+  readonly reached: (connector: Connector, why?: string) => void
+  /** What is to be said about routing state before mail. */
+  readonly talk: (connector: Connector) => LinkStateTalk | undefined
 }
 
 /** One entry to send over a connection that stands already, and what to do with what became of it. */
 export interface Turning {
   readonly entry: SpoolEntry
   readonly recipients: readonly number[]
-  readonly done: (outcomes: ReadonlyMap<number, Outcome>) => Promise<void>
+  readonly done: (outcomes: ReadonlyMap<number, Outcome>) => Promise<unknown>
 }
 
 /** A session, for logs, and the name of the server it is with. */
@@ -99,6 +103,20 @@ export class Outgoing {
       await settle()
       return why
     }
+  }
+
+  /** A session without mail: routing state is told, or, without a talk, only the far end looked for. */
+  async visit(connector: Connector, talk?: LinkStateTalk): Promise<void> {
+    const hello = this.#config.hostname
+    const to = `${connector.name} [${connector.target.ip}]`
+    const order = (clear: boolean): Order =>
+      talk
+        ? { ...this.#manners(connector, clear), ...NO_MESSAGE, to, linkState: talk }
+        : { hello, tls: { floor: connector.tls?.implicit ? 'may' : 'none', by: to }, ...NO_MESSAGE, to }
+    await this.#session(connector, clear => ({ order: order(clear), body: nothing }), {
+      outcome: () => {},
+      note: why => talk?.broken(why),
+    })
   }
 
   /** Sends one entry after the other over a connection whose other end asked for them. */
@@ -170,9 +188,42 @@ export class Outgoing {
     return this.#dialled(connector, job(true), hand)
   }
 
+  /** A session with the first of its servers that takes a connection; whether any answered is told. */
   async #dialled(connector: Connector, job: Job, hand: Hand): Promise<Ended> {
+    let answered = false
+    const answer = () => {
+      answered = true
+      this.#around.reached(connector)
+    }
+    let why = 'the connection was closed before a greeting came'
+    try {
+      const { socket, target } = await this.#firstOf(connector)
+      return await this.#spoken({ ...connector, target }, { raw: socket, job, hand: { ...hand, answered: answer } })
+    } catch (cause) {
+      why = words(cause)
+      throw cause
+    } finally {
+      if (!answered) this.#around.reached(connector, why)
+    }
+  }
+
+  async #firstOf({ target, others }: Connector): Promise<{ readonly socket: Duplex; readonly target: Target }> {
+    let failure: unknown
+    for (const each of [target, ...others]) {
+      try {
+        return { socket: await this.#world.dial(each.ip, each.port), target: each }
+      } catch (cause) {
+        failure = cause
+      }
+    }
+    throw failure
+  }
+
+  async #spoken(
+    connector: Connector,
+    { raw, job, hand }: { readonly raw: Duplex; readonly job: Job; readonly hand: Hand },
+  ): Promise<Ended> {
     const { target, tls, name } = connector
-    const raw = await this.#world.dial(target.ip, target.port)
     this.#around.hold(raw)
     const secure = async (socket: Duplex): Promise<Secured> => {
       const secured = await secureClient(socket, this.#expected(connector))
@@ -217,9 +268,10 @@ export class Outgoing {
   #job(entry: SpoolEntry, connector: Connector, recipients: readonly number[], clear: boolean): Job {
     const order = this.#order(entry, { to: `${connector.name} [${connector.target.ip}]`, recipients })
     const { names, delay, threshold } = this.#config.workarounds
+    const talk = this.#around.talk(connector)
     const workarounds = { names: new Set(names), delay, threshold, queuedFor: now() - entry.arrived }
     return {
-      order: { ...order, ...this.#manners(connector, clear), workarounds },
+      order: { ...order, ...this.#manners(connector, clear), workarounds, ...(talk && { linkState: talk }) },
       body: () => this.#world.spool.body(entry.id),
     }
   }

@@ -4,7 +4,7 @@ import { now } from '../io/clock.ts'
 import { bounce } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { CHANGES, fits, isEverything, type Queued, type QueueFilter, type QueueVerb, removed } from '../mta/queue.ts'
-import { hopFor } from '../mta/work.ts'
+import { hopFor, type Ways } from '../mta/work.ts'
 import { isDone, type SpoolEntry } from '../spool/entry.ts'
 import type { Spool } from '../spool/spool.ts'
 import { Reports } from './reports.ts'
@@ -34,14 +34,22 @@ export interface QueueAnswer {
   readonly wrong?: string
 }
 
+/** Which way mail goes now, and who is told that a queue changed. */
+export interface Around {
+  readonly ways: Ways
+  readonly wake?: () => void
+}
+
 export class QueueDesk {
   readonly #config: MtaConfig
   readonly #spool: Spool
   readonly #reports: Reports
+  readonly #ways: Ways
   readonly #wake: () => void
 
-  constructor(config: MtaConfig, spool: Spool, wake: () => void = () => {}) {
+  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {} }: Around) {
     this.#config = config
+    this.#ways = ways
     this.#spool = spool
     this.#reports = new Reports(config, spool)
     this.#wake = wake
@@ -75,7 +83,11 @@ export class QueueDesk {
   }
 
   #queued(entry: SpoolEntry): Queued {
-    return { entry, hops: entry.envelope.recipients.map(({ to }) => hopFor(this.#config, to)) }
+    const at = now()
+    return {
+      entry,
+      hops: entry.envelope.recipients.map(({ to }) => hopFor(this.#config, this.#ways, { entry, to, now: at })),
+    }
   }
 
   /** Why it was not done; nothing when it was. */

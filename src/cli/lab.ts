@@ -3,8 +3,9 @@ import { readdirSync } from 'node:fs'
 import { constants } from 'node:os'
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
-import { CaseStudy, type Letter, type Letters, PATIENCE, tellsCaseStudy, undoOf } from '../app/case-study.ts'
 import { Lab, type LabFiles, labFolder, readLab } from '../app/lab.ts'
+import { STORIES } from '../app/stories.ts'
+import { type Letter, type Letters, PATIENCE, type Story } from '../app/story.ts'
 import { PosternError } from '../base/problem.ts'
 import { formatDuration, parseDuration } from '../base/time.ts'
 import { readBytes } from '../io/files.ts'
@@ -13,6 +14,7 @@ import { ending, type Step } from '../lab/story.ts'
 import { formatMailbox } from '../smtp/address.ts'
 import { type } from './firewall.ts'
 import { EXIT, print, printEnding, printStep, styled } from './print.ts'
+import { turnLink } from './routing.ts'
 import { until } from './signals.ts'
 
 /** `postern lab …`: laboratories on this machine. */
@@ -21,7 +23,7 @@ export function labCommands(program: Command): void {
   lab
     .command('run')
     .description('bring a laboratory up and tell its story')
-    .argument('<lab>', 'a folder with a lab.conf, or an example by name: case-study')
+    .argument('<lab>', 'a folder with a lab.conf, or an example by name: case-study, four-sites, which-verb')
     .option('--once', 'end after the story; exit status 1 if an expectation did not hold')
     .option('--json', 'print one JSON object per step, and a last one that counts')
     .option('--mail <file>', 'send this message, too')
@@ -45,6 +47,18 @@ export function labCommands(program: Command): void {
     .action(async (node: string, line: string) => {
       process.exitCode = await type(node, [line], 'no laboratory is running (start one: ./postern lab run case-study)')
     })
+  for (const [what, does] of [
+    ['cut', 'cut a link of the running laboratory'],
+    ['heal', 'mend it'],
+  ] as const) {
+    lab
+      .command(what)
+      .description(does)
+      .argument('<link>', 'the link, such as link-bc')
+      .action(async (link: string) => {
+        process.exitCode = await turnLink(what, link)
+      })
+  }
 }
 
 interface RunOptions {
@@ -58,46 +72,45 @@ async function run(name: string, { once = false, json = false, mail, patience: w
   const patience = parseDuration(wait)
   if (patience === undefined) throw misuse(`"${wait}" is not a duration: expected one such as 20s or 2m`)
   const files = readLab(labFolder(name))
-  if (!tellsCaseStudy(files.config.name)) throw misuse(`there is no story for the laboratory "${files.config.name}"`)
+  const begin = STORIES.get(files.config.name)
+  if (!begin) throw misuse(`there is no story for the laboratory "${files.config.name}"`)
   const letters = readLetters(files, mail)
   const tell = (step: Step) => (json ? print(JSON.stringify(step)) : printStep(step))
   // Before anything is said or up: from now on an end is an orderly one.
   const interrupted = until('SIGINT', 'SIGTERM', 'SIGHUP')
   if (!json) announce(files)
-  const study = await CaseStudy.begin(files, { letters, tell, patience })
+  const story = await begin(files, { letters, tell, patience })
   try {
-    const told = study.run()
+    const told = story.run()
     // Whoever is interrupted in the middle wants out, not the end of the story.
     const steps = await Promise.race([told, interrupted.then(() => undefined)])
     if (!steps) {
       told.catch(() => {})
       return EXIT.failed
     }
-    const end = ending(files.config.name, steps)
+    const end = ending(story.name, steps)
     if (json) print(JSON.stringify(end))
     else printEnding(end, steps)
     if (!once) {
-      if (!json) invite(study.lab)
+      if (!json) invite(story)
       await interrupted
     }
     return end.failed === 0 ? EXIT.ok : EXIT.failed
   } finally {
-    await study.abandon()
+    await story.abandon()
   }
 }
 
 function announce({ config, folder }: LabFiles): void {
   print(styled(`The laboratory ${config.name}, on loopback, from ${folder}`, 'head'))
-  print(
-    styled(
-      '   mail-a -- vpn-a == TLS tunnel == vpn-b -- (vpn, security50) fw-b (inside, security100) -- mail-b',
-      'quiet',
-    ),
-  )
+  // The picture at the head of its file.
+  const comments = readBytes(join(folder, 'lab.conf')).toString('utf8').split(/^[^!]/m)[0] ?? ''
+  for (const line of comments.split('\n').slice(1)) if (line !== '') print(styled(`  ${line.slice(1)}`, 'quiet'))
 }
 
 /** How to use what is still up. */
-function invite(lab: Lab): void {
+function invite(story: Story): void {
+  const { lab } = story
   print()
   print('The laboratory stays up. Press Ctrl-C to take it down. Meanwhile, from another terminal:')
   print()
@@ -109,14 +122,13 @@ function invite(lab: Lab): void {
   const { from, to, entry } = lab.files.config.mails[0] ?? {}
   const at = entry === undefined ? undefined : lab.entries.get(entry)
   if (from && to && at) {
-    print('   send a message of your own through the tunnel:')
+    print('   send a message of your own:')
     print(
       `     curl smtp://${sayEndpoint(at)} --mail-from ${formatMailbox(from)} --mail-rcpt ${formatMailbox(to)} -T FILE`,
     )
     print(`   and read it in ${lab.maildir(formatMailbox(to))}/new`)
   }
-  print(`   switch inspection on again:    ./postern lab type fw-b '${undoOf(lab.files.config.name)}'`)
-  print("   look at what passes:           ./postern lab type fw-b 'show conn'")
+  for (const line of story.invitation()) print(`   ${line}`)
 }
 
 async function exec(name: string, [command, ...args]: readonly string[]): Promise<number> {

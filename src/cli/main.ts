@@ -11,6 +11,7 @@ import { listenCommand } from './listen.ts'
 import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
 import { queueCommands } from './queue.ts'
+import { routingCommands } from './routing.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   readonly version: string
@@ -25,6 +26,7 @@ labCommands(program)
 firewallCommands(program)
 configCommands(program)
 initCommands(program)
+routingCommands(program)
 mtaCommands(program)
 queueCommands(program)
 diagnoseCommand(program)

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { MailServer, readMailServer } from '../app/mail-server.ts'
 import { openSpool, spoolFolder } from '../app/mta-spool.ts'
 import { QueueDesk, type QueueRequest } from '../app/queue-desk.ts'
+import { answerRouting, readQuestion } from '../app/routing-desk.ts'
 import { formatDiagnostic } from '../base/problem.ts'
 import { now } from '../io/clock.ts'
 import { openControl } from '../io/control.ts'
@@ -84,11 +85,13 @@ const count = (messages: number): string => `${messages} ${messages === 1 ? 'mes
 
 /** What `postern queue` asks of the running server. The spool is ours, so a socket there that nobody answers is nobody's. */
 async function openQueueControl(folder: string, { mta }: MailServer, spool: Spool): Promise<{ close(): void }> {
-  const desk = new QueueDesk(mta.config, spool, () => mta.wake())
+  const desk = new QueueDesk(mta.config, spool, { ways: mta.routing.service, wake: () => mta.wake() })
   rmSync(join(folder, CONTROL), { force: true })
   return openControl(folder, async request => {
+    const asked = request.ask === 'routing' ? readQuestion(request.line) : undefined
+    if (asked) return { answer: answerRouting(mta.routing, asked, now()), wrong: false }
     if (request.ask !== 'type' || request.node !== QUEUE_NODE)
-      return { answer: ['a mail server has a queue only'], wrong: true }
+      return { answer: ['a mail server has a queue and routes only'], wrong: true }
     return { answer: [JSON.stringify(await desk.ask(JSON.parse(request.line) as QueueRequest))], wrong: false }
   })
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import { atRest } from '../app/link-state.ts'
 import { openSpool, spoolFolder } from '../app/mta-spool.ts'
 import { type QueueAnswer, QueueDesk, type QueueRequest } from '../app/queue-desk.ts'
 import { PosternError } from '../base/problem.ts'
@@ -157,7 +158,7 @@ async function ask(config: MtaConfig, file: string, request: QueueRequest): Prom
   }
   const spool = openSpool(config, dirname(file), complain)
   try {
-    return await new QueueDesk(config, spool).ask(request)
+    return await new QueueDesk(config, spool, { ways: atRest(config).service }).ask(request)
   } finally {
     await spool.close()
   }

@@ -19,6 +19,12 @@ export type ControlRequest =
   | { readonly ask: 'road'; readonly node: string; readonly line: string }
   /** The names of all nodes that can be typed at. */
   | { readonly ask: 'nodes' }
+  /** The names of all that route mail, and the links of a laboratory. */
+  | { readonly ask: 'routers' | 'links' }
+  /** What a node knows of routing: the question is in `line`, as JSON. */
+  | { readonly ask: 'routing'; readonly node: string; readonly line: string }
+  /** A link of a laboratory is cut, or mended. */
+  | { readonly ask: 'cut' | 'heal'; readonly node: ''; readonly line: string }
 
 export interface ControlAnswer {
   readonly answer: readonly string[]
@@ -105,14 +111,12 @@ function whyStrange(path: string): string | undefined {
 function readRequest(text: string): ControlRequest | undefined {
   try {
     const { ask, node, line: typed } = JSON.parse(text) as Readonly<Record<string, unknown>>
-    if (ask === 'nodes') return { ask }
-    if (
-      (ask !== 'type' && ask !== 'complete' && ask !== 'road') ||
-      typeof node !== 'string' ||
-      typeof typed !== 'string'
-    )
-      return undefined
-    return { ask, node, line: typed }
+    if (ask === 'nodes' || ask === 'routers' || ask === 'links') return { ask }
+    if (typeof node !== 'string' || typeof typed !== 'string') return undefined
+    if (ask === 'cut' || ask === 'heal') return { ask, node: '', line: typed }
+    return ask === 'type' || ask === 'complete' || ask === 'road' || ask === 'routing'
+      ? { ask, node, line: typed }
+      : undefined
   } catch {
     return undefined
   }

@@ -39,3 +39,8 @@ function saslPrep(text: string): string | undefined {
     return undefined
   }
 }
+
+/** Names a table of routing state, as Exchange did; guards nothing. */
+export function md5(bytes: Uint8Array): Uint8Array {
+  return createHash('md5').update(bytes).digest()
+}

@@ -19,8 +19,12 @@ export function mailboxFor({ mailboxes }: MtaConfig, to: Mailbox): Mailbox | und
 /** A local part that asks to be sent on: `x%other.example`, `other.example!x`, `"x@other.example"`. */
 const ROUTED = /[%!@]/
 
-/** May this client send this there? Relaying is closed unless a line opens it. */
-export function acceptRecipient(config: MtaConfig, { to, peer, login }: Question & { readonly about: 'rcpt' }): Answer {
+/** May this client send this there? Relaying is closed unless a line opens it, and there is a way. */
+export function acceptRecipient(
+  config: MtaConfig,
+  { to, peer, login }: Question & { readonly about: 'rcpt' },
+  hasWay: (to: Mailbox) => boolean = asked => route(config.routing, asked).kind === 'relay',
+): Answer {
   if (isLocal(config, to)) {
     if (mailboxFor(config, to)) return { yes: '' }
     return { no: ROUTED.test(to.local) ? 'relay-refused' : 'no-such-user' }
@@ -29,7 +33,7 @@ export function acceptRecipient(config: MtaConfig, { to, peer, login }: Question
   if (config.turns.some(({ domain }) => sameDomain(domain, to.domain))) return { yes: '' }
   const mayRelay = login !== undefined || config.relayFrom.some(network => holds(network, peer))
   if (to.domain === '' || !mayRelay) return { no: 'relay-refused' }
-  return route(config.routing, to).kind === 'relay' ? { yes: '' } : { no: 'relay-refused' }
+  return hasWay(to) ? { yes: '' } : { no: 'relay-refused' }
 }
 
 /** May it have a session when there are few left, and as many as it wants? Who may relay is one of us. */

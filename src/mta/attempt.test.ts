@@ -306,7 +306,7 @@ test('once it is done it hears, sees and does nothing more', () => {
   const it = run()
   it.hear('334 what?\r\n')
   it.hear('250 an odd answer to QUIT\r\n')
-  assert.deepEqual(it.said, ['C: QUIT\r\n', 'done', 'close'])
+  assert.deepEqual(it.said, ['answered', 'C: QUIT\r\n', 'done', 'close'])
   assert.deepEqual([it.attempt.end(1), it.attempt.tick(1e9), it.attempt.receive(bytes('x\r\n'), 1)], [[], [], []])
 })
 

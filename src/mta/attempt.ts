@@ -10,6 +10,7 @@ import type { Instant } from '../base/time.ts'
 import { isAscii } from '../smtp/address.ts'
 import { type Capabilities, NO_CAPABILITIES, offers, readCapabilities } from '../smtp/capabilities.ts'
 import { Client, type ClientOutput } from '../smtp/client.ts'
+import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
 import type { Param } from '../smtp/params.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
@@ -34,6 +35,8 @@ export type AttemptOutput =
   | { readonly kind: 'pulled'; readonly reply: Reply }
   /** And said yes to TURN or ATRN: from here on this end is the server, and this machine has no more to say. */
   | { readonly kind: 'turned'; readonly tls?: TlsFacts }
+  /** The other end is there: it answered, whatever it said. */
+  | { readonly kind: 'answered' }
   /** The order is carried out, and the session can take another: `next`, or `quit`. */
   | { readonly kind: 'idle' }
   /** Something an operator should know, that changed nothing. */
@@ -50,6 +53,8 @@ type Step =
   | 'starttls'
   | 'login'
   | 'cancel'
+  | 'ehlo-again'
+  | 'link-state'
   | 'mail'
   | 'xexch50'
   | 'blob'
@@ -75,6 +80,9 @@ export class Attempt implements Machine<AttemptOutput> {
   #masked = false
   #sasl: SaslClient | undefined
   #loggedIn = false
+  #asksAgain = false
+  /** Pieces of a frame of routing state that are still to be said. */
+  #chunks: readonly Chunk[] = []
   /** The message's form and size as this server gets it. */
   #form: { readonly body: Order['envelope']['body']; readonly size: number }
   /** Of this transaction: whom it is for, whom the server took, and why it took nobody. */
@@ -200,6 +208,11 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #answered(tag: Tag, reply: Reply, now: Instant): readonly AttemptOutput[] {
+    const next = this.#afterReply(tag, reply, now)
+    return tag.step === 'greeting' ? [{ kind: 'answered' }, ...next] : next
+  }
+
+  #afterReply(tag: Tag, reply: Reply, now: Instant): readonly AttemptOutput[] {
     // Whatever it answers, the server hangs up with it, and what waits behind it gets no reply (RFC 5321 §3.8).
     if (reply.code === 421) return this.#giveUp(reply, now)
     switch (tag.step) {
@@ -223,6 +236,11 @@ export class Attempt implements Machine<AttemptOutput> {
         return this.#login(reply, now)
       case 'cancel':
         return this.#noLogin(`a login, which was broken off: ${this.#gaveUp}`, now)
+      case 'ehlo-again':
+        if (digit(reply) === 2) this.#offered = readCapabilities(reply)
+        return this.#linkState(now)
+      case 'link-state':
+        return this.#afterChunk(reply, now)
       case 'mail':
         if (digit(reply) !== 2) this.#refusal = reply
         return this.#pipelined ? [] : this.#afterMail(now)
@@ -351,7 +369,7 @@ export class Attempt implements Machine<AttemptOutput> {
         return this.#giveUp({ status: '4.7.0', why: 'the server said yes to a login before it had proved itself' }, now)
       }
       this.#loggedIn = true
-      return this.#transaction(now)
+      return this.#linkState(now)
     }
     return this.#noLogin(`${login?.verb.toUpperCase()}, which was refused: ${sayReply(reply)}`, now)
   }
@@ -364,9 +382,55 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #noLogin(what: string, now: Instant): readonly AttemptOutput[] {
-    const { login } = this.#order
-    if (!login?.required) return this.#transaction(now)
+    const { login, linkState } = this.#order
+    if (!login?.required) {
+      linkState?.broken(`it needs ${what}`)
+      return this.#transaction(now)
+    }
     return this.#giveUp({ status: '4.7.0', why: `${login.by} requires ${what}` }, now)
+  }
+
+  // ── routing state ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #linkState(now: Instant): readonly AttemptOutput[] {
+    const { linkState } = this.#order
+    if (!linkState) return this.#transaction(now)
+    if (offers(this.#offered, 'X-LINK2STATE')) {
+      return this.#sayFrame(linkState.begin(offers(this.#offered, 'X-POSTERN-LINKSTATE')), now)
+    }
+    // Some list what only known peers may use once they know who it is.
+    if (!this.#asksAgain) {
+      this.#asksAgain = true
+      return this.#say({ kind: 'ehlo', domain: this.#order.hello }, { step: 'ehlo-again' }, now)
+    }
+    linkState.broken(`X-LINK2STATE is not offered: ${this.#heard}`)
+    return this.#transaction(now)
+  }
+
+  #sayFrame(frame: string | undefined, now: Instant): readonly AttemptOutput[] {
+    const chunks = frame === undefined ? [] : cutFrame(frame, 'command')
+    if (!chunks) this.#order.linkState?.broken('a name in the table holds an end of line')
+    this.#chunks = chunks ?? []
+    return this.#sayChunk(now)
+  }
+
+  /** One piece at a time: who refuses the first is spared thousands. */
+  #sayChunk(now: Instant): readonly AttemptOutput[] {
+    const [chunk, ...rest] = this.#chunks
+    if (!chunk) return this.#transaction(now)
+    this.#chunks = rest
+    return this.#say({ kind: 'x-link2state', ...chunk }, { step: 'link-state' }, now)
+  }
+
+  #afterChunk(reply: Reply, now: Instant): readonly AttemptOutput[] {
+    const { linkState } = this.#order
+    const heard = readFrameReply(reply)
+    if (heard.kind === 'more' && this.#chunks.length > 0) return this.#sayChunk(now)
+    if (heard.kind === 'frame' && this.#chunks.length === 0) return this.#sayFrame(linkState?.hear(heard.frame), now)
+    // Mail can do without; what the routes do then is theirs.
+    linkState?.broken(`X-LINK2STATE was answered ${sayReply(reply)}`)
+    this.#chunks = []
+    return this.#transaction(now)
   }
 
   // ── the transaction ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -581,6 +645,8 @@ export class Attempt implements Machine<AttemptOutput> {
   #settle(outcome: Outcome, which: readonly number[] = [...this.#open]): readonly AttemptOutput[] {
     // Who asks for mail has no recipients, and must know all the same why it did not come to that.
     if (this.#order.pull) return [{ kind: 'note', what: sayOutcome(outcome) }]
+    // Before the login nothing was said of routing; now nothing will be.
+    if (outcome.kind === 'deferred' && !this.#loggedIn) this.#order.linkState?.broken(sayOutcome(outcome))
     const open = which.filter(recipient => this.#open.delete(recipient))
     return open.map(recipient => ({ kind: 'outcome', recipient, outcome }))
   }

@@ -1,7 +1,7 @@
 import type { CommandSpec, Grammar } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
-import { ROUTING_COMMANDS } from '../routing/commands.ts'
+import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
@@ -96,6 +96,7 @@ function mailboxOf(text: string): Mailbox {
 export const MTA: Grammar<MtaConfig> = {
   name: 'mta',
   empty: EMPTY_MTA,
+  check: ({ routing }) => checkRouting(routing),
   commands: [
     ...COMMANDS,
     ...QUEUE_COMMANDS,

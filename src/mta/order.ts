@@ -17,12 +17,24 @@ export interface Order {
   readonly pull?: Pull
   readonly tls?: TlsWish
   readonly login?: LoginWish
+  /** Routing state is exchanged before anything else, once this end has logged in. */
+  readonly linkState?: LinkStateTalk
   readonly workarounds?: Workarounds
   /** Is this the last hop, from where on it is not our affair? */
   readonly outcome: 'delivered' | 'relayed'
 }
 
 export type Pull = { readonly kind: 'etrn' | 'atrn'; readonly argument: string } | { readonly kind: 'turn' }
+
+/** The client's half of a conversation about routing state; `routing/exchange.ts` knows what to say. */
+export interface LinkStateTalk {
+  /** The first frame. `delta`: the other end is a Postern, and takes what changed alone. */
+  begin(delta: boolean): string | undefined
+  /** What to say to the frame that came back; `undefined`: no more. */
+  hear(frame: string): string | undefined
+  /** It did not come about, or broke off. */
+  broken(why: string): void
+}
 
 /**
  * How much TLS there must be. `may`: if it is offered, whoever it is with; `require`: nothing is sent in clear; `verify`:

@@ -3,6 +3,9 @@ import { test } from 'node:test'
 import { bytes, text } from '../base/bytes.ts'
 import { parse } from '../config/parse.ts'
 import { show } from '../config/show.ts'
+import { guid, md5, sha256 } from '../routing/any-table.test.ts'
+import { organization } from '../routing/organization.ts'
+import { RoutingService } from '../routing/service.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import { dueAt, isDone, MAX_NOTES, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
 import { EXCHANGE_2003, nextTry } from '../spool/retry.ts'
@@ -31,6 +34,8 @@ function read(text: string): MtaConfig {
 }
 
 const CONFIG = read(TEXT)
+const HERE = { server: CONFIG.hostname, domains: CONFIG.localDomains, sha256, incarnation: guid('e', 1) }
+const WAYS = new RoutingService(organization(CONFIG.routing, HERE), CONFIG.routing, md5)
 const MINUTE = 60_000
 const DAY = 1440 * MINUTE
 const at = (local: string, domain: string): Mailbox => ({ local, domain })
@@ -81,7 +86,7 @@ test('recipients that go one way are one batch, and those with none have their o
     at('eve', 'e.example'),
     at('nobody', 'a.example'),
   ]
-  const found = batches(CONFIG, entry(...to), 0).map(batch => [
+  const found = batches(CONFIG, entry(...to), 0, { ways: WAYS }).map(batch => [
     batch.kind === 'relay' ? batch.connector.name : batch.kind,
     batch.recipients,
   ])
@@ -100,9 +105,9 @@ test('a recipient who is done, or not due yet, is in no batch', () => {
     { kind: 'done', at: 0, outcome: gone },
     { kind: 'waiting', due: 100, attempts: 1 },
   ]
-  assert.deepEqual(batches(CONFIG, { ...waiting, recipients: states }, 99), [])
+  assert.deepEqual(batches(CONFIG, { ...waiting, recipients: states }, 99, { ways: WAYS }), [])
   assert.deepEqual(
-    batches(CONFIG, { ...waiting, recipients: states }, 100).map(({ recipients }) => recipients),
+    batches(CONFIG, { ...waiting, recipients: states }, 100, { ways: WAYS }).map(({ recipients }) => recipients),
     [[1]],
   )
 })

@@ -1,8 +1,11 @@
 import { lower } from '../base/bytes.ts'
 import { type Duration, type Instant, sayDuration } from '../base/time.ts'
-import { type Connector, route } from '../routing/connector.ts'
+import type { Connector } from '../routing/connector.ts'
+import type { Guid } from '../routing/link-state.ts'
+import { nameOf } from '../routing/master.ts'
+import type { Letter, Route } from '../routing/route.ts'
 import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
-import { noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import { type Failure, noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig, Turn } from './config.ts'
@@ -12,6 +15,13 @@ export type Batch =
   | { readonly kind: 'local'; readonly mailbox: Mailbox; readonly recipients: readonly number[] }
   | { readonly kind: 'relay'; readonly connector: Connector; readonly recipients: readonly number[] }
   | { readonly kind: 'nowhere'; readonly outcome: Outcome; readonly recipients: readonly number[] }
+
+/** Which way a letter goes now; `routing/service.ts` knows. */
+export interface Ways {
+  route(letter: Letter, now: Instant): Route
+  /** One of our own connectors; nothing where it is another server's. */
+  connector(guid: Guid): Connector | undefined
+}
 
 /** What goes before it is due. */
 export interface Hurried {
@@ -26,38 +36,89 @@ export function batches(
   config: MtaConfig,
   entry: SpoolEntry,
   now: Instant,
-  { asked, hop }: Hurried = {},
+  { ways, asked, hop }: Hurried & { readonly ways: Ways },
 ): readonly Batch[] {
   const found = new Map<string, Batch>()
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
     if (state?.kind !== 'waiting') continue
     const isAsked = asked?.has(lower(to.domain)) ?? false
-    const isBack = hop !== undefined && hopFor(config, to) === `connector ${hop}`
-    if (state.due > now && !isAsked && !isBack) continue
+    if (state.due > now && !isAsked && hop === undefined) continue
     const held = isAsked ? undefined : turnFor(config, to)
-    const [key, batch] = held ? waits(held, entry) : batchFor(config, to)
+    const [key, batch] = held
+      ? waits(held, entry)
+      : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })
+    if (state.due > now && !isAsked && key !== `connector ${hop}`) continue
     const before = found.get(key)
     found.set(key, { ...(before ?? batch), recipients: [...(before?.recipients ?? []), recipient] })
   }
   return [...found.values()]
 }
 
-function batchFor(config: MtaConfig, to: Mailbox): readonly [key: string, batch: Batch] {
+/** The way of one recipient's copy. */
+export function wayOf(
+  ways: Ways,
+  { envelope, size }: SpoolEntry,
+  { to, now }: { readonly to: Mailbox; readonly now: Instant },
+): Way {
+  const { from } = envelope
+  const found = ways.route({ to, from, size, isSystem: from === null }, now)
+  if (found.kind === 'unreachable') return { kind: 'none', by: { status: found.status, why: found.why } }
+  const connector = ways.connector(found.connector.connector)
+  if (found.kind === 'hold')
+    return { kind: 'none', by: { status: '4.4.1', why: `no way to ${to.domain} is open: ${found.why}` } }
+  const name = nameOf(found.connector)
+  if (!connector || found.bridgeheads.length > 0) {
+    const why = `the way leads by ${name} at ${found.bridgeheads.join(', ') || 'another server'}, to which no connector leads`
+    return { kind: 'none', by: { status: '4.4.4', why } }
+  }
+  if (!found.waits) return { kind: 'relay', connector }
+  const when = connector.isHeld ? 'until it is fetched' : 'until its schedule lets it go'
+  return {
+    kind: 'none',
+    by: { status: '4.4.7', why: `connector ${name} keeps it ${when}` },
+    until: found.waits.until ?? null,
+  }
+}
+
+/** Whether mail for somebody can be taken: a way is there, or one may be told of. */
+export function hasWay(ways: Ways, { to, now }: { readonly to: Mailbox; readonly now: Instant }): boolean {
+  const found = ways.route({ to }, now)
+  return found.kind !== 'unreachable' || found.status.startsWith('4')
+}
+
+/** Over one of our connectors; or nowhere now, and why. `until`: it is not tried before, and `null`: never by itself. */
+export type Way =
+  | { readonly kind: 'relay'; readonly connector: Connector }
+  | { readonly kind: 'none'; readonly by: Failure; readonly until?: Instant | null }
+
+function batchFor(
+  config: MtaConfig,
+  { expires }: SpoolEntry,
+  { to, way }: { readonly to: Mailbox; readonly way: Way },
+): readonly [key: string, batch: Batch] {
   if (isLocal(config, to)) {
     const mailbox = mailboxFor(config, to)
     if (mailbox) return [`mailbox ${formatMailbox(mailbox)}`, { kind: 'local', mailbox, recipients: [] }]
     return nowhere('5.1.1', `no such user: ${formatMailbox(to)}`)
   }
-  const way = route(config.routing, to)
-  if (way.kind === 'unreachable') return nowhere('5.4.4', way.why)
+  if (way.kind === 'none') {
+    const { by, until } = way
+    if (by.status.startsWith('5')) return nowhere(by.status, by.why)
+    const outcome: Outcome = { kind: 'deferred', by, ...(until !== undefined && { until: until ?? expires }) }
+    return [`${by.status} ${by.why}`, { kind: 'nowhere', outcome, recipients: [] }]
+  }
   return [`connector ${way.connector.name}`, { kind: 'relay', connector: way.connector, recipients: [] }]
 }
 
 /** Which way a recipient's mail goes, as operators name it: `connector A-to-B`, `mailbox bob@b.example`, `turn c.example`. */
-export function hopFor(config: MtaConfig, to: Mailbox): string {
+export function hopFor(
+  config: MtaConfig,
+  ways: Ways,
+  { entry, to, now }: { readonly entry: SpoolEntry; readonly to: Mailbox; readonly now: Instant },
+): string {
   const turn = turnFor(config, to)
-  return turn ? `turn ${turn.domain}` : batchFor(config, to)[0]
+  return turn ? `turn ${turn.domain}` : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })[0]
 }
 
 /** The line that holds mail for this address back until it is asked for. */
@@ -72,6 +133,14 @@ function waits({ domain }: Turn, { expires }: SpoolEntry): readonly [string, Bat
 
 function nowhere(status: string, why: string): readonly [string, Batch] {
   return [why, { kind: 'nowhere', outcome: { kind: 'failed', by: { status, why } }, recipients: [] }]
+}
+
+/** Another way opened for some of its recipients: they are due at once. */
+export function hastened(entry: SpoolEntry, which: ReadonlySet<number>, now: Instant): SpoolEntry {
+  const recipients = entry.recipients.map((state, i) =>
+    state.kind === 'waiting' && which.has(i) ? { ...state, due: now } : state,
+  )
+  return noted({ ...entry, revision: entry.revision + 1, recipients }, now, 'a way opened')
 }
 
 /** The entry after its attempts: every outcome noted, and who was deferred due again, or given up. */

@@ -2,8 +2,9 @@ import type { Diagnostic, SourceRef } from '../base/problem.ts'
 import { formatDuration } from '../base/time.ts'
 import { DURATION } from '../config/argument.ts'
 import type { CommandSpec } from '../config/grammar.ts'
+import { quote } from '../config/text.ts'
 import { sameDomain } from '../smtp/address.ts'
-import { refuse } from './change.ts'
+import { minus, plus, refuse } from './change.ts'
 import { NO_ROUTING, type RoutingConfig, TIMERS, type TimerName } from './connector.ts'
 import { CONNECTOR_COMMANDS } from './connector-commands.ts'
 import { CONNECTOR_SESSION_COMMANDS } from './connector-session.ts'
@@ -44,6 +45,7 @@ const TIMER: Spec = {
   words: {
     'glitch-retry': 'before each retry of a connector that failed',
     probe: 'between tries of a connector that is down',
+    retell: 'before a neighbour that could not be told is tried again',
     'state-change-delay': 'before a change is told: a shorter one is not told at all',
     publish: 'between two changes of one group',
     'attached-timeout': 'before a member that went away is told to be gone',
@@ -80,6 +82,14 @@ const GLITCHES: Spec = {
     glitchRetries === NO_ROUTING.glitchRetries ? [] : [`link-state glitch-retries ${glitchRetries}`],
 }
 
+const PEER: Spec = {
+  syntax: 'link-state peer <user:word>',
+  help: 'Believe this account what it tells of routing, and tell our neighbours what we know; for bridgeheads only',
+  apply: (config, args) => ({ ...config, peers: plus(config.peers, args.text('user')) }),
+  remove: (config, args) => ({ ...config, peers: minus(config.peers, args.text('user')) }),
+  show: ({ peers }) => peers.map(each => `link-state peer ${quote(each)}`),
+}
+
 export const ROUTING_COMMANDS: readonly CommandSpec<RoutingConfig>[] = [
   ...GROUP_COMMANDS,
   ...CONNECTOR_COMMANDS,
@@ -89,6 +99,7 @@ export const ROUTING_COMMANDS: readonly CommandSpec<RoutingConfig>[] = [
   SUPPRESS,
   TIMER,
   GLITCHES,
+  PEER,
 ]
 
 /** What only the whole file shows: ends that do not fit together. */

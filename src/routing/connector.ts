@@ -112,12 +112,13 @@ export interface Member {
   readonly at: SourceRef
 }
 
-export type TimerName = 'glitch-retry' | 'probe' | 'state-change-delay' | 'publish' | 'attached-timeout'
+export type TimerName = 'glitch-retry' | 'probe' | 'retell' | 'state-change-delay' | 'publish' | 'attached-timeout'
 
 /** The waits of link state, by their names in the configuration. */
 export const TIMERS: Readonly<Record<TimerName, Duration>> = {
   'glitch-retry': HEALTH_TIMERS.glitchRetry,
   probe: HEALTH_TIMERS.probe,
+  retell: 60_000,
   'state-change-delay': MASTER_TIMERS.stateChangeDelay,
   publish: MASTER_TIMERS.publish,
   'attached-timeout': MASTER_TIMERS.attachedTimeout,
@@ -137,6 +138,8 @@ export interface RoutingConfig {
   readonly suppressStateChanges: boolean
   readonly timers: Readonly<Partial<Record<TimerName, Duration>>>
   readonly glitchRetries: number
+  /** Accounts whose routing state is believed. */
+  readonly peers: readonly string[]
 }
 
 export const NO_ROUTING: RoutingConfig = {
@@ -149,6 +152,7 @@ export const NO_ROUTING: RoutingConfig = {
   suppressStateChanges: false,
   timers: {},
   glitchRetries: HEALTH_TIMERS.glitchRetries,
+  peers: [],
 }
 
 /** A connector of which nothing is said but where it leads. */

@@ -243,6 +243,12 @@ export class Exchange {
   }
 }
 
+/** Whether a conversation that begins with this frame is one of two Posterns: it tells only what changed. */
+export function speaksOfChanges(text: string): boolean {
+  const read = readFrame(text)
+  return 'frame' in read && flat(read.frame).some(isDelta)
+}
+
 /** Whether they do not know it, by what they say they know. */
 function isNewTo(theirs: readonly Known[], state: GroupState): boolean {
   const known = theirs.find(({ group }) => group === state.group)

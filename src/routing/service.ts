@@ -1,9 +1,9 @@
 import type { Duration, Instant } from '../base/time.ts'
-import type { Connector, RoutingConfig } from './connector.ts'
+import { type Connector, type RoutingConfig, TIMERS } from './connector.ts'
 import { RoutingEngine } from './engine.ts'
 import { Exchange, type ExchangeOptions, type ExchangeOutput, type Finding } from './exchange.ts'
 import { LinkHealth } from './health.ts'
-import type { Guid, Hash } from './link-state.ts'
+import type { Guid, Hash, LinkStateTable } from './link-state.ts'
 import { Master, type Published } from './master.ts'
 import type { Organization } from './organization.ts'
 import type { Explanation, Letter, Route } from './route.ts'
@@ -25,9 +25,6 @@ export type ServiceOutput =
   | { readonly kind: 'published'; readonly published: Published }
   | { readonly kind: 'finding'; readonly finding: Finding }
 
-/** A neighbour that could not be told is tried again so much later; its own session may be sooner. */
-export const RETELL: Duration = 60_000
-
 interface Neighbour {
   readonly health: LinkHealth
   /** Does the connector carry routing state: does it lead to a group? */
@@ -44,6 +41,8 @@ export class RoutingService {
   readonly #master: Master
   readonly #connectors: ReadonlyMap<Guid, Connector>
   readonly #neighbours = new Map<Guid, Neighbour>()
+  /** A neighbour that could not be told is tried again so much later; its own session may be sooner. */
+  readonly #retell: Duration
 
   constructor(organization: Organization, config: RoutingConfig, md5: Hash) {
     const { org, server, group, table, routes, connectors } = organization
@@ -51,6 +50,7 @@ export class RoutingService {
     this.#routes = new Routes(table, routes)
     this.#connectors = connectors
     const { timers, glitchRetries, suppressStateChanges: suppress } = config
+    this.#retell = timers.retell ?? TIMERS.retell
     this.#master = new Master(this.#engine, {
       suppress,
       timers: {
@@ -93,6 +93,16 @@ export class RoutingService {
     return this.#routes.explain(letter, now)
   }
 
+  /** The master says the same again, as a new version: whoever does not hear of it is not in step. */
+  republish(now: Instant): readonly ServiceOutput[] {
+    return this.#engine.change('user', state => state) ? this.#changed(now) : []
+  }
+
+  /** Takes a table that is not told by a neighbour, but known otherwise. */
+  learn(table: LinkStateTable, now: Instant): void {
+    if (this.#engine.absorb(table, 'other-group').changed.length > 0) this.#changed(now)
+  }
+
   /** A conversation with a neighbour. Give what it says to `heard`; sending its frames is the driver's. */
   exchange(options: ExchangeOptions): Exchange {
     return new Exchange(this.#engine, options)
@@ -119,7 +129,7 @@ export class RoutingService {
     neighbour.isBusy = false
     // What changed meanwhile was not told; what was begun with was.
     if (!inStep) neighbour.changes = -1
-    neighbour.retry = inStep ? undefined : now + RETELL
+    neighbour.retry = inStep ? undefined : now + this.#retell
     return this.#tell(now)
   }
 

@@ -225,6 +225,13 @@ export const EXTENSIONS: readonly Extension[] = [
     client: 'yes, after a login',
   },
   {
+    keyword: 'X-POSTERN-LINKSTATE',
+    source: 'Postern',
+    advertise: amongPeers('X-POSTERN-LINKSTATE'),
+    server: 'yes (own dialect): frames of X-LINK2STATE may tell only what changed',
+    client: 'yes, where it is offered',
+  },
+  {
     keyword: 'XEXCH50',
     source: 'Exchange 2000',
     verbs: ['xexch50'],

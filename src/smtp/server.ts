@@ -559,7 +559,8 @@ export class Server implements Machine<ServerOutput> {
     const gathered = this.#frames.take(chunk)
     if (gathered.kind === 'more') return this.#say('x-link2state', CHUNK_RECEIVED)
     if (gathered.kind === 'frame') {
-      const question = { about: 'link-state', frame: gathered.frame, login: this.#login } as const
+      const { frame, trimmed } = gathered
+      const question = { about: 'link-state', frame, login: this.#login, trimmed } as const
       return this.#ask('x-link2state', question, 'noop')
     }
     this.#errors++

@@ -46,8 +46,8 @@ export type Question =
       readonly domains: readonly string[]
       readonly login: string
     }
-  /** A whole frame of link state, for whoever keeps it. */
-  | { readonly about: 'link-state'; readonly frame: string; readonly login: string }
+  /** A whole frame of link state, for whoever keeps it. `trimmed` octets of its end were lost on the way. */
+  | { readonly about: 'link-state'; readonly frame: string; readonly login: string; readonly trimmed: number }
 
 /**
  * Yes (for a message with the id it is kept under), or a situation of the dialect, or a reply of the answerer's own; for a
@@ -108,7 +108,7 @@ export interface ServerOptions {
   readonly requireTls: boolean
   /** The connection began with TLS (RFC 8314 §3). */
   readonly tls: TlsFacts | undefined
-  /** What works beyond mail: VRFY, ETRN, TURN, ATRN, X-LINK2STATE, XEXCH50, XCLIENT. */
+  /** What works beyond mail: VRFY, ETRN, TURN, ATRN, X-LINK2STATE, XEXCH50, XCLIENT, X-POSTERN-LINKSTATE. */
   readonly services: ReadonlySet<string>
   /** Keywords that are switched off: not listed, and their verbs unknown. */
   readonly off: ReadonlySet<string>
