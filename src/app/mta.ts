@@ -88,7 +88,11 @@ export class Mta {
       this.wake()
     })
     this.routing = new LinkState(config, {
-      visit: (connector, talk) => this.#outgoing.visit(connector, talk),
+      visit: (connector, talk) => {
+        const visit = this.#outgoing.visit(connector, talk).finally(() => this.#working.delete(visit))
+        this.#working.add(visit)
+        return visit
+      },
       changed: () => this.#reroute(),
       back: ({ name }) => this.#lanes.back(name),
       note: what => world.events?.note?.(what),

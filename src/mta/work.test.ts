@@ -13,7 +13,7 @@ import { acceptRecipient } from './acceptance.ts'
 import { bounce } from './bounce.ts'
 import { MTA } from './commands.ts'
 import type { MtaConfig } from './config.ts'
-import { batches, conclude } from './work.ts'
+import { batches, conclude, hastened } from './work.ts'
 
 const TEXT = `hostname mail-a.a.example
 local-domain a.example
@@ -270,4 +270,38 @@ test('a line of an MTA that cannot be is refused with what could', () => {
   assert.deepEqual(wrong('queue retry 10m soon'), ['"soon" is not a wait'])
   assert.deepEqual(wrong('connector X to Y cost 0 target 10.0.0.1'), ['0 is not a cost'])
   assert.deepEqual(wrong('address-space A-to-D smtp *'), ['no connector is called "A-to-D"'])
+})
+
+test('no way open: mail waits with the reason; a schedule says until when; another server of the group is no way of ours', () => {
+  const config = read(`${TEXT}route-by link-state\nconnector-hold A-to-C\nconnector-source A-to-B other.a.example\n`)
+  const here = { ...HERE, server: config.hostname }
+  const ways = new RoutingService(organization(config.routing, here), config.routing, md5)
+  const outcomes = batches(config, entry(at('carol', 'c.example'), at('bob', 'b.example')), 0, { ways }).map(batch =>
+    batch.kind === 'nowhere' ? batch.outcome : batch.kind,
+  )
+  assert.deepEqual(outcomes, [
+    { kind: 'deferred', by: { status: '4.4.7', why: 'connector A-to-C keeps it until it is fetched' }, until: 2 * DAY },
+    {
+      kind: 'deferred',
+      by: { status: '4.4.4', why: 'the way leads by A-to-B at other.a.example, to which no connector leads' },
+    },
+  ])
+})
+
+test('whoever another way opened for is due at once, and nobody else', () => {
+  const before = entry(at('bob', 'b.example'), at('carol', 'c.example'))
+  const waiting: SpoolEntry = {
+    ...before,
+    recipients: [
+      { kind: 'waiting', due: 100, attempts: 1 },
+      { kind: 'waiting', due: 100, attempts: 1 },
+    ],
+  }
+  const after = hastened(waiting, new Set([1]), 7)
+  assert.deepEqual(
+    after.recipients.map(state => state.kind === 'waiting' && state.due),
+    [100, 7],
+  )
+  assert.equal(after.revision, 1)
+  assert.equal(after.trail.at(-1)?.what, 'a way opened')
 })
