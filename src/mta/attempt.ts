@@ -7,15 +7,14 @@
 import { fromBase64 } from '../base/bytes.ts'
 import type { Machine, TlsFacts, WireOutput } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
-import { isAscii } from '../smtp/address.ts'
 import { type Capabilities, NO_CAPABILITIES, offers, readCapabilities } from '../smtp/capabilities.ts'
 import { Client, type ClientOutput } from '../smtp/client.ts'
 import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
-import type { Param } from '../smtp/params.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
 import { classify } from './classify.ts'
+import { type Form, isTooMany, mailParams, mostRecipients, rcptParams, unsendableTo, wantedForm } from './fitting.ts'
 import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Workaround } from './order.ts'
 
 export type { Order } from './order.ts'
@@ -84,7 +83,7 @@ export class Attempt implements Machine<AttemptOutput> {
   /** Pieces of a frame of routing state that are still to be said. */
   #chunks: readonly Chunk[] = []
   /** The message's form and size as this server gets it. */
-  #form: { readonly body: Order['envelope']['body']; readonly size: number }
+  #form: Form
   /** Of this transaction: whom it is for, whom the server took, and why it took nobody. */
   #round: readonly number[] = []
   #accepted: number[] = []
@@ -439,46 +438,12 @@ export class Attempt implements Machine<AttemptOutput> {
     return offers(this.#offered, 'PIPELINING')
   }
 
-  /** In which form the server would take what it does not take as it is (RFC 6152 §3, RFC 3030 §3). */
-  #wantedForm(): '7bit' | '8bitmime' | undefined {
-    const { body } = this.#form
-    const binary = offers(this.#offered, 'BINARYMIME') && offers(this.#offered, 'CHUNKING')
-    const eight = offers(this.#offered, '8BITMIME')
-    if (body === 'binarymime' && !binary) return eight ? '8bitmime' : '7bit'
-    return body === '8bitmime' && !eight ? '7bit' : undefined
-  }
-
-  /** What the peer would have to take and does not say it can, in whatever form (RFC 6531 §3.5, RFC 8689 §4.2.1). */
-  #unsendable(): Failure | undefined {
-    const { envelope } = this.#order
-    if (envelope.requireTls && !offers(this.#offered, 'REQUIRETLS')) {
-      return {
-        status: '5.7.30',
-        why: 'the message requires TLS on all its way, and the next server takes no REQUIRETLS',
-      }
-    }
-    if (envelope.smtputf8 && !offers(this.#offered, 'SMTPUTF8') && !this.#isAscii()) {
-      return { status: '5.6.7', why: 'an address is outside ASCII, and the next server takes no SMTPUTF8' }
-    }
-    const limit = Number(this.#offered.keywords.get('SIZE')?.[0] ?? 0)
-    const { size } = this.#form
-    return limit > 0 && size > limit
-      ? { status: '5.3.4', why: `the message has ${size} octets, and the next server takes ${limit}` }
-      : undefined
-  }
-
-  #isAscii(): boolean {
-    const { from, recipients } = this.#order.envelope
-    const all = [...(from ? [from] : []), ...recipients.map(({ to }) => to)]
-    return all.every(({ local, domain }) => isAscii(local + domain))
-  }
-
   #transaction(now: Instant): readonly AttemptOutput[] {
     const { pull } = this.#order
     if (pull) return this.#say(pull, { step: 'pull' }, now)
-    const form = this.#wantedForm()
+    const form = wantedForm(this.#offered, this.#form.body)
     if (form) return [{ kind: 'convert', to: form, smtputf8: offers(this.#offered, 'SMTPUTF8') }]
-    const unsendable = this.#unsendable()
+    const unsendable = unsendableTo(this.#offered, this.#order.envelope, this.#form.size)
     if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
     this.#chunking = offers(this.#offered, 'CHUNKING')
     this.#later = this.#order.recipients.filter(recipient => this.#open.has(recipient))
@@ -492,40 +457,19 @@ export class Attempt implements Machine<AttemptOutput> {
   /** The next transaction with those who have not had their turn, or the end. */
   #next(now: Instant): readonly AttemptOutput[] {
     if (this.#later.length === 0) return this.#rest(now)
-    this.#round = this.#later.splice(0, this.#mostRecipients())
+    this.#round = this.#later.splice(0, mostRecipients(this.#offered))
     this.#accepted = []
     this.#refusal = undefined
     const mail = this.#say(
-      { kind: 'mail', from: this.#order.envelope.from, params: this.#mailParams() },
+      {
+        kind: 'mail',
+        from: this.#order.envelope.from,
+        params: mailParams(this.#offered, this.#order.envelope, this.#form),
+      },
       { step: 'mail' },
       now,
     )
     return this.#pipelined ? [...mail, ...this.#afterMail(now)] : mail
-  }
-
-  /** RFC 9422 §3: what one transaction takes; what is not said or makes no sense is no limit. */
-  #mostRecipients(): number {
-    const said = this.#offered.keywords.get('LIMITS') ?? []
-    const at = said.findIndex(word => word.toUpperCase() === 'RCPTMAX')
-    const most = at < 0 ? 0 : Number(said[at + 1])
-    return Number.isSafeInteger(most) && most > 0 ? most : Number.POSITIVE_INFINITY
-  }
-
-  #mailParams(): readonly Param[] {
-    const { envelope } = this.#order
-    const { body, size } = this.#form
-    const params: Param[] = []
-    if (offers(this.#offered, 'SIZE')) params.push({ keyword: 'SIZE', value: String(size) })
-    if (body !== '7bit' && offers(this.#offered, body.toUpperCase())) {
-      params.push({ keyword: 'BODY', value: body.toUpperCase() })
-    }
-    if (envelope.smtputf8 && offers(this.#offered, 'SMTPUTF8')) params.push({ keyword: 'SMTPUTF8' })
-    if (envelope.requireTls) params.push({ keyword: 'REQUIRETLS' })
-    if (offers(this.#offered, 'DSN')) {
-      if (envelope.ret) params.push({ keyword: 'RET', value: envelope.ret })
-      if (envelope.envid !== undefined) params.push({ keyword: 'ENVID', value: envelope.envid })
-    }
-    return params
   }
 
   /** RCPT for all of them, and DATA behind them where the peer takes a group. */
@@ -544,12 +488,11 @@ export class Attempt implements Machine<AttemptOutput> {
   #rcpt(recipient: number, now: Instant): readonly AttemptOutput[] {
     const found = this.#order.envelope.recipients[recipient]
     if (!found) return []
-    const params: Param[] = []
-    if (offers(this.#offered, 'DSN')) {
-      if (found.notify !== undefined) params.push({ keyword: 'NOTIFY', value: found.notify })
-      if (found.orcpt !== undefined) params.push({ keyword: 'ORCPT', value: found.orcpt })
-    }
-    return this.#say({ kind: 'rcpt', to: found.to, params }, { step: 'rcpt', recipient }, now)
+    return this.#say(
+      { kind: 'rcpt', to: found.to, params: rcptParams(this.#offered, found) },
+      { step: 'rcpt', recipient },
+      now,
+    )
   }
 
   #afterRecipient(recipient: number, reply: Reply, now: Instant): readonly AttemptOutput[] {
@@ -680,8 +623,3 @@ export class Attempt implements Machine<AttemptOutput> {
 }
 
 const LOST = 'what only Exchange reads of the message is lost here'
-
-/** No more recipients in this transaction; 552 is what RFC 821 had for it (RFC 5321 §4.5.3.1.10). */
-function isTooMany({ code, status }: Reply): boolean {
-  return status === undefined ? code === 452 || code === 552 : status.endsWith('.5.3')
-}

@@ -85,10 +85,16 @@ test('whatever is configured, the text of an MTA reads as the same configuration
   fc.assert(
     fc.property(fc.array(anyLine, { maxLength: 20 }), lines => {
       // A line may be refused, as a person's may: what stands then is what must read back.
-      const { config } = parse(MTA, `${lines.join('\n')}\n`, 'mta.conf')
+      const { config, problems: before } = parse(MTA, `${lines.join('\n')}\n`, 'mta.conf')
       const text = show(MTA, config)
       const { config: again, problems } = parse(MTA, text, 'mta.conf')
-      assert.deepEqual(problems, [], text)
+      // What only the whole file shows to be wrong is wrong in both; no line that was shown is.
+      const said = new Set(before.map(({ message }) => message))
+      assert.deepEqual(
+        problems.filter(({ message }) => !said.has(message)),
+        [],
+        text,
+      )
       assert.deepEqual(plain(again), plain(config), text)
     }),
     runs(600),

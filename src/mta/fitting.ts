@@ -1,0 +1,76 @@
+/** What the next server takes, by what it offers: the form of a message, its parameters, and what cannot be sent at all. */
+import type { Envelope, Recipient } from '../mail/envelope.ts'
+import { isAscii } from '../smtp/address.ts'
+import { type Capabilities, offers } from '../smtp/capabilities.ts'
+import type { Param, Params } from '../smtp/params.ts'
+import type { Reply } from '../smtp/reply.ts'
+import type { Failure } from '../spool/entry.ts'
+
+/** A message as a server gets it: what it declares of its octets, and how many there are. */
+export interface Form {
+  readonly body: Envelope['body']
+  readonly size: number
+}
+
+/** In which form the server would take what it does not take as it is (RFC 6152 §3, RFC 3030 §3). */
+export function wantedForm(offered: Capabilities, body: Envelope['body']): '7bit' | '8bitmime' | undefined {
+  const binary = offers(offered, 'BINARYMIME') && offers(offered, 'CHUNKING')
+  const eight = offers(offered, '8BITMIME')
+  if (body === 'binarymime' && !binary) return eight ? '8bitmime' : '7bit'
+  return body === '8bitmime' && !eight ? '7bit' : undefined
+}
+
+/** What the server would have to take and does not say it can, in whatever form (RFC 6531 §3.5, RFC 8689 §4.2.1). */
+export function unsendableTo(offered: Capabilities, envelope: Envelope, size: number): Failure | undefined {
+  if (envelope.requireTls && !offers(offered, 'REQUIRETLS')) {
+    const why = 'the message requires TLS on all its way, and the next server takes no REQUIRETLS'
+    return { status: '5.7.30', why }
+  }
+  if (envelope.smtputf8 && !offers(offered, 'SMTPUTF8') && !isPlain(envelope)) {
+    return { status: '5.6.7', why: 'an address is outside ASCII, and the next server takes no SMTPUTF8' }
+  }
+  const limit = Number(offered.keywords.get('SIZE')?.[0] ?? 0)
+  if (limit === 0 || size <= limit || Number.isNaN(limit)) return undefined
+  return { status: '5.3.4', why: `the message has ${size} octets, and the next server takes ${limit}` }
+}
+
+function isPlain({ from, recipients }: Envelope): boolean {
+  const all = [...(from ? [from] : []), ...recipients.map(({ to }) => to)]
+  return all.every(({ local, domain }) => isAscii(local + domain))
+}
+
+/** RFC 9422 §3: what one transaction takes; what is not said or makes no sense is no limit. */
+export function mostRecipients({ keywords }: Capabilities): number {
+  const said = keywords.get('LIMITS') ?? []
+  const at = said.findIndex(word => word.toUpperCase() === 'RCPTMAX')
+  const most = at < 0 ? 0 : Number(said[at + 1])
+  return Number.isSafeInteger(most) && most > 0 ? most : Number.POSITIVE_INFINITY
+}
+
+/** No more recipients in this transaction; 552 is what RFC 821 had for it (RFC 5321 §4.5.3.1.10). */
+export function isTooMany({ code, status }: Reply): boolean {
+  return status === undefined ? code === 452 || code === 552 : status.endsWith('.5.3')
+}
+
+export function mailParams(offered: Capabilities, envelope: Envelope, { body, size }: Form): Params {
+  const params: Param[] = []
+  if (offers(offered, 'SIZE')) params.push({ keyword: 'SIZE', value: String(size) })
+  if (body !== '7bit' && offers(offered, body.toUpperCase())) {
+    params.push({ keyword: 'BODY', value: body.toUpperCase() })
+  }
+  if (envelope.smtputf8 && offers(offered, 'SMTPUTF8')) params.push({ keyword: 'SMTPUTF8' })
+  if (envelope.requireTls) params.push({ keyword: 'REQUIRETLS' })
+  if (offers(offered, 'DSN')) {
+    if (envelope.ret) params.push({ keyword: 'RET', value: envelope.ret })
+    if (envelope.envid !== undefined) params.push({ keyword: 'ENVID', value: envelope.envid })
+  }
+  return params
+}
+
+export function rcptParams(offered: Capabilities, { notify, orcpt }: Recipient): Params {
+  if (!offers(offered, 'DSN')) return []
+  return [
+    ...(notify === undefined ? [] : [{ keyword: 'NOTIFY', value: notify }]),
+    ...(orcpt === undefined ? [] : [{ keyword: 'ORCPT', value: orcpt }]),
+  ]
+}
