@@ -23,7 +23,10 @@ export interface Postern {
   readonly port: number
   /** The letter with this token, in the mailbox it was sent to. */
   arrived(mailbox: string, token: string): Promise<Buffer>
-  /** Takes a letter for relaying, and says what became of it at the first try: the line of its log. */
+  /**
+   * Takes a letter for relaying, and says what became of it at the first try: the line of its log. Where a letter before it
+   * found nobody there, that is no try yet, and it follows soon.
+   */
   relays(letter: Letter, to: string): Promise<string>
   said(): string
   stop(): Promise<void>
@@ -83,7 +86,7 @@ export async function startPostern(port: number, { peer, tls, implicit, lines = 
         const line = program
           .said()
           .split('\n')
-          .find(each => each.startsWith(`${id}: <${to}> `))
+          .find(each => each.startsWith(`${id}: <${to}> `) && !each.includes(' not tried, '))
         if (line !== undefined) return line
       }
       throw new Error(`nothing became of ${id} in time:\n${program.said()}`)
