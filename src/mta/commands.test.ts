@@ -5,6 +5,7 @@ import { runs } from '../base/any-bytes.test.ts'
 import { cite } from '../base/problem.ts'
 import { parse } from '../config/parse.ts'
 import { show } from '../config/show.ts'
+import { checkRouting } from '../routing/commands.ts'
 import { MTA } from './commands.ts'
 import type { MtaConfig } from './config.ts'
 
@@ -88,7 +89,13 @@ test('whatever is configured, the text of an MTA reads as the same configuration
       const { config } = parse(MTA, `${lines.join('\n')}\n`, 'mta.conf')
       const text = show(MTA, config)
       const { config: again, problems } = parse(MTA, text, 'mta.conf')
-      assert.deepEqual(problems, [], text)
+      // What is wrong with the whole, and no line alone, is still wrong with it.
+      const whole = checkRouting(config.routing).map(({ message }) => message)
+      assert.deepEqual(
+        problems.map(({ message }) => message),
+        whole,
+        text,
+      )
       assert.deepEqual(plain(again), plain(config), text)
     }),
     runs(600),
