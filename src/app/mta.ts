@@ -89,8 +89,9 @@ export class Mta {
     })
     this.routing = new LinkState(config, {
       visit: (connector, talk) => {
-        const visit = this.#outgoing.visit(connector, talk).finally(() => this.#working.delete(visit))
-        this.#working.add(visit)
+        const visit = this.#outgoing.visit(connector, talk)
+        const work: Promise<unknown> = visit.catch(() => {}).finally(() => this.#working.delete(work))
+        this.#working.add(work)
         return visit
       },
       changed: () => this.#reroute(),
