@@ -550,7 +550,7 @@ export class SmtpProxy {
     const what = last ? 'last-chunk' : 'bdat'
     const chunk = { kind: 'chunk', size, last, reader: new ChunkReader(size) } as const
     const verdict = this.#rules.judge({ on: 'word', what: 'verb', word: 'BDAT' })
-    const refuse = (wording: Reply, because = this.#rules.own('the client was not offered this')) =>
+    const refuse = (wording: Reply, because = this.#rules.own('the client was not offered this', 'chunking')) =>
       this.#begin({ ...chunk, refusal: { reply: wording, because } })
     if (verdict.kind === 'answer') return refuse(wordsOf(verdict), verdict.because)
     if (verdict.kind !== 'pass') return refuse(reply(502, '5.5.1', 'BDAT is not available'), verdict.because)
@@ -793,7 +793,8 @@ export class SmtpProxy {
       this.#rules.explain('greeting', '', {
         before: formatReply(answer, bytes),
         after: formatReply(shown, bytes),
-        because: verdict.kind === 'pass' ? 'the server is called otherwise here' : verdict.because,
+        because:
+          verdict.kind === 'pass' ? this.#rules.own('the server is called otherwise here', 'name') : verdict.because,
         did: 'replace',
       })
     }
@@ -811,7 +812,7 @@ export class SmtpProxy {
     this.#rules.explain('reply', 'SERVER', {
       before: formatReply(answer, bytes),
       after: formatReply(shown, bytes),
-      because: 'the name of the server behind is hidden',
+      because: this.#rules.own('the name of the server behind is hidden', 'hideServer'),
       did: 'replace',
     })
     return shown
