@@ -8,43 +8,12 @@ import { test } from 'node:test'
 import { Lenient, type Took } from '../src/firewall/through.test.ts'
 import { AREAS } from './vectors/all.ts'
 import { configure, ServerUnderTest } from './vectors/server.ts'
-import { type Backend, ThroughStrict } from './vectors/through.ts'
+import { type Backend, OTHERWISE, ThroughStrict } from './vectors/through.ts'
 import { heardPattern, piecesOf, repliesIn, type ServerVector, sayHeard } from './vectors/vector.ts'
 
 const MOST_SINGLY = 20_000
 /** The lenient server is slow. */
 const MOST_LENIENT = 200_000
-
-/** Who speaks out of turn is refused at once and for good, whatever the commands were. */
-const OUT_OF_TURN = '5xx* 554:5.5.0 close'
-/** The server behind offers no DSN, and what was not offered is not taken. */
-const NOT_OFFERED = '555'
-
-/**
- * Vector → step, counted from 0 → what may be heard instead. Whether somebody speaks out of turn depends on how fast the
- * server is: an octet at a time, ours has always answered before.
- */
-const OTHERWISE: Readonly<Record<string, Readonly<Record<number, string>>>> = {
-  'tls-pipelined-inside': { 4: OUT_OF_TURN },
-  'cmd-pipeline-past-ehlo': { 1: OUT_OF_TURN },
-  'cmd-anytime-before-hello': { 1: OUT_OF_TURN },
-  'auth-pipelined': { 2: OUT_OF_TURN },
-  'auth-pipelined-behind-whole': { 2: OUT_OF_TURN },
-  'tls-on-plain-with-line-ends': { 1: OUT_OF_TURN },
-  'flood-ehlo': { 2: OUT_OF_TURN },
-  'flood-auth': { 2: OUT_OF_TURN },
-  'flood-auth-cancelled': { 2: OUT_OF_TURN },
-  // A login that was made in clear cannot be taken back at the server, so TLS must come before it.
-  'tls-login-forgotten': { 3: '503', 4: '5xx?', 5: '250' },
-  'cmd-len-rcpt': { 3: NOT_OFFERED, 4: NOT_OFFERED },
-  'param-notify-never-and': { 3: NOT_OFFERED },
-  'param-orcpt-untyped': { 3: NOT_OFFERED },
-  'param-orcpt-xtext': { 3: NOT_OFFERED },
-  'param-orcpt-crlf': { 3: NOT_OFFERED },
-  'param-envid-crlf': { 2: NOT_OFFERED },
-  // Its mechanisms are for the named servers of one organisation.
-  'x-exps-oversized': { 2: '504', 3: '500:5.5.2', 4: '250' },
-}
 
 function play(vector: ServerVector, through: ThroughStrict<Backend>, length: number, judges: boolean): void {
   for (const [i, [sent, expected]] of vector.steps.entries()) {

@@ -12,12 +12,14 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   prefix: ['2001:db8::/32', '::/0'],
   port: ['smtp', '2525'],
   ports: ['25', '25-26'],
+  word: ['tcp', 'x', '"a b"', '6.1(1)', 'SIZE', 'x-exps', '*.exe'],
+  duration: ['30s', '10m'],
+  size: ['10m', '1'],
   name: ['outside', 'inside', 'a', 'b'],
   number: ['0', '1', '512'],
   level: ['0', '100'],
   security: ['security0', 'security100'],
   domain: ['b.example'],
-  word: ['tcp', 'x', '"a b"', '6.1(1)'],
   text: ['esmtp', '0 0', 'ehlo mail', 'log'],
 }
 

@@ -7,7 +7,7 @@ import { maskLine } from './mask.ts'
 import { MESSAGE_SUBJECTS, MessageWatch } from './message-watch.ts'
 import type { Policy, SizeKind } from './policy.ts'
 import { type Segment, trimEnd } from './segment.ts'
-import { type Because, explain, type Judgement, type What } from './verdict.ts'
+import { type Because, explain, isKnownVerb, type Judgement, type What } from './verdict.ts'
 
 /** Where in the end of data CRLF.CRLF the octets of a body are. */
 type BodyState = 0 | 1 | 2 | 3 | 4
@@ -27,8 +27,10 @@ export class CommandSide {
   readonly #options: CommandSideOptions
   /** Octets of the command line under way that went before. */
   #column = 0
-  /** A login was begun that did not pass: the lines behind it may be secrets. */
+  /** A login was begun, and no command that we know has come since: the lines behind it may be secrets. */
   #loginBegun = false
+  /** Octets of a chunk whose BDAT did not pass: the server takes them for commands, and they are a message's. */
+  #chunk = 0
   /** 2 of the 5: the line end before the first line of a body has come already. */
   #bodyState: BodyState = 2
   /** DATA was believed before the server took it (CVE-2000-1022). */
@@ -144,12 +146,16 @@ export class CommandSide {
     }
     const verb = verbOf(line)
     const command = parseCommand(trimEnd(line))
-    const shown = this.#withoutSecrets(line, verb, command)
+    const isChunk = this.#chunk > 0
+    this.#chunk = Math.max(0, this.#chunk - line.length)
+    const shown = isChunk ? ofChunk(verb, line.length) : this.#withoutSecrets(line, verb, command)
     const about = { what: 'command', line: shown.bytes } as const
     if (!this.#heed(segment, { on: 'size', what: 'command-line', size: line.length }, about)) return
     const judgement = this.#judge({ on: 'word', what: 'verb', word: verb.word })
     const { verdict } = judgement
     if (!segment.heed(judgement, { ...about, subject: shown.verb }, this.#options.rateOf)) return
+    const isStopped = verdict.kind === 'mask' || verdict.kind === 'discard'
+    if (isStopped && !isChunk && command.kind === 'bdat') this.#chunk = command.size
     if (verdict.kind === 'mask') {
       this.#onlooker.say('other')
       const after = maskLine(line, verdict.how, verb.length)
@@ -157,7 +163,9 @@ export class CommandSide {
       segment.overwrite(at, after)
       const change = {
         before: trimEnd(shown.bytes),
-        after: trimEnd(maskLine(shown.bytes, verdict.how, shown.verbLength)),
+        after: trimEnd(
+          isChunk && shown.verb === SECRET ? shown.bytes : maskLine(shown.bytes, verdict.how, shown.verbLength),
+        ),
       }
       segment.tell(explain('command', shown.verb, change, verdict.because))
       return
@@ -171,21 +179,31 @@ export class CommandSide {
       )
       return
     }
-    this.#loginBegun = false
     // What we cannot read, the server may: it is followed as what its verb says.
     this.#onlooker.say(command.kind === 'garbled' ? command.verb : said(command))
     if (verb.word === 'DATA' && this.#policy.engine.kind === 'in-place' && this.#policy.engine.dataFirstBug) {
       this.#believed = true
     }
-    if (verb.word === 'MAIL' || verb.word === 'RCPT') this.#path(segment, { verb: verb.word, line, at })
+    if (verb.word === 'MAIL' || verb.word === 'RCPT')
+      this.#path(segment, { verb: verb.word, line, at, shown: isChunk ? shown.bytes : line })
   }
 
   /** MAIL and RCPT: the address, its length, its octets, and how many there are. */
   #path(
     segment: Segment,
-    { verb, line, at }: { readonly verb: 'MAIL' | 'RCPT'; readonly line: Uint8Array; readonly at: number },
+    {
+      verb,
+      line,
+      at,
+      shown,
+    }: {
+      readonly verb: 'MAIL' | 'RCPT'
+      readonly line: Uint8Array
+      readonly at: number
+      readonly shown: Uint8Array
+    },
   ) {
-    const about = { what: 'address', line } as const
+    const about = { what: 'address', line: shown } as const
     const address = addressIn(line)
     const role = verb === 'MAIL' ? 'sender' : 'recipient'
     if (verb === 'MAIL') {
@@ -206,11 +224,19 @@ export class CommandSide {
     for (const subject of subjects) {
       if (!this.#heed(segment, subject, about)) return
     }
-    this.#address(segment, verb, line, at)
+    this.#address(segment, { verb, line, at, isHidden: shown !== line })
   }
 
   /** Replaces what does not belong into the address of MAIL or RCPT (PIX syslog 108002). */
-  #address(segment: Segment, verb: string, line: Uint8Array, at: number): void {
+  #address(
+    segment: Segment,
+    {
+      verb,
+      line,
+      at,
+      isHidden,
+    }: { readonly verb: string; readonly line: Uint8Array; readonly at: number; readonly isHidden: boolean },
+  ): void {
     const pipe = this.#judge({ on: 'octet', what: 'pipe' }).verdict
     const bracket = this.#judge({ on: 'octet', what: 'stray-bracket' }).verdict
     const verdict = pipe.kind === 'mask' ? pipe : bracket
@@ -228,12 +254,15 @@ export class CommandSide {
     }
     if (!out) return
     segment.overwrite(at, out)
-    segment.tell(explain('address', verb, { before: trimEnd(line), after: trimEnd(out) }, verdict.because))
+    const shown = bytes(`(${line.length} octets)`)
+    const change = isHidden ? { before: shown, after: shown } : { before: trimEnd(line), after: trimEnd(out) }
+    segment.tell(explain('address', verb, change, verdict.because))
   }
 
   #fragment(segment: Segment, piece: Uint8Array, at: number): void {
     const size = this.#column + piece.length
     const octets = trimEnd(piece).length
+    this.#chunk = Math.max(0, this.#chunk - piece.length)
     // What is typed octet by octet may be a password: how much it was is enough.
     const shown = bytes(`(${octets} octets)`)
     if (!this.#heed(segment, { on: 'size', what: 'command-line', size }, { what: 'fragment', line: shown })) return
@@ -260,11 +289,7 @@ export class CommandSide {
    * A line as it may be shown. Behind AUTH stands a secret, and so may the lines after it, whose base64 looks like verbs:
    * they are told of, and not told.
    */
-  #withoutSecrets(
-    line: Uint8Array,
-    { word, length }: Verb,
-    { kind }: Command,
-  ): { readonly bytes: Uint8Array; readonly verb: string; readonly verbLength: number } {
+  #withoutSecrets(line: Uint8Array, { word, length }: Verb, { kind }: Command): Shown {
     if (word === 'AUTH' || word === 'X-EXPS') {
       this.#loginBegun = true
       const [verb = '', mechanism = '', ...more] = text(trimEnd(line))
@@ -274,7 +299,7 @@ export class CommandSide {
       return { bytes: bytes(words.join(' ').trimEnd()), verb: word, verbLength: verb.length }
     }
     if (kind !== 'other' && kind !== 'unreadable') this.#loginBegun = false
-    if (this.#loginBegun) return { bytes: bytes(SECRET), verb: SECRET, verbLength: SECRET.length }
+    if (this.#loginBegun) return hidden(SECRET)
     // A verb nobody knows may hold anything, escape sequences included.
     return { bytes: line, verb: word.replace(/[^!-~]/g, '?'), verbLength: length }
   }
@@ -404,6 +429,22 @@ interface Verb {
 }
 
 const SECRET = '[secret]'
+
+/** A line as it may be shown. */
+interface Shown {
+  readonly bytes: Uint8Array
+  readonly verb: string
+  readonly verbLength: number
+}
+
+/** Text of a message may begin with a verb, and a verb may be a command after all: it is told, and nothing behind it. */
+function ofChunk({ word }: Verb, octets: number): Shown {
+  return isKnownVerb(word) ? { bytes: bytes(word), verb: word, verbLength: word.length } : hidden(`(${octets} octets)`)
+}
+
+function hidden(instead: string): Shown {
+  return { bytes: bytes(instead), verb: SECRET, verbLength: instead.length }
+}
 
 function isBlank(octet: number | undefined): boolean {
   return octet === SP || octet === CR || octet === LF || octet === 0x09

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { bytes } from '../base/bytes.ts'
 import { parse } from '../config/parse.ts'
 import { show } from '../config/show.ts'
 import { admit } from './admission.ts'
 import { FIREWALL } from './commands.ts'
 import { NO_PROXIES } from './commands-proxy.ts'
 import type { FirewallConfig } from './config.ts'
+import { judge, type Subject } from './judge.ts'
+import type { TextKind } from './policy.ts'
 
 function read(...lines: readonly string[]): FirewallConfig {
   const { config, problems } = parse(FIREWALL, lines.map(line => `${line}\n`).join(''), 'gw.conf')
@@ -35,6 +38,28 @@ const EVERYTHING = [
   'strict onward-tls must',
   'strict bare-line-ends space',
   'strict xclient',
+  'no watchguard smtp-incoming esmtp',
+  'no watchguard smtp-incoming extension PIPELINING',
+  'watchguard smtp-incoming extension X-EXPS',
+  'watchguard smtp-outgoing auth-type NTLM',
+  'no watchguard smtp-incoming auth-type PLAIN',
+  'watchguard smtp-incoming header X-FACE',
+  'watchguard smtp-incoming content-type model/*',
+  'no watchguard smtp-incoming denied-file-name *.com',
+  'watchguard smtp-outgoing denied-sender *@spam.example',
+  'watchguard smtp-incoming denied-recipient root@*',
+  'watchguard smtp-incoming idle-timeout 5m',
+  'watchguard smtp-incoming message-size 1m',
+  'watchguard smtp-incoming address-length 64',
+  'watchguard smtp-incoming line-length 998',
+  'watchguard smtp-incoming recipients 5',
+  'watchguard smtp-incoming too-many-recipients drop',
+  'watchguard smtp-incoming banner-name mail.b.example',
+  'watchguard smtp-incoming hello-length 64',
+  'watchguard smtp-incoming hello-pattern ^[a-z.]+$',
+  'watchguard smtp-incoming tls terminate',
+  'watchguard smtp-incoming deny-message "removed here"',
+  'watchguard smtp-outgoing masquerade lan.b.example b.example',
 ]
 
 const plain = (config: unknown): unknown =>
@@ -45,9 +70,13 @@ test('every line of a proxy is shown so that it reads as the same, and its no fo
   const shown = show(FIREWALL, once)
   for (const line of EVERYTHING) assert.ok(shown.includes(`${line}\n`), `${line} in:\n${shown}`)
   assert.deepEqual(plain(read(...shown.trimEnd().split('\n')).proxies), plain(once.proxies))
-  const undone = read(...EVERYTHING, ...EVERYTHING.toReversed().map(line => `no ${line}`))
+  const undone = read(...EVERYTHING, ...EVERYTHING.toReversed().map(undo))
   assert.deepEqual(plain(undone.proxies), plain(NO_PROXIES))
 })
+
+function undo(line: string): string {
+  return line.startsWith('no ') ? line.slice('no '.length) : `no ${line}`
+}
 
 function policyAt(...lines: readonly string[]) {
   const caller = { source: '198.51.100.1', destination: '192.0.2.5', port: 25 }
@@ -70,4 +99,91 @@ test('what a site has otherwise is in the policy, and the line that put it in fo
   const { tls, xclient, waits } = policy.engine
   assert.deepEqual([tls, xclient, waits.pregreet], ['off', true, 6_000])
   assert.equal(policy.cause.at.line, BASE.length + 1)
+})
+
+test('a Firebox alters by its settings, and each explanation names the line that would change just that', () => {
+  const policy = policyAt(
+    'watchguard smtp-incoming 25',
+    'no watchguard smtp-incoming extension DSN',
+    'watchguard smtp-incoming recipients 5',
+    'watchguard smtp-incoming denied-sender *@Spam.example',
+    'no watchguard smtp-incoming header X-Mailer',
+  )
+  assert.ok(policy)
+  const because = (subject: Subject): string => {
+    const { verdict } = judge(policy, subject, { peer: '198.51.100.1' })
+    if (verdict.kind === 'pass') return 'pass'
+    const { at, cure } = verdict.because.cause
+    return `${verdict.kind} ${at.line - BASE.length}: ${cure}`
+  }
+  const keyword = (word: string) => because({ on: 'word', what: 'ehlo-keyword', word })
+  const header = (word: string) => because({ on: 'word', what: 'header-field', word })
+  const text = (what: TextKind, words: string) => because({ on: 'text', what, text: bytes(words) })
+  assert.equal(keyword('SIZE'), 'pass')
+  assert.equal(keyword('DSN'), 'strip 2: watchguard smtp-incoming extension DSN')
+  assert.equal(keyword('X-EXPS'), 'strip 1: watchguard smtp-incoming extension X-EXPS')
+  // No box to tick: only without the proxy it would pass.
+  assert.equal(keyword('X-OWN'), 'strip 1: no watchguard smtp-incoming 25')
+  assert.equal(
+    because({ on: 'word', what: 'verb', word: 'X-EXPS' }),
+    'answer 1: watchguard smtp-incoming extension X-EXPS',
+  )
+  assert.equal(
+    because({ on: 'word', what: 'auth-mechanism', word: 'NTLM' }),
+    'strip 1: watchguard smtp-incoming auth-type NTLM',
+  )
+  assert.equal(because({ on: 'size', what: 'recipients', size: 6 }), 'answer 3: watchguard smtp-incoming recipients 10')
+  assert.equal(text('sender', 'Eve@SPAM.example'), 'answer 4: no watchguard smtp-incoming denied-sender *@spam.example')
+  assert.equal(text('sender', 'eve@spam.example.org'), 'pass')
+  assert.equal(header('X-MAILER'), 'strip 5: watchguard smtp-incoming header X-MAILER')
+  assert.equal(header('X-FACE'), 'strip 1: watchguard smtp-incoming header X-FACE')
+  assert.equal(text('mime-type', 'model/vrml'), 'replace 1: watchguard smtp-incoming content-type model/vrml')
+  assert.equal(text('mime-type', 'model/"'), 'replace 1: watchguard smtp-incoming content-type <word>')
+  assert.equal(text('filename', 'a.exe'), 'replace 1: no watchguard smtp-incoming denied-file-name *.exe')
+})
+
+test('typed, the line that an explanation names lets it pass', () => {
+  const policy = policyAt('watchguard smtp-incoming 25', 'watchguard smtp-incoming extension X-EXPS')
+  assert.ok(policy)
+  for (const what of ['ehlo-keyword', 'verb'] as const) {
+    assert.equal(judge(policy, { on: 'word', what, word: 'X-EXPS' }).verdict.kind, 'pass')
+  }
+})
+
+test('what no Firebox knows is refused where it stands, with what it knows', () => {
+  const text = [
+    'watchguard smtp-incoming extension X-OWN',
+    'watchguard smtp-incoming hello-pattern (a',
+    'watchguard smtp-incoming header A:B',
+  ].join('\n')
+  const { problems } = parse(FIREWALL, text, 'gw.conf')
+  assert.deepEqual(
+    problems.map(({ at, message }) => `${at?.line}:${at?.column} ${message}`),
+    [
+      '1:36 the proxy knows no such ESMTP option, and would not pass it on',
+      '2:40 this bracket is never closed',
+      '3:33 expected letters, digits, hyphens',
+    ],
+  )
+  assert.match(problems[0]?.hint ?? '', /^known: 8BITMIME, .*X-EXPS/)
+})
+
+test('strict names the line of its own that decided, and what to write to have it otherwise', () => {
+  const policy = policyAt('strict smtp 25', 'strict message-size 10m', 'strict domain b.example')
+  assert.ok(policy)
+  const because = (subject: Subject): string => {
+    const { verdict } = judge(policy, subject, { peer: '198.51.100.1' })
+    if (verdict.kind === 'pass') return 'pass'
+    const { at, cure } = verdict.because.cause
+    return `${verdict.kind} ${at.line - BASE.length}: ${cure}`
+  }
+  assert.equal(because({ on: 'size', what: 'message', size: 10 * 2 ** 20 + 1 }), 'answer 2: strict message-size 20m')
+  assert.equal(because({ on: 'relay', domain: 'x.example' }), 'answer 3: strict domain x.example')
+  assert.equal(because({ on: 'octet', what: 'bare-lf' }), 'answer 1: strict bare-line-ends space')
+  for (const what of ['verb', 'ehlo-keyword'] as const) {
+    const did = what === 'verb' ? 'answer' : 'strip'
+    assert.equal(because({ on: 'word', what, word: 'XEXCH50' }), `${did} 1: strict site host 198.51.100.1`)
+  }
+  // No line of its own changes this.
+  assert.equal(because({ on: 'word', what: 'verb', word: 'ETRN' }), 'answer 1: no strict smtp 25')
 })

@@ -1,13 +1,14 @@
 import type { SourceRef } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import { DURATION, PORTS, type Ports, SIZE } from '../config/argument.ts'
-import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { type Arguments, type CommandSpec, isObjection } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import type { Direction, Network } from '../topology/topology.ts'
 import { showNetwork } from './access.ts'
+import { FIREBOX_COMMANDS, type Fireboxes, fireboxSettings, NO_FIREBOXES } from './commands-watchguard.ts'
 import type { Cause, Policy, Proxying } from './policy.ts'
 import { STRICT, type StrictSettings, strict } from './profiles/strict.ts'
-import { smtpIncoming, smtpOutgoing } from './profiles/watchguard.ts'
+import { type FireboxProfile, smtpIncoming, smtpOutgoing } from './profiles/watchguard.ts'
 import { distrust, TRUSTED_SYNTAX, trust } from './trusted.ts'
 
 /** Where which proxying profile stands between, and what a site has otherwise. */
@@ -22,10 +23,13 @@ export interface ProxiesConfig {
   readonly onwardTls?: Proxying['onwardTls']
   readonly strays?: StrictSettings['strays']
   readonly xclient: boolean
+  readonly fireboxes: Fireboxes
+  /** Where the lines of `strict` stand, by their second word. */
+  readonly at: Readonly<Record<string, SourceRef>>
 }
 
 /** The profiles that stand between, by the words of their lines. */
-export type ProxyProfile = 'strict' | 'smtp-incoming' | 'smtp-outgoing'
+export type ProxyProfile = 'strict' | FireboxProfile
 
 export interface Listen {
   readonly profile: ProxyProfile
@@ -41,7 +45,15 @@ export interface Certificate {
   readonly at: SourceRef
 }
 
-export const NO_PROXIES: ProxiesConfig = { listens: [], sites: [], domains: [], certificates: [], xclient: false }
+export const NO_PROXIES: ProxiesConfig = {
+  listens: [],
+  sites: [],
+  domains: [],
+  certificates: [],
+  xclient: false,
+  fireboxes: NO_FIREBOXES,
+  at: {},
+}
 
 type Spec = CommandSpec<ProxiesConfig>
 
@@ -58,7 +70,7 @@ const LISTEN: Spec = {
 
 const FIREBOX: Spec = {
   syntax: 'watchguard <profile:smtp-incoming|smtp-outgoing> <ports>',
-  help: 'Stand between as the SMTP proxy of a WatchGuard Firebox does, with the settings it comes with',
+  help: 'Stand between as the SMTP proxy of a WatchGuard Firebox does, with the settings it comes with and those of the lines below',
   words: { 'smtp-incoming': 'from anywhere to the server inside', 'smtp-outgoing': 'from inside to anywhere' },
   apply: (config, args, at) =>
     withListen(config, { profile: args.text('profile') as ProxyProfile, ports: portsOf(args), at }),
@@ -194,16 +206,27 @@ const XCLIENT: Spec = {
 export const PROXY_COMMANDS: readonly Spec[] = [
   LISTEN,
   FIREBOX,
-  SITE,
-  DOMAIN,
-  CERTIFICATE,
-  MESSAGE_SIZE,
-  GREET_WAIT,
-  TLS,
-  ONWARD_TLS,
-  STRAYS,
-  XCLIENT,
+  ...[SITE, DOMAIN, CERTIFICATE, MESSAGE_SIZE, GREET_WAIT, TLS, ONWARD_TLS, STRAYS, XCLIENT].map(withPlace),
+  ...(FIREBOX_COMMANDS as readonly Spec[]),
 ]
+
+/** The command, with a note of where its last line stood. */
+function withPlace(spec: Spec): Spec {
+  const [, name = ''] = spec.syntax.split(' ')
+  return {
+    ...spec,
+    apply(config, args, at) {
+      const next = spec.apply(config, args, at)
+      return isObjection(next) ? next : { ...next, at: { ...next.at, [name]: at } }
+    },
+    remove(config, args, at) {
+      const next = spec.remove?.(config, args, at) ?? config
+      if (isObjection(next)) return next
+      const { [name]: _, ...others } = next.at
+      return { ...next, at: spec.show(next).length === 0 ? others : next.at }
+    },
+  }
+}
 
 /** The profile that stands between on one of these ports, going this way, as the lines have it. */
 export function proxyPolicy(config: ProxiesConfig, ports: readonly number[], direction: Direction): Policy | undefined {
@@ -218,10 +241,13 @@ export function proxyPolicy(config: ProxiesConfig, ports: readonly number[], dir
 function policyOf(config: ProxiesConfig, listen: Listen): Policy {
   const command = showListen(listen)
   const cause: Cause = { at: listen.at, command, cure: `no ${command}` }
-  if (listen.profile === 'smtp-incoming') return smtpIncoming(cause)
-  if (listen.profile === 'smtp-outgoing') return smtpOutgoing(cause)
+  if (listen.profile !== 'strict') {
+    const { changes, lines } = fireboxSettings(config.fireboxes, listen.profile)
+    return (listen.profile === 'smtp-incoming' ? smtpIncoming : smtpOutgoing)(cause, changes, lines)
+  }
   const { sites, domains, messageSize, strays, tls, onwardTls, pregreet, xclient } = config
-  return strict(cause, {
+  const lines = Object.entries(config.at).map(([name, at]) => [name, { at, command: at.text.trim() }] as const)
+  const changes = {
     sites,
     domains: new Set(domains),
     ...(messageSize !== undefined && { messageSize }),
@@ -232,5 +258,6 @@ function policyOf(config: ProxiesConfig, listen: Listen): Policy {
       ...(onwardTls !== undefined && { onwardTls }),
       ...(pregreet !== undefined && { waits: { ...STRICT.engine.waits, pregreet } }),
     },
-  })
+  }
+  return strict(cause, changes, new Map(lines))
 }

@@ -1,15 +1,14 @@
 /** What happens to a running firewall, and how each is told: as a Cisco syslog line, and as plain facts. */
-import { bytes, show, upper } from '../base/bytes.ts'
+import { bytes, show } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import { type Duration, sayDuration } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
-import { COMMAND_KINDS } from '../smtp/command.ts'
 import type { Crossing } from '../topology/topology.ts'
 import type { Caller } from './access.ts'
 import type { Product } from './config.ts'
 import type { LoggingConfig, Severity } from './gateway-config.ts'
 import { formatSyslog, type SyslogLine, syslogOf } from './syslog.ts'
-import type { Explanation } from './verdict.ts'
+import { type Explanation, isKnownVerb } from './verdict.ts'
 
 /** A connection as its messages name it. `destination` is the real server, `asked` what the caller meant. */
 export interface Joined {
@@ -180,21 +179,13 @@ export function withoutPasswords(line: string): string {
   return at < 0 ? line : [...words.slice(0, at + 1), '*****'].join(' ')
 }
 
-const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
-
-/** Of those that are none of ours, the ones one meets: their names are worth telling. */
-const STRANGE_VERBS: ReadonlySet<string> = new Set(
-  'XCLIENT XFORWARD X-ANONYMOUSTLS XADR XSTA XCIR XGEN XTRN XQUE SEND SOML SAML WIZ DEBUG KILL GET POST'.split(' '),
-)
-
 /**
  * The explanation as it may be told. A line whose verb nobody knows may be anything: a password said behind a login that
  * was refused, or a message behind a chunk that was. It is told of, and not told.
  */
 export function discreet(explanation: Explanation): Explanation {
   const { what, subject, before, after } = explanation
-  const isKnown = VERBS.has(subject) || STRANGE_VERBS.has(subject)
-  if (what !== 'command' || isKnown) return explanation
+  if (what !== 'command' || isKnownVerb(subject)) return explanation
   const hidden = (octets: Uint8Array) => (octets.length === 0 ? octets : bytes(`(${octets.length} octets)`))
   return { ...explanation, subject: '', before: hidden(before), after: hidden(after) }
 }

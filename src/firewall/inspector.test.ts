@@ -335,6 +335,34 @@ const keyword = fc.constantFrom(
   ...['SIZE 1000', 'PIPELINING', 'AUTH PLAIN LOGIN', 'AUTH=LOGIN', '8BITMIME', 'VRFY', 'dsn', 'ENHANCEDSTATUSCODES'],
   ...['STARTTLS', 'starttls', 'SMTPUTF8', 'CHUNKING', 'X-EXPS GSSAPI NTLM', 'HELP', 'S', 'SI', 'SIZEQ', 'AUTHQ a', 'E'],
 )
+test('a login that passed and was refused, and a chunk whose BDAT was masked, are told of without what stands behind them', () => {
+  const asaTold = pass(ASA, [
+    server('220 mx\r\n'),
+    client('EHLO c\r\n'),
+    server('250 mx\r\n'),
+    client('AUTH LOGIN\r\n'),
+    server('504 no\r\n'),
+    client('c2VjcmV0\r\nQUIT\r\n'),
+  ]).flatMap(({ told }) => told)
+  assert.deepEqual(
+    asaTold.filter(({ what }) => what === 'command').map(({ subject, before }) => `${subject}: ${text(before)}`),
+    ['[secret]: [secret]'],
+  )
+
+  const chunk = 'My dear\r\nHELP me\r\nMAIL FROM:<a|secret@x.example>\r\n'
+  const pixTold = pass(pix('5.1', CAUSE), [
+    server('220 mx\r\n'),
+    client(`BDAT ${chunk.length} LAST\r\n${chunk}VRFY joe\r\n`),
+  ]).flatMap(({ told }) => told)
+  const said = pixTold.map(({ subject, before, after }) => `${subject}: ${text(before)} -> ${text(after)}`)
+  assert.ok(
+    said.some(each => each.startsWith(`BDAT: BDAT ${chunk.length} LAST -> XXXX`)),
+    said.join('\n'),
+  )
+  assert.ok(said.includes('VRFY: VRFY joe -> XXXX joe'), said.join('\n'))
+  assert.doesNotMatch(said.join('\n'), /dear|me\b|secret@/)
+})
+
 const KNOWN = /^(?:SIZE|PIPELINING|AUTH|8BITMIME|VRFY|DSN|ENHANCEDSTATUSCODES)(?:[ =]|$)/i
 
 /** An EHLO reply through an ASA, cut as given: its lines without their codes. */

@@ -1,3 +1,4 @@
+import { text } from '../base/bytes.ts'
 import { holds } from '../topology/topology.ts'
 import { type Pattern, pattern } from './pattern.ts'
 import type { Match, OctetKind, Policy, Rule, SizeKind, TextKind, WordKind } from './policy.ts'
@@ -32,7 +33,7 @@ export function judge(policy: Policy, subject: Subject, situation: Situation = {
     if (matches(rule.match, subject, situation) !== true) continue
     const { action } = rule
     if (action.kind === 'pass') break
-    const because = becauseOf(policy, rule)
+    const because = becauseOf(policy, rule, subject, situation)
     if (action.kind !== 'log') return { verdict: { ...action, because }, logged: logged ?? [] }
     logged ??= []
     logged.push(because)
@@ -45,8 +46,26 @@ export function asksAbout(policy: Policy, about: About): boolean {
   return rulesFor(policy, about) !== undefined
 }
 
-function becauseOf(policy: Policy, { cause = policy.cause, reason, log = false, label = '', action }: Rule): Because {
-  return { policy: policy.name, cause, reason, log: log || action.kind === 'log', label }
+function becauseOf(policy: Policy, rule: Rule, subject: Subject, situation: Situation): Because {
+  const { cause = policy.cause, reason, log = false, label = '', action } = rule
+  const named = { ...cause, cure: cureFor(cause.cure, subject, situation) }
+  return { policy: policy.name, cause: named, reason, log: log || action.kind === 'log', label }
+}
+
+/** Longer words are not worth a line of configuration. */
+const MAX_CURED = 255
+
+/** The line with what it is about. A word that could not be typed is left to whoever types. */
+function cureFor(cure: string, subject: Subject, { peer }: Situation): string {
+  if (!cure.includes('<')) return cure
+  const word = subject.on === 'word' ? subject.word : subject.on === 'relay' ? subject.domain : textOf(subject)
+  const canBeTyped = word.length <= MAX_CURED && /^[A-Za-z0-9@._/+=-]+$/.test(word)
+  const withWord = canBeTyped ? cure.replace('<word>', word) : cure
+  return peer === undefined ? withWord : withWord.replace('<peer>', peer)
+}
+
+function textOf(subject: Subject): string {
+  return subject.on === 'text' ? text(subject.text) : ''
 }
 
 /** Three-valued: `undefined` where the match does not speak of this subject at all, so that `not` stays with its own. */

@@ -16,6 +16,8 @@ export interface Policy {
   readonly directions: ReadonlySet<Direction>
   /** The line of configuration that put it in force, and the one that takes it out. */
   readonly cause: Cause
+  /** Lines of their own for what the engine does by itself; where one has none, the policy's stands for it. */
+  readonly settled?: Readonly<Partial<Record<keyof Proxying, Cause>>>
 }
 
 /** Which line decided, and which would decide otherwise. */
@@ -23,6 +25,7 @@ export interface Cause {
   readonly at: SourceRef
   /** The command as it stands, or as it is implied: `fixup protocol smtp 25`. */
   readonly command: string
+  /** `<word>` in the cure of a rule becomes the word or text that was judged, `<peer>` whoever connected. */
   readonly cure: string
 }
 

@@ -28,16 +28,18 @@ export type Read =
   | { readonly kind: 'unframed' }
   | { readonly kind: 'not-smtp' }
 
-export function readLine({ bytes: octets, ending }: Line, rules: Rules): Read {
+/** With `hidden`, the line may be the secret of a login that was refused: it is judged, and not shown. */
+export function readLine({ bytes: octets, ending }: Line, rules: Rules, hidden: boolean): Read {
   const isChunk = /^BDAT/i.test(text(octets, 0, 4))
+  const shown = hidden && parseCommand(octets).kind === 'other' ? bytes(SECRET) : withoutSecrets(octets)
   const refuse = (subject: string, otherwise: Reply, reason: string, verdict?: Verdict): Read =>
-    isChunk ? { kind: 'unframed' } : { kind: 'refuse', refusal: refusal(subject, octets, otherwise, reason, verdict) }
+    isChunk ? { kind: 'unframed' } : { kind: 'refuse', refusal: refusal(subject, shown, otherwise, reason, verdict) }
   if (ending !== 'crlf') {
     const verdict = rules.judge({ on: 'octet', what: 'bare-lf' })
     if (verdict.kind !== 'normalise') {
       return refuse('BARE-LF', reply(500, '5.5.2', 'A line must end with CRLF'), 'a bare LF ends no line')
     }
-    rules.explain('line-end', 'bare-lf', { before: octets, because: verdict.because, did: 'normalise' })
+    rules.explain('line-end', 'bare-lf', { before: shown, because: verdict.because, did: 'normalise' })
   }
   const command = parseCommand(octets)
   const kind = command.kind === 'garbled' ? command.verb : command.kind
@@ -58,15 +60,25 @@ export function readLine({ bytes: octets, ending }: Line, rules: Rules): Read {
       if (NOT_SMTP.has(word)) return { kind: 'not-smtp' }
       const verdict = rules.judge({ on: 'word', what: 'verb', word })
       const otherwise = word === 'XFORWARD' ? notForYou(word) : reply(500, '5.5.1', 'Command unrecognized')
-      return refuse(word, otherwise, 'the proxy passes on no verb that it does not understand', verdict)
+      return refuse(
+        hidden ? SECRET : word,
+        otherwise,
+        'the proxy passes on no verb that it does not understand',
+        verdict,
+      )
     }
     case 'garbled': {
       const word = upper(command.verb)
       if (command.verb === 'bdat') return { kind: 'unframed' }
       const status = command.verb === 'mail' ? '5.1.7' : command.verb === 'rcpt' ? '5.1.3' : '5.5.4'
       const verdict = rules.judge({ on: 'word', what: 'verb', word })
-      const shown = isSecret(command.verb) ? bytes(`${word} [secret]`) : octets
-      const wrong = refusal(word, shown, reply(501, status, command.wrong), command.wrong, verdict)
+      const wrong = refusal(
+        word,
+        isSecret(command.verb) ? bytes(`${word} ${SECRET}`) : octets,
+        reply(501, status, command.wrong),
+        command.wrong,
+        verdict,
+      )
       return { kind: 'refuse', refusal: wrong }
     }
     default:
@@ -296,9 +308,19 @@ export function isSecret(kind: string): boolean {
   return kind === 'auth' || kind === 'x-exps'
 }
 
+/** What stands in the place of what is not shown. */
+export const SECRET = '[secret]'
+
+/** Octets of the client's as they may be shown: of a login its mechanism, and nothing behind it. */
+export function withoutSecrets(octets: Uint8Array): Uint8Array {
+  const said = text(octets)
+  const [login] = /(?:^|\n)[ \t]*(?:AUTH|X-EXPS)(?:[ \t]+[^ \t\r\n]*)?(?=[ \t\r\n])/i.exec(said) ?? []
+  return login === undefined ? octets : bytes(`${said.slice(0, said.indexOf(login))}${login} ${SECRET}`)
+}
+
 /** A login as it may be shown. */
 function secretless(command: Understood): string {
   const word = upper(command.kind)
   if (!('mechanism' in command)) return word
-  return `${word} ${command.mechanism}${command.initial === undefined ? '' : ' [secret]'}`
+  return `${word} ${command.mechanism}${command.initial === undefined ? '' : ` ${SECRET}`}`
 }

@@ -198,7 +198,7 @@ export class MessageEditor {
     })
     if (shown === said) return field
     const out = bytes(shown)
-    const because = this.#rules.own('the sender is shown under another domain')
+    const because = this.#rules.own('the sender is shown under another domain', 'masquerade')
     this.#altered.push(explain('header', upper(name), { before: field, after: out }, because, { did: 'replace' }))
     return out
   }

@@ -26,10 +26,12 @@ export interface Leg {
 }
 
 /** Extensions whose meaning we carry over; a keyword outside would let a client say what we cannot read. */
-const UNDERSTOOD = new Set([...EXTENSIONS.map(({ keyword }) => keyword), 'HELP', 'EXPN'])
+export const UNDERSTOOD: ReadonlySet<string> = new Set([...EXTENSIONS.map(({ keyword }) => keyword), 'HELP', 'EXPN'])
 
 /** The arguments as they may be told, or why the keyword cannot stand. */
-type Kept = { readonly args: readonly string[] } | { readonly why: string }
+type Kept =
+  | { readonly args: readonly string[]; readonly because?: Because | undefined }
+  | { readonly why: string | Because }
 
 export function makeOffer(heard: Reply, rules: Rules, leg: Leg): Offer {
   const { engine } = rules.policy
@@ -49,7 +51,7 @@ export function makeOffer(heard: Reply, rules: Rules, leg: Leg): Offer {
     rules.explain('keyword', keyword, {
       before: bytes(line),
       after: 'args' in kept ? bytes(after) : NO_BYTES,
-      because: against ?? ('why' in kept ? kept.why : 'it is narrower here than at the server'),
+      because: against ?? ('why' in kept ? kept.why : (kept.because ?? 'it is narrower here than at the server')),
       did: 'args' in kept ? 'replace' : 'strip',
     })
   }
@@ -74,26 +76,30 @@ function keep(
   if (!UNDERSTOOD.has(keyword)) return { why: 'the proxy passes on no extension that it does not understand' }
   switch (keyword) {
     case 'STARTTLS':
-      return passesTls(engine, leg) ? { args: [] } : { why: 'TLS ends at the proxy, which offers it where it can' }
+      return passesTls(engine, leg)
+        ? { args: [] }
+        : { why: rules.own('TLS ends at the proxy, which offers it where it can', 'tls') }
     case 'CHUNKING':
-      return engine.chunking === 'off' ? { why: 'chunks are switched off' } : { args: [] }
+      return engine.chunking === 'off' ? { why: rules.own('chunks are switched off', 'chunking') } : { args: [] }
     case 'BINARYMIME':
       // A binary message goes on as it is, chunk by chunk.
       if (leg.edits) return { why: 'a binary message could not be looked into' }
       return listed.has('CHUNKING') ? { args: [] } : { why: 'the server takes no chunks' }
     case 'SIZE': {
       const [limit, told] = [limitOf(rules.policy, 'message'), /^\d{1,15}$/.test(args[0] ?? '') ? Number(args[0]) : 0]
-      return { args: limit === undefined || (told > 0 && told <= limit) ? args : [String(limit)] }
+      if (limit === undefined || (told > 0 && told <= limit)) return { args }
+      const verdict = rules.judge({ on: 'size', what: 'message', size: limit + 1 })
+      return { args: [String(limit)], because: verdict.kind === 'pass' ? undefined : verdict.because }
     }
     case 'AUTH':
     case 'X-EXPS': {
       if (leg.loggedIn) return { why: 'one login is enough' }
       // X-EXPS is for the named servers of one organisation, which know no TLS.
       if (keyword === 'AUTH' && !leg.secured && !engine.authInClear) return { why: 'no login is offered in clear' }
-      const left = args.filter(
-        each => rules.judge({ on: 'word', what: 'auth-mechanism', word: upper(each) }).kind === 'pass',
-      )
-      return left.length === 0 ? { why: 'none of its mechanisms is on the list' } : { args: left }
+      const judged = args.map(each => rules.judge({ on: 'word', what: 'auth-mechanism', word: upper(each) }))
+      const left = args.filter((_, i) => judged[i]?.kind === 'pass')
+      const because = judged.flatMap(each => (each.kind === 'pass' ? [] : [each.because]))[0]
+      return left.length === 0 ? { why: because ?? 'it lists no mechanism' } : { args: left, because }
     }
     default:
       return { args }

@@ -58,10 +58,10 @@ export class Rules {
     return PASS
   }
 
-  /** What the proxy does whatever the rules say. */
-  own(reason: string): Because {
-    const { name, cause } = this.policy
-    return { policy: name, cause, reason, log: false, label: '' }
+  /** What the proxy does whatever the rules say, by the line that settled it. */
+  own(reason: string, by?: keyof Proxying): Because {
+    const { name, cause, settled = {} } = this.policy
+    return { policy: name, cause: (by && settled[by]) ?? cause, reason, log: false, label: '' }
   }
 
   explain(

@@ -270,3 +270,41 @@ test('nothing of a login stands in the record', () => {
   through.say('AUTH LOGIN\r\nc2VjcmV0\r\n')
   for (const { before, after } of through.explanations) assert.doesNotMatch(text(before) + text(after), /c2VjcmV0/)
 })
+
+test('what may be a secret is in no explanation: behind a login that was refused, in a line end mended, in a group too early', () => {
+  const secret = 'c2VjcmV0c2VjcmV0'
+  const told = (through: Through): string =>
+    JSON.stringify(through.explanations.map(each => [each.subject, text(each.before)]))
+  const greeted = (policy = strictly()): Through => {
+    const through = scripted(policy)
+    through.server('220 mx\r\n')
+    through.say('EHLO c\r\n')
+    through.server('250-mx\r\n250 AUTH PLAIN\r\n')
+    return through
+  }
+  const refused = greeted()
+  assert.match(refused.say('AUTH LOGIN\r\n'), /^5/)
+  assert.match(refused.say(`${secret}\r\n`), /^500 /)
+  assert.match(refused.say('AUTH =\r\n'), /^5/)
+  assert.match(refused.say(`${secret}\r\n`), /^500 /)
+  assert.match(told(refused), /\["\[secret\]","\[secret\]"\]/)
+  // Another command is no secret any more, and neither is what follows it.
+  refused.say('NOOP\r\n')
+  refused.server('250 ok\r\n')
+  refused.say('HELO2 c\r\n')
+  assert.match(told(refused), /HELO2 c/)
+
+  const mended = greeted(strictly({ strays: 'space' }))
+  mended.say(`AUTH PLAIN ${secret}\n`)
+  const long = greeted()
+  long.say(`AUTH PLAIN ${secret.repeat(1000)}\r\n`)
+  const bare = greeted()
+  bare.say(`AUTH PLAIN ${secret}\n`)
+  const early = scripted()
+  early.say(`EHLO c\r\nAUTH PLAIN ${secret}\r\n`)
+  for (const through of [refused, mended, long, bare, early]) {
+    assert.ok(through.explanations.length > 0)
+    assert.ok(!told(through).includes(secret), told(through))
+  }
+  assert.match(told(early), /EHLO c\\r\\nAUTH PLAIN \[secret\]/)
+})

@@ -6,7 +6,7 @@
  * nothing to misread. What the dialogue has come to is told by the *server's* replies: a command that the client sent
  * has not happened. The two sides may be at different places of one queue (`proxy-queue.ts`).
  */
-import { bytes, concat, equal, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import { bytes, concat, equal, lower, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
 import { ChunkReader, DotReader } from '../smtp/body.ts'
@@ -21,7 +21,7 @@ import { digit, formatReply, type Reply, ReplyReader, reply } from '../smtp/repl
 import type { Side } from './inspector.ts'
 import type { Proxying } from './policy.ts'
 import { type Clock, clocksOf, RateClock, type Waiting } from './proxy-clock.ts'
-import { examine, isSecret, missing, outOfPlace, readLine, type Understood } from './proxy-commands.ts'
+import { examine, isSecret, missing, outOfPlace, readLine, type Understood, withoutSecrets } from './proxy-commands.ts'
 import { edits } from './proxy-edit.ts'
 import { type Client, type Hello, HelloSteps, type Step } from './proxy-hello.ts'
 import { type Body, Message } from './proxy-message.ts'
@@ -104,6 +104,8 @@ export class SmtpProxy {
   #handshake: Side | undefined
   #secured = false
   #login = false
+  /** The client began a login, and no command that we know has come since: a line may be its secret. */
+  #loginBegun = false
   #steps: HelloSteps
   /** A hello that the server has not answered yet; `replay`: nobody asked, a new server is brought to where the old was. */
   #hello: { readonly of: Hello; readonly replay: boolean } | undefined
@@ -396,8 +398,7 @@ export class SmtpProxy {
   #talkedAhead(where: string): void {
     if (this.#fromClient.size === 0) return
     if (this.#engine.talkingAhead === 'wait' && this.#sync !== 'starttls') return
-    const isLogin = this.#sync === 'auth' || this.#sync === 'x-exps' || this.#sync === 'auth-line'
-    const before = isLogin ? NO_BYTES : this.#fromClient.take(64)
+    const before = this.#loginBegun ? NO_BYTES : withoutSecrets(this.#fromClient.take(64))
     this.#rules.explain('session', 'PIPELINING', { before, because: `the client spoke ${where}`, did: 'answer' })
     this.#hangUp(reply(554, '5.5.0', 'Synchronization error: speak when it is your turn'))
   }
@@ -409,11 +410,12 @@ export class SmtpProxy {
       return this.#refuse(refusal('COMMAND-LINE', NO_BYTES, wording, 'no command is this long'))
     }
     const { bytes: octets } = line
-    const read = readLine(line, this.#rules)
+    const read = readLine(line, this.#rules, this.#loginBegun)
     switch (read.kind) {
       case 'command':
         return this.#command(read.command, octets)
       case 'refuse':
+        if (isSecret(lower(read.refusal.subject))) this.#loginBegun = true
         return this.#refuse(read.refusal)
       case 'unframed': {
         const because = 'a chunk without a size leaves the stream without frames'
@@ -422,7 +424,7 @@ export class SmtpProxy {
       }
       default:
         this.#rules.explain('session', 'NOT-SMTP', {
-          before: octets,
+          before: this.#loginBegun ? NO_BYTES : octets,
           because: 'this is another protocol',
           did: 'drop-connection',
         })
@@ -432,6 +434,7 @@ export class SmtpProxy {
 
   #command(command: Understood, octets: Uint8Array): void {
     const what = said(command)
+    this.#loginBegun = isSecret(command.kind)
     if (command.kind === 'bdat') {
       this.#sync = what
       this.#held = { command, encode: utf8 }
@@ -550,7 +553,7 @@ export class SmtpProxy {
     const what = last ? 'last-chunk' : 'bdat'
     const chunk = { kind: 'chunk', size, last, reader: new ChunkReader(size) } as const
     const verdict = this.#rules.judge({ on: 'word', what: 'verb', word: 'BDAT' })
-    const refuse = (wording: Reply, because = this.#rules.own('the client was not offered this')) =>
+    const refuse = (wording: Reply, because = this.#rules.own('the client was not offered this', 'chunking')) =>
       this.#begin({ ...chunk, refusal: { reply: wording, because } })
     if (verdict.kind === 'answer') return refuse(wordsOf(verdict), verdict.because)
     if (verdict.kind !== 'pass') return refuse(reply(502, '5.5.1', 'BDAT is not available'), verdict.because)
@@ -793,7 +796,8 @@ export class SmtpProxy {
       this.#rules.explain('greeting', '', {
         before: formatReply(answer, bytes),
         after: formatReply(shown, bytes),
-        because: verdict.kind === 'pass' ? 'the server is called otherwise here' : verdict.because,
+        because:
+          verdict.kind === 'pass' ? this.#rules.own('the server is called otherwise here', 'name') : verdict.because,
         did: 'replace',
       })
     }
@@ -811,7 +815,7 @@ export class SmtpProxy {
     this.#rules.explain('reply', 'SERVER', {
       before: formatReply(answer, bytes),
       after: formatReply(shown, bytes),
-      because: 'the name of the server behind is hidden',
+      because: this.#rules.own('the name of the server behind is hidden', 'hideServer'),
       did: 'replace',
     })
     return shown

@@ -1,4 +1,5 @@
-import { copy } from '../base/bytes.ts'
+import { copy, upper } from '../base/bytes.ts'
+import { COMMAND_KINDS } from '../smtp/command.ts'
 import type { Crossing } from '../topology/topology.ts'
 import { type Loss, lossesOf } from './losses.ts'
 import type { Action, Cause } from './policy.ts'
@@ -93,4 +94,16 @@ function kept(line: Uint8Array): Uint8Array {
 export interface Altered {
   readonly crossing: Crossing
   readonly explanation: Explanation
+}
+
+const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
+
+/** Of those that are none of ours, the ones one meets: their names are worth telling. */
+const STRANGE_VERBS: ReadonlySet<string> = new Set(
+  'XCLIENT XFORWARD X-ANONYMOUSTLS XADR XSTA XCIR XGEN XTRN XQUE SEND SOML SAML WIZ DEBUG KILL GET POST'.split(' '),
+)
+
+/** Is it a verb, and no word that might be anything? */
+export function isKnownVerb(word: string): boolean {
+  return VERBS.has(word) || STRANGE_VERBS.has(word)
 }

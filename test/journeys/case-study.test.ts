@@ -67,7 +67,8 @@ test('with a Firebox in its place the same mail stops for another reason, which 
   const [first, , third] = told.map(({ facts }) => facts ?? {})
   assert.equal(first?.heardEhlo, first?.saidEhlo, 'a Firebox lets EHLO through')
   assert.match(JSON.stringify(first?.queue), /requires X-EXPS, which is not offered: it is not in the EHLO list/)
-  assert.match(JSON.stringify(third?.alterations), /"cure":"no watchguard smtp-incoming 25"/)
+  assert.match(JSON.stringify(third?.alterations), /"cure":"watchguard smtp-incoming extension X-EXPS"/)
+  assert.equal(told[3]?.facts?.typed, 'watchguard smtp-incoming extension X-EXPS')
 })
 
 test('with `no fixup protocol smtp 25` in the file from the start, the story says what failed, and the status is 1', async t => {

@@ -308,6 +308,19 @@ test('one source has so many connections, and the last are kept for the peers', 
   await says(/Connection limit exceeded 2\/2/)
 })
 
+test('a static lets in as many at once as its line says, and the next once one has gone', async t => {
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
+  const lines = gateway(port, server).map(line => (line.startsWith('static ') ? `${line} 2` : line))
+  const { says } = await start(t, configuration(t, lines))
+  const first = await Talk.to(`127.0.0.1:${port}`)
+  await first.hear()
+  assert.equal(await hears(t, port, '127.0.0.2'), MASKED)
+  assert.equal(await hears(t, port, '127.0.0.3'), 'reset')
+  await says(/Connection limit exceeded 2\/2/)
+  first.close()
+  await eventually(async () => (await hears(t, port, '127.0.0.3')) === MASKED)
+})
+
 test('a proxy that is full says so, in the words of SMTP', async t => {
   const [port, { port: server }] = [await freePort(), await quoting(t)]
   const lines = gateway(port, server).filter(line => !line.startsWith('fixup'))

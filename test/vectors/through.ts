@@ -22,6 +22,37 @@ const CAUSE = {
   cure: 'no inspect smtp strict',
 } as const
 
+/** Who speaks out of turn is refused at once and for good, whatever the commands were. */
+const OUT_OF_TURN = '5xx* 554:5.5.0 close'
+/** The server behind offers no DSN, and what was not offered is not taken. */
+const NOT_OFFERED = '555'
+
+/**
+ * Vector → step, counted from 0 → what may be heard instead. Whether somebody speaks out of turn depends on how fast the
+ * server is: an octet at a time, ours has always answered before.
+ */
+export const OTHERWISE: Readonly<Record<string, Readonly<Record<number, string>>>> = {
+  'tls-pipelined-inside': { 4: OUT_OF_TURN },
+  'cmd-pipeline-past-ehlo': { 1: OUT_OF_TURN },
+  'cmd-anytime-before-hello': { 1: OUT_OF_TURN },
+  'auth-pipelined': { 2: OUT_OF_TURN },
+  'auth-pipelined-behind-whole': { 2: OUT_OF_TURN },
+  'tls-on-plain-with-line-ends': { 1: OUT_OF_TURN },
+  'flood-ehlo': { 2: OUT_OF_TURN },
+  'flood-auth': { 2: OUT_OF_TURN },
+  'flood-auth-cancelled': { 2: OUT_OF_TURN },
+  // A login that was made in clear cannot be taken back at the server, so TLS must come before it.
+  'tls-login-forgotten': { 3: '503', 4: '5xx?', 5: '250' },
+  'cmd-len-rcpt': { 3: NOT_OFFERED, 4: NOT_OFFERED },
+  'param-notify-never-and': { 3: NOT_OFFERED },
+  'param-orcpt-untyped': { 3: NOT_OFFERED },
+  'param-orcpt-xtext': { 3: NOT_OFFERED },
+  'param-orcpt-crlf': { 3: NOT_OFFERED },
+  'param-envid-crlf': { 2: NOT_OFFERED },
+  // Its mechanisms are for the named servers of one organisation.
+  'x-exps-oversized': { 2: '504', 3: '500:5.5.2', 4: '250' },
+}
+
 export class ThroughStrict<B extends Backend> {
   readonly #proxy: SmtpProxy
   readonly #makeBackend: () => B

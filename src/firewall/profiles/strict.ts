@@ -1,4 +1,5 @@
 import type { Duration } from '../../base/time.ts'
+import { SIZE } from '../../config/argument.ts'
 import type { Network } from '../../topology/topology.ts'
 import type { Action, Cause, OctetKind, Proxying, Rule, SizeKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
@@ -101,19 +102,27 @@ export const STRICT: StrictSettings = {
  * The front door that people should have: what is not understood does not pass, what passes is said anew, and everything
  * has a limit.
  */
-export function strict(cause: Cause, changes: StrictChanges = {}): ProxyPolicy {
+export function strict(cause: Cause, changes: StrictChanges = {}, lines: StrictLines = new Map()): ProxyPolicy {
   const settings = { ...STRICT, ...changes, engine: { ...STRICT.engine, ...changes.engine } }
+  const by: By = (name, cure) => ({ ...(lines.get(name) ?? cause), cure: `strict ${cure}` })
   const rules = [
-    ...verbs(settings),
-    ...offers(settings),
-    ...addresses(settings),
-    ...sizes(settings),
-    ...octets(settings),
+    ...verbs(settings, by),
+    ...offers(settings, by),
+    ...addresses(settings, by),
+    ...sizes(settings, by),
+    ...octets(settings, by),
   ]
-  return { name: 'strict', engine: settings.engine, rules, directions: new Set(['inbound']), cause }
+  const settled = { tls: by('tls', 'tls pass'), onwardTls: by('onward-tls', 'onward-tls may') }
+  return { name: 'strict', engine: settings.engine, rules, directions: new Set(['inbound']), cause, settled }
 }
 
-function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings): readonly Rule[] {
+/** Lines that say a setting, by their second word: `strict tls off` by `tls`. */
+export type StrictLines = ReadonlyMap<string, Omit<Cause, 'cure'>>
+
+/** By the line of this name, else by the one that put the profile in force; and what to write to have it otherwise. */
+type By = (name: string, cure: string) => Cause
+
+function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings, by: By): readonly Rule[] {
   const between: Rule[] = [
     {
       match: {
@@ -130,6 +139,7 @@ function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings): re
       match: { on: 'word', what: 'verb', in: siteVerbs },
       action: answer(504, '5.7.0', 'Need to authenticate first'),
       reason: 'such verbs are for the named servers of one organisation (CVE-2005-0560, CVE-2003-0714)',
+      cause: by('site', 'site host <peer>'),
     },
   ]
   return [
@@ -148,7 +158,7 @@ function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings): re
   ]
 }
 
-function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings): readonly Rule[] {
+function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings, by: By): readonly Rule[] {
   return [
     {
       match: {
@@ -160,6 +170,12 @@ function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings): r
       },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
+    },
+    {
+      match: { on: 'word', what: 'ehlo-keyword', in: siteVerbs },
+      action: { kind: 'strip' },
+      reason: 'it is for the named servers of one organisation',
+      cause: by('site', 'site host <peer>'),
     },
     {
       match: { on: 'not', match: { on: 'word', what: 'ehlo-keyword', in: extensions } },
@@ -193,7 +209,7 @@ const RELAY_FORMS: readonly (readonly [pattern: string, name: string])[] = [
   ['^\\".*@.*\\"', 'a quoted @'],
 ]
 
-function addresses({ domains, backendKnowsRelayForms }: StrictSettings): readonly Rule[] {
+function addresses({ domains, backendKnowsRelayForms }: StrictSettings, by: By): readonly Rule[] {
   const refused = answer(550, '5.7.1', 'Relaying denied')
   const forms = backendKnowsRelayForms ? [] : RELAY_FORMS
   return [
@@ -216,6 +232,7 @@ function addresses({ domains, backendKnowsRelayForms }: StrictSettings): readonl
             match: { on: 'relay', except: domains },
             action: refused,
             reason: 'mail is taken for the listed domains',
+            cause: by('domain', 'domain <word>'),
           } as const,
         ]),
     ...(domains.size === 0
@@ -230,7 +247,7 @@ function addresses({ domains, backendKnowsRelayForms }: StrictSettings): readonl
   ]
 }
 
-function sizes(settings: StrictSettings): readonly Rule[] {
+function sizes(settings: StrictSettings, by: By): readonly Rule[] {
   const over = (what: SizeKind, most: number, action: Action, reason: string): Rule => ({
     match: { on: 'size', what, over: most },
     action,
@@ -239,7 +256,10 @@ function sizes(settings: StrictSettings): readonly Rule[] {
   const { messageSize, headerSize, recipients, invalidRecipients, errors, junk } = settings
   const last = answer(421, '4.7.0', 'Too many errors', true)
   return [
-    over('message', messageSize, answer(552, '5.3.4', 'Message size exceeds the limit'), 'octets of a message'),
+    {
+      ...over('message', messageSize, answer(552, '5.3.4', 'Message size exceeds the limit'), 'octets of a message'),
+      cause: by('message-size', `message-size ${SIZE.show(2 * messageSize)}`),
+    },
     over('header', headerSize, answer(552, '5.3.4', 'Message header exceeds the limit'), 'octets of a header'),
     over('recipients', recipients, answer(452, '4.5.3', 'Too many recipients'), 'recipients of a message'),
     over('invalid-recipients', invalidRecipients, last, 'refused recipients of one transaction'),
@@ -254,7 +274,8 @@ const STRAYS: readonly (readonly [OctetKind, string])[] = [
   ['nul', 'NUL'],
 ]
 
-function octets({ strays }: StrictSettings): readonly Rule[] {
+function octets({ strays }: StrictSettings, by: By): readonly Rule[] {
+  const cause = by('bare-line-ends', `bare-line-ends ${strays === 'reject' ? 'space' : 'reject'}`)
   return STRAYS.map(([what, name]) => ({
     match: { on: 'octet', what },
     action:
@@ -262,6 +283,7 @@ function octets({ strays }: StrictSettings): readonly Rule[] {
         ? answer(550, '5.5.2', `Message refused: it holds a ${name}`)
         : { kind: 'normalise', to: what === 'bare-lf' ? strays : strays === 'crlf' ? 'space' : strays },
     reason: `a ${name} is a line end to some servers: a second message could hide behind it (CVE-2023-51764)`,
+    cause,
   }))
 }
 

@@ -1,6 +1,9 @@
+import { lower, upper } from '../../base/bytes.ts'
 import type { Duration } from '../../base/time.ts'
+import { SIZE } from '../../config/argument.ts'
 import type { Action, Cause, Match, Proxying, Rule, SizeKind, TextKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
+import { UNDERSTOOD } from '../proxy-offer.ts'
 
 /**
  * The SMTP proxy of a WatchGuard Firebox as its tabs have it, from WFS (1999-2004) to Fireware. What is not expressly
@@ -12,7 +15,7 @@ import type { ProxyPolicy } from '../proxy.ts'
 export interface WatchguardSettings {
   /* General. */
   readonly idle: Duration
-  /** Octets of a message, of an address, of a line of a body; 0 for none. */
+  /** Octets of a message, of an address, of a line of a body; 0 for none, as in every limit here. */
   readonly messageSize: number
   readonly addressLength: number
   readonly lineLength: number
@@ -33,14 +36,14 @@ export interface WatchguardSettings {
   readonly authTypes: ReadonlySet<string>
   readonly tls: Proxying['tls']
   /* Content types, file names, headers: `*` and `?` as in file names. */
-  readonly contentTypes: readonly string[]
-  readonly deniedFileNames: readonly string[]
-  /** Fields of a header that may pass; empty: all. */
+  readonly contentTypes: ReadonlySet<string>
+  readonly deniedFileNames: ReadonlySet<string>
+  /** Fields of a header that may pass; `*` for all. */
   readonly headers: ReadonlySet<string>
   readonly denyMessage: string
   /* Address patterns. */
-  readonly deniedSenders: readonly string[]
-  readonly deniedRecipients: readonly string[]
+  readonly deniedSenders: ReadonlySet<string>
+  readonly deniedRecipients: ReadonlySet<string>
   /** Outgoing: inside domains → the one that is shown. */
   readonly masquerade: ReadonlyMap<string, string>
 }
@@ -73,41 +76,120 @@ const INCOMING: WatchguardSettings = {
   extensions: new Set(['SIZE', '8BITMIME', 'DSN', 'AUTH', 'STARTTLS', 'ENHANCEDSTATUSCODES', 'PIPELINING']),
   authTypes: new Set(['DIGEST-MD5', 'CRAM-MD5', 'PLAIN', 'LOGIN']),
   tls: 'off',
-  contentTypes: ['text/*', 'image/*', 'audio/*', 'video/*', 'application/*', 'multipart/*', 'message/*'],
-  deniedFileNames:
+  contentTypes: new Set('text/* image/* audio/* video/* application/* multipart/* message/*'.split(' ')),
+  deniedFileNames: new Set(
     '*.bat *.cmd *.com *.cpl *.dll *.exe *.hta *.js *.jse *.lnk *.msi *.pif *.reg *.scr *.vbe *.vbs *.wsf'.split(' '),
+  ),
   headers: HEADERS,
   denyMessage: 'An attachment was removed here by the firewall, for its kind or its name.',
-  deniedSenders: [],
-  deniedRecipients: [],
+  deniedSenders: new Set(),
+  deniedRecipients: new Set(),
   masquerade: new Map(),
 }
 
+const OUTGOING: WatchguardSettings = {
+  ...INCOMING,
+  contentTypes: new Set(['*']),
+  deniedFileNames: new Set(),
+  helloPattern: '',
+}
+
+/** The two profiles, by the words of their lines. */
+export type FireboxProfile = 'smtp-incoming' | 'smtp-outgoing'
+
+export const FIREBOX_DEFAULTS: Readonly<Record<FireboxProfile, WatchguardSettings>> = {
+  'smtp-incoming': INCOMING,
+  'smtp-outgoing': OUTGOING,
+}
+
+/** The settings that are lists, by the words of their lines. */
+export type ListName =
+  | 'extension'
+  | 'auth-type'
+  | 'header'
+  | 'content-type'
+  | 'denied-file-name'
+  | 'denied-sender'
+  | 'denied-recipient'
+
+/** Lines that say a setting, by its name, and by its word where it is a list: `recipients`, `extension SIZE`. */
+export type FireboxLines = ReadonlyMap<string, Omit<Cause, 'cure'>>
+
+/** ESMTP options that have a box to tick. What turns the dialogue round, or speaks for another, no proxy passes on. */
+export const TICKABLE: ReadonlySet<string> = new Set(
+  [...UNDERSTOOD].filter(keyword => !['TURN', 'ATRN', 'XCLIENT'].includes(keyword)),
+)
+
 /** `SMTP-Incoming`: from anywhere to the server inside. */
-export function smtpIncoming(cause: Cause, changes: Partial<WatchguardSettings> = {}): ProxyPolicy {
-  return watchguard('WatchGuard SMTP-Incoming', 'inbound', cause, { ...INCOMING, ...changes })
+export function smtpIncoming(
+  cause: Cause,
+  changes: Partial<WatchguardSettings> = {},
+  lines: FireboxLines = new Map(),
+): ProxyPolicy {
+  const settings = { ...INCOMING, ...changes }
+  return watchguard('WatchGuard SMTP-Incoming', 'inbound', settings, new Lines('smtp-incoming', cause, lines))
 }
 
 /** `SMTP-Outgoing`: from inside to anywhere. It looks at less; what it can do is to show other names than there are. */
-export function smtpOutgoing(cause: Cause, changes: Partial<WatchguardSettings> = {}): ProxyPolicy {
-  const outgoing = { ...INCOMING, contentTypes: ['*'], deniedFileNames: [], helloPattern: '' }
-  return watchguard('WatchGuard SMTP-Outgoing', 'outbound', cause, { ...outgoing, ...changes })
+export function smtpOutgoing(
+  cause: Cause,
+  changes: Partial<WatchguardSettings> = {},
+  lines: FireboxLines = new Map(),
+): ProxyPolicy {
+  const settings = { ...OUTGOING, ...changes }
+  return watchguard('WatchGuard SMTP-Outgoing', 'outbound', settings, new Lines('smtp-outgoing', cause, lines))
+}
+
+/** Which line said what, and which would say otherwise. */
+class Lines {
+  readonly cause: Cause
+  readonly #profile: FireboxProfile
+  readonly #lines: FireboxLines
+
+  constructor(profile: FireboxProfile, cause: Cause, lines: FireboxLines) {
+    this.cause = cause
+    this.#profile = profile
+    this.#lines = lines
+  }
+
+  /** By the line of this name, or where it was never said by the one that put the profile in force. */
+  by(name: string, cure: string): Cause {
+    const { at, command } = this.#lines.get(name) ?? this.cause
+    const line = `watchguard ${this.#profile}`
+    return { at, command, cure: cure.startsWith('no ') ? `no ${line} ${cure.slice(3)}` : `${line} ${cure}` }
+  }
+
+  /** Words that a line of their own took off a list. */
+  off(list: ListName): readonly string[] {
+    return [...this.#lines].flatMap(([name, { command }]) =>
+      name.startsWith(`${list} `) && command.startsWith('no ') ? [name.slice(list.length + 1)] : [],
+    )
+  }
 }
 
 function watchguard(
   name: string,
   direction: 'inbound' | 'outbound',
-  cause: Cause,
   settings: WatchguardSettings,
+  lines: Lines,
 ): ProxyPolicy {
   const rules = [
-    ...greetings(settings),
-    ...esmtp(settings),
-    ...limits(settings),
-    ...addresses(settings),
-    ...content(settings),
+    ...greetings(settings, lines),
+    ...esmtp(settings, lines),
+    ...limits(settings, lines),
+    ...addresses(settings, lines),
+    ...content(settings, lines),
   ]
-  return { name, engine: engineOf(settings), rules, directions: new Set([direction]), cause }
+  const [shown] = settings.masquerade.keys()
+  const settled = {
+    tls: settings.esmtp ? lines.by('tls', 'tls pass') : lines.by('esmtp', 'esmtp'),
+    chunking: lines.by('extension CHUNKING', 'extension CHUNKING'),
+    name: lines.by('bannerName', 'no banner-name'),
+    hideServer: lines.by('bannerName', 'no banner-name'),
+    ...(shown !== undefined && { masquerade: lines.by(`masquerade ${shown}`, `no masquerade ${shown}`) }),
+  }
+  const { cause } = lines
+  return { name, engine: engineOf(settings), rules, directions: new Set([direction]), cause, settled }
 }
 
 function engineOf({ idle, esmtp, tls, extensions, bannerName, masquerade }: WatchguardSettings): Proxying {
@@ -128,105 +210,177 @@ function engineOf({ idle, esmtp, tls, extensions, bannerName, masquerade }: Watc
   }
 }
 
-function greetings({ bannerName, helloLength, helloPattern, esmtp }: WatchguardSettings): readonly Rule[] {
+function greetings(settings: WatchguardSettings, lines: Lines): readonly Rule[] {
+  const { bannerName, helloLength, helloPattern, esmtp } = settings
   const refused = answer(501, '5.5.4', 'Invalid greeting')
-  const rules: Rule[] = [over('hello', helloLength, refused, 'the name behind HELO is too long')]
-  if (bannerName === '') {
+  const longer = lines.by('helloLength', `hello-length ${2 * helloLength}`)
+  const rules: Rule[] = over('hello', helloLength, refused, 'the name behind HELO is too long', longer)
+  if (bannerName === '' && !esmtp) {
     // As WFS said it: no product, no host, no ESMTP.
-    const greeting = { kind: 'replace', by: 'SMTP service ready' } as const
-    if (!esmtp) rules.push({ match: { on: 'greeting' }, action: greeting, reason: 'the greeting shows no server' })
+    const action = { kind: 'replace', by: 'SMTP service ready' } as const
+    const reason = 'the greeting shows no server'
+    rules.push({ match: { on: 'greeting' }, action, reason, cause: lines.by('esmtp', 'esmtp') })
   }
   if (helloPattern !== '') {
     rules.push({
       match: { on: 'not', match: { on: 'text', what: 'hello', like: [helloPattern] } },
       action: refused,
       reason: 'the name behind HELO holds characters that no name has',
+      cause: lines.by('helloPattern', 'hello-pattern .'),
     })
   }
   return rules
 }
 
-function esmtp({ esmtp: isOn, extensions, authTypes }: WatchguardSettings): readonly Rule[] {
+/** Verbs that stand and fall with an option. */
+const OPTION_VERBS = ['ETRN', 'X-EXPS', 'X-LINK2STATE', 'XEXCH50']
+
+function esmtp(settings: WatchguardSettings, lines: Lines): readonly Rule[] {
+  const { esmtp: isOn, extensions, authTypes } = settings
   const unknown = answer(500, '5.5.1', 'Command unrecognized')
-  const verbs = new Set(['DEBUG', 'WIZ', 'KILL', 'TURN', 'ATRN', 'X-EXPS', 'X-LINK2STATE', 'XEXCH50'])
-  if (!extensions.has('ETRN')) verbs.add('ETRN')
-  if (!isOn) for (const verb of ['EHLO', 'AUTH', 'STARTTLS', 'BDAT']) verbs.add(verb)
+  const disabled = { action: unknown, reason: 'such commands are disabled' }
+  const unticked = [...TICKABLE].filter(keyword => !extensions.has(keyword))
+  const reason = 'the ESMTP option is not ticked'
+  const strip = { kind: 'strip' } as const
   return [
-    { match: { on: 'word', what: 'verb', in: verbs }, action: unknown, reason: 'such commands are disabled' },
-    {
-      match: { on: 'not', match: { on: 'word', what: 'ehlo-keyword', in: extensions } },
-      action: { kind: 'strip' },
-      reason: 'the ESMTP option is not ticked',
-    },
-    {
-      match: { on: 'not', match: { on: 'word', what: 'auth-mechanism', in: authTypes } },
-      action: { kind: 'strip' },
-      reason: 'the AUTH type is not on the list',
-    },
-  ]
-}
-
-function limits({
-  messageSize,
-  addressLength,
-  lineLength,
-  recipients,
-  tooManyRecipients,
-}: WatchguardSettings): readonly Rule[] {
-  const tooLarge = answer(552, '5.3.4', 'Message size exceeds the limit')
-  const tooLong = answer(501, '5.1.3', 'Address too long')
-  const tooMany: Action = tooManyRecipients === 'drop' ? { kind: 'strip' } : answer(452, '4.5.3', 'Too many recipients')
-  const all: readonly (readonly [SizeKind, number, Action, string])[] = [
-    ['message', messageSize, tooLarge, 'the message is larger than allowed'],
-    ['sender', addressLength, tooLong, 'the address is longer than allowed'],
-    ['recipient', addressLength, tooLong, 'the address is longer than allowed'],
-    ['body-line', lineLength, answer(554, '5.6.0', 'Line too long'), 'a line is longer than allowed'],
-    ['recipients', recipients, tooMany, 'there are more recipients than allowed'],
-  ]
-  return all.flatMap(([what, most, action, reason]) => (most === 0 ? [] : [over(what, most, action, reason)]))
-}
-
-function addresses({ deniedSenders, deniedRecipients }: WatchguardSettings): readonly Rule[] {
-  const denied = (what: TextKind, globs: readonly string[]): readonly Rule[] =>
-    globs.length === 0
+    { match: { on: 'word', what: 'verb', in: new Set(['DEBUG', 'WIZ', 'KILL', 'TURN', 'ATRN']) }, ...disabled },
+    ...unticked
+      .filter(keyword => OPTION_VERBS.includes(keyword))
+      .map(keyword => {
+        const cause = lines.by(`extension ${keyword}`, `extension ${keyword}`)
+        return { match: { on: 'word', what: 'verb', in: new Set([keyword]) }, ...disabled, cause } as const
+      }),
+    ...(isOn
       ? []
       : [
           {
-            match: { on: 'text', what, like: globs.map(patternOf) },
-            action: answer(550, '5.7.1', 'Address denied'),
-            reason: 'the address is on the list of denied patterns',
-          },
-        ]
-  return [...denied('sender', deniedSenders), ...denied('recipient', deniedRecipients)]
+            match: { on: 'word', what: 'verb', in: new Set(['EHLO', 'AUTH', 'STARTTLS', 'BDAT']) },
+            ...disabled,
+            cause: lines.by('esmtp', 'esmtp'),
+          } as const,
+        ]),
+    ...unticked.map(keyword => {
+      const isOutOfReach = keyword === 'BINARYMIME' && looksInside(settings)
+      const cause = isOutOfReach ? lines.cause : lines.by(`extension ${keyword}`, `extension ${keyword}`)
+      return {
+        match: { on: 'word', what: 'ehlo-keyword', in: new Set([keyword]) },
+        action: strip,
+        reason,
+        cause,
+      } as const
+    }),
+    {
+      match: { on: 'not', match: { on: 'word', what: 'ehlo-keyword', in: extensions } },
+      action: strip,
+      reason: 'no ESMTP option is called so',
+    },
+    ...unlisted('auth-type', 'auth-mechanism', authTypes, 'the AUTH type is not on the list', lines),
+  ]
 }
 
-function content({ contentTypes, deniedFileNames, headers, denyMessage }: WatchguardSettings): readonly Rule[] {
-  const removed: Action = { kind: 'replace', by: denyMessage }
+/** A binary message could not be looked into, ticked or not. */
+function looksInside({ headers, contentTypes, deniedFileNames, masquerade }: WatchguardSettings): boolean {
+  return !headers.has('*') || !contentTypes.has('*') || deniedFileNames.size > 0 || masquerade.size > 0
+}
+
+/** Words that are not on a list are left out: by their own line where one took them off, else by the profile's. */
+function unlisted(
+  list: ListName,
+  what: 'auth-mechanism' | 'header-field',
+  words: ReadonlySet<string>,
+  reason: string,
+  lines: Lines,
+): readonly Rule[] {
+  const action = { kind: 'strip' } as const
+  return [
+    ...lines.off(list).map(word => {
+      const cause = lines.by(`${list} ${word}`, `${list} ${word}`)
+      return { match: { on: 'word', what, in: new Set([word]) }, action, reason, cause } as const
+    }),
+    {
+      match: { on: 'not', match: { on: 'word', what, in: words } },
+      action,
+      reason,
+      cause: lines.by('', `${list} <word>`),
+    },
+  ]
+}
+
+function limits(settings: WatchguardSettings, lines: Lines): readonly Rule[] {
+  const { messageSize, addressLength, lineLength, recipients, tooManyRecipients } = settings
+  const tooLarge = answer(552, '5.3.4', 'Message size exceeds the limit')
+  const tooLong = answer(501, '5.1.3', 'Address too long')
+  const tooMany: Action = tooManyRecipients === 'drop' ? { kind: 'strip' } : answer(452, '4.5.3', 'Too many recipients')
+  const message = lines.by('messageSize', `message-size ${SIZE.show(2 * messageSize)}`)
+  const address = lines.by('addressLength', `address-length ${2 * addressLength}`)
+  const line = lines.by('lineLength', `line-length ${2 * lineLength}`)
+  return [
+    ...over('message', messageSize, tooLarge, 'the message is larger than allowed', message),
+    ...over('sender', addressLength, tooLong, 'the address is longer than allowed', address),
+    ...over('recipient', addressLength, tooLong, 'the address is longer than allowed', address),
+    ...over('body-line', lineLength, answer(554, '5.6.0', 'Line too long'), 'a line is longer than allowed', line),
+    ...over(
+      'recipients',
+      recipients,
+      tooMany,
+      'there are more recipients than allowed',
+      lines.by('recipients', `recipients ${2 * recipients}`),
+    ),
+  ]
+}
+
+function addresses({ deniedSenders, deniedRecipients }: WatchguardSettings, lines: Lines): readonly Rule[] {
+  const action = answer(550, '5.7.1', 'Address denied')
+  const reason = 'the address is on the list of denied patterns'
+  return [
+    ...denied('denied-sender', deniedSenders, { what: 'sender', action, reason, lines }),
+    ...denied('denied-recipient', deniedRecipients, { what: 'recipient', action, reason, lines }),
+  ]
+}
+
+/** One rule for each, as each may have its line. */
+function denied(
+  list: ListName,
+  globs: ReadonlySet<string>,
+  { what, lines, ...rest }: { what: TextKind; action: Action; reason: string; lines: Lines },
+): readonly Rule[] {
+  return [...globs].map(glob => ({
+    match: { on: 'text', what, like: [patternOf(glob)] },
+    ...rest,
+    cause: lines.by(`${list} ${glob}`, `no ${list} ${glob}`),
+  }))
+}
+
+function content(settings: WatchguardSettings, lines: Lines): readonly Rule[] {
+  const { contentTypes, deniedFileNames, headers, denyMessage } = settings
+  const action: Action = { kind: 'replace', by: denyMessage }
   const rules: Rule[] = []
-  if (!contentTypes.includes('*')) {
-    const types: Match = { on: 'text', what: 'mime-type', like: contentTypes.map(patternOf) }
-    rules.push({ match: { on: 'not', match: types }, action: removed, reason: 'the content type is not on the list' })
+  if (!contentTypes.has('*')) {
+    const types: Match = { on: 'text', what: 'mime-type', like: [...contentTypes].map(patternOf) }
+    const reason = 'the content type is not on the list'
+    const cause = lines.by('', 'content-type <word>')
+    rules.push({ match: { on: 'not', match: types }, action, reason, cause })
   }
-  if (deniedFileNames.length > 0) {
-    const names: Match = { on: 'text', what: 'filename', like: deniedFileNames.map(patternOf) }
-    rules.push({ match: names, action: removed, reason: 'the file name is on the list of denied ones' })
-  }
-  if (headers.size > 0) {
-    const fields: Match = { on: 'word', what: 'header-field', in: headers }
-    const action = { kind: 'strip' } as const
-    rules.push({ match: { on: 'not', match: fields }, action, reason: 'the header is not on the list' })
+  const reason = 'the file name is on the list of denied ones'
+  rules.push(...denied('denied-file-name', deniedFileNames, { what: 'filename', action, reason, lines }))
+  if (!headers.has('*')) {
+    rules.push(...unlisted('header', 'header-field', headers, 'the header is not on the list', lines))
   }
   return rules
 }
 
-/** `*.exe` as a pattern (`pattern.ts`), of the whole text. */
+/** `*.exe` as a pattern (`pattern.ts`), of the whole text, in whatever case. */
 function patternOf(glob: string): string {
-  const inner = glob.replace(/[^A-Za-z0-9]/g, char => (char === '*' ? '.*' : char === '?' ? '.' : `\\${char}`))
+  const inner = glob.replace(/[^0-9]/g, char => {
+    if (/[A-Za-z]/.test(char)) return `[${lower(char)}${upper(char)}]`
+    return char === '*' ? '.*' : char === '?' ? '.' : `\\${char}`
+  })
   return `^${inner}$`
 }
 
-function over(what: SizeKind, most: number, action: Action, reason: string): Rule {
-  return { match: { on: 'size', what, over: most }, action, reason: `${reason} (${most})` }
+/** No rule where there is no limit. */
+function over(what: SizeKind, most: number, action: Action, reason: string, cause: Cause): Rule[] {
+  return most === 0 ? [] : [{ match: { on: 'size', what, over: most }, action, reason: `${reason} (${most})`, cause }]
 }
 
 function answer(code: number, status: string, text: string): Action {

@@ -61,7 +61,10 @@ export interface Postfix extends MailSystem {
   log(): string
 }
 
-export async function startPostfix({ port, postern, tls }: Ports): Promise<Postfix> {
+export async function startPostfix(
+  { port, postern, tls }: Ports,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Postfix> {
   const settings = {
     compatibility_level: '3.6',
     myhostname: 'postfix.peer.example',
@@ -89,6 +92,7 @@ export async function startPostfix({ port, postern, tls }: Ports): Promise<Postf
     transport_maps: `inline:{ {v4.postern.example = smtp:[127.0.0.1]:${postern}}, {v6.postern.example = smtp:[::1]:${postern}} }`,
     import_environment: 'LD_LIBRARY_PATH',
     ...(tls && SECURE(postern)),
+    ...more,
   }
   const jail = makeJail({
     peer: 'postfix',
