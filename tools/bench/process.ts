@@ -174,6 +174,19 @@ const TICKS_PER_SECOND = 100
 
 /** CPU seconds spent so far, in user and kernel, by this process and all under it. */
 export function cpuSeconds(pid: number): number {
+  return family(pid).reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND
+}
+
+/** Octets of memory that this process and all under it hold now; what they share counts for each. */
+export function residentOctets(pid: number): number {
+  return family(pid).reduce((sum, { pid }) => {
+    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    return sum + Number(kilobytes ?? 0) * 1024
+  }, 0)
+}
+
+/** A process and everything under it, as they are now. */
+function family(pid: number): readonly { readonly pid: number; readonly ticks: number }[] {
   const stats = new Map<number, Stat>()
   for (const entry of processes()) {
     try {
@@ -182,9 +195,9 @@ export function cpuSeconds(pid: number): number {
       // It ended while we were looking.
     }
   }
-  if (!stats.has(pid)) throw new Error(`process ${pid} is gone; its CPU time cannot be told`)
+  if (!stats.has(pid)) throw new Error(`process ${pid} is gone; what it spent cannot be told`)
   const parents = new Map([...stats].map(([each, { parent }]) => [each, parent]))
-  return tree(pid, parents).reduce((sum, each) => sum + (stats.get(each)?.ticks ?? 0), 0) / TICKS_PER_SECOND
+  return tree(pid, parents).map(each => ({ pid: each, ticks: stats.get(each)?.ticks ?? 0 }))
 }
 
 /** Octets that this one process has read so far, from sockets, too; `undefined` where the system does not say. */
