@@ -29,7 +29,14 @@ const utf8Decoder = new TextDecoder('utf-8', { fatal: false })
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function utf8(text: string): Uint8Array {
-  return utf8Encoder.encode(text)
+  const out = new Uint8Array(text.length)
+  // Nearly all that is said is ASCII, and short: the encoder is for the rest.
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) return utf8Encoder.encode(text)
+    out[i] = code
+  }
+  return out
 }
 
 /** For people's eyes: whatever is not UTF-8 shows as U+FFFD. */
@@ -39,11 +46,17 @@ export function utf8Text(bytes: Uint8Array): string {
 
 /** The text, or `undefined` where the bytes are not well-formed UTF-8. */
 export function strictUtf8(bytes: Uint8Array): string | undefined {
+  if (isAscii(bytes)) return text(bytes)
   try {
     return strictDecoder.decode(bytes)
   } catch {
     return undefined
   }
+}
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if ((bytes[i] ?? 0) > 0x7f) return false
+  return true
 }
 
 /** One character per octet: the inverse of `bytes`. */
@@ -155,14 +168,16 @@ export class ControlFinder {
 
 const NO_WORDS = new Int32Array(0)
 
+const BEYOND_ASCII = /[^\0-\x7f]/
+
 /** ASCII letters to upper case, the rest as it is: the only case folding that protocol words know. */
 export function upper(text: string): string {
-  return text.replace(/[a-z]+/g, letters => letters.toUpperCase())
+  return BEYOND_ASCII.test(text) ? text.replace(/[a-z]+/g, letters => letters.toUpperCase()) : text.toUpperCase()
 }
 
 /** ASCII letters to lower case, the rest as it is. */
 export function lower(text: string): string {
-  return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
+  return BEYOND_ASCII.test(text) ? text.replace(/[A-Z]+/g, letters => letters.toLowerCase()) : text.toLowerCase()
 }
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

@@ -1,3 +1,4 @@
+import v8 from 'node:v8'
 import type { Command } from 'commander'
 import { Firewall } from '../app/firewall.ts'
 import { cite, formatDiagnostic, PosternError } from '../base/problem.ts'
@@ -49,6 +50,9 @@ interface RunOptions {
 }
 
 async function run(file: string, { quiet = false, json = false }: RunOptions): Promise<number> {
+  // What is read off a socket lies outside of V8's heap, which is small: counted by itself it has the whole heap searched
+  // for garbage every few megabytes of mail (docs/decisions/0008-octets-count-with-the-heap.md).
+  v8.setFlagsFromString('--external-memory-accounted-in-global-limit')
   // Before anything is up: from now on an end is an orderly one.
   const ended = until('SIGINT', 'SIGTERM')
   const events = quiet || json ? () => {} : say

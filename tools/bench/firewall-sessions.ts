@@ -34,10 +34,10 @@ function converse(port: number, lines: readonly string[]): Promise<Socket> {
   })
 }
 
-/** How long a session takes from the call to the last reply, in ms: greeting, EHLO, QUIT. */
+/** How long a session takes from the call to the last reply, in ms: greeting, HELO, QUIT. */
 async function timed(port: number): Promise<number> {
   const began = performance.now()
-  const socket = await converse(port, ['EHLO source.example', 'QUIT'])
+  const socket = await converse(port, ['HELO source.example', 'QUIT'])
   const took = performance.now() - began
   socket.destroy()
   return took
@@ -63,7 +63,7 @@ export async function timedSessions(
   return { through: await Promise.all(under.through), direct: await Promise.all(under.direct) }
 }
 
-/** Sessions that have said EHLO, and nothing more. */
+/** Sessions that have said HELO, and nothing more. */
 export async function idleSessions(port: number, count: number): Promise<readonly Socket[]> {
   const sockets: Socket[] = []
   let pending = 0
@@ -71,7 +71,7 @@ export async function idleSessions(port: number, count: number): Promise<readonl
     // Each of the twenty opens one after the other.
     while (sockets.length + pending < count) {
       pending++
-      sockets.push(await converse(port, ['EHLO source.example']))
+      sockets.push(await converse(port, ['HELO source.example']))
       pending--
     }
   })

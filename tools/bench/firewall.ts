@@ -161,14 +161,14 @@ async function timeSessions(chosen: readonly Subject[], { quick, note }: Order):
     return sample
   })
   await stopAll()
-  const title = `${count} sessions (greeting, EHLO, QUIT), ${perSecond} begun a second; added = beyond the median without it`
+  const title = `${count} sessions (greeting, HELO, QUIT), ${perSecond} begun a second; added = beyond the median without it`
   return { name: 'latency', title, samples }
 }
 
 /** The most that are kept idle; every one is two files to the subject. */
 const IDLE = 9_000
 
-/** Sessions that say nothing more after EHLO, and what they cost. */
+/** Sessions that say nothing more after HELO, and what they cost. */
 async function keepIdle(chosen: readonly Subject[], { quick, note }: Order): Promise<CaseReport> {
   const count = Math.min(quick ? 1_000 : IDLE, Math.floor(((openFiles() ?? 1024) - 200) / 2))
   const names = chosen.map(({ name }) => name).filter(name => name !== 'direct')
@@ -191,7 +191,7 @@ async function keepIdle(chosen: readonly Subject[], { quick, note }: Order): Pro
     await stopAll()
     return { 'rss-before': before / 1e6, rss: after / 1e6, 'per-session': (after - before) / count / 1e3 }
   })
-  return { name: 'idle', title: `${count.toLocaleString('en-US')} sessions that are idle behind EHLO`, samples }
+  return { name: 'idle', title: `${count.toLocaleString('en-US')} sessions that are idle behind HELO`, samples }
 }
 
 function openFiles(): number | undefined {
