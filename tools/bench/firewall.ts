@@ -84,11 +84,11 @@ const METRICS: readonly Metric[] = [
   { name: 'cpu-seconds', unit: 's' },
   { name: 'wall', unit: 's' },
   { name: 'added-p50', unit: 'ms' },
-  { name: 'added-p99', unit: 'ms', better: 'less' },
+  { name: 'added-p99', unit: 'ms' },
   { name: 'p99', unit: 'ms' },
   { name: 'rss-before', unit: 'MB' },
   { name: 'rss-half', unit: 'MB' },
-  { name: 'rss', unit: 'MB', better: 'less' },
+  { name: 'rss', unit: 'MB' },
   { name: 'per-session', unit: 'kB' },
 ]
 
