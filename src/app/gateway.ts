@@ -41,6 +41,9 @@ export const RESERVED_FILES = 48
 /** A pause for want of files ends after this long, if none became free before. */
 export const PAUSE_WAIT: Duration = 1_000
 
+/** Callers whose admission is kept. */
+export const MAX_ADMISSIONS = 10_000
+
 /** What a gateway tells whoever runs it. */
 export interface GatewayEvents {
   event?(event: GatewayEvent): void
@@ -60,6 +63,8 @@ export class Gateway {
   readonly name: string
   readonly #events: GatewayEvents
   #config: FirewallConfig
+  /** What the configuration says of callers that have come before, by whence and whither. */
+  readonly #admissions = new Map<string, Admission>()
   readonly #doors: Doors
   readonly #connections = new Set<Connection>()
   readonly #sockets = new Set<Duplex>()
@@ -130,6 +135,7 @@ export class Gateway {
       orNothing,
       commit: () => {
         this.#config = config
+        this.#admissions.clear()
       },
     })
     if (orNothing) return failed
@@ -181,9 +187,20 @@ export class Gateway {
     return admit(config, this.name, port, caller).kind !== 'refuse'
   }
 
+  #admission(port: string, knock: Knock): Admission {
+    const { source, destination } = knock
+    const key = `${port} ${source} ${destination} ${knock.port}`
+    const known = this.#admissions.get(key)
+    if (known) return known
+    const admission = admit(this.#config, this.name, port, { source, destination, port: knock.port })
+    if (this.#admissions.size >= MAX_ADMISSIONS) this.#admissions.clear()
+    this.#admissions.set(key, admission)
+    return admission
+  }
+
   #accept(door: Door, client: Socket): void {
     this.#hold(client)
-    client.on('error', () => {})
+    client.on('error', ignore)
     // Every connection is two sockets: with no file left for the second, the first is of no use.
     if (this.#sockets.size + 1 > this.#capacity) this.#pause()
     // A socket of both families names an IPv4 address as `::ffff:192.0.2.1`.
@@ -221,7 +238,7 @@ export class Gateway {
 
   #knock(door: Door, client: Socket, knock: Knock): void {
     if (client.destroyed) return
-    const admission = admit(this.#config, this.name, door.port, knock)
+    const admission = this.#admission(door.port, knock)
     if (admission.kind === 'refuse') {
       const list = this.#config.accessGroups.find(({ port }) => port === door.port)?.list
       this.#tell({ kind: 'denied', knock, reason: admission.reason, ...(list !== undefined && { list }) })
@@ -259,7 +276,7 @@ export class Gateway {
       try {
         const server = await door.dial(to, ends, call.signal)
         this.#hold(server)
-        server.on('error', () => {})
+        server.on('error', ignore)
         if (client.destroyed || call.signal.aborted) reset(server)
         return server
       } catch (cause) {
@@ -384,6 +401,8 @@ interface Passing {
   readonly stop?: () => void
   readonly watch: Watch | undefined
 }
+
+function ignore(): void {}
 
 function isProxied(policy: Policy): policy is ProxyPolicy {
   return policy.engine.kind === 'proxy'

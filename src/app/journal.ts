@@ -38,6 +38,8 @@ export class Journal {
 
   tell(event: GatewayEvent): void {
     const { config, identity, lines, json } = this.#outlets
+    // Words are made only where they go somewhere.
+    if (!config.on && !this.#json) return
     const message = levelled(messageOf(event), config)
     if (!message) return
     const { severity } = message

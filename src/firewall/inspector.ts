@@ -72,13 +72,19 @@ export class Inspector {
     if (from === 'server') this.#fromServer(segment)
     else this.#commands.receive(segment)
     const { told, stop, notBefore, after } = segment
-    const altered = told.map(explanation => ({ kind: 'altered', explanation }) as const)
+    const outputs: InspectorOutput[] = []
+    for (const explanation of told) outputs.push({ kind: 'altered', explanation })
     if (stop) {
       this.#state = 'over'
-      return [...altered, { kind: 'close', how: stop }]
+      outputs.push({ kind: 'close', how: stop })
+    } else if (after) {
+      outputs.push(
+        notBefore === undefined
+          ? { kind: 'forward', to, bytes: after }
+          : { kind: 'forward', to, bytes: after, notBefore },
+      )
     }
-    if (!after) return altered
-    return [...altered, { kind: 'forward', to, bytes: after, ...(notBefore !== undefined && { notBefore }) }]
+    return outputs
   }
 
   #fromServer(segment: Segment): void {

@@ -322,8 +322,9 @@ export class SmtpProxy {
     this.#now = now
     this.#out = []
     if (this.#mode !== 'closed') work()
-    const due = this.#clocks().map(each => each.due)
-    this.#deadline = due.length === 0 ? undefined : Math.min(...due)
+    let deadline: Instant | undefined
+    for (const { due } of this.#clocks()) deadline = deadline === undefined ? due : Math.min(deadline, due)
+    this.#deadline = deadline
     return this.#out
   }
 

@@ -25,18 +25,35 @@ export interface Gauges {
   readonly servers: ReadonlyMap<string, boolean>
 }
 
+interface Count {
+  readonly labels: Readonly<Record<string, string>>
+  value: number
+}
+
 /** A request that is not done by then is cut. */
 const REQUEST_WAIT: Duration = 10_000
 const MAX_ASKERS = 16
 
 export class Metrics {
   readonly #registry = new Registry()
-  readonly #counters = new Map<CounterName, Counter<string>>()
+  /** Counted here and handed over when somebody looks: every connection counts, and nobody may ever look. */
+  readonly #counts = new Map<CounterName, Map<string, Count>>()
 
   constructor(gauges: () => Gauges) {
     const registers = [this.#registry]
     for (const [name, { help, labels }] of Object.entries(COUNTERS)) {
-      this.#counters.set(name as CounterName, new Counter({ name, help, labelNames: [...labels], registers }))
+      const counts = new Map<string, Count>()
+      this.#counts.set(name as CounterName, counts)
+      const counter: Counter<string> = new Counter({
+        name,
+        help,
+        labelNames: [...labels],
+        registers,
+        collect: () => {
+          counter.reset()
+          for (const { labels, value } of counts.values()) counter.inc(labels, value)
+        },
+      })
     }
     gauge(registers, 'postern_connections', 'Connections that pass', () => gauges().connections)
     gauge(registers, 'postern_doors', 'Places listened at', () => gauges().doors)
@@ -55,7 +72,12 @@ export class Metrics {
   }
 
   count(name: CounterName, labels: Readonly<Record<string, string>> = {}, by = 1): void {
-    this.#counters.get(name)?.inc(labels, by)
+    const counts = this.#counts.get(name)
+    let key = ''
+    for (const label in labels) key += `${labels[label]}\n`
+    const count = counts?.get(key)
+    if (count) count.value += by
+    else counts?.set(key, { labels, value: by })
   }
 
   text(): Promise<string> {

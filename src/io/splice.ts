@@ -1,9 +1,9 @@
 import type net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { concat } from '../base/bytes.ts'
-import type { Duration } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import type { Ending } from '../firewall/event.ts'
-import type { Inspector, Side } from '../firewall/inspector.ts'
+import type { Inspector, InspectorOutput, Side } from '../firewall/inspector.ts'
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 
@@ -46,20 +46,20 @@ export function splice(
     return { passage, over: Promise.resolve() }
   }
   const ends = { client, server }
+  let movedAt = now()
 
   const pass = (from: Side, chunk: Uint8Array): void => {
+    const time = now()
+    movedAt = time
     if (from === 'client') passage.fromClient += chunk.length
     else passage.fromServer += chunk.length
     const to = from === 'client' ? server : client
-    const by = from === 'client' ? 'C' : 'S'
     if (!inspector) {
-      watch?.passed(by, chunk, chunk)
+      watch?.passed(from === 'client' ? 'C' : 'S', chunk, chunk)
       return forward(from, to, chunk)
     }
-    const time = now()
-    const heard: Uint8Array[] = []
-    for (const output of inspector.receive(from, chunk, time)) {
-      if (output.kind === 'forward') heard.push(output.bytes)
+    const outputs = inspector.receive(from, chunk, time)
+    for (const output of outputs) {
       if (output.kind === 'altered') {
         passage.altered++
         onAltered(output.explanation)
@@ -73,7 +73,7 @@ export function splice(
         hold(from, output.notBefore - time, () => forward(from, to, output.bytes))
       } else forward(from, to, output.bytes)
     }
-    watch?.passed(by, chunk, concat(heard))
+    watch?.passed(from === 'client' ? 'C' : 'S', chunk, heardOf(outputs))
   }
 
   /** Sides that are not read, and for how many reasons. */
@@ -97,13 +97,28 @@ export function splice(
   const forward = (from: Side, to: Duplex, bytes: Uint8Array): void => {
     if (to.write(bytes)) return
     pause(from)
-    to.once('drain', () => resume(from))
+    to.once('drain', () => {
+      // Whoever takes it in slowly is not idle.
+      movedAt = now()
+      resume(from)
+    })
   }
+
+  const forget = watchIdle({
+    movedAt: () => movedAt,
+    gone: () => {
+      passage.ending = 'Conn-timeout'
+      client.destroy()
+      server.destroy()
+    },
+  })
 
   const over = new Promise<void>(resolve => {
     let open = 2
     const closed = () => {
-      if (--open === 0) resolve()
+      if (--open > 0) return
+      forget()
+      resolve()
     }
     for (const [from, to, side] of [
       [client, server, 'client'],
@@ -132,11 +147,6 @@ export function splice(
         }
         closed()
       })
-      idle(from, () => {
-        passage.ending = 'Conn-timeout'
-        from.destroy()
-        to.destroy()
-      })
     }
   })
   server.resume()
@@ -144,9 +154,34 @@ export function splice(
   return { passage, over }
 }
 
-function idle(side: Duplex, gone: () => void): void {
-  const socket = side as Partial<net.Socket>
-  socket.setTimeout?.(CONNECTION_IDLE, gone)
+function heardOf(outputs: readonly InspectorOutput[]): Uint8Array {
+  return concat(outputs.flatMap(output => (output.kind === 'forward' ? [output.bytes] : [])))
+}
+
+interface Idler {
+  readonly movedAt: () => Instant
+  readonly gone: () => void
+}
+
+/** How much later than `CONNECTION_IDLE` a connection may be forgotten. */
+const SWEEP: Duration = 60_000
+
+const idlers = new Set<Idler>()
+let sweeping: NodeJS.Timeout | undefined
+
+/** One timer for all connections: one for each socket would be set anew with every segment. */
+function watchIdle(idler: Idler): () => void {
+  idlers.add(idler)
+  sweeping ??= setInterval(() => {
+    const latest = now() - CONNECTION_IDLE
+    for (const each of idlers) if (each.movedAt() <= latest) each.gone()
+  }, SWEEP).unref()
+  return () => {
+    idlers.delete(idler)
+    if (idlers.size > 0) return
+    clearInterval(sweeping)
+    sweeping = undefined
+  }
 }
 
 /** As a reset where the transport knows one: the other side must not take half for the whole. */

@@ -45,6 +45,8 @@ export function formatReply(
 
 /** As much of the text as fits: it may quote what a client said, which can be longer than a reply may be. */
 function fitting(text: string, octets: number, encode: (text: string) => Uint8Array): string {
+  // A character is three octets at most, or two of them four.
+  if (3 * text.length <= octets) return text
   const whole = encode(text)
   if (whole.length <= octets) return text
   if (whole.length === text.length) return text.slice(0, octets)

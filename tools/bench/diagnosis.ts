@@ -43,7 +43,7 @@ export async function run({ quick, cases: asked, note }: Order): Promise<Report>
       { name: 'read', unit: 'MB/s' },
       { name: 'memory grown', unit: 'MB' },
     ],
-    ours: OURS,
+    ours: [OURS],
     peers: [],
     cases: found,
     versions: [`${BOXES.length} boxes and variants`],

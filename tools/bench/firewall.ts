@@ -1,26 +1,26 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { peer } from '../peers.ts'
+import { idleSessions, quantile, timedSessions } from './firewall-sessions.ts'
+import { isOurs, SUBJECTS, type Subject } from './firewall-subjects.ts'
 import { alternate, type CaseReport, type Metric, type Order, type Report, type Sample } from './harness.ts'
 import {
   cpuSeconds,
   finish,
   freePorts,
+  memoryOf,
   octetsRead,
   type Program,
   start,
   stopAll,
   untilListening,
-  workDirectory,
 } from './process.ts'
 
 export const description =
-  'mail through a firewall: smtp-source → subject → smtp-sink, against nginx, HAProxy and plain Node'
+  'mail through a firewall: smtp-source → subject → smtp-sink, against nginx, HAProxy, Haraka and plain Node'
 
-const CHECKOUT = join(import.meta.dirname, '..', '..')
-
-interface Case {
+/** Messages that are sent and counted. */
+interface Traffic {
   readonly name: string
   readonly title: string
   /** Octets of one message. */
@@ -38,7 +38,7 @@ interface Case {
 // proxy (which leaves Nagle's algorithm on) waits 40 ms for the acknowledgement of the first, and nothing else is measured.
 const SMALL = 3_800
 
-const CASES: readonly Case[] = [
+const TRAFFIC: readonly Traffic[] = [
   {
     name: 'new',
     title: 'a new connection for each message of 4 kB',
@@ -68,57 +68,53 @@ const CASES: readonly Case[] = [
   },
 ]
 
+/** What every case is called, and how it is run. */
+const CASES: Readonly<Record<string, (chosen: readonly Subject[], order: Order) => Promise<CaseReport>>> = {
+  ...Object.fromEntries(
+    TRAFFIC.map(each => [each.name, (chosen: readonly Subject[], order: Order) => carry(each, chosen, order)]),
+  ),
+  latency: timeSessions,
+  idle: keepIdle,
+  many: sendMany,
+}
+
 const METRICS: readonly Metric[] = [
   { name: 'cpu', unit: 's/10k', better: 'less' },
   { name: 'rate', unit: 'msg/s', better: 'more' },
   { name: 'cpu-seconds', unit: 's' },
   { name: 'wall', unit: 's' },
-]
-
-interface Ports {
-  readonly listen: number
-  readonly sink: number
-}
-
-interface Subject {
-  readonly name: string
-  readonly version: () => string
-  /** Starts what is measured, and whatever it needs besides. `undefined`: nothing stands in the way. */
-  readonly start: (ports: Ports) => Promise<Program | undefined>
-}
-
-const SUBJECTS: readonly Subject[] = [
-  { name: 'postern-pix', version: () => `postern on Node ${process.version}`, start: startPostern },
-  { name: 'strict', version: () => `postern on Node ${process.version}`, start: startStrict },
-  { name: 'node-pass', version: () => `Node ${process.version}`, start: startNodePass },
-  { name: 'nginx', version: () => peer('nginx').version, start: startNginx },
-  { name: 'haproxy', version: () => peer('haproxy').version, start: startHaproxy },
-  // For orientation: how fast source and sink are without anything between them. It costs nothing, so it has no ratio.
-  { name: 'direct', version: () => peer('smtp-source').version, start: async () => undefined },
+  { name: 'added-p50', unit: 'ms' },
+  { name: 'added-p99', unit: 'ms' },
+  { name: 'p99', unit: 'ms' },
+  { name: 'rss-before', unit: 'MB' },
+  { name: 'rss-half', unit: 'MB' },
+  { name: 'rss', unit: 'MB' },
+  { name: 'per-session', unit: 'kB' },
 ]
 
 export const subjects: readonly string[] = SUBJECTS.map(({ name }) => name)
-export const cases: readonly string[] = CASES.map(({ name }) => name)
+export const cases: readonly string[] = Object.keys(CASES)
 
 export async function run(order: Order): Promise<Report> {
   const chosen = SUBJECTS.filter(({ name }) => order.subjects.includes(name))
   const compared = chosen.map(({ name }) => name).filter(name => name !== 'direct')
   const versions = [...chosen.map(({ version }) => version()), peer('smtp-source').version]
   const reports: CaseReport[] = []
-  for (const each of CASES.filter(({ name }) => order.cases.includes(name))) {
-    reports.push(await runCase(each, chosen, order))
+  for (const [name, runCase] of Object.entries(CASES)) {
+    if (order.cases.includes(name)) reports.push(await runCase(chosen, order))
   }
-  const [ours = 'direct', ...peers] = compared
+  // Where none of them is ours, the first is compared with the others.
+  const ours = compared.some(isOurs) ? compared.filter(isOurs) : compared.slice(0, 1)
   return {
     metrics: METRICS,
     ours,
-    peers,
+    peers: compared.filter(name => !ours.includes(name)),
     cases: reports,
     versions: [...new Set(versions)],
   }
 }
 
-async function runCase(each: Case, chosen: readonly Subject[], { quick, note }: Order): Promise<CaseReport> {
+async function carry(each: Traffic, chosen: readonly Subject[], { quick, note }: Order): Promise<CaseReport> {
   const messages = quick ? each.quick : each.full
   const rounds = quick ? 3 : 5
   const lines = new Map<string, Line>()
@@ -127,12 +123,12 @@ async function runCase(each: Case, chosen: readonly Subject[], { quick, note }: 
     const line = await lay(subject)
     lines.set(subject.name, line)
     // Once unmeasured: code gets compiled, buffers get their size.
-    await send(line, each, Math.ceil(messages / 2))
+    await send(line, each, Math.ceil((messages * line.share) / 2))
   }
   const samples = await alternate([...lines.keys()], rounds, async (subject, round) => {
     const line = lines.get(subject)
     if (!line) throw new Error(`nothing was started for ${subject}`)
-    const sample = await send(line, each, messages)
+    const sample = await send(line, each, Math.ceil(messages * line.share))
     const cpu = sample['cpu-seconds'] === undefined ? '' : `, ${sample['cpu-seconds'].toFixed(2)} s of CPU`
     note(`${each.name}: round ${round}/${rounds}: ${subject}: ${sample.wall?.toFixed(2)} s${cpu}`)
     return sample
@@ -141,30 +137,122 @@ async function runCase(each: Case, chosen: readonly Subject[], { quick, note }: 
   return { name: each.name, title: `${each.title}, ${messages.toLocaleString('en-US')} a run`, samples }
 }
 
+/** Sessions begun at a fixed rate that leaves every subject idle most of the time: what it adds to each. */
+async function timeSessions(chosen: readonly Subject[], { quick, note }: Order): Promise<CaseReport> {
+  const [perSecond, count] = [40, quick ? 160 : 800]
+  const lines = new Map<string, Line>()
+  for (const subject of chosen.filter(({ name }) => name !== 'direct')) {
+    const line = await lay(subject)
+    lines.set(subject.name, line)
+    await timedSessions({ through: line.port, direct: line.sinkPort }, { count: 100, perSecond })
+  }
+  const samples = await alternate([...lines.keys()], quick ? 3 : 5, async (subject, round) => {
+    const line = lines.get(subject)
+    if (!line) throw new Error(`nothing was started for ${subject}`)
+    const ports = { through: line.port, direct: line.sinkPort }
+    const { through, direct } = await timedSessions(ports, { count, perSecond })
+    const base = quantile(direct, 0.5)
+    const sample = {
+      'added-p50': quantile(through, 0.5) - base,
+      'added-p99': quantile(through, 0.99) - base,
+      p99: quantile(through, 0.99),
+    }
+    note(`latency: round ${round}: ${subject}: p99 ${sample.p99.toFixed(2)} ms`)
+    return sample
+  })
+  await stopAll()
+  const title = `${count} sessions (greeting, HELO, QUIT), ${perSecond} begun a second; added = beyond the median without it`
+  return { name: 'latency', title, samples }
+}
+
+/** The most that are kept idle; every one is two files to the subject. */
+const IDLE = 9_000
+
+/** Sessions that say nothing more after HELO, and what they cost. */
+async function keepIdle(chosen: readonly Subject[], { quick, note }: Order): Promise<CaseReport> {
+  const count = Math.min(quick ? 1_000 : IDLE, Math.floor(((openFiles() ?? 1024) - 200) / 2))
+  const names = chosen.map(({ name }) => name).filter(name => name !== 'direct')
+  const samples = await alternate(names, 1, async name => {
+    const subject = chosen.find(each => each.name === name)
+    if (!subject) throw new Error(`no subject is called ${name}`)
+    const { port, subject: program } = await lay(subject)
+    if (!program) throw new Error(`${name} is no program`)
+    // A few first: what is there for any session is not one session's cost.
+    for (const socket of await idleSessions(port, 20)) socket.destroy()
+    await wait(500)
+    const before = 1024 * memoryOf(program.pid)
+    const sockets = await idleSessions(port, count)
+    await wait(quick ? 1_000 : 5_000)
+    const after = 1024 * memoryOf(program.pid)
+    const cut = sockets.filter(({ destroyed }) => destroyed).length
+    if (cut > 0) throw new Error(`${name} cut ${cut} of ${count} idle sessions`)
+    for (const socket of sockets) socket.destroy()
+    note(`idle: ${name}: ${(after / 1e6).toFixed(0)} MB`)
+    await stopAll()
+    return { 'rss-before': before / 1e6, rss: after / 1e6, 'per-session': (after - before) / count / 1e3 }
+  })
+  return { name: 'idle', title: `${count.toLocaleString('en-US')} sessions that are idle behind HELO`, samples }
+}
+
+function openFiles(): number | undefined {
+  const found = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
+  return found ? Number(found[1]) : undefined
+}
+
+/** Connections one after the other, ten at a time: does memory grow with their number? */
+async function sendMany(chosen: readonly Subject[], { quick, note }: Order): Promise<CaseReport> {
+  const messages = quick ? 4_000 : 20_000
+  const traffic = { length: SMALL, sessions: 10, kept: false }
+  const names = chosen.map(({ name }) => name).filter(name => name !== 'direct')
+  const samples = await alternate(names, 1, async name => {
+    const subject = chosen.find(each => each.name === name)
+    if (!subject) throw new Error(`no subject is called ${name}`)
+    const line = await lay(subject)
+    if (!line.subject) throw new Error(`${name} is no program`)
+    const half = Math.ceil((messages * line.share) / 2)
+    const first = await send(line, traffic, half)
+    const middle = 1024 * memoryOf(line.subject.pid)
+    await send(line, traffic, half)
+    const after = 1024 * memoryOf(line.subject.pid)
+    note(`many: ${name}: ${(middle / 1e6).toFixed(0)} MB, then ${(after / 1e6).toFixed(0)} MB`)
+    await stopAll()
+    return { rate: first.rate ?? 0, 'rss-half': middle / 1e6, rss: after / 1e6 }
+  })
+  const title = `${messages.toLocaleString('en-US')} connections, ten at a time; memory at half of them, and at the end`
+  return { name: 'many', title, samples }
+}
+
 /** A subject with a sink of its own behind it, so that what arrives there came through this subject. */
 interface Line {
   readonly name: string
   readonly port: number
+  readonly sinkPort: number
+  /** The part of the messages that it is given. */
+  readonly share: number
   readonly subject: Program | undefined
   readonly sink: Program
 }
 
-async function lay({ name, start: startSubject }: Subject): Promise<Line> {
+async function lay({ name, start: startSubject, share = 1 }: Subject): Promise<Line> {
   const [listen = 0, sinkPort = 0] = await freePorts(2)
-  const ports = { listen, sink: sinkPort }
   const { command, env } = peer('smtp-sink')
   const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : []
-  const sink = start({ name: 'smtp-sink', command, env, args: [...asNobody, '-c', `127.0.0.1:${ports.sink}`, '256'] })
-  await untilListening(sink, ports.sink)
-  const subject = await startSubject(ports)
-  if (subject) await untilListening(subject, ports.listen)
-  return { name, port: subject ? ports.listen : ports.sink, subject, sink }
+  const sink = start({
+    name: 'smtp-sink',
+    command,
+    env,
+    args: [...asNobody, '-c', '-m', '20000', `127.0.0.1:${sinkPort}`, '1024'],
+  })
+  await untilListening(sink, sinkPort)
+  const subject = await startSubject({ listen, sink: sinkPort })
+  if (subject) await untilListening(subject, listen)
+  return { name, port: subject ? listen : sinkPort, sinkPort, share, subject, sink }
 }
 
 /** One run. Throws unless every message arrived whole: a run that loses mail has no figures. */
 async function send(
   { name, port, subject, sink }: Line,
-  { length, sessions, kept }: Case,
+  { length, sessions, kept }: Pick<Traffic, 'length' | 'sessions' | 'kept'>,
   messages: number,
 ): Promise<Sample> {
   const { command, env } = peer('smtp-source')
@@ -173,7 +261,7 @@ async function send(
   const args = [...(kept ? ['-d'] : []), ...options.map(String), '-M', 'source.example', `127.0.0.1:${port}`]
   const began = performance.now()
   try {
-    await finish({ name: 'smtp-source', command, env, args }, { seconds: 120 })
+    await finish({ name: 'smtp-source', command, env, args }, { seconds: 300 })
   } catch (cause) {
     const said = subject?.said()
     throw new Error(
@@ -202,99 +290,4 @@ async function send(
 /** The sink's own count; it writes `sess=N quit=N mesg=N` anew after each message. */
 function arrived(sink: Program): number {
   return Number(/.*mesg=(\d+)\r/s.exec(sink.said())?.[1] ?? 0)
-}
-
-async function startPostern({ listen, sink }: Ports): Promise<Program> {
-  const file = configuration('postern-pix', [
-    'nameif ethernet0 outside security0',
-    'nameif ethernet1 inside security100',
-    'ip address outside 127.0.0.1 255.0.0.0',
-    'ip address inside 127.0.0.1 255.0.0.0',
-    `fixup protocol smtp ${listen}`,
-    `access-list mail permit tcp any host 127.0.0.1 eq ${listen}`,
-    `static (inside,outside) tcp 127.0.0.1 ${listen} 127.0.0.1 ${sink} netmask 255.255.255.255`,
-    'access-group mail in interface outside',
-  ])
-  return start({ name: 'postern-pix', command: join(CHECKOUT, 'postern'), args: ['firewall', 'run', '--quiet', file] })
-}
-
-function startNodePass(ports: Ports): Promise<Program> {
-  return startNode('node-pass', ports)
-}
-
-function startStrict(ports: Ports): Promise<Program> {
-  return startNode('strict-pass', ports)
-}
-
-async function startNode(name: string, { listen, sink }: Ports): Promise<Program> {
-  const file = join(import.meta.dirname, `${name}.ts`)
-  const args = ['--disable-warning=ExperimentalWarning', file, String(listen), String(sink)]
-  return start({ name, command: process.execPath, args })
-}
-
-async function startNginx({ listen, sink }: Ports): Promise<Program> {
-  const { root } = peer('nginx')
-  // nginx asks over HTTP for each session where to send it. Another nginx answers, outside of what is measured.
-  const [auth = 0] = await freePorts(1)
-  const answering = startNginxWith('nginx-auth', [
-    'http {',
-    '  access_log off;',
-    ...['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(each => `  ${each}_temp_path ${each};`),
-    `  server { listen 127.0.0.1:${auth}; location / {`,
-    `    add_header Auth-Status OK; add_header Auth-Server 127.0.0.1; add_header Auth-Port ${sink}; return 204;`,
-    '  } }',
-    '}',
-  ])
-  await untilListening(answering, auth)
-  return startNginxWith(
-    'nginx',
-    [
-      'mail {',
-      '  server_name nginx.example;',
-      `  auth_http 127.0.0.1:${auth}/;`,
-      '  proxy on; xclient off; smtp_auth none;',
-      `  server { listen 127.0.0.1:${listen}; protocol smtp; }`,
-      '}',
-    ],
-    `load_module ${join(root, 'usr/lib/nginx/modules/ngx_mail_module.so')};`,
-  )
-}
-
-function startNginxWith(name: string, body: readonly string[], ...head: readonly string[]): Program {
-  const { command, env } = peer('nginx')
-  const prefix = mkdtempSync(join(workDirectory(), `${name}-`))
-  const user = process.getuid?.() === 0 ? ['user nobody nogroup;'] : []
-  const common = [
-    'daemon off;',
-    'worker_processes 1;',
-    'pid nginx.pid;',
-    'error_log stderr;',
-    'events { worker_connections 1024; }',
-  ]
-  const file = configuration(name, [...head, ...user, ...common, ...body])
-  return start({ name, command, env, args: ['-p', prefix, '-e', 'stderr', '-c', file] })
-}
-
-async function startHaproxy({ listen, sink }: Ports): Promise<Program> {
-  const { command, env } = peer('haproxy')
-  const file = configuration('haproxy', [
-    'global',
-    '  nbthread 1',
-    '  maxconn 1000',
-    'defaults',
-    '  mode tcp',
-    '  timeout connect 5s',
-    '  timeout client 60s',
-    '  timeout server 60s',
-    'listen mail',
-    `  bind 127.0.0.1:${listen}`,
-    `  server sink 127.0.0.1:${sink}`,
-  ])
-  return start({ name: 'haproxy', command, env, args: ['-db', '-f', file] })
-}
-
-function configuration(name: string, lines: readonly string[]): string {
-  const file = join(mkdtempSync(join(workDirectory(), `${name}-`)), 'conf')
-  writeFileSync(file, `${lines.join('\n')}\n`)
-  return file
 }

@@ -23,7 +23,7 @@ const WALL: Metric = { name: 'wall', unit: 's' }
 
 const REPORT: Report = {
   metrics: [CPU, RATE, WALL],
-  ours: 'postern-pix',
+  ours: ['postern-pix'],
   peers: ['nginx'],
   versions: ['nginx 1.22.1'],
   cases: [

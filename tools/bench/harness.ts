@@ -7,7 +7,7 @@ import { cpus, release, totalmem, type } from 'node:os'
 export interface Bench {
   /** One line, for the list. */
   readonly description: string
-  /** In the order they run; the first is the one the others are compared with. */
+  /** In the order they run. */
   readonly subjects: readonly string[]
   readonly cases: readonly string[]
   readonly run: (order: Order) => Promise<Report>
@@ -41,8 +41,8 @@ export interface CaseReport {
 
 export interface Report {
   readonly metrics: readonly Metric[]
-  /** The subject that is compared, and those it is compared with. */
-  readonly ours: string
+  /** The subjects that are compared, and those that each of them is compared with. */
+  readonly ours: readonly string[]
   readonly peers: readonly string[]
   readonly cases: readonly CaseReport[]
   /** What ran, with versions. */
@@ -122,10 +122,10 @@ export function rows({ metrics, cases }: Report): readonly Row[] {
 export function ratios({ metrics, ours, peers, cases }: Report): Readonly<Record<string, number>> {
   const found: Record<string, number> = {}
   for (const { name, samples } of cases) {
-    for (const peer of peers) {
+    for (const [our, peer] of pairs(ours, peers)) {
       for (const metric of metrics) {
-        const paired = pairedRatios(samples.get(ours) ?? [], samples.get(peer) ?? [], metric)
-        if (paired.length > 0) found[`${ours}/${peer} ${name} ${metric.name}`] = rounded(median(paired))
+        const paired = pairedRatios(samples.get(our) ?? [], samples.get(peer) ?? [], metric)
+        if (paired.length > 0) found[`${our}/${peer} ${name} ${metric.name}`] = rounded(median(paired))
       }
     }
   }
@@ -142,26 +142,32 @@ export function print(report: Report): string {
 }
 
 function printCase({ name, title, samples }: CaseReport, { metrics, ours, peers }: Report): string {
+  const all = [...samples.values()].flat()
+  const measured = metrics.filter(({ name }) => all.some(sample => sample[name] !== undefined))
   const figures = table([
-    ['', ...metrics.map(({ name, unit }) => `${name}, ${unit}`)],
-    ...[...samples].map(([subject, taken]) => [subject, ...metrics.map(metric => cell(of(taken, metric)))]),
+    ['', ...measured.map(({ name, unit }) => `${name}, ${unit}`)],
+    ...[...samples].map(([subject, taken]) => [subject, ...measured.map(metric => cell(of(taken, metric)))]),
   ])
-  const compared = metrics.filter(({ better }) => better)
+  const compared = measured.filter(({ better }) => better)
   const isRated = (subject: string): boolean =>
     compared.some(metric => of(samples.get(subject) ?? [], metric).length > 0)
-  const present = isRated(ours) ? peers.filter(isRated) : []
+  const both = pairs(ours, peers).filter(pair => pair.every(isRated))
   const ratios = table([
     ['', ...compared.map(({ name }) => name)],
-    ...present.map(peer => [
-      `${ours}/${peer}`,
-      ...compared.map(metric => cell(pairedRatios(samples.get(ours) ?? [], samples.get(peer) ?? [], metric))),
+    ...both.map(([our, peer]) => [
+      `${our}/${peer}`,
+      ...compared.map(metric => cell(pairedRatios(samples.get(our) ?? [], samples.get(peer) ?? [], metric))),
     ]),
   ])
   const rounds = Math.max(...[...samples.values()].map(taken => taken.length))
-  const heading = `${name}: ${title}; ${rounds} rounds, median (least–most)`
-  return present.length === 0
+  const heading = `${name}: ${title}; ${rounds === 1 ? '1 round' : `${rounds} rounds, median (least–most)`}`
+  return both.length === 0 || compared.length === 0
     ? `${heading}\n${figures}`
-    : `${heading}\n${figures}\n\nratios, above 1 = ${ours} is cheaper or faster\n${ratios}`
+    : `${heading}\n${figures}\n\nratios, above 1 = the first of the two is cheaper or faster\n${ratios}`
+}
+
+function pairs(ours: readonly string[], peers: readonly string[]): readonly (readonly [our: string, peer: string])[] {
+  return ours.flatMap(our => peers.map(peer => [our, peer] as const))
 }
 
 /** Lines up the columns: the first to the left, the others to the right. */

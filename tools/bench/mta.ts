@@ -79,7 +79,7 @@ export async function run({ quick, subjects: wanted, cases: asked, note }: Order
     reports.push({ name: each.name, title: `4 kB, ${each.title}, ${messages.toLocaleString('en-US')} a run`, samples })
   }
   const [ours = 'postern', ...peers] = wanted
-  return { metrics: METRICS, ours, peers, cases: reports, versions: [peer('smtp-source').version] }
+  return { metrics: METRICS, ours: [ours], peers, cases: reports, versions: [peer('smtp-source').version] }
 }
 
 async function startSink(port: number): Promise<Program> {

@@ -63,7 +63,7 @@ export async function run({ quick, cases: chosen, note }: Order): Promise<Report
   }
   return {
     metrics: [...METRICS, ...SPREAD_METRICS],
-    ours: 'postern',
+    ours: ['postern'],
     peers: [],
     cases: reports,
     versions: [`postern on Node ${process.version}`],

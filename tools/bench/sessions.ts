@@ -78,7 +78,7 @@ export async function run(order: Order): Promise<Report> {
   }
   const [ours = 'postern', ...peers] = order.subjects
   const versions = [`postern on Node ${process.version}`, peer('smtp-sink').version]
-  return { metrics: METRICS, ours, peers, cases: reports, versions }
+  return { metrics: METRICS, ours: [ours], peers, cases: reports, versions }
 }
 
 interface Running {
