@@ -1,14 +1,19 @@
 import type { Command } from 'commander'
+import { parseEndpoint } from '../app/vantages.ts'
+import { bytes } from '../base/bytes.ts'
 import { cite, PosternError } from '../base/problem.ts'
+import { codeOf, heardBytes, MAX_HEARD, verbOf } from '../diagnosis/observation.ts'
 import { admit } from '../firewall/admission.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import { staticsOf } from '../firewall/translation.ts'
-import { type Dialogue, dialoguesOf, type Fate, whatIf } from '../firewall/what-if.ts'
+import { type Dialogue, dialoguesOf, type Fate, type Spoken, whatIf } from '../firewall/what-if.ts'
 import { now } from '../io/clock.ts'
-import { ConfigurationError, readBytes, readConfig } from '../io/files.ts'
+import { type Connection, readCapture } from '../io/connections.ts'
+import { ConfigurationError, readBytes, readConfig, readHead } from '../io/files.ts'
+import { isCapture } from '../io/pcap.ts'
 import { parseTranscript } from '../transcript/parse.ts'
-import { EXIT, print, styled } from './print.ts'
+import { complain, EXIT, print, styled } from './print.ts'
 
 interface WhatIfOptions {
   readonly sessions: readonly string[]
@@ -25,7 +30,7 @@ export function whatIfCommand(firewall: Command): void {
     .command('what-if')
     .description('play recorded dialogues through a configuration: which mail would stop, or change, and why')
     .argument('<file>', 'a configuration, in the words of a Cisco PIX')
-    .requiredOption('--sessions <transcripts...>', 'recorded dialogues (.smtp)')
+    .requiredOption('--sessions <records...>', 'recorded dialogues: transcripts (.smtp), pcap, pcapng')
     .option('--at <interface>', 'where the calls come in; as recorded, else where the first `static` listens')
     .option('--source <address>', 'who calls')
     .option('--destination <address>', 'whom they call')
@@ -53,26 +58,57 @@ function run(file: string, options: WhatIfOptions): number {
 }
 
 function readSession(path: string): readonly Dialogue[] {
-  const bytes = readBytes(path)
-  if (isCapture(bytes)) throw misuse(`${path} is a capture: only transcripts can be read yet (\`record\` makes them)`)
-  const { transcript, problems } = parseTranscript(bytes.toString('utf8'), path)
+  if (isCapture(readHead(path, 4))) {
+    const { connections, notes } = readCapture(path)
+    for (const note of notes) complain(`${path}: ${note}`)
+    return connections.map(connection => captured(connection, path))
+  }
+  const { transcript, problems } = parseTranscript(readBytes(path).toString('utf8'), path)
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) throw new ConfigurationError(errors)
   return dialoguesOf(transcript)
 }
 
-/** The first octets of a pcap or pcapng file, in either order. */
-function isCapture(bytes: Buffer): boolean {
-  const magic = bytes.length < 4 ? 0 : bytes.readUInt32BE(0)
-  return [0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a].includes(magic)
+/**
+ * A connection of a capture; its octets are judged command by command, however they were cut into segments. What stands
+ * behind the place in `at` is the number of the command.
+ */
+function captured({ client, server, exchanges }: Connection, path: string): Dialogue {
+  const file = `${path} (${client} to ${server})`
+  const spoken = exchanges.flatMap((exchange, i): readonly Spoken[] => {
+    const at = { file, line: i + 1, column: 1, length: 1, text: '' }
+    return [
+      { by: 'C' as const, bytes: bytes(exchange.said), at },
+      ...(verbOf(exchange) === 'BDAT' ? [{ by: 'C' as const, bytes: chunk(exchange.said), at }] : []),
+      { by: 'S' as const, bytes: heardBytes(exchange), at },
+    ].filter(each => each.bytes.length > 0)
+  })
+  const last = exchanges.at(-1)
+  const at = spoken.at(-1)?.at
+  if (last && at && verbOf(last) === 'DATA' && codeOf(last) === 354) {
+    complain(`${file}: only ${MAX_HEARD} octets are read; the last message is judged as if it had ended there`)
+    spoken.push({ by: 'C', bytes: bytes('.\r\n'), at }, { by: 'S', bytes: bytes('250 2.0.0 Ok\r\n'), at })
+  }
+  return { file, caller: { source: parseEndpoint(client).host, destination: parseEndpoint(server).host }, spoken }
+}
+
+/** As many octets as a BDAT said: the reader of captures counts them off and does not keep them. */
+function chunk(said: string): Uint8Array {
+  const size = Math.min(MAX_HEARD, Number(/^BDAT (\d{1,12})/i.exec(said)?.[1] ?? 0))
+  return new Uint8Array(size).fill(0x78)
 }
 
 /** What the configuration says to this call: as it was recorded, where no option says otherwise. */
 function admission(config: FirewallConfig, { caller }: Dialogue, options: WhatIfOptions) {
   const statics = staticsOf(config)
-  const door = statics.find(({ redirect }) => redirect) ?? statics[0]
+  // A capture may have been made behind the firewall, where the server has its own address.
+  const meant = statics.find(
+    ({ mappedIp, realIp }) => caller?.destination === mappedIp || caller?.destination === realIp,
+  )
+  const door = meant ?? statics.find(({ redirect }) => redirect) ?? statics[0]
   const at = options.at ?? caller?.at ?? door?.mapped
-  const destination = options.destination ?? caller?.destination ?? door?.mappedIp
+  const destination =
+    options.destination ?? (caller?.at === undefined ? undefined : caller.destination) ?? door?.mappedIp
   if (at === undefined || destination === undefined) {
     throw misuse('the file has no `static`: say by --at and --destination where the calls come in, and for whom')
   }

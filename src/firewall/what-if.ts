@@ -18,11 +18,11 @@ import type { Admission } from './admission.ts'
 import { Inspector } from './inspector.ts'
 import type { Explanation } from './verdict.ts'
 
-/** One connection as it was recorded, wherever the record comes from: a transcript, and one day a capture. */
+/** One connection as it was recorded, wherever the record comes from: a transcript, or a capture. */
 export interface Dialogue {
   readonly file: string
-  /** Who called whom, where the record says so. */
-  readonly caller?: Caller & { readonly port: number; readonly at: string }
+  /** Who called whom, as far as the record says so. */
+  readonly caller?: Partial<Caller & { readonly at: string }>
   readonly spoken: readonly Spoken[]
 }
 

@@ -4,6 +4,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { bytes } from '../../src/base/bytes.ts'
+import { frames, pcap } from '../diagnosis/capture.ts'
 import { type After, configuration, eventually, freePort, gateway, quoting, start } from './gateway.ts'
 import { postern, ROOT, run, Talk } from './postern.ts'
 
@@ -235,6 +237,36 @@ test('what-if tells which recorded mail would stop or change, by which line, and
   assert.equal(first.outcome, 'stops')
   assert.match(String(first.refused), /access list mail does not speak of it/)
   assert.deepEqual(count, { stops: 2, changes: 0, passes: 0 })
+})
+
+test('what-if reads captures as well: DATA and BDAT, and who called', async t => {
+  const file = configuration(t, gateway(2525, 2526))
+  const folder = mkdtempSync(join(tmpdir(), 'capture-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const capture = join(folder, 'mail.pcap')
+  const said = (by: 'C' | 'S', ...lines: readonly string[]) => ({
+    by,
+    octets: bytes(lines.map(l => `${l}\r\n`).join('')),
+  })
+  const begin = [said('S', '220 mail-b ESMTP'), said('C', 'EHLO a'), said('S', '250-mail-b', '250 CHUNKING')]
+  const mail = (from: string) => [
+    ...[said('C', `MAIL FROM:<${from}@a.example>`), said('S', '250 Ok')],
+    ...[said('C', 'RCPT TO:<bob@b.example>'), said('S', '250 Ok')],
+  ]
+  const pieces = [
+    ...begin,
+    ...mail('alice'),
+    ...[said('C', 'DATA'), said('S', '354 Go'), said('C', 'Subject: x', '', 'x', '.'), said('S', '250 Ok')],
+    ...mail('carol'),
+    ...[said('C', 'BDAT 14 LAST', 'Subject: xxx'), said('S', '250 Ok'), said('C', 'QUIT'), said('S', '221 Bye')],
+  ]
+  writeFileSync(capture, pcap('ethernet', frames(pieces)))
+  const { status, out, err } = await postern(['firewall', 'what-if', file, '--sessions', capture])
+  assert.equal(status, 1, err)
+  const place = String.raw`\S+mail\.pcap \(192\.0\.2\.7:40000 to 192\.0\.2\.10:25\)`
+  assert.match(out, new RegExp(`^changes {2}${place}:3 <alice@a\\.example> to <bob@b\\.example>`, 'm'))
+  assert.match(out, new RegExp(`^changes {2}${place}:7 <carol@a\\.example> to <bob@b\\.example>`, 'm'))
+  assert.match(out, /\nof 2 messages 0 would stop, 2 would change, 0 would pass as they came\n$/)
 })
 
 test('config check says what a file is, whatever it configures, and everything that is wrong with it', async t => {
