@@ -1,5 +1,5 @@
 import { cite, formatDiagnostic } from '../base/problem.ts'
-import type { Check, Inspected, LostExtension, PairCheck } from './check.ts'
+import type { Check, Inspected, LostExtension, PairCheck, Suffering } from './check.ts'
 import type { FirewallConfig } from './config.ts'
 import { lossesOf } from './losses.ts'
 
@@ -44,18 +44,25 @@ function sayInspected({ because, banner, passes, lost, suffers }: Inspected): re
     item('because', `${cite(because.at)}: ${because.command}`),
     ...(banner === undefined ? [] : [item('banner', banner)]),
     item('passes', passes.length > 0 ? passes.join(' ') : 'no extension'),
-    ...byReason(lost).flatMap(({ keywords, first }) => [
+    ...byReason(lost).flatMap(({ keywords, cures, first }) => [
       item('lost', keywords.join(' ')),
       item('', `by ${cite(first.because.cause.at)}: ${first.because.cause.command} (${first.because.reason})`),
       ...keywords.flatMap(keyword => missed(keyword)),
-      item('', `cure: ${first.because.cause.cure}`),
+      ...[...cures].map(cure => item('', `cure: ${cure}`)),
     ]),
-    ...suffers.flatMap(({ what, felt, isAnswered, because: { cause } }) => [
-      item(isAnswered ? 'refuses' : 'suffers', `${what}: ${felt}`),
-      item('', `by ${cite(cause.at)}: ${cause.command}; cure: ${cause.cure}`),
-    ]),
+    ...[...Map.groupBy(suffers, ({ what, felt }) => `${what}: ${felt}`)].flatMap(([said, [first, ...more]]) =>
+      first
+        ? [item(first.isAnswered ? 'refuses' : 'suffers', said), item('', sayCause(first.because, more.length))]
+        : [],
+    ),
     item('cure', because.cure),
   ]
+}
+
+/** Of several lines of one kind the first stands for them. */
+function sayCause({ cause }: Suffering['because'], more: number): string {
+  const others = more === 0 ? '' : ` (and ${more} more like it)`
+  return `by ${cite(cause.at)}: ${cause.command}; cure: ${cause.cure}${others}`
 }
 
 function missed(keyword: string): readonly string[] {
@@ -64,12 +71,16 @@ function missed(keyword: string): readonly string[] {
 
 /** What one line takes, together. */
 function byReason(lost: readonly LostExtension[]) {
-  const groups = new Map<string, { readonly keywords: string[]; readonly first: LostExtension }>()
+  const groups = new Map<
+    string,
+    { readonly keywords: string[]; readonly cures: Set<string>; readonly first: LostExtension }
+  >()
   for (const each of lost) {
     const { cause, reason } = each.because
     const key = `${cite(cause.at)} ${cause.command} ${reason}`
-    const group = groups.get(key) ?? { keywords: [], first: each }
+    const group = groups.get(key) ?? { keywords: [], cures: new Set<string>(), first: each }
     group.keywords.push(each.keyword)
+    group.cures.add(cause.cure)
     groups.set(key, group)
   }
   return [...groups.values()]

@@ -226,3 +226,22 @@ test('a check can be read by people and by programs, and both name the lines', (
   })
   assert.deepEqual(json.notEnforced, ['pager lines 24'])
 })
+
+function firebox(...lines: readonly string[]) {
+  const site = checked(SITE_B.replace('fixup protocol smtp 25', lines.join('\n')))
+  return { inspected: pairOf(site, 'vpn', 'inside').inspected, warnings: site.found.warnings }
+}
+
+test('a Firebox is checked with the line for each extension it takes, STARTTLS among them, and its banner is its own', () => {
+  const { inspected, warnings } = firebox('watchguard smtp-incoming 25')
+  const cureOf = (keyword: string) =>
+    inspected?.lost.find(each => each.keyword === keyword)?.because.cause.cure ?? 'passes'
+  assert.equal(cureOf('SIZE'), 'passes')
+  assert.equal(cureOf('X-EXPS'), 'watchguard smtp-incoming extension X-EXPS')
+  assert.equal(cureOf('STARTTLS'), 'watchguard smtp-incoming tls pass')
+  assert.equal(cureOf('TURN'), 'no watchguard smtp-incoming 25')
+  assert.ok(warnings.some(({ hint }) => hint === 'to let it through: watchguard smtp-incoming tls pass'))
+  const ticked = firebox('watchguard smtp-incoming 25', 'watchguard smtp-incoming tls pass')
+  assert.ok(ticked.inspected?.passes.includes('STARTTLS'))
+  assert.deepEqual(ticked.warnings, [])
+})

@@ -249,7 +249,7 @@ export function inspectedBy(policy: Policy): Inspected {
       : undefined
   const ehlo = refusal(policy, 'EHLO')
   const lost = CHECKED_KEYWORDS.flatMap(keyword => {
-    const because = ehlo ?? hidden(policy, keyword) ?? refusal(policy, VERB_OF[keyword])
+    const because = ehlo ?? hidden(policy, keyword) ?? refusal(policy, VERB_OF[keyword]) ?? withheld(policy, keyword)
     return because ? [{ keyword, because }] : []
   })
   return {
@@ -268,6 +268,12 @@ function refusal(policy: Policy, verb: string | undefined): Because | undefined 
   return verdict.kind === 'pass' ? undefined : verdict.because
 }
 
+/** What a proxy does not offer whatever its rules say. */
+function withheld({ name, engine, cause, settled }: Policy, keyword: string): Because | undefined {
+  if (keyword !== 'STARTTLS' || engine.kind !== 'proxy' || engine.tls !== 'off') return undefined
+  return { policy: name, cause: settled?.tls ?? cause, reason: 'TLS is off', log: false, label: '' }
+}
+
 function hidden(policy: Policy, word: string): Because | undefined {
   const { verdict } = judge(policy, { on: 'word', what: 'ehlo-keyword', word })
   return verdict.kind === 'pass' ? undefined : verdict.because
@@ -281,14 +287,16 @@ function suffering(policy: Policy, { match, action, reason, cause = policy.cause
   const name = inner.on === 'relay' ? 'relay' : inner.what
   const over = inner.on === 'size' ? ` ${match.on === 'not' ? 'up to' : 'over'} ${inner.over}` : ''
   const isAnswered = action.kind === 'answer' || action.kind === 'normalise'
-  const loss = isAnswered ? undefined : lossesOf('session', name)[0]
+  // What is left out or said otherwise is missed itself; it does not take the rest with it.
+  const isAlone = isAnswered || action.kind === 'strip' || action.kind === 'replace'
+  const loss = isAlone ? undefined : lossesOf('session', name)[0]
   const felt = loss ? `${loss.what}: ${loss.felt}` : reason
   return [{ what: `${action.kind} ${name}${over}`, felt, isAnswered, because: { cause, reason } }]
 }
 
 /** Several rules of one kind may say the same. */
 function onlyOnce(all: readonly Suffering[]): readonly Suffering[] {
-  return [...new Map(all.map(each => [`${each.what} ${each.felt}`, each])).values()]
+  return [...new Map(all.map(each => [`${each.what} ${each.felt} ${each.because.cause.cure}`, each])).values()]
 }
 
 function bugs(policy: Policy): readonly Suffering[] {
@@ -332,7 +340,7 @@ function tlsWarnings(pairs: readonly PairCheck[]): readonly Diagnostic[] {
 }
 
 function bannerCure(cure: string): string {
-  return cure.startsWith('no fixup') || cure.startsWith('no mailhost') ? cure : 'parameters / no mask-banner'
+  return cure.startsWith('policy-map') ? 'parameters / no mask-banner' : cure
 }
 
 /** Lines that let in more than mail to a mail server. */

@@ -155,6 +155,8 @@ test('what no Firebox knows is refused where it stands, with what it knows', () 
     'watchguard smtp-incoming extension X-OWN',
     'watchguard smtp-incoming hello-pattern (a',
     'watchguard smtp-incoming header A:B',
+    'watchguard smtp-incoming idle-timeout 0s',
+    'watchguard smtp-incoming deny-message Grüße',
   ].join('\n')
   const { problems } = parse(FIREWALL, text, 'gw.conf')
   assert.deepEqual(
@@ -163,6 +165,8 @@ test('what no Firebox knows is refused where it stands, with what it knows', () 
       '1:36 the proxy knows no such ESMTP option, and would not pass it on',
       '2:40 this bracket is never closed',
       '3:33 expected letters, digits, hyphens',
+      '4:39 expected a second at least: nobody could say anything',
+      '5:39 expected printable ASCII, 998 characters at most',
     ],
   )
   assert.match(problems[0]?.hint ?? '', /^known: 8BITMIME, .*X-EXPS/)

@@ -139,8 +139,18 @@ const patternFault = (source: string): string | undefined => {
   return 'wrong' in read ? read.wrong : undefined
 }
 
+/** Below this nobody could say anything. */
+const MIN_IDLE = 1000
+
+const idleFault = (idle: number): string | undefined =>
+  idle < MIN_IDLE ? 'expected a second at least: nobody could say anything' : undefined
+
+/** It becomes one line of a message of US-ASCII (RFC 5322 §2.1.1). */
+const messageFault = (message: string): string | undefined =>
+  message.length > 998 || /[^\x20-\x7e]/.test(message) ? 'expected printable ASCII, 998 characters at most' : undefined
+
 const VALUES: readonly Spec[] = [
-  kindLine('idle', 'idle-timeout', DURATION, 'How long nothing may be said'),
+  kindLine('idle', 'idle-timeout', DURATION, 'How long nothing may be said', idleFault),
   kindLine('messageSize', 'message-size', SIZE, 'The longest message; 0 for no limit'),
   kindLine('addressLength', 'address-length', NUMBER, 'Octets of an address; 0 for no limit'),
   kindLine('lineLength', 'line-length', NUMBER, 'Octets of a line of a message; 0 for no limit'),
@@ -172,7 +182,7 @@ const VALUES: readonly Spec[] = [
     },
     show: (value: Proxying['tls']) => value,
   }),
-  kindLine('denyMessage', 'deny-message', TEXT, 'What stands in the place of a part that was removed'),
+  kindLine('denyMessage', 'deny-message', TEXT, 'What stands in the place of a part that was removed', messageFault),
 ]
 
 /* Lists. */
