@@ -50,7 +50,7 @@ interface RunOptions {
 }
 
 async function run(file: string, { quiet = false, json = false }: RunOptions): Promise<number> {
-  // docs/decisions/0008-octets-count-with-the-heap.md: large messages cost less, many connections hold less.
+  // docs/decisions/0009-octets-count-with-the-heap.md: large messages cost less, many connections hold less.
   v8.setFlagsFromString('--external-memory-accounted-in-global-limit')
   v8.setFlagsFromString('--semi-space-growth-factor=1')
   // Before anything is up: from now on an end is an orderly one.
