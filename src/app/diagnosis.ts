@@ -4,7 +4,7 @@ import type { Duration } from '../base/time.ts'
 import { alterationsIn } from '../diagnosis/alteration.ts'
 import { alterationsBetween, type Both, exactSuspects } from '../diagnosis/both-ends.ts'
 import { alterationsAgainst, sameEverywhere } from '../diagnosis/control.ts'
-import { type Diagnosis, diagnose } from '../diagnosis/diagnosis.ts'
+import { type Diagnosis, diagnose, wasHeard } from '../diagnosis/diagnosis.ts'
 import type { FarRecord } from '../diagnosis/far-side.ts'
 import { type Location, locate, type Way, withCauses } from '../diagnosis/locate.ts'
 import type { Observation } from '../diagnosis/observation.ts'
@@ -45,10 +45,14 @@ export async function diagnoseAll(asked: Asked): Promise<readonly Found[]> {
   return [...servers.values()].map(group => together(group, asked, control))
 }
 
-/** Two-ended: the far side tells by itself, or by the records it wrote. */
-export async function diagnoseFar(vantage: Vantage, asked: Asked, records?: readonly FarRecord[]): Promise<Found> {
+/** Two-ended: the far side tells by itself, or by the records it wrote, which are read once the visit is over. */
+export async function diagnoseFar(
+  vantage: Vantage,
+  asked: Asked,
+  records?: () => readonly FarRecord[],
+): Promise<Found> {
   const { near, pairs: told } = await visitFar(visitOf(vantage, asked))
-  const pairs = records ? pairedBy(near, records) : told
+  const pairs = records ? pairedBy(near, records()) : told
   return { diagnosis: bothEnds(near, pairs, vantage, asked), observations: [near] }
 }
 
@@ -123,6 +127,16 @@ function together(
   const remarks = group
     .filter(({ observation }) => observation !== worst.observation)
     .flatMap(({ observation: { notes } }) => notes)
+  if (!location && worst.alterations.length > 0) {
+    for (const { vantage, observation, alterations } of seen) {
+      if (observation === worst.observation || !wasHeard(observation)) continue
+      remarks.push(
+        alterations.length > 0
+          ? `from ${vantage.name} alterations show as well`
+          : `from ${vantage.name} nothing of it shows: the cause is on the way from ${worst.vantage.name}, unless the server treats the two otherwise`,
+      )
+    }
+  }
   if (control) remarks.push(...sameEverywhere(worst.observation, control))
   return {
     diagnosis: diagnose(worst.observation, {

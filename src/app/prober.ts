@@ -8,6 +8,7 @@ import {
   firstPlan,
   type Letter,
   letterPlan,
+  letterTaken,
   offered,
   type Plan,
   Probe,
@@ -16,7 +17,7 @@ import {
 } from '../diagnosis/probe.ts'
 import { now } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
-import { dial, type Endpoint, type Socket, sayEndpoint } from '../io/sockets.ts'
+import { dial, type Endpoint, type Socket } from '../io/sockets.ts'
 import { secureClient } from '../io/tls.ts'
 import { words } from './words.ts'
 
@@ -55,14 +56,16 @@ export async function visit({ vantage, target, hello, patience, letter, whole, c
   // Where nobody greets, or the greeting turns us away, the next connection would only be one more.
   const code = Number((first[0]?.heard.at(-1) ?? '').slice(0, 3))
   if (first.length === 0 || first[0]?.ending === 'silence' || code >= 400) return { vantage, target, exchanges, notes }
+  const tried = letter && ((name: string) => letterPlan(name, letter, patience))
   const more: readonly ((name: string) => Plan)[] = [
     name => secondPlan(name, offered(exchanges), patience),
-    ...(letter ? [(name: string) => letterPlan(name, letter, patience)] : []),
+    ...(tried ? [tried] : []),
     ...(whole ? [] : [(name: string) => typedPlan(name, Math.min(patience, TYPED_PATIENCE))]),
   ]
   for (const plan of more) {
     try {
-      await session(plan)
+      const heard = await session(plan)
+      if (letter && plan === tried) notes.push(letterTaken(heard, letter))
     } catch (cause) {
       notes.push(`a further connection failed: ${words(cause)}`)
       break
@@ -155,7 +158,7 @@ export function connector(to: Endpoint, source?: string): () => Promise<Socket> 
     try {
       return await dial(to, undefined, source)
     } catch (cause) {
-      throw new PosternError('POSTERN_CANNOT_PROBE', `${sayEndpoint(to)}: ${words(cause)}`, {
+      throw new PosternError('POSTERN_CANNOT_PROBE', words(cause), {
         side: 'server',
         retry: 'later',
         cause,

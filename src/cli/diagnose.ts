@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { type Asked, diagnoseAll, diagnoseFar, type Found } from '../app/diagnosis.ts'
@@ -98,6 +99,9 @@ async function misuseAs3(run: () => Promise<number>): Promise<number> {
 
 async function run(host: string | undefined, options: Options): Promise<number> {
   const began = now()
+  if (options.watch === undefined && (options.metrics !== undefined || options.onChange !== undefined)) {
+    throw misuse('--metrics and --on-change are for --watch')
+  }
   if (options.read !== undefined) {
     const ports = (options.port ?? []).map(Number)
     if (ports.some(port => !(port >= 1 && port <= 65_535))) throw misuse('a port is a number from 1 to 65535')
@@ -147,8 +151,11 @@ async function live(host: string | undefined, options: Options): Promise<number>
   const asked = await askedOf(host, options)
   const [vantage] = asked.vantages
   if (options.far !== undefined && vantage) {
-    const records = options.far === true ? undefined : readRecords(options.far)
-    return tell([await diagnoseFar(vantage, asked, records)], options, now() - began)
+    if (options.watch !== undefined) throw misuse('--far is one visit: it goes without --watch')
+    if (asked.vantages.length > 1) throw misuse('--far compares both ends of one way: from one address, or one node')
+    const { far } = options
+    const told = far === true ? undefined : () => readRecords(far, options.whole ? 1 : 2)
+    return tell([await diagnoseFar(vantage, asked, told)], options, now() - began)
   }
   if (options.watch !== undefined) {
     const every = parseDuration(options.watch)
@@ -207,11 +214,12 @@ function letterOf({ envelope, deliver }: Options): Letter | undefined {
 }
 
 /** The last connections of a listener's record, as many as a visit makes. */
-function readRecords(file: string): readonly FarRecord[] {
+function readRecords(file: string, connections: number): readonly FarRecord[] {
   const lines = readBytes(file).toString('utf8').trimEnd().split('\n')
-  return lines.slice(-2).map((line, i) => {
+  const first = Math.max(0, lines.length - connections)
+  return lines.slice(first).map((line, i) => {
     const record = readFarRecord(parseJson(line))
-    if (!record) throw misuse(`${file}:${lines.length - 2 + i + 1}: no record of postern listen --record`)
+    if (!record) throw misuse(`${file}:${first + i + 1}: no record of postern listen --record`)
     return record
   })
 }
@@ -230,6 +238,8 @@ async function askedOf(host: string | undefined, options: Options): Promise<Aske
     throw misuse(`"${options.patience}" is not a duration: expected one such as 20s`)
   const around = labAround(process.env)
   const { from = [], source = [] } = options
+  const wrong = source.find(each => isIP(each) === 0)
+  if (wrong !== undefined) throw misuse(`--source takes an address of ours, which "${wrong}" is not`)
   if (from.length > 0 && !around)
     throw misuse('--from is for a laboratory: postern lab exec LAB -- postern diagnose --from NODE')
   const vantages: Vantage[] = []

@@ -90,7 +90,7 @@ function outcomeOf(grade: Grade | undefined, isKnown: boolean): Outcome {
 }
 
 /** Was enough heard to call a way clean: a greeting, and an answer to EHLO or HELO? */
-function wasHeard(observation: Observation): boolean {
+export function wasHeard(observation: Observation): boolean {
   const isGreeted = observation.exchanges.some(each => each.said === '' && codeOf(each) === 220)
   const hello = inClear(observation, 'EHLO') ?? inClear(observation, 'HELO')
   return isGreeted && hello !== undefined && codeOf(hello) > 0

@@ -118,7 +118,7 @@ export class FarSide implements Machine<FarOutput> {
       case 'STARTTLS':
         return this.#say(line, ['454 4.7.0 TLS is offered to see whether the offer arrives'])
       case 'QUIT':
-        return [...this.#say(line, ['221 2.0.0 Bye']), ...this.#finish()]
+        return this.#finish(this.#say(line, ['221 2.0.0 Bye']))
       default:
         // As Sendmail does, so that one end alone can learn something, too.
         return this.#say(line, [
@@ -141,16 +141,14 @@ export class FarSide implements Machine<FarOutput> {
   }
 
   #bye(line: string): readonly FarOutput[] {
-    return [...write([line]), ...this.#finish()]
+    return this.#finish(write([line]))
   }
 
-  #finish(): readonly FarOutput[] {
+  /** The record is out before the last words are: whoever hears them may read it. */
+  #finish(last: readonly FarOutput[] = []): readonly FarOutput[] {
     if (this.#over) return []
     this.#over = true
-    return [
-      { kind: 'record', record: { steps: this.#steps } },
-      { kind: 'close', how: 'after-writes' },
-    ]
+    return [{ kind: 'record', record: { steps: this.#steps } }, ...last, { kind: 'close', how: 'after-writes' }]
   }
 
   end(): readonly FarOutput[] {

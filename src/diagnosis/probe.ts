@@ -252,6 +252,21 @@ export interface Letter {
   readonly deliver: boolean
 }
 
+/** What became of the envelope, and of the message. */
+export function letterTaken(heard: readonly Exchange[], { deliver }: Letter): string {
+  const what = deliver ? 'message' : 'envelope'
+  const after = heard.filter(({ said }) => !/^(?:$|EHLO|HELO|RSET|QUIT)/.test(said))
+  const refused = after.find(each => codeOf(each) >= 400 || codeOf(each) === 0)
+  if (refused) {
+    const about = refused.said.endsWith('\r\n.\r\n') ? 'its end' : refused.said.trimEnd()
+    return `the ${what} was not taken: ${about}: ${refused.heard.join(' / ') || 'no answer'}`
+  }
+  const last = after.at(-1)
+  const isWhole = deliver ? last?.said.endsWith('\r\n.\r\n') : last !== undefined && verbOf(last) === 'RCPT'
+  if (!last || !isWhole) return `the ${what} was not taken: the connection ended before`
+  return deliver ? `the message was taken: ${last.heard.join(' / ')}` : 'the envelope was taken, and taken back'
+}
+
 export function letterPlan(hello: string, { from, to, deliver }: Letter, patience: Duration): Plan {
   const body = [
     `From: <${from === '' ? to : from}>`,
