@@ -7,7 +7,7 @@ import { Inspector } from '../firewall/inspector.ts'
 import type { Policy } from '../firewall/policy.ts'
 import { pix } from '../firewall/profiles/pix.ts'
 import type { Explanation } from '../firewall/verdict.ts'
-import { splice } from './splice.ts'
+import { CONNECTION_IDLE, splice } from './splice.ts'
 
 const CAUSE = {
   at: { file: 'f', line: 1, column: 1, length: 5, text: 'fixup protocol smtp 25' },
@@ -54,6 +54,24 @@ function gather(socket: net.Socket): () => string {
   })
   return () => text
 }
+
+// The first of this file: the sweep is shared by all connections of the process, and is set up by the first.
+test('a connection that says nothing for an hour is given up, and one that says something is kept', async t => {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'] })
+  const [silent, busy] = [await joined(t), await joined(t)]
+  t.mock.timers.tick(CONNECTION_IDLE / 2)
+  const heard = once(busy.server, 'data')
+  busy.client.write('NOOP\r\n')
+  await heard
+  const gone = once(silent.client, 'end')
+  silent.client.resume()
+  t.mock.timers.tick(CONNECTION_IDLE / 2 + 60_000)
+  await gone
+  await silent.over
+  const answer = once(busy.client, 'data')
+  busy.server.write('250 2.0.0 Ok\r\n')
+  assert.equal(String((await answer)[0]), '250 2.0.0 Ok\r\n')
+})
 
 test('what one side sends comes out at the other, altered where the policy says so, with an explanation', async t => {
   const { client, server, altered } = await joined(t, new Inspector(pix('5.1', CAUSE)))
