@@ -48,9 +48,11 @@ export function partsOf(diagnosis: Diagnosis): readonly Part[] {
     if (lines.length > 0) parts.push({ heading, lines })
   }
   add('What was altered', alterations.flatMap(sayAlteration))
+  // Where nothing was done nobody did it: what a front looks like stands among the remarks.
+  const accused = alterations.length > 0 ? suspects.slice(0, 3) : []
   add(
     'Who did it',
-    suspects.slice(0, 3).flatMap(each => saySuspect(each, alterations.length)),
+    accused.flatMap(each => saySuspect(each, alterations.length)),
   )
   if (location) {
     const lines: ReportLine[] = location.places.flatMap(place => [

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sameEverywhere } from '../../src/diagnosis/control.ts'
 import { diagnose } from '../../src/diagnosis/diagnosis.ts'
+import { reportText } from '../../src/diagnosis/report.ts'
 import { SERVERS, type Words } from './servers.ts'
 import { probed } from './through.ts'
 
@@ -61,8 +62,10 @@ const FRONTS: readonly (readonly [name: RegExp, words: Words])[] = [
 
 for (const [name, said] of FRONTS) {
   test(`${name.source} is described, and accused of nothing`, () => {
-    const { outcome, alterations, remarks } = diagnose(probed(said, undefined))
+    const diagnosis = diagnose(probed(said, undefined))
+    const { outcome, alterations, remarks } = diagnosis
     assert.deepEqual(alterations, [])
+    assert.doesNotMatch(reportText(diagnosis), /Who did it/)
     assert.equal(outcome, 'clean')
     assert.match(remarks.join('\n'), name)
   })
