@@ -6,7 +6,7 @@ import { codeOf, heardBytes, MAX_HEARD, verbOf } from '../diagnosis/observation.
 import { admit } from '../firewall/admission.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
-import { staticsOf } from '../firewall/translation.ts'
+import { mappedFor, staticsOf } from '../firewall/translation.ts'
 import { type Dialogue, dialoguesOf, type Fate, type Spoken, whatIf } from '../firewall/what-if.ts'
 import { now } from '../io/clock.ts'
 import { type Connection, readCapture } from '../io/connections.ts'
@@ -102,13 +102,15 @@ function chunk(said: string): Uint8Array {
 function admission(config: FirewallConfig, { caller }: Dialogue, options: WhatIfOptions) {
   const statics = staticsOf(config)
   // A capture may have been made behind the firewall, where the server has its own address.
-  const meant = statics.find(
-    ({ mappedIp, realIp }) => caller?.destination === mappedIp || caller?.destination === realIp,
-  )
+  const seen = caller?.destination
+  const [meant] = statics.flatMap(each => {
+    const mappedIp = seen === undefined ? undefined : mappedFor(each, seen)
+    return mappedIp === undefined ? [] : [{ ...each, mappedIp }]
+  })
   const door = meant ?? statics.find(({ redirect }) => redirect) ?? statics[0]
   const at = options.at ?? caller?.at ?? door?.mapped
-  const destination =
-    options.destination ?? (caller?.at === undefined ? undefined : caller.destination) ?? door?.mappedIp
+  const recorded = caller?.at === undefined ? undefined : seen
+  const destination = options.destination ?? recorded ?? door?.mappedIp
   if (at === undefined || destination === undefined) {
     throw misuse('the file has no `static`: say by --at and --destination where the calls come in, and for whom')
   }

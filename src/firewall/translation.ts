@@ -44,6 +44,13 @@ export function untranslate({ mappedIp, realIp, mask, redirect }: Static, caller
   return destination === undefined ? undefined : { ...caller, destination, port: redirect?.realPort ?? caller.port }
 }
 
+/** The address by which a server is called that was seen at this one, before the translation or behind it. */
+export function mappedFor(translation: Static, server: string): string | undefined {
+  const { mappedIp, mask } = translation
+  if (holds({ ip: mappedIp, mask }, server)) return server
+  return covers(translation, server) ? mixed(mappedIp, server, mask) : undefined
+}
+
 /** The network of the one address and the host part of the other; `undefined` where their families differ. */
 function mixed(network: string, host: string, mask: string): string | undefined {
   const [n, h, m] = [network, host, mask].map(parseIpv4)

@@ -267,6 +267,20 @@ test('what-if reads captures as well: DATA and BDAT, and who called', async t =>
   assert.match(out, new RegExp(`^changes {2}${place}:3 <alice@a\\.example> to <bob@b\\.example>`, 'm'))
   assert.match(out, new RegExp(`^changes {2}${place}:7 <carol@a\\.example> to <bob@b\\.example>`, 'm'))
   assert.match(out, /\nof 2 messages 0 would stop, 2 would change, 0 would pass as they came\n$/)
+
+  // Whole networks behind a static: the server is the one that was seen, before the firewall or behind it.
+  for (const mapped of ['192.0.2', '198.51.100']) {
+    const network = configuration(t, [
+      'nameif ethernet0 outside security0',
+      'nameif ethernet1 inside security100',
+      'fixup protocol smtp 25',
+      `static (inside,outside) ${mapped}.0 192.0.2.0 netmask 255.255.255.0 0 0`,
+      `access-list mail permit tcp host 192.0.2.7 host ${mapped}.10 eq smtp`,
+      'access-group mail in interface outside',
+    ])
+    const told = await postern(['firewall', 'what-if', network, '--sessions', capture])
+    assert.match(told.out, /\nof 2 messages 0 would stop, 2 would change, 0 would pass as they came\n$/, mapped)
+  }
 })
 
 test('config check says what a file is, whatever it configures, and everything that is wrong with it', async t => {
