@@ -83,11 +83,13 @@ function captured({ client, server, exchanges }: Connection, path: string): Dial
       { by: 'S' as const, bytes: heardBytes(exchange), at },
     ].filter(each => each.bytes.length > 0)
   })
-  const last = exchanges.at(-1)
-  const at = spoken.at(-1)?.at
-  if (last && at && verbOf(last) === 'DATA' && codeOf(last) === 354) {
-    complain(`${file}: only ${MAX_HEARD} octets are read; the last message is judged as if it had ended there`)
-    spoken.push({ by: 'C', bytes: bytes('.\r\n'), at }, { by: 'S', bytes: bytes('250 2.0.0 Ok\r\n'), at })
+  const [last, at] = [exchanges.at(-1), spoken.at(-1)?.at]
+  const unended = last && { DATA: codeOf(last) === 354, BDAT: codeOf(last) === 0 }[verbOf(last)]
+  if (unended && at) {
+    const read = `at most ${MAX_HEARD} octets of a connection are read`
+    complain(`${file}: the end of the last message is not there (${read}); it is judged as if it had been taken`)
+    if (verbOf(last) === 'DATA') spoken.push({ by: 'C', bytes: bytes('.\r\n'), at })
+    spoken.push({ by: 'S', bytes: bytes('250 2.0.0 Ok\r\n'), at })
   }
   return { file, caller: { source: parseEndpoint(client).host, destination: parseEndpoint(server).host }, spoken }
 }

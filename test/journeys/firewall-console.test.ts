@@ -268,6 +268,20 @@ test('what-if reads captures as well: DATA and BDAT, and who called', async t =>
   assert.match(out, new RegExp(`^changes {2}${place}:7 <carol@a\\.example> to <bob@b\\.example>`, 'm'))
   assert.match(out, /\nof 2 messages 0 would stop, 2 would change, 0 would pass as they came\n$/)
 
+  // More than is read of a connection: the message counts all the same, and that its end is not known is told.
+  const long = Array.from({ length: 4_096 }, () => 'x'.repeat(70))
+  const ways = [
+    [said('C', 'DATA'), said('S', '354 Go'), ...long.map(l => said('C', l)), said('C', '.'), said('S', '250 Ok')],
+    [said('C', `BDAT ${72 * 4_096} LAST`), ...long.map(l => said('C', l)), said('S', '250 Ok')],
+  ]
+  for (const way of ways) {
+    const big = join(folder, 'big.pcap')
+    writeFileSync(big, pcap('ethernet', frames([...begin, ...mail('dave'), ...way])))
+    const told = await postern(['firewall', 'what-if', file, '--sessions', big])
+    assert.match(told.err, /the end of the last message is not there \(at most 262144 octets/)
+    assert.match(told.out, /<dave@a\.example>[\s\S]*\nof 1 messages 0 would stop, 1 would change/)
+  }
+
   // Whole networks behind a static: the server is the one that was seen, before the firewall or behind it.
   for (const mapped of ['192.0.2', '198.51.100']) {
     const network = configuration(t, [
