@@ -32,10 +32,10 @@ export interface Hand {
   readonly next?: () => Promise<Job | undefined>
 }
 
-/** How a session ended: as it should, without TLS where it may be gone without, or with the roles reversed. */
+/** How a session ended: as it should, to be had again without what did not work, or with the roles reversed. */
 export type Ended =
   | { readonly kind: 'over' }
-  | { readonly kind: 'again-in-clear'; readonly why: string }
+  | (AttemptOutput & { readonly kind: 'again' })
   | { readonly kind: 'turned'; readonly socket: Duplex; readonly tls?: TlsFacts }
 
 /** Runs one session on a socket to its end. */
@@ -96,7 +96,7 @@ class Sending {
         return this.#convert(output)
       case 'ask':
         return this.#answer(output.question)
-      case 'again-in-clear':
+      case 'again':
         this.#ended = output
         return undefined
       case 'turned':

@@ -13,8 +13,8 @@ import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
-import { type Form, unsendableTo, wantedForm } from './fitting.ts'
-import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Workaround } from './order.ts'
+import { type Form, spare, unsendableTo, wantedForm } from './fitting.ts'
+import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Without, type Workaround } from './order.ts'
 import { Transaction, type TransactionOutput, type TransactionTag } from './transaction.ts'
 
 export type { Order } from './order.ts'
@@ -28,8 +28,8 @@ export type AttemptOutput =
   /** A mechanism must have something worked out: answer by `answer`. */
   | { readonly kind: 'ask'; readonly question: SaslClientQuestion }
   | { readonly kind: 'outcome'; readonly recipient: number; readonly outcome: Outcome }
-  /** TLS did not come about, and may be gone without: dial again, and leave it out. Nothing was sent yet. */
-  | { readonly kind: 'again-in-clear'; readonly why: string }
+  /** Something did not work and may be gone without: dial again, for those who have no outcome, and leave it out. */
+  | { readonly kind: 'again'; readonly without: Without; readonly why: string }
   /** The other side answered a `pull`. */
   | { readonly kind: 'pulled'; readonly reply: Reply }
   /** And said yes to TURN or ATRN: from here on this end is the server, and this machine has no more to say. */
@@ -177,18 +177,17 @@ export class Attempt implements Machine<AttemptOutput> {
   #follow(outputs: readonly TransactionOutput<Tag>[], now: Instant): readonly AttemptOutput[] {
     const out: AttemptOutput[] = []
     for (const output of outputs) {
+      // The connection is being closed already: what else is heard is about nothing.
+      if (this.#done) break
       if (output.kind === 'answered') out.push(...this.#answered(output.tag, output.heard.value, now))
       else if (output.kind === 'interrupted')
         out.push(...this.#follow(this.#passing?.early(output.heard.value) ?? [], now))
       else if (output.kind === 'settled') out.push(...this.#settle(output.outcome, output.which))
       else if (output.kind === 'over') out.push(...this.#over(output.then, now))
+      else if (output.kind === 'again') out.push(output, ...this.#over('hang-up', now))
       else if (output.kind === 'failed') {
-        // The connection is being closed already.
-        if (this.#done) break
-        out.push(
-          ...this.#settle({ kind: 'deferred', by: { status: output.status, why: output.why } }),
-          ...this.#finish(),
-        )
+        const by = { status: output.status, why: output.why }
+        return [...out, ...this.#settle({ kind: 'deferred', by }), ...this.#finish(), { kind: 'close', how: 'at-once' }]
       } else out.push(output)
     }
     return out
@@ -209,7 +208,7 @@ export class Attempt implements Machine<AttemptOutput> {
         return this.#hello(now)
       case 'ehlo':
         if (digit(reply) === 2) {
-          this.#offered = readCapabilities(reply)
+          this.#offered = this.#read(reply)
           return this.#afterHello(now)
         }
         this.#ehloRefused = sayReply(reply)
@@ -224,7 +223,7 @@ export class Attempt implements Machine<AttemptOutput> {
       case 'cancel':
         return this.#noLogin(`a login, which was broken off: ${this.#gaveUp}`, now)
       case 'ehlo-again':
-        if (digit(reply) === 2) this.#offered = readCapabilities(reply)
+        if (digit(reply) === 2) this.#offered = this.#read(reply)
         return this.#linkState(now)
       case 'link-state':
         return this.#afterChunk(reply, now)
@@ -251,6 +250,10 @@ export class Attempt implements Machine<AttemptOutput> {
     if (this.#works('disable_esmtp') && !wished)
       return this.#say({ kind: 'helo', domain: hello }, { step: 'helo' }, now)
     return this.#say({ kind: 'ehlo', domain: hello }, { step: 'ehlo' }, now)
+  }
+
+  #read(reply: Reply): Capabilities {
+    return spare(readCapabilities(reply), this.#order.without)
   }
 
   #works(name: Workaround): boolean {
@@ -309,7 +312,7 @@ export class Attempt implements Machine<AttemptOutput> {
   /** TLS did not come about. In clear only where that is allowed, and then from the beginning. */
   #withoutTls(why: string): readonly AttemptOutput[] {
     const over = [...this.#finish(), { kind: 'close', how: 'at-once' } as const]
-    if (this.#floor < FLOORS.indexOf('require')) return [{ kind: 'again-in-clear', why }, ...over]
+    if (this.#floor < FLOORS.indexOf('require')) return [{ kind: 'again', without: 'tls', why }, ...over]
     const by = { status: '4.7.0', why: `${this.#by} requires TLS: ${why}` }
     return [...this.#settle({ kind: 'deferred', by }), ...over]
   }

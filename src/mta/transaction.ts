@@ -6,11 +6,21 @@
 import type { Instant } from '../base/time.ts'
 import { type Capabilities, offers } from '../smtp/capabilities.ts'
 import type { Client, ClientOutput } from '../smtp/client.ts'
+import type { Params } from '../smtp/params.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { Outcome } from '../spool/entry.ts'
 import { classify } from './classify.ts'
-import { type Form, isTooMany, mailParams, mostRecipients, rcptParams } from './fitting.ts'
-import type { Order } from './order.ts'
+import {
+  type Form,
+  isOfCommand,
+  isOfParameters,
+  isPlain,
+  isTooMany,
+  mailParams,
+  mostRecipients,
+  rcptParams,
+} from './fitting.ts'
+import type { Order, Without } from './order.ts'
 
 /** What was said in a transaction, for the reply that answers it. */
 export type TransactionTag =
@@ -24,6 +34,8 @@ export type TransactionOutput<Tag> =
   | { readonly kind: 'note'; readonly what: string }
   /** The outcome of those named, or of all who have none yet. */
   | { readonly kind: 'settled'; readonly outcome: Outcome; readonly which?: readonly number[] }
+  /** Something did not work, and can be gone without on another connection. Nobody here has the message yet. */
+  | { readonly kind: 'again'; readonly without: Without; readonly why: string }
   /**
    * Nothing more is to be said of this message. `idle`: the session can take another; `begun`: once RSET has ended what
    * was begun; `quit`: it cannot; `hang-up`: nor can it be told so.
@@ -76,7 +88,10 @@ export class Transaction<Tag> {
   answered(tag: TransactionTag, reply: Reply, now: Instant): readonly Said<Tag>[] {
     switch (tag.step) {
       case 'mail':
-        if (digit(reply) !== 2) this.#refusal = reply
+        if (digit(reply) !== 2) {
+          if (isOfParameters(reply, this.#mailParams) && this.#canSpare) return withoutParameters('MAIL', reply)
+          this.#refusal = reply
+        }
         return this.#pipelined ? [] : this.#afterMail(now)
       case 'rcpt':
         return this.#afterRecipient(tag.recipient, reply, now)
@@ -95,6 +110,7 @@ export class Transaction<Tag> {
 
   /** A reply in the middle of the message. A refusal counts; a yes cannot mean a message that is not there yet. */
   early(reply: Reply): readonly Said<Tag>[] {
+    if (this.#chunking && isOfCommand(reply)) return withoutBdat(reply)
     const by = { status: '4.5.0', why: `answered before the message was over: ${sayReply(reply)}` }
     const outcome: Outcome = digit(reply) === 2 ? { kind: 'deferred', by } : this.#verdict(reply)
     // A QUIT would be taken for octets of the message.
@@ -110,14 +126,25 @@ export class Transaction<Tag> {
   /** The next transaction with those who have not had their turn, or the end. */
   #next(now: Instant): readonly Said<Tag>[] {
     if (this.#later.length === 0) return [over('idle')]
-    const { order, offered, form } = this.#passage
+    const { order, offered } = this.#passage
     this.#round = this.#later.splice(0, mostRecipients(offered))
     this.#accepted = []
     this.#refusal = undefined
     const { from } = order.envelope
-    const command = { kind: 'mail', from, params: mailParams(offered, order.envelope, form) } as const
+    const command = { kind: 'mail', from, params: this.#mailParams } as const
     const mail = this.#client.say(command, { step: 'mail' }, now)
     return this.#pipelined ? [...mail, ...this.#afterMail(now)] : mail
+  }
+
+  get #mailParams(): Params {
+    const { order, offered, form } = this.#passage
+    return mailParams(offered, order.envelope, form)
+  }
+
+  /** Can what the parameters ask be done without them? */
+  get #canSpare(): boolean {
+    const { envelope } = this.#passage.order
+    return !envelope.requireTls && (!envelope.smtputf8 || isPlain(envelope))
   }
 
   /** Does DATA leave with the group? */
@@ -141,6 +168,9 @@ export class Transaction<Tag> {
   }
 
   #afterRecipient(recipient: number, reply: Reply, now: Instant): readonly Said<Tag>[] {
+    const { order, offered } = this.#passage
+    const params = rcptParams(offered, order.envelope.recipients[recipient])
+    if (!this.#refusal && isOfParameters(reply, params) && this.#canSpare) return withoutParameters('RCPT', reply)
     const round = this.#round
     const out: Said<Tag>[] = []
     if (digit(reply) === 2 && !this.#refusal) this.#accepted.push(recipient)
@@ -200,6 +230,7 @@ export class Transaction<Tag> {
   }
 
   #afterMessage(reply: Reply, now: Instant): readonly Said<Tag>[] {
+    if (this.#chunking && isOfCommand(reply)) return withoutBdat(reply)
     return [{ kind: 'settled', outcome: this.#verdict(reply), which: this.#accepted }, ...this.#next(now)]
   }
 
@@ -215,6 +246,17 @@ type Said<Tag> = TransactionOutput<Tag | TransactionTag>
 
 function over(then: 'idle' | 'begun' | 'quit' | 'hang-up') {
   return { kind: 'over', then } as const
+}
+
+/** Who does not know BDAT takes the octets of the chunk for commands: nothing can be said on that connection any more. */
+function withoutBdat(reply: Reply) {
+  return [{ kind: 'again', without: 'bdat', why: `BDAT is offered, and was answered ${sayReply(reply)}` }] as const
+}
+
+/** RCPT and DATA may be under way already, and a message must not follow them: another connection is simpler, and safe. */
+function withoutParameters(verb: string, reply: Reply) {
+  const why = `the parameters of ${verb} are of what is offered, and were answered ${sayReply(reply)}`
+  return [{ kind: 'again', without: 'parameters', why }] as const
 }
 
 const LOST = 'what only Exchange reads of the message is lost here'
