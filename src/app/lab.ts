@@ -182,7 +182,8 @@ export class Lab {
         maildir: (mailbox: string) => this.maildir(mailbox),
         ...(handlers && { events: handlers }),
       }
-      this.mtas.set(name, new Mta(mta, world))
+      // A letter has a conversation of its own, so that it meets what stands between as it is now.
+      this.mtas.set(name, new Mta({ ...mta, destinations: { ...mta.destinations, rest: 0 } }, world))
     }
     for (const entry of config.entries) this.entries.set(entry.name, await this.#openEntry(entry))
     // Every connector's road is built before it is needed, so that a lab that cannot work says so at once.

@@ -82,7 +82,7 @@ export class Mta {
     this.#underway.stop()
     this.#work.stop()
     this.#outgoing.stop()
-    if (this.#world.spool.lasts) this.#lanes.stop()
+    this.#lanes.stop({ all: this.#world.spool.lasts })
     this.routing.stop()
     await this.#underway.drain(grace, this.#sessions.stop())
   }

@@ -54,7 +54,13 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   one(fc.constantFrom('spool memory', 'spool /var/spool/postern', 'spool "the queue" size 10G', 'no spool')),
   one('queue retry', fc.constantFrom('exchange2003', 'iis', '10m 20m', '10m 10m 10m 15m')),
   one(fc.constantFrom('queue delay-report never', 'queue delay-report 4h', 'no queue delay-report')),
-  one(fc.constantFrom('queue per-destination connections 5 messages 1', 'no queue per-destination')),
+  one(
+    fc.constantFrom(
+      'queue per-destination connections 5 messages 1',
+      'queue per-destination connections 5 messages 9 rest 30s',
+      'no queue per-destination',
+    ),
+  ),
   one(
     'connector-login',
     anyConnector,
