@@ -73,11 +73,13 @@ export class Sessions {
       socket,
       output => {
         switch (output.kind) {
-          case 'ask':
+          case 'ask': {
             if (output.question.about === 'sasl') answers ??= logins.begin()
-            return this.#answer(output.question, { arriving, answers, linkState, peer }).then(answer =>
-              server.answer(answer, now()),
-            )
+            const answer = this.#answer(output.question, { arriving, answers, linkState, peer })
+            return answer instanceof Promise
+              ? answer.then(given => server.answer(given, now()))
+              : server.answer(answer, now())
+          }
           case 'message-begins':
             arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
             return undefined
@@ -172,7 +174,7 @@ export class Sessions {
     ])
   }
 
-  async #answer(question: Question, { arriving, answers, linkState, peer }: Listening): Promise<Answer> {
+  #answer(question: Question, { arriving, answers, linkState, peer }: Listening): Answer | Promise<Answer> {
     switch (question.about) {
       case 'mail':
         return { yes: '' }
@@ -182,7 +184,7 @@ export class Sessions {
         return verifyAddress(this.#config, question.text)
       case 'sasl':
         if (!answers) return { no: 'auth-unavailable' }
-        return { sasl: await answers.answer(question.question) }
+        return answers.answer(question.question).then(sasl => ({ sasl }))
       case 'etrn':
         return this.#askedFor.etrn(question.node)
       case 'turn':
