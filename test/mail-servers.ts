@@ -43,7 +43,9 @@ export async function run(lines: readonly string[], world: Partial<MailServerWor
     events: {
       note: what => notes.push(what),
       line: (_id, direction, by, text) => said.push(`${direction} ${by}: ${text}`),
-      tried: ({ trail }) => tried.push(trail.at(-1)?.what ?? ''),
+      tell: event => {
+        if (event.kind === 'message' && event.news.kind === 'tried') tried.push(event.entry.trail.at(-1)?.what ?? '')
+      },
     },
   })
   return {

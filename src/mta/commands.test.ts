@@ -49,7 +49,7 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     anyConnector,
     fc.constantFrom('none', 'may', 'require implicit', 'verify name mx.example ca ca.pem'),
   ),
-  one('connector-tls', anyConnector, 'pinned', fc.constantFrom('00'.repeat(32), 'AB:'.repeat(31) + 'CD', 'nonsense')),
+  one('connector-tls', anyConnector, 'pinned', fc.constantFrom('00'.repeat(32), `${'AB:'.repeat(31)}CD`, 'nonsense')),
   one('no connector-tls', anyConnector),
   one(fc.constantFrom('spool memory', 'spool /var/spool/postern', 'spool "the queue" size 10G', 'no spool')),
   one('queue retry', fc.constantFrom('exchange2003', 'iis', '10m 20m', '10m 10m 10m 15m')),
