@@ -124,7 +124,12 @@ export class ClientSide {
     if (session.fromClient.size === 0) return
     if (session.engine.talkingAhead === 'wait' && session.sync !== 'starttls') return
     const before = this.#loginBegun ? NO_BYTES : withoutSecrets(session.fromClient.take(64))
-    session.rules.explain('session', 'PIPELINING', { before, because: `the client spoke ${where}`, did: 'answer' })
+    // Behind STARTTLS nothing may ever stand: no line allows it.
+    const because = session.rules.own(
+      `the client spoke ${where}`,
+      session.sync === 'starttls' ? undefined : 'talkingAhead',
+    )
+    session.rules.explain('session', 'PIPELINING', { before, because, did: 'answer' })
     session.hangUp(reply(554, '5.5.0', 'Synchronization error: speak when it is your turn'))
   }
 
@@ -172,6 +177,7 @@ export class ClientSide {
       phase: session.phase,
       phases: session.queue.phasesFrom(session.phase),
       offered: session.offered,
+      withheld: session.withheld,
       secured: session.secured,
       canSecure: session.options.canSecure,
       login: session.login,

@@ -243,12 +243,17 @@ export class ServerSide {
       edits: edits(session.rules),
     })
     session.offered = offer.keywords
+    session.withheld = offer.withheld
     this.#heardFor('ehlo', offer.reply, answer.code, { encode: bytes })
   }
 
   #noTls(why: string): void {
     const session = this.#session
-    session.rules.explain('tls', 'SERVER', { before: utf8(why), because: 'no mail goes on without TLS', did: 'answer' })
+    session.rules.explain('tls', 'SERVER', {
+      before: utf8(why),
+      because: session.rules.own('no mail goes on without TLS', 'onwardTls'),
+      did: 'answer',
+    })
     session.hangUp(session.word(421, '4.7.0', why))
   }
 

@@ -59,6 +59,7 @@ export class ProxySession {
   /** A hello that the server has not answered yet; `replay`: nobody asked, a new server is brought to where the old was. */
   hello: { readonly of: Hello; readonly replay: boolean } | undefined
   offered: Offer['keywords'] = new Map()
+  withheld: Offer['withheld'] = new Map()
   /** The last thing that must be answered before anything else is said. */
   sync: Said | undefined
   message: Message | undefined

@@ -25,7 +25,9 @@ export class Transfer {
     const what = last ? 'last-chunk' : 'bdat'
     const chunk = { kind: 'chunk', size, last, reader: new ChunkReader(size) } as const
     const verdict = session.rules.judge({ on: 'word', what: 'verb', word: 'BDAT' })
-    const refuse = (wording: Reply, because = session.rules.own('the client was not offered this', 'chunking')) =>
+    const notOffered =
+      session.withheld.get('CHUNKING') ?? session.rules.own('the client was not offered this', 'chunking')
+    const refuse = (wording: Reply, because = notOffered) =>
       this.begin({ ...chunk, refusal: { reply: wording, because } })
     if (verdict.kind === 'answer') return refuse(wordsOf(verdict), verdict.because)
     if (verdict.kind !== 'pass') return refuse(reply(502, '5.5.1', 'BDAT is not available'), verdict.because)

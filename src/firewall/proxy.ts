@@ -188,7 +188,8 @@ export class SmtpProxy {
       }
       const late = this.#clocks().toSorted((a, b) => a.due - b.due)[0]
       if (!late) return
-      session.rules.explain('session', late.name, { because: late.why, did: 'drop-connection' })
+      const because = session.rules.own(late.why, late.by)
+      session.rules.explain('session', late.name, { because, did: 'drop-connection' })
       if (!late.closesAtOnce) return session.hangUp(session.word(421, '4.4.2', late.why))
       session.abort()
       session.close('at-once')
