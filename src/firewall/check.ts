@@ -7,7 +7,7 @@ import { admit } from './admission.ts'
 import { notEnforced } from './commands-kept.ts'
 import type { FirewallConfig, Placed } from './config.ts'
 import { inspectionOf } from './inspection.ts'
-import { judge } from './judge.ts'
+import { judge, withLimit } from './judge.ts'
 import { lossesOf } from './losses.ts'
 import { GREETING_START, maskGreeting } from './mask.ts'
 import { warning } from './objection.ts'
@@ -291,7 +291,8 @@ function suffering(policy: Policy, { match, action, reason, cause = policy.cause
   const isAlone = isAnswered || action.kind === 'strip' || action.kind === 'replace'
   const loss = isAlone ? undefined : lossesOf('session', name)[0]
   const felt = loss ? `${loss.what}: ${loss.felt}` : reason
-  return [{ what: `${action.kind} ${name}${over}`, felt, isAnswered, because: { cause, reason } }]
+  const cure = inner.on === 'size' ? withLimit(cause.cure, inner.over) : cause.cure
+  return [{ what: `${action.kind} ${name}${over}`, felt, isAnswered, because: { cause: { ...cause, cure }, reason } }]
 }
 
 /** Several rules of one kind may say the same. */

@@ -17,15 +17,21 @@ export interface Policy {
   /** The line of configuration that put it in force, and the one that takes it out. */
   readonly cause: Cause
   /** Lines of their own for what the engine does by itself; where one has none, the policy's stands for it. */
-  readonly settled?: Readonly<Partial<Record<keyof Proxying, Cause>>>
+  readonly settled?: Readonly<Partial<Record<Settled, Cause>>>
 }
+
+/** Something that the engine of a proxy does by itself. */
+export type Settled = keyof Proxying | keyof ProxyWaits
 
 /** Which line decided, and which would decide otherwise. */
 export interface Cause {
   readonly at: SourceRef
   /** The command as it stands, or as it is implied: `fixup protocol smtp 25`. */
   readonly command: string
-  /** `<word>` in the cure of a rule becomes the word or text that was judged, `<peer>` whoever connected. */
+  /**
+   * In the cure of a rule `<word>` becomes the word or text that was judged, `<peer>` whoever connected, and `<size>` or
+   * `<number>` what would have let this pass: twice the limit, or more where that is not enough.
+   */
   readonly cure: string
 }
 
@@ -57,8 +63,8 @@ export type Match =
   | { readonly on: 'octet'; readonly what: OctetKind }
   /** A piece of a command line that is not a whole line, as typed by hand, and holds no complete verb of the set. */
   | { readonly on: 'fragment'; readonly without: ReadonlySet<string> }
-  /** The recipient's domain is none of these, nor below one. In lower case. */
-  | { readonly on: 'relay'; readonly except: ReadonlySet<string> }
+  /** The recipient's domain is none of these, nor below one, nor with `literals` an address. In lower case. */
+  | { readonly on: 'relay'; readonly except: ReadonlySet<string>; readonly literals?: boolean }
   /** Whoever connects is in one of these networks. */
   | { readonly on: 'peer'; readonly within: readonly Network[] }
   /** It speaks of the same, and the other does not match (`match not`). */

@@ -1,7 +1,7 @@
 import { NO_BYTES } from '../base/bytes.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
 import { judge, type Situation, type Subject } from './judge.ts'
-import type { Policy, Proxying } from './policy.ts'
+import type { Policy, Proxying, Settled } from './policy.ts'
 import { type Because, type Explanation, explain, PASS, type Verdict, type What } from './verdict.ts'
 
 /** A policy that a proxy can keep. */
@@ -13,7 +13,7 @@ export interface Refusal {
   readonly subject: string
   /** As the client said it; secrets left out. */
   readonly octets: Uint8Array
-  readonly reason: string
+  readonly reason: string | Because
   readonly verdict: Verdict
 }
 
@@ -21,7 +21,7 @@ export function refusal(
   subject: string,
   octets: Uint8Array,
   otherwise: Reply,
-  reason: string,
+  reason: string | Because,
   verdict: Verdict = PASS,
 ): Refusal {
   return { reply: verdict.kind === 'answer' ? wordsOf(verdict) : otherwise, subject, octets, reason, verdict }
@@ -59,7 +59,7 @@ export class Rules {
   }
 
   /** What the proxy does whatever the rules say, by the line that settled it. */
-  own(reason: string, by?: keyof Proxying): Because {
+  own(reason: string, by?: Settled): Because {
     const { name, cause, settled = {} } = this.policy
     return { policy: name, cause: (by && settled[by]) ?? cause, reason, log: false, label: '' }
   }
