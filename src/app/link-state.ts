@@ -2,15 +2,18 @@
 import type { Duration, Instant } from '../base/time.ts'
 import { now, random } from '../io/clock.ts'
 import { HASHES, md5 } from '../io/hashes.ts'
+import type { Duplex } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { LinkStateTalk } from '../mta/order.ts'
-import type { Connector } from '../routing/connector.ts'
+import type { Connector, NodeEnd } from '../routing/connector.ts'
 import { type Exchange, type ExchangeOutput, type Finding, speaksOfChanges } from '../routing/exchange.ts'
 import { type Guid, toHex } from '../routing/link-state.ts'
 import { organization } from '../routing/organization.ts'
 import { RoutingService, type ServiceOutput } from '../routing/service.ts'
 import { formatMailbox, type Mailbox } from '../smtp/address.ts'
 import type { Answer, Question } from '../smtp/session.ts'
+import type { MtaWorld } from './mta-world.ts'
+import { NodeLinks } from './node-links.ts'
 import { words } from './words.ts'
 
 /** No timer is longer; looking once too often does no harm. */
@@ -43,7 +46,15 @@ export class LinkState {
   /** Neighbours whose table may differ from ours, and why. */
   readonly #apart = new Map<string, string>()
 
-  constructor({ hostname, localDomains, routing }: MtaConfig, around: Neighbours) {
+  /** The connections within our own group. */
+  readonly #links: NodeLinks | undefined
+
+  /** `world`: how members of its group are reached; without it they are not. */
+  constructor(
+    { hostname, localDomains, routing }: MtaConfig,
+    around: Neighbours,
+    world?: Pick<MtaWorld, 'dial' | 'files' | 'keys'>,
+  ) {
     const here = { server: hostname, domains: localDomains, sha256: HASHES.sha256, incarnation: toHex(random(16)) }
     const known = organization(routing, here)
     this.service = new RoutingService(known, routing, md5)
@@ -51,6 +62,23 @@ export class LinkState {
     this.#peers = new Set(routing.peers)
     this.#around = around
     this.#guids = new Map([...known.connectors].map(([guid, { name }]) => [name, guid]))
+    if (!world || (routing.nodeListens.length === 0 && !routing.nodeMaster)) return
+    this.#links = new NodeLinks({ config: routing, hostname, service: this.service }, world, {
+      heard: outputs => this.#heard(outputs),
+      attached: (member, isAttached) => this.#act(this.service.attached(member, isAttached, now())),
+      note: what => around.note(what),
+    })
+  }
+
+  /** Somebody came to where our group's members are heard. */
+  take(end: NodeEnd, socket: Duplex, peer: string): void {
+    if (this.#links) this.#links.take(end, socket, peer)
+    else socket.destroy()
+  }
+
+  /** Is there a connection to our group's master? Nothing where it is not looked for. */
+  get isAttached(): boolean | undefined {
+    return this.#links?.isAttached
   }
 
   /** Takes what others know, as if they had told it. */
@@ -67,11 +95,13 @@ export class LinkState {
 
   start(): void {
     this.#isRunning = true
+    this.#links?.start()
     this.#act(this.service.tick(now()))
   }
 
   stop(): void {
     this.#isRunning = false
+    this.#links?.stop()
     clearTimeout(this.#timer)
   }
 
@@ -173,6 +203,7 @@ export class LinkState {
         void this.#tell(output.connector)
         break
       case 'changed':
+        this.#links?.changed()
         this.#around.changed()
         break
       case 'published':
@@ -183,7 +214,9 @@ export class LinkState {
         break
       case 'report': {
         const name = this.service.connector(output.connector)?.name ?? output.connector
-        this.#around.note(`routing: connector ${name} is ${output.available ? 'up' : 'down'}; this server is no master`)
+        this.#links?.report(output.connector, output.available)
+        const told = this.#links?.isAttached ? 'its master is told' : 'no master is there to be told'
+        this.#around.note(`routing: connector ${name} is ${output.available ? 'up' : 'down'}; ${told}`)
         break
       }
     }

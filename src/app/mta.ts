@@ -15,7 +15,9 @@ import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, isLocal, verifyAddress } from '../mta/acceptance.ts'
 import { bounce, delayed } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { LinkStateTalk } from '../mta/order.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, hasWay, isLate, turnFor, wayOf } from '../mta/work.ts'
+import type { Connector } from '../routing/connector.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
@@ -87,17 +89,18 @@ export class Mta {
       this.#away.delete(hop)
       this.wake()
     })
-    this.routing = new LinkState(config, {
-      visit: (connector, talk) => {
+    const around = {
+      visit: (connector: Connector, talk?: LinkStateTalk) => {
         const visit = this.#outgoing.visit(connector, talk)
         const work: Promise<unknown> = visit.catch(() => {}).finally(() => this.#working.delete(work))
         this.#working.add(work)
         return visit
       },
       changed: () => this.#reroute(),
-      back: ({ name }) => this.#lanes.back(name),
-      note: what => world.events?.note?.(what),
-    })
+      back: ({ name }: Connector) => this.#lanes.back(name),
+      note: (what: string) => world.events?.note?.(what),
+    }
+    this.routing = new LinkState(config, around, world)
   }
 
   /** Tells its neighbours what it knows of routing, and asks for mail, where the configuration says so. */

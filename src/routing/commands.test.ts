@@ -9,11 +9,13 @@ import { show } from '../config/show.ts'
 import { checkRouting, ROUTING_COMMANDS } from './commands.ts'
 import { NO_ROUTING, type RoutingConfig } from './connector.ts'
 
+const HOST = 'localhost'
+
 const ROUTING: Grammar<RoutingConfig> = {
   name: 'routing',
   empty: NO_ROUTING,
   commands: ROUTING_COMMANDS,
-  check: checkRouting,
+  check: config => checkRouting(config, HOST),
 }
 
 const plain = (config: RoutingConfig): unknown =>
@@ -126,7 +128,7 @@ test('whatever is configured, its text reads as the same routing', () => {
       const { config: again, problems } = parse(ROUTING, text, 'mta.conf')
       assert.deepEqual(
         problems,
-        [...checkRouting(again)].sort((a, b) => (a.at?.line ?? 0) - (b.at?.line ?? 0)),
+        [...checkRouting(again, HOST)].sort((a, b) => (a.at?.line ?? 0) - (b.at?.line ?? 0)),
         text,
       )
       assert.deepEqual(plain(again), plain(config), text)

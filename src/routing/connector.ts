@@ -109,8 +109,22 @@ export interface RoutingGroup {
 export interface Member {
   readonly server: string
   readonly isMaster: boolean
+  /** Where it takes mail; on TCP 691 without TLS also what it is known by. */
+  readonly address?: Target
   readonly at: SourceRef
 }
+
+/** One end of the connections on TCP 691 between the members of a group and its master. */
+export interface NodeEnd {
+  readonly ip: string
+  readonly port: number
+  /** Who may have signed the certificate of the other end; absent: no TLS, on an interface of one's own. */
+  readonly authoritiesFile?: string
+  readonly at: SourceRef
+}
+
+/** Of RESvc, the routing engine of Exchange 2000. */
+export const NODE_PORT = 691
 
 export type TimerName = 'glitch-retry' | 'probe' | 'retell' | 'state-change-delay' | 'publish' | 'attached-timeout'
 
@@ -140,6 +154,10 @@ export interface RoutingConfig {
   readonly glitchRetries: number
   /** Accounts whose routing state is believed. */
   readonly peers: readonly string[]
+  /** Where the master of a group listens for its members. */
+  readonly nodeListens: readonly NodeEnd[]
+  /** Where a member finds its master. */
+  readonly nodeMaster?: NodeEnd
 }
 
 export const NO_ROUTING: RoutingConfig = {
@@ -153,6 +171,7 @@ export const NO_ROUTING: RoutingConfig = {
   timers: {},
   glitchRetries: HEALTH_TIMERS.glitchRetries,
   peers: [],
+  nodeListens: [],
 }
 
 /** A connector of which nothing is said but where it leads. */

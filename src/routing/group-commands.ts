@@ -59,11 +59,21 @@ function guidOf(args: Arguments): string | undefined | { readonly problems: read
 }
 
 const MEMBER: Spec = {
-  syntax: 'group-member <group:name> <server:domain> [master]',
+  syntax: 'group-member <group:name> <server:domain> [address <ip> [port <port>]] [master]',
   help: 'A server of a routing group; its master, if none is named the first, publishes its state',
+  words: {
+    address:
+      'where it takes mail: mail may be handed to it directly, and link state on a private interface knows it by this',
+  },
   apply: (config, args, at) =>
     changeGroup(config, args, group => {
-      const member: Member = { server: args.text('server'), isMaster: args.has('master'), at }
+      const ip = args.optional('ip')
+      const member: Member = {
+        server: args.text('server'),
+        isMaster: args.has('master'),
+        ...(ip !== undefined && { address: { ip, port: args.number('port', 25) } }),
+        at,
+      }
       return { ...group, members: [...withoutMember(group, member.server), member] }
     }),
   remove: (config, args) =>
@@ -71,7 +81,10 @@ const MEMBER: Spec = {
   noSyntax: 'group-member <group:name> <server:domain>',
   show: ({ groups }) =>
     groups.flatMap(({ name, members }) =>
-      members.map(({ server, isMaster }) => `group-member ${name} ${server}${isMaster ? ' master' : ''}`),
+      members.map(({ server, isMaster, address }) => {
+        const where = address ? ` address ${address.ip}${address.port === 25 ? '' : ` port ${address.port}`}` : ''
+        return `group-member ${name} ${server}${where}${isMaster ? ' master' : ''}`
+      }),
     ),
 }
 

@@ -1,5 +1,6 @@
 import { text, utf8 } from '../base/bytes.ts'
-import type { AnyConnector, Connector, RoutingConfig, RoutingGroup } from './connector.ts'
+import { sameDomain } from '../smtp/address.ts'
+import type { AnyConnector, Connector, Member, RoutingConfig, RoutingGroup } from './connector.ts'
 import {
   type Bridgehead,
   type ConnectorState,
@@ -30,6 +31,14 @@ export interface Organization {
   readonly routes: RoutesOptions
   /** The connectors of this server's own group, by their GUIDs in the table. */
   readonly connectors: ReadonlyMap<Guid, Connector>
+  /** The name this server goes by. */
+  readonly hostname: string
+  /** The other servers of its group. */
+  readonly members: readonly KnownMember[]
+}
+
+export interface KnownMember extends Member {
+  readonly guid: Guid
 }
 
 export interface Here {
@@ -159,7 +168,16 @@ export function organization(config: RoutingConfig, here: Here): Organization {
       policies,
     },
     connectors: new Map(config.connectors.map(each => [connectorGuid(config.group, each), each])),
+    hostname: here.server,
+    members: (known.get(config.group)?.members ?? [])
+      .filter(each => !sameDomain(each.server, here.server))
+      .map(each => ({ ...each, guid: serverOf(each.server) })),
   }
+}
+
+/** Does this server use a connector that leaves from these? Without any it leaves from every server of the group. */
+export function usedBy(sources: readonly string[], server: string): boolean {
+  return sources.length === 0 || sources.some(each => sameDomain(each, server))
 }
 
 export const LOCAL_DOMAINS = 'Local Domains'

@@ -5,7 +5,7 @@ import { Exchange, type ExchangeOptions, type ExchangeOutput, type Finding } fro
 import { LinkHealth } from './health.ts'
 import type { Guid, Hash, LinkStateTable } from './link-state.ts'
 import { Master, type Published } from './master.ts'
-import type { Organization } from './organization.ts'
+import { type Organization, usedBy } from './organization.ts'
 import type { Explanation, Letter, Route } from './route.ts'
 import { Routes } from './routes.ts'
 
@@ -40,12 +40,14 @@ export class RoutingService {
   readonly #routes: Routes
   readonly #master: Master
   readonly #connectors: ReadonlyMap<Guid, Connector>
+  readonly #members: Organization['members']
   readonly #neighbours = new Map<Guid, Neighbour>()
   /** A neighbour that could not be told is tried again so much later; its own session may be sooner. */
   readonly #retell: Duration
 
   constructor(organization: Organization, config: RoutingConfig, md5: Hash) {
-    const { org, server, group, table, routes, connectors } = organization
+    const { org, server, group, table, routes, connectors, members, hostname } = organization
+    this.#members = members
     this.#engine = new RoutingEngine({ org, server, group, md5, table })
     this.#routes = new Routes(table, routes)
     this.#connectors = connectors
@@ -64,7 +66,9 @@ export class RoutingService {
       ...(timers['glitch-retry'] !== undefined && { glitchRetry: timers['glitch-retry'] }),
       ...(timers.probe !== undefined && { probe: timers.probe }),
     }
-    for (const [guid, { groups }] of connectors) {
+    for (const [guid, { groups, sources }] of connectors) {
+      // What leaves from other members only is theirs to look after.
+      if (!usedBy(sources, hostname)) continue
       const isTold = groups.length > 0
       this.#neighbours.set(guid, {
         health: new LinkHealth(health),
@@ -73,6 +77,8 @@ export class RoutingService {
         isBusy: false,
         retry: undefined,
       })
+      // Of ours we know from the beginning that we use it.
+      if (this.#engine.isMaster) this.#master.report(server, guid, true, 0)
     }
   }
 
@@ -146,6 +152,21 @@ export class RoutingService {
   failed(connector: Guid, why: string, now: Instant): readonly ServiceOutput[] {
     const neighbour = this.#neighbours.get(connector)
     return neighbour ? this.#healthSaid(connector, neighbour.health.failed(why, now), now) : []
+  }
+
+  /** How long to wait before trying again to tell somebody who could not be told. */
+  get retell(): Duration {
+    return this.#retell
+  }
+
+  /** What this server sees of its own connectors: for a master that has just come, or come back. */
+  get reports(): readonly { readonly connector: Guid; readonly available: boolean }[] {
+    return [...this.#neighbours].map(([connector, { health }]) => ({ connector, available: health.state !== 'down' }))
+  }
+
+  /** The other servers of our group, as the configuration names them. */
+  get members(): Organization['members'] {
+    return this.#members
   }
 
   /** A member's connection to us, its master, stands or was lost. */
