@@ -10,6 +10,7 @@ import { MailServer, readMailServer } from '../src/app/mail-server.ts'
 import { submit } from '../src/app/submission.ts'
 import { bytes } from '../src/base/bytes.ts'
 import { readBytes } from '../src/io/files.ts'
+import { maildirOf, readMaildir } from '../src/io/maildir.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
 import { writeFrame } from '../src/routing/frame.ts'
 import { nameOf } from '../src/routing/master.ts'
@@ -53,6 +54,7 @@ function textOf(node: Node, { mail, nodes, far }: Ports, { how, more }: Means): 
       each =>
         `group-member A ${nameOfNode(each)} address ${NODES[each]} port ${mail}${each === 'hub' ? ' master' : ''}`,
     ),
+    ...(Object.keys(NODES) as Node[]).map(each => `group-domain A ${nameOfNode(each)} at ${nameOfNode(each)}`),
     'group-domain B b.example',
     // Group A has two ways out, so that the state of one is of use to somebody.
     `connector A-B to B cost 10 target 127.0.0.9 port ${far}`,
@@ -137,10 +139,14 @@ class Group {
   async send(from: Node, to: string): Promise<void> {
     const [sender, recipient] = [parseMailbox(`user@${nameOfNode(from)}`), parseMailbox(to)]
     assert.ok(!('wrong' in sender) && !('wrong' in recipient))
-    const at = { file: '', line: 1, column: 1, length: 1, text: '' }
-    const folder = { entry: from, from: sender, to: recipient, folder: '', at }
+    const folder = { entry: from, from: sender, to: recipient }
     const endpoint = { host: NODES[from], port: this.ports.mail }
     assert.equal(await submit(endpoint, folder, bytes('Subject: x\r\n\r\nHello\r\n')), undefined)
+  }
+
+  /** How many messages a mailbox of a node has. */
+  async mail(node: Node, mailbox: string): Promise<number> {
+    return (await readMaildir(maildirOf(join(this.#folder, node), mailbox))).length
   }
 
   async until(what: string, so: () => boolean | Promise<boolean>): Promise<void> {
@@ -194,6 +200,17 @@ test('a member learns by its master that a connector of another member is down; 
   await group.until('it is as before', () => group.state('hub', 'A-B') === 'down' && group.areOne())
   const after = group.at('desk').service.engine.own?.version
   assert.ok(after && before && after.major > before.major, `${JSON.stringify(before)} then ${JSON.stringify(after)}`)
+})
+
+test('mail finds the member that has the mailbox, and the one that holds the connector', async t => {
+  const group = await Group.start(t)
+  await group.until('all are one', () => group.areOne())
+  await group.send('desk', 'user@edge.a.example')
+  await group.until('it is there', async () => (await group.mail('edge', 'user@edge.a.example')) === 1)
+  // Only the edge has a way to B; the desk hands it over rather than keep it.
+  await group.send('desk', 'carol@b.example')
+  const waiting = async (node: Node) => (await group.servers.get(node)?.mta.queue())?.length
+  await group.until('it waits at the edge', async () => (await waiting('edge')) === 1 && (await waiting('desk')) === 0)
 })
 
 test('a member that goes is published as detached, with the connectors that only it has; it comes back', async t => {

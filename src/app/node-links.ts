@@ -1,7 +1,7 @@
 /** Link state within a routing group, TCP 691: a master hears its members, a member keeps a connection to its master. */
 import { canonicalIp } from '../config/ip.ts'
 import { now } from '../io/clock.ts'
-import { Drive } from '../io/drive.ts'
+import { Drive, type Rest } from '../io/drive.ts'
 import type { Duplex } from '../io/sockets.ts'
 import { type OwnKeys, secureClient, secureKnown } from '../io/tls.ts'
 import type { NodeEnd, RoutingConfig } from '../routing/connector.ts'
@@ -42,6 +42,8 @@ export class NodeLinks {
   /** Of each neighbour one; a second takes the place of the first, which may be dead. */
   readonly #links = new Map<string, Link>()
   readonly #unknown = new Set<Duplex>()
+  /** Those over which our master was told what we see. */
+  readonly #reported = new WeakSet<NodeLink>()
   /** Why somebody was refused, and how often: strangers must not fill the log. */
   readonly #refused = new Map<string, number>()
   /** Why our master could not be reached. */
@@ -127,6 +129,7 @@ export class NodeLinks {
   }
 
   #greet(socket: Duplex, isIt: (member: KnownMember) => boolean, shown: string): void {
+    if (!this.#isRunning) return void socket.destroy()
     const member = this.#service.members.find(isIt)
     // No word to strangers: what they would say is not read.
     if (!member) {
@@ -220,15 +223,15 @@ export class NodeLinks {
     })
   }
 
-  #perform(machine: NodeLink, output: Exclude<NodeLinkOutput, { kind: 'write' | 'close' | 'start-tls' }>) {
-    if (output.kind === 'greeted') {
-      // A master that is new, or came back, knows nothing of what we see.
-      return this.#config.nodeMaster
-        ? this.#service.reports.flatMap(({ connector, available }) => machine.report(connector, available))
-        : undefined
-    }
+  #perform(machine: NodeLink, output: Rest<NodeLinkOutput>): readonly NodeLinkOutput[] | undefined {
     this.#around.heard([output])
-    // What changed while it spoke.
-    return output.kind === 'done' ? machine.changed(now()) : undefined
+    if (output.kind !== 'done') return undefined
+    const reports = this.#reported.has(machine) ? [] : this.#service.reports
+    this.#reported.add(machine)
+    // A master that came back knows nothing of what we see; but first it had to hear how far it had counted.
+    const said = this.#config.nodeMaster ? reports : []
+    const saying = said.flatMap(({ connector, available }) => machine.report(connector, available))
+    // And what changed while it spoke.
+    return [...saying, ...machine.changed(now())]
   }
 }

@@ -216,7 +216,13 @@ export function checkRouting(config: RoutingConfig, hostname: string): readonly 
     const hint = `expected a line such as: group-member ${config.group} NAME address ADDRESS`
     say('error', listen.at, `${config.group} has no other members, so nobody could be heard here`, hint)
   }
+  const addresses = ours.flatMap(({ server, address }) => (address ? [{ server, ip: address.ip }] : []))
   for (const { server, address, at } of ours) {
+    const double = addresses.find(each => each.ip === address?.ip && each.server !== server)
+    if (double && isMaster && nodeListens.some(isOpen)) {
+      const hint = 'expected an address of its own, or: link-state listen … tls ca FILE'
+      say('error', at, `${server} cannot be told from ${double.server}, which has its address`, hint)
+    }
     if (isMaster && address === undefined && !sameDomain(server, hostname) && nodeListens.some(isOpen)) {
       const hint = `expected: group-member ${config.group} ${server} address ADDRESS`
       say('error', at, `${server} is known by its address where there is no TLS, and has none`, hint)

@@ -101,9 +101,15 @@ export interface RoutingGroup {
   readonly guid?: Guid
   readonly members: readonly Member[]
   /** Domains whose mail is delivered in it. */
-  readonly domains: readonly string[]
+  readonly domains: readonly GroupDomain[]
   /** Mail on its way may not skip it. */
   readonly isHub: boolean
+}
+
+export interface GroupDomain {
+  readonly domain: string
+  /** The member that has its mailboxes; absent: whichever server a connector to the group leads to. */
+  readonly server?: string
 }
 
 export interface Member {

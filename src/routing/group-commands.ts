@@ -3,8 +3,8 @@ import type { Diagnostic } from '../base/problem.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { sameDomain } from '../smtp/address.ts'
-import { minus, plus, refuse } from './change.ts'
-import { type Member, NO_ROUTING, type RoutingConfig, type RoutingGroup } from './connector.ts'
+import { refuse } from './change.ts'
+import { type GroupDomain, type Member, NO_ROUTING, type RoutingConfig, type RoutingGroup } from './connector.ts'
 import { compareTexts, parseGuid } from './link-state.ts'
 
 type Spec = CommandSpec<RoutingConfig>
@@ -93,13 +93,28 @@ function withoutMember({ members }: RoutingGroup, server: string): readonly Memb
 }
 
 const DOMAINS: Spec = {
-  syntax: 'group-domain <group:name> <domain>',
+  syntax: 'group-domain <group:name> <domain> [at <server:domain>]',
   help: 'Mail for this domain is delivered in that routing group',
+  words: { at: 'by this member of it' },
   apply: (config, args) =>
-    changeGroup(config, args, group => ({ ...group, domains: plus(group.domains, args.text('domain')) })),
+    changeGroup(config, args, group => {
+      const server = args.optional('server')
+      const domain: GroupDomain = { domain: args.text('domain'), ...(server !== undefined && { server }) }
+      return { ...group, domains: [...withoutDomain(group, domain.domain), domain] }
+    }),
   remove: (config, args) =>
-    changeGroup(config, args, group => ({ ...group, domains: minus(group.domains, args.text('domain')) })),
-  show: ({ groups }) => groups.flatMap(({ name, domains }) => domains.map(each => `group-domain ${name} ${each}`)),
+    changeGroup(config, args, group => ({ ...group, domains: withoutDomain(group, args.text('domain')) })),
+  noSyntax: 'group-domain <group:name> <domain>',
+  show: ({ groups }) =>
+    groups.flatMap(({ name, domains }) =>
+      domains.map(
+        ({ domain, server }) => `group-domain ${name} ${domain}${server === undefined ? '' : ` at ${server}`}`,
+      ),
+    ),
+}
+
+function withoutDomain({ domains }: RoutingGroup, domain: string): readonly GroupDomain[] {
+  return domains.filter(each => each.domain !== domain)
 }
 
 const HUB: Spec = {

@@ -13,11 +13,7 @@ import type { Guid } from './link-state.ts'
  * Each side greets with NODEINFO. How Exchange authenticates here is undocumented: the driver lets nobody come this far
  * but over TLS with a certificate, or on an interface of its own.
  */
-export type NodeLinkOutput =
-  | WireOutput
-  /** Both have said who they are: from here on each hears the other. */
-  | { readonly kind: 'greeted' }
-  | Exclude<ExchangeOutput, { kind: 'say' }>
+export type NodeLinkOutput = WireOutput | Exclude<ExchangeOutput, { kind: 'say' }>
 
 export interface NodeLinkOptions {
   /** The member connects, and begins. */
@@ -158,8 +154,7 @@ export class NodeLink implements Machine<NodeLinkOutput> {
       lasting: true,
       maxFrame,
     })
-    const greeted = { kind: 'greeted' } as const
-    return side === 'member' ? [this.#greeting(), ...this.#begin(now), greeted] : [greeted]
+    return side === 'member' ? [this.#greeting(), ...this.#begin(now)] : []
   }
 
   #begin(now: Instant): readonly NodeLinkOutput[] {

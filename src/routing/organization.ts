@@ -33,8 +33,8 @@ export interface Organization {
   readonly connectors: ReadonlyMap<Guid, Connector>
   /** The name this server goes by. */
   readonly hostname: string
-  /** The other servers of its group. */
-  readonly members: readonly KnownMember[]
+  /** The servers of each group, as the configuration names them. */
+  readonly servers: ReadonlyMap<Guid, readonly KnownMember[]>
 }
 
 export interface KnownMember extends Member {
@@ -126,7 +126,8 @@ export function organization(config: RoutingConfig, here: Here): Organization {
           ),
         )
       : config.elsewhere.filter(({ from }) => from === group).map(each => connectorState(group, each, []))
-    const elsewhere = told.domains.filter(domain => !isOurs || !here.domains.includes(domain))
+    const elsewhere = told.domains.filter(({ domain }) => !isOurs || !here.domains.includes(domain))
+    const deliverers = new Set(elsewhere.map(({ server }) => server))
     const state: GroupState = {
       group: guid,
       master: master === undefined ? guid : serverOf(master),
@@ -139,7 +140,13 @@ export function organization(config: RoutingConfig, here: Here): Organization {
       connectors: [
         ...ways,
         ...(isOurs ? localDomains(group, here.domains, [end(here.server)]) : []),
-        ...localDomains(`${group} elsewhere`, elsewhere, []),
+        ...[...deliverers].flatMap(server =>
+          localDomains(
+            `${group} ${server ?? 'elsewhere'}`,
+            elsewhere.filter(each => each.server === server).map(({ domain }) => domain),
+            server === undefined ? [] : [end(server)],
+          ),
+        ),
       ],
     }
     const isMine = isOurs && state.master === serverOf(here.server)
@@ -169,9 +176,12 @@ export function organization(config: RoutingConfig, here: Here): Organization {
     },
     connectors: new Map(config.connectors.map(each => [connectorGuid(config.group, each), each])),
     hostname: here.server,
-    members: (known.get(config.group)?.members ?? [])
-      .filter(each => !sameDomain(each.server, here.server))
-      .map(each => ({ ...each, guid: serverOf(each.server) })),
+    servers: new Map(
+      config.groups.map(({ name: each, members }) => [
+        guidOf(each),
+        members.map(member => ({ ...member, guid: serverOf(member.server) })),
+      ]),
+    ),
   }
 }
 

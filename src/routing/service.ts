@@ -1,12 +1,14 @@
 import type { Duration, Instant } from '../base/time.ts'
+import { sameDomain } from '../smtp/address.ts'
 import { type Connector, type RoutingConfig, TIMERS } from './connector.ts'
 import { RoutingEngine } from './engine.ts'
 import { Exchange, type ExchangeOptions, type ExchangeOutput, type Finding } from './exchange.ts'
+import { directly, toMember } from './handing.ts'
 import { LinkHealth } from './health.ts'
 import type { Guid, Hash, LinkStateTable } from './link-state.ts'
 import { Master, type Published } from './master.ts'
-import { type Organization, usedBy } from './organization.ts'
-import type { Explanation, Letter, Route } from './route.ts'
+import { type KnownMember, type Organization, usedBy } from './organization.ts'
+import type { Explanation, Hop, Letter, Route } from './route.ts'
 import { Routes } from './routes.ts'
 
 /**
@@ -40,14 +42,16 @@ export class RoutingService {
   readonly #routes: Routes
   readonly #master: Master
   readonly #connectors: ReadonlyMap<Guid, Connector>
-  readonly #members: Organization['members']
+  readonly #servers: Organization['servers']
+  readonly #method: RoutingConfig['method']
   readonly #neighbours = new Map<Guid, Neighbour>()
   /** A neighbour that could not be told is tried again so much later; its own session may be sooner. */
   readonly #retell: Duration
 
   constructor(organization: Organization, config: RoutingConfig, md5: Hash) {
-    const { org, server, group, table, routes, connectors, members, hostname } = organization
-    this.#members = members
+    const { org, server, group, table, routes, connectors, servers, hostname } = organization
+    this.#servers = servers
+    this.#method = config.method
     this.#engine = new RoutingEngine({ org, server, group, md5, table })
     this.#routes = new Routes(table, routes)
     this.#connectors = connectors
@@ -165,8 +169,27 @@ export class RoutingService {
   }
 
   /** The other servers of our group, as the configuration names them. */
-  get members(): Organization['members'] {
-    return this.#members
+  get members(): readonly KnownMember[] {
+    const { group, server } = this.#engine
+    return (this.#servers.get(group) ?? []).filter(({ guid }) => guid !== server)
+  }
+
+  /**
+   * To whom mail that leaves by one of our connectors is handed, in this order, if the one before cannot be reached: to
+   * servers further along the way, as far as the configuration knows their addresses, and at last to the connector's own.
+   */
+  tries(connector: Connector, hops: readonly Hop[]): readonly Connector[] {
+    const order = this.#method === 'least-cost' ? this.#routes.tries(hops) : []
+    const beyond = order.filter(({ group }) => group !== hops[0]?.group)
+    return [...beyond.flatMap(({ group }) => directly(connector, this.#servers.get(group) ?? [])), connector]
+  }
+
+  /** How mail gets to a member of our own group: to one of these, or to its master. Nothing where no address is known. */
+  member(names: readonly string[]): Connector | undefined {
+    const { members } = this
+    const isMeant = ({ server, guid }: KnownMember) =>
+      names.length > 0 ? names.some(each => sameDomain(each, server)) : guid === this.#engine.own?.master
+    return members.filter(isMeant).flatMap(member => toMember(member) ?? [])[0]
   }
 
   /** A member's connection to us, its master, stands or was lost. */
