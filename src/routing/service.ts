@@ -42,6 +42,7 @@ export class RoutingService {
   readonly #routes: Routes
   readonly #master: Master
   readonly #connectors: ReadonlyMap<Guid, Connector>
+  readonly #hostname: string
   readonly #servers: Organization['servers']
   readonly #method: RoutingConfig['method']
   readonly #neighbours = new Map<Guid, Neighbour>()
@@ -51,6 +52,7 @@ export class RoutingService {
   constructor(organization: Organization, config: RoutingConfig, md5: Hash) {
     const { org, server, group, table, routes, connectors, servers, hostname } = organization
     this.#servers = servers
+    this.#hostname = hostname
     this.#method = config.method
     this.#engine = new RoutingEngine({ org, server, group, md5, table })
     this.#routes = new Routes(table, routes)
@@ -166,6 +168,12 @@ export class RoutingService {
   /** What this server sees of its own connectors: for a master that has just come, or come back. */
   get reports(): readonly { readonly connector: Guid; readonly available: boolean }[] {
     return [...this.#neighbours].map(([connector, { health }]) => ({ connector, available: health.state !== 'down' }))
+  }
+
+  /** What servers are called, as far as the configuration says. */
+  get servers(): ReadonlyMap<Guid, string> {
+    const all = [...this.#servers.values()].flat().map(({ guid, server }) => [guid, server] as const)
+    return new Map([...all, [this.#engine.server, this.#hostname]])
   }
 
   /** The other servers of our group, as the configuration names them. */
