@@ -88,3 +88,53 @@ test('a hub on the way is not passed, and mail by link state goes a group at a t
     }
   }
 })
+
+test('two tables that disagree are a loop: it ends with 5.4.6, and the alarm shows what they disagree about', async () => {
+  // A believes that B leads on to C, and B that A does.
+  const sites = await Sites.start({
+    A: textOf(
+      'A',
+      [{ to: 'B', cost: 1 }],
+      ['A', 'B'],
+      [
+        'no link-state peer mail-B',
+        'connector B-C from B to C cost 1',
+        'group-domain A a.example',
+        'group-domain C c.example',
+        'limit hops 5',
+      ],
+    ),
+    B: textOf(
+      'B',
+      [{ to: 'A', cost: 1 }],
+      ['A', 'B'],
+      [
+        'no link-state peer mail-A',
+        'connector A-C from A to C cost 1',
+        'group-domain A a.example',
+        'group-domain C c.example',
+        'limit hops 6',
+      ],
+    ),
+  })
+  try {
+    await sites.send('A', 'C', 'round and round')
+    await sites.until('somebody ends it', () =>
+      sites.notes.some(note => note.includes('alarm: mail for user@c.example')),
+    )
+    const [alarm = ''] = sites.notes.filter(note => note.includes('alarm'))
+    const digest = (site: string) => sites.at(site).routing.service.engine.digest
+    const [a, b] = [`mail.a.example (digest ${digest('A')})`, `mail.b.example (digest ${digest('B')})`]
+    assert.ok(
+      alarm.startsWith('A: ') && alarm.includes(`the way is A > B > C; the tables of ${a} and ${b} disagree; `),
+      alarm,
+    )
+    // As `linkstate diff` shows it: each knows its own group better than the other does.
+    assert.match(alarm, /; A {2}1\.0\.0 \/ 0\.0\.0 {2}the second is behind/)
+    assert.match(alarm, /; B {2}0\.0\.0 \/ 1\.0\.0 {2}the first is behind/)
+    // Who wrote it is told.
+    await sites.until('the sender hears of it', async () => (await sites.report('A'))?.includes('5.4.6') === true)
+  } finally {
+    await sites.stop()
+  }
+})

@@ -182,6 +182,12 @@ export class Sites {
       : [...found.matchAll(/^Received: .*?by (\S+)/gms)].map(([, host]) => host ?? '')
   }
 
+  /** What a site's user was told of mail that could not be delivered. */
+  async report(site: string): Promise<string | undefined> {
+    const mails = await readMaildir(maildirOf(this.#folder, `user@${site.toLowerCase()}.example`))
+    return mails.map(each => each.toString('latin1')).find(each => each.includes('report-type=delivery-status'))
+  }
+
   async until(what: string, so: () => boolean | Promise<boolean>): Promise<void> {
     const end = Date.now() + PATIENCE
     while (!(await so())) {

@@ -9,7 +9,9 @@ import type { Connector, NodeEnd } from '../routing/connector.ts'
 import { type Exchange, type ExchangeOutput, type Finding, speaksOfChanges } from '../routing/exchange.ts'
 import { type Guid, toHex } from '../routing/link-state.ts'
 import { organization } from '../routing/organization.ts'
+import { diffLines, namesOf } from '../routing/report.ts'
 import { RoutingService, type ServiceOutput } from '../routing/service.ts'
+import { differencesFrom, readWitness, type Witness, witnessField, witnessOf } from '../routing/witness.ts'
 import { formatMailbox, type Mailbox } from '../smtp/address.ts'
 import type { Answer, Question } from '../smtp/session.ts'
 import type { MtaWorld } from './mta-world.ts'
@@ -37,6 +39,9 @@ export class LinkState {
   readonly #peers: ReadonlySet<string>
   readonly #around: Neighbours
   readonly #guids: ReadonlyMap<string, Guid>
+  readonly #hostname: string
+  /** Does the configuration tell of connectors of other groups? */
+  readonly #knowsOthers: boolean
   /** What was last said of each neighbour: the same again is no news. */
   readonly #said = new Map<string, string>()
   /** Connectors that did not answer when they were tried last. */
@@ -61,6 +66,8 @@ export class LinkState {
     this.names = known.routes.names ?? new Map()
     this.#peers = new Set(routing.peers)
     this.#around = around
+    this.#hostname = hostname
+    this.#knowsOthers = routing.elsewhere.length > 0
     this.#guids = new Map([...known.connectors].map(([guid, { name }]) => [name, guid]))
     if (!world || (routing.nodeListens.length === 0 && !routing.nodeMaster)) return
     this.#links = new NodeLinks({ config: routing, hostname, service: this.service }, world, {
@@ -86,6 +93,11 @@ export class LinkState {
     for (const { service } of others) this.service.learn(service.engine.table, now())
     const all = [...others.flatMap(({ names }) => [...names]), ...this.names]
     this.names = new Map(all)
+  }
+
+  /** Is there anybody with whom our table could disagree? */
+  get #isOneOfMany(): boolean {
+    return this.isSpoken || this.#links !== undefined || this.#knowsOthers
   }
 
   /** Whether routing state is exchanged at all: who believes nobody is not asked to be believed. */
@@ -133,15 +145,52 @@ export class LinkState {
     return this.#apart
   }
 
-  /** Mail came back too often: two tables disagree, or something beyond them does. */
-  loops(to: Mailbox, peer: string): void {
+  /**
+   * What is written on mail that goes on to another group: by what table we route it. Nothing where routing state is
+   * neither told nor configured, so that a single server adds nothing to mail.
+   */
+  witness(recipients: readonly Mailbox[]): string | undefined {
+    if (!this.#isOneOfMany) return undefined
+    const { engine } = this.service
+    const [way] = recipients.flatMap(to => {
+      const found = this.service.route({ to }, now())
+      return 'path' in found && found.path.length > 1 ? [found.path] : []
+    })
+    return way && witnessField(witnessOf({ server: this.#hostname, digest: engine.digest, table: engine.table }, way))
+  }
+
+  /** Mail came back too often. `written`: by what table the server before us sent it here. */
+  loops(to: Mailbox, peer: string, written?: string): void {
+    const { engine } = this.service
+    const name = namesOf(this)
     const way = this.service.route({ to }, now())
-    const path = 'path' in way ? way.path.map(group => this.names.get(group) ?? group).join(' > ') : way.why
+    const path = 'path' in way ? way.path.map(name).join(' > ') : way.why
+    const witness = written === undefined ? undefined : readWitness(written)
     const apart = [...this.#apart].map(([neighbour, why]) => `not in step with ${neighbour}: ${why}`)
-    const tables = apart.length > 0 ? apart.join('; ') : 'in step with every neighbour that was asked'
-    this.#around.note(
-      `alarm: mail for ${formatMailbox(to)} loops; it came from ${peer} with too many hops, and from here the way is ${path}; ${tables}; our digest is ${this.service.engine.digest}`,
-    )
+    const said = [
+      `mail for ${formatMailbox(to)} loops; it came from ${peer} with too many hops, and from here the way is ${path}`,
+      ...(witness ? this.#disagreement(witness) : [`our digest is ${engine.digest}, and ${peer} wrote of no table`]),
+      ...(apart.length > 0 || !this.isSpoken ? apart : ['in step with every neighbour that was asked']),
+    ]
+    this.#around.note(`alarm: ${said.join('; ')}`)
+  }
+
+  /** Our table, and the one that the server before us wrote of, with the groups that they see differently. */
+  #disagreement(witness: Witness): readonly string[] {
+    const { engine } = this.service
+    const [ours, theirs] = [
+      `${this.#hostname} (digest ${engine.digest})`,
+      `${witness.server} (digest ${witness.digest})`,
+    ]
+    const found = differencesFrom(engine.table, witness)
+    if (found.length > 0) {
+      return [
+        `the tables of ${ours} and ${theirs} disagree`,
+        ...diffLines(found, namesOf(this)).map(line => line.trim()),
+      ]
+    }
+    if (witness.digest === engine.digest) return [`${ours} and ${theirs} have one table: what loops is beyond it`]
+    return [`the tables of ${ours} and ${theirs} disagree, about a group that is not on the way`]
   }
 
   /** Did the connector fail when it was tried last? */

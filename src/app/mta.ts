@@ -18,6 +18,7 @@ import type { MtaConfig } from '../mta/config.ts'
 import type { LinkStateTalk } from '../mta/order.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, hasWay, isLate, turnFor, wayOf } from '../mta/work.ts'
 import type { Connector } from '../routing/connector.ts'
+import { WITNESS_FIELD } from '../routing/witness.ts'
 import { formatMailbox, formatPath, sameDomain } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
@@ -257,7 +258,8 @@ export class Mta {
   ): Promise<Answer> {
     const answer = await arriving.finish()
     const [first] = transaction.recipients
-    if (first && 'no' in answer && answer.no === 'too-many-hops') this.routing.loops(first.to, peer)
+    if (first && 'no' in answer && answer.no === 'too-many-hops')
+      this.routing.loops(first.to, peer, arriving.written(WITNESS_FIELD))
     return answer
   }
 
@@ -266,7 +268,8 @@ export class Mta {
     const id = newId(at, random)
     const { hostname: host, dialect: name, version } = this.config
     const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
-    const trace = utf8(traceFields({ host, id, facts, isExchange, version: version ?? usual }, at))
+    const fields = traceFields({ host, id, facts, isExchange, version: version ?? usual }, at)
+    const trace = utf8(`${fields}${this.routing.witness(envelope.recipients.map(({ to }) => to)) ?? ''}`)
     const what = `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`
     const entry = newEntry({ id, envelope, at, expire: this.config.expire, what })
     const arriving = new Arriving(this.#world.spool, entry, limits, async kept => {
