@@ -54,6 +54,11 @@ export class Arriving {
     })
   }
 
+  /** The value of a field that the server before us wrote above the message. */
+  written(field: string): string | undefined {
+    return this.#watch.written(field)
+  }
+
   abandon(why: string): void {
     this.#over ??= { why }
     this.#wakeReader()

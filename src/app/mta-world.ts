@@ -1,5 +1,5 @@
 import type { Duplex } from '../io/sockets.ts'
-import type { SecureContext } from '../io/tls.ts'
+import type { OwnKeys, SecureContext } from '../io/tls.ts'
 import type { MtaEvent } from '../mta/news.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Logins } from './logins.ts'
@@ -7,8 +7,8 @@ import type { Logins } from './logins.ts'
 /** What an MTA needs from the world. */
 export interface MtaWorld {
   readonly spool: Spool
-  /** Reaches an address of the configuration: on a laboratory's loopback that is another one. */
-  readonly dial: (ip: string, port: number) => Promise<Duplex>
+  /** Reaches an address of the configuration: on a laboratory's loopback that is another one. `from`: by this of ours. */
+  readonly dial: (ip: string, port: number, from?: string) => Promise<Duplex>
   /** The Maildir of a mailbox. */
   readonly maildir: (mailbox: string) => string
   /** Passwords and authorities, by the name of their file. */
@@ -16,6 +16,8 @@ export interface MtaWorld {
   readonly logins: Logins
   /** What `tls certificate` names, ready for use. */
   readonly identity?: SecureContext
+  /** The same as it stands in the files: for connections on which both ends show one. */
+  readonly keys?: OwnKeys
   readonly events?: MtaEvents
 }
 

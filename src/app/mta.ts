@@ -6,7 +6,7 @@ import type { MtaConfig } from '../mta/config.ts'
 import { dueAt, type SpoolEntry } from '../spool/entry.ts'
 import { AskedFor } from './asked-for.ts'
 import { Lanes } from './lanes.ts'
-import { LinkState } from './link-state.ts'
+import { LinkState, type Neighbours } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { Outgoing } from './outgoing.ts'
 import { QueueWork } from './queue-work.ts'
@@ -34,7 +34,7 @@ export class Mta {
       talk: connector => this.routing.talk(connector),
     })
     this.#lanes = new Lanes(config, this.#outgoing, hop => this.#work.back(hop))
-    this.routing = new LinkState(config, {
+    const neighbours: Neighbours = {
       visit: (connector, talk) => {
         const visit = this.#outgoing.visit(connector, talk)
         underway.add(visit.catch(() => {}))
@@ -43,7 +43,8 @@ export class Mta {
       changed: () => this.#work.reroute(),
       back: ({ name }) => this.#lanes.back(name),
       note: what => world.events?.note?.(what),
-    })
+    }
+    this.routing = new LinkState(config, neighbours, world)
     const { routing } = this
     this.#work = new QueueWork(config, world, { routing, lanes: this.#lanes, underway })
     const askedFor = new AskedFor(config, world, {

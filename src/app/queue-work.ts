@@ -44,8 +44,8 @@ export class QueueWork {
   readonly #underway: Underway
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
-  /** Next hop → messages that wait because it was away. */
-  readonly #away = new Map<string, Set<string>>()
+  /** Next hop → messages that wait because it was away, and the connector of each. */
+  readonly #away = new Map<string, Map<string, string>>()
   /** Messages whose next hop is back, and by which way. */
   readonly #back: { readonly id: string; readonly hop: string }[] = []
   /** Entry and recipient → the connector tried last. */
@@ -66,7 +66,7 @@ export class QueueWork {
 
   /** A next hop that was away takes mail again. */
   back(hop: string): void {
-    for (const id of this.#away.get(hop) ?? []) this.#back.push({ id, hop })
+    for (const [id, connector] of this.#away.get(hop) ?? []) this.#back.push({ id, hop: connector })
     this.#away.delete(hop)
     this.wake()
   }
@@ -243,11 +243,20 @@ export class QueueWork {
     }
   }
 
-  async #relay(entry: SpoolEntry, { connector, recipients }: Batch & { readonly kind: 'relay' }) {
-    const outcomes = await this.#lanes.relay(entry, connector, recipients)
-    if ([...outcomes.values()].some(isAway)) {
-      const waiting = this.#away.get(connector.name) ?? new Set()
-      this.#away.set(connector.name, waiting.add(entry.id))
+  /** As far along the way as somebody answers: mail waits at the break, and not before it. */
+  async #relay(entry: SpoolEntry, { connector, hops, recipients }: Batch & { readonly kind: 'relay' }) {
+    const outcomes = new Map<number, Outcome>()
+    let left = recipients
+    const tries = this.#routing.service.tries(connector, hops)
+    for (const next of tries) {
+      const settled = await this.#lanes.relay(entry, next, left)
+      for (const [recipient, outcome] of settled) outcomes.set(recipient, outcome)
+      left = left.filter(recipient => isAway(settled.get(recipient)))
+      if (left.length === 0) return outcomes
+    }
+    for (const { name } of tries) {
+      const waiting = this.#away.get(name) ?? new Map<string, string>()
+      this.#away.set(name, waiting.set(entry.id, connector.name))
     }
     return outcomes
   }
@@ -284,8 +293,8 @@ function sayHop(batch: Batch): string {
 }
 
 /** Was it the next hop that was not there, and not the message? */
-function isAway(outcome: Outcome): boolean {
-  return outcome.kind === 'deferred' && !('code' in outcome.by) && outcome.by.status === '4.4.1'
+function isAway(outcome: Outcome | undefined): boolean {
+  return outcome?.kind === 'deferred' && !('code' in outcome.by) && outcome.by.status === '4.4.1'
 }
 
 const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }

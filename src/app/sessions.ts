@@ -14,6 +14,7 @@ import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.t
 import type { MtaConfig } from '../mta/config.ts'
 import { type MessageNews, sayNews } from '../mta/news.ts'
 import { hasWay } from '../mta/work.ts'
+import { WITNESS_FIELD } from '../routing/witness.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
@@ -220,7 +221,8 @@ export class Sessions {
   ): Promise<Answer> {
     const answer = await arriving.finish()
     const [first] = transaction.recipients
-    if (first && 'no' in answer && answer.no === 'too-many-hops') this.#routing.loops(first.to, peer)
+    if (first && 'no' in answer && answer.no === 'too-many-hops')
+      this.#routing.loops(first.to, peer, arriving.written(WITNESS_FIELD))
     return answer
   }
 
@@ -229,7 +231,8 @@ export class Sessions {
     const id = newId(at, random)
     const { hostname: host, dialect: name, version } = this.#config
     const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
-    const trace = utf8(traceFields({ host, id, facts, isExchange, version: version ?? usual }, at))
+    const fields = traceFields({ host, id, facts, isExchange, version: version ?? usual }, at)
+    const trace = utf8(`${fields}${this.#routing.witness(envelope.recipients.map(({ to }) => to)) ?? ''}`)
     const { events } = this.#world
     const news = (size: number, messageId?: string): MessageNews => ({
       kind: 'received',

@@ -96,7 +96,7 @@ test('whatever is configured, the text of an MTA reads as the same configuration
       const text = show(MTA, config)
       const { config: again, problems } = parse(MTA, text, 'mta.conf')
       // What is wrong with the whole, and no line alone, is still wrong with it.
-      const whole = checkRouting(config.routing).map(({ message }) => message)
+      const whole = checkRouting(config.routing, config.hostname).map(({ message }) => message)
       assert.deepEqual(
         problems.map(({ message }) => message),
         whole,

@@ -69,7 +69,7 @@ test('a member reports what it can reach, whatever else is being said', () => {
   assert.match(text(report), / REPORT \(1\) 0+f b0+9 c0+1 CONN_NOT_AVAIL {2}\) {2}$/)
   const said = { kind: 'report', server: guid('b', 9), connector: guid('c', 1), available: false }
   assert.deepEqual(links.master.receive(report, 0), [said])
-  assert.equal(links.master.deadline, NODE_LINK_TIMERS.poll)
+  assert.equal(links.master.deadline, NODE_LINK_TIMERS.poll + NODE_LINK_TIMERS.answer)
 })
 
 test('with a routing server of 2000 the form of 2000 is spoken', () => {
