@@ -96,6 +96,30 @@ test('news that cross each other settle', () => {
   assert.equal(member.digest, master.digest)
 })
 
+test('what changes while an answer is under way is told after it, whichever answer that is', () => {
+  for (const side of ['master', 'member'] as const) {
+    for (let moment = 0; moment < 4; moment++) {
+      const { master, member, links } = pair()
+      settle(links, links.master.start(), 'member')
+      master.change('minor', state => state)
+      const engines = { master, member }
+      let octets = written(links.master.changed(0))
+      for (let turn = 0, to: 'master' | 'member' = 'member'; octets.length > 0; turn++) {
+        // Whoever hears next spoke before, and waits.
+        if (turn === moment && to === side && turn > 0) {
+          if (side === 'master') master.change('minor', state => state)
+          else member.absorb(masterOf(2).table, 'other-group')
+          assert.deepEqual(links[side].changed(0), [], 'it waits for its turn')
+        }
+        octets = written(links[to].receive(octets, 0))
+        to = to === 'member' ? 'master' : 'member'
+      }
+      settle(links, links[side].changed(0), side === 'master' ? 'member' : 'master')
+      assert.equal(engines.member.digest, engines.master.digest, `${side} at ${moment}`)
+    }
+  }
+})
+
 test('what is no frame closes the connection, and so does silence', () => {
   const fresh = () => pair().links.master
   assert.deepEqual(kinds(fresh().receive(bytes('GET / HTTP/1.0\r\n\r\n'), 0)), ['finding', 'close'])
