@@ -21,7 +21,7 @@ export interface Running {
   readonly notes: readonly string[]
   /** What was said, either way: `out C: EHLO a.example`. */
   readonly said: readonly string[]
-  /** What became of each try: the last line of a message's trail. */
+  /** What became of each try, for each recipient: the last line of a message's trail. */
   readonly tried: readonly string[]
   arrived(mailbox: string): Promise<string>
   stop(): Promise<void>
