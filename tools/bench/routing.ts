@@ -12,6 +12,7 @@ import {
   type LinkStateTable,
   merge,
   NO_SIZE,
+  parseGuid,
   tableOf,
 } from '../../src/routing/link-state.ts'
 import { NO_RESTRICTIONS } from '../../src/routing/orginfo.ts'
@@ -229,7 +230,9 @@ function measure(size: number, each: number): Sample {
  */
 function spreading(size: number): Sample {
   const table = organisation(size)
-  const neighbours = table.map(state => state.connectors.map(({ arrows }) => place(table, arrows[0]?.value ?? '')))
+  const neighbours = table.map(state =>
+    state.connectors.map(({ arrows }) => place(table, parseGuid(arrows[0]?.value ?? ''))),
+  )
   const octetsOf = writeFrame({ kind: 'orginfo', digest: digestOf(table, md5), groups: table }).length
   const delta = play(table, neighbours, true)
   const counted = delta.lessons * 2 * octetsOf
@@ -275,7 +278,7 @@ function play(table: LinkStateTable, neighbours: readonly (readonly number[])[],
   return count
 }
 
-function place(table: LinkStateTable, group: Guid): number {
+function place(table: LinkStateTable, group: Guid | undefined): number {
   return table.findIndex(each => each.group === group)
 }
 
