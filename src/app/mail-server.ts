@@ -71,6 +71,8 @@ export class MailServer {
   readonly mta: Mta
   readonly #spool: Spool
   readonly #servers: Server[] = []
+  /** Where the members of our routing group are heard. */
+  readonly #forMembers: Server[] = []
   readonly #handshakes = new Set<Socket>()
 
   private constructor(mta: Mta, spool: Spool) {
@@ -126,7 +128,7 @@ export class MailServer {
     const server = await listen({ host: end.ip, port: end.port }, socket => {
       this.mta.routing.take(end, socket, socket.remoteAddress ?? '')
     })
-    this.#servers.push(server)
+    this.#forMembers.push(server)
   }
 
   #serve(socket: Socket, peer: string, identity: SecureContext | undefined): void {
@@ -169,13 +171,18 @@ export class MailServer {
     return this.#servers.map(endpointOf)
   }
 
+  /** Where it hears the members of its routing group. */
+  get memberEndpoints(): readonly Endpoint[] {
+    return this.#forMembers.map(endpointOf)
+  }
+
   /**
    * Takes no more connections, and lets what is under way finish; after `grace` it is cut. What is due is tried before
    * that where it would be lost with the process.
    */
   async stop({ grace = STOP_GRACE }: { readonly grace?: Duration } = {}): Promise<void> {
     const end = now() + grace
-    const closed = this.#servers.map(close)
+    const closed = [...this.#servers, ...this.#forMembers].map(close)
     for (const socket of this.#handshakes) socket.destroy()
     while (now() < end && !this.#spool.lasts && (await this.#isDue()))
       await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))

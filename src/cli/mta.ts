@@ -70,6 +70,8 @@ async function run(file: string, { maildir = join(dirname(file), 'maildir'), qui
   )
   const control = folder === undefined ? undefined : await openQueueControl(folder, server, spool)
   for (const endpoint of server.endpoints) complain(`listening at ${sayEndpoint(endpoint)}`)
+  for (const endpoint of server.memberEndpoints)
+    complain(`members of the routing group are heard at ${sayEndpoint(endpoint)}`)
   await asked
   control?.close()
   await server.stop()

@@ -1,6 +1,7 @@
 import { lower, text, utf8 } from '../base/bytes.ts'
-import { MAX_COST } from './graph.ts'
+import type { Graph } from './graph.ts'
 import type { GroupState, Guid, LinkStateTable } from './link-state.ts'
+import { MAX_COST } from './ways.ts'
 
 /** A connector's way to the addresses of a space, wherever the connector stands. */
 export interface Exit {
@@ -22,14 +23,15 @@ export class Exits {
   #indexed: LinkStateTable = []
 
   /** Takes the exits of groups that changed or came, and drops those of groups that changed or went. */
-  update(now: LinkStateTable): void {
+  update({ table: now, leaving }: Pick<Graph, 'table' | 'leaving'>): void {
     const before = this.#indexed
     for (let i = 0, j = 0; i < before.length || j < now.length; ) {
       const [a, b] = [before[i], now[j]]
       const isGone = a !== undefined && a !== b && (!b || a.group <= b.group)
       const isNew = b !== undefined && a !== b && (!a || b.group <= a.group)
       if (isGone) this.#drop(a)
-      if (isNew) this.#index(b)
+      // Most groups have no space, and are not looked into again.
+      if (isNew && leaving[j] === 1) this.#index(b)
       if (isGone || a === b) i++
       if (isNew || a === b) j++
     }

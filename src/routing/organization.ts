@@ -14,6 +14,7 @@ import {
   NO_SIZE,
   tableOf,
 } from './link-state.ts'
+import { NO_RESTRICTIONS } from './orginfo.ts'
 import type { Policy, RoutesOptions } from './route.ts'
 
 /**
@@ -82,7 +83,10 @@ export function organization(config: RoutingConfig, here: Here): Organization {
       sizeLimit: of.sizeLimit ?? NO_SIZE,
       oversize: of.oversize?.over ?? NO_SIZE,
       options: [0, 1],
-      restrictions: [of.accepts.map(octets), of.rejects.map(octets), [], []],
+      restrictions:
+        of.accepts.length + of.rejects.length === 0
+          ? NO_RESTRICTIONS
+          : [of.accepts.map(octets), of.rejects.map(octets), [], []],
       arrows: [
         ...of.groups.map(to => ({ type: 'RG', value: dashed(guidOf(to)), cost: of.cost })),
         ...of.spaces.map(({ space, cost }) => ({ type: 'SMTP', value: octets(space), cost: of.cost + cost })),

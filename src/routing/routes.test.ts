@@ -280,6 +280,30 @@ test('no route uses a connector that is down, and a letter handed on from group 
   )
 })
 
+test('whomever a letter handed on directly reaches or does not, it comes nearer to its end, or waits', () => {
+  const anyReach = fc.array(fc.boolean(), { minLength: 36, maxLength: 36 })
+  fc.assert(
+    fc.property(anyLines, anyReach, (lines, reach) => {
+      const table = tableFrom(...lines, 'F:f.example 1')
+      let at = 'A'
+      let left: readonly Guid[] | undefined
+      while (at !== 'F') {
+        const found = routes(table, { ...LEAST, group: group(at) }).route({ to: to('f.example') }, 0)
+        if (found.kind !== 'relay') return assert.equal(left, undefined)
+        // Its way is what was left of the way before.
+        if (left) assert.deepEqual(found.path, left)
+        const next = found.tries.find(({ group: to }) => reach[6 * LETTERS.indexOf(at) + LETTERS.indexOf(named(to))])
+        // Nobody of them is reached: here is the break.
+        if (!next) return
+        left = found.path.slice(found.path.indexOf(next.group))
+        assert.ok(left.length > 0 && left.length < found.path.length)
+        at = named(next.group)
+      }
+    }),
+    runs(500),
+  )
+})
+
 test('a table that is taken over gives the routes of one that is made anew', () => {
   const anyFlips = fc.array(fc.array(fc.nat(19), { maxLength: 3 }), { maxLength: 6 })
   fc.assert(

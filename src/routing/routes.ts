@@ -126,7 +126,7 @@ export class Routes {
       const order = this.#rank.toSorted((a, b) => compareTexts(name(a), name(b)))
       for (const [rank, node] of order.entries()) this.#rank[node] = rank
     }
-    this.#exits.update(table)
+    this.#exits.update(this.#graph)
     this.#findPicky()
   }
 
