@@ -1,7 +1,7 @@
 import { bytes, equal, lower, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { offers } from '../smtp/capabilities.ts'
 import { formatCommand, type Sayable } from '../smtp/command.ts'
-import { may, type Said, said } from '../smtp/dialogue.ts'
+import { ENDS_ITS_GROUP, may, type Said, said } from '../smtp/dialogue.ts'
 import { AUTH_LINE } from '../smtp/limits.ts'
 import type { Line } from '../smtp/line.ts'
 import { param } from '../smtp/params.ts'
@@ -15,18 +15,6 @@ import type { ServerSide } from './proxy-server-side.ts'
 import { FLOWS, type ProxySession } from './proxy-session.ts'
 import type { Transfer } from './proxy-transfer.ts'
 
-/** Nothing may follow them in their group (RFC 2920 §3.1). */
-const ENDS_ITS_GROUP: ReadonlySet<Said> = new Set<Said>([
-  'ehlo',
-  'helo',
-  'data',
-  'auth',
-  'x-exps',
-  'auth-line',
-  'starttls',
-  'x-link2state',
-  'xexch50',
-])
 const JUNK: ReadonlySet<Said> = new Set<Said>(['noop', 'rset', 'vrfy', 'expn', 'help', 'ehlo', 'helo'])
 
 /** The client's half of a proxied connection: its commands, each judged, and passed on in its turn. */

@@ -223,6 +223,11 @@ test('what-if tells which recorded mail would stop or change, by which line, and
     t,
     gateway(2525, 2526).filter(line => !line.startsWith('fixup')),
   )
+  const box = configuration(t, [...gateway(2525, 2526).filter(l => !l.startsWith('fixup')), 'strict smtp 2525'])
+  const proxied = await postern(['firewall', 'what-if', box, '--sessions', session, '--json'])
+  const [lost = {}] = proxied.out.split('\n').map(line => JSON.parse(line || '{}') as Record<string, unknown>)
+  assert.equal(lost.outcome, 'stops')
+  assert.deepEqual(lost.assumed, ['the client sends nothing without its login, and X-EXPS is not offered to it'])
   assert.equal((await postern(['firewall', 'what-if', open, '--sessions', session])).status, 0)
   const shut = configuration(
     t,
@@ -267,6 +272,14 @@ test('what-if reads captures as well: DATA and BDAT, and who called', async t =>
   assert.match(out, new RegExp(`^changes {2}${place}:3 <alice@a\\.example> to <bob@b\\.example>`, 'm'))
   assert.match(out, new RegExp(`^changes {2}${place}:7 <carol@a\\.example> to <bob@b\\.example>`, 'm'))
   assert.match(out, /\nof 2 messages 0 would stop, 2 would change, 0 would pass as they came\n$/)
+
+  // Through a proxy: a client that keeps to what it is offered, and a server that answers as this one did.
+  const strict = configuration(t, [...gateway(2525, 2526).filter(l => !l.startsWith('fixup')), 'strict smtp 2525'])
+  const through = await postern(['firewall', 'what-if', strict, '--sessions', capture])
+  assert.equal(through.status, 1, through.err)
+  assert.match(through.out, new RegExp(`^passes {3}${place}:3 <alice@a\\.example>`, 'm'))
+  assert.match(through.out, new RegExp(`^changes {2}${place}:7 <carol@a\\.example>`, 'm'))
+  assert.match(through.out, /^ {3}replace command BDAT, by [\s\S]*^ {3}assumed: the server answers DATA by 354$/m)
 
   // More than is read of a connection: the message counts all the same, and that its end is not known is told.
   const long = Array.from({ length: 4_096 }, () => 'x'.repeat(70))
