@@ -4,9 +4,7 @@ import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
 import { bytes, text } from '../base/bytes.ts'
 import { MAX_WAITING } from './proxy.ts'
-import { type Backend, Lenient, strictly, Through, type Took } from './through.test.ts'
-
-const SECURE = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' } as const
+import { type Backend, Lenient, SECURE, strictly, Through, type Took } from './through.test.ts'
 
 /** A server that says nothing by itself: the test speaks for it. */
 const SILENT: Backend = { open: () => '', receive: () => '', end: () => {} }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { bytes } from '../../src/base/bytes.ts'
 import { frames, pcap } from '../diagnosis/capture.ts'
+import { unmet } from '../interop/needs.ts'
 import { type After, configuration, eventually, freePort, gateway, quoting, start } from './gateway.ts'
 import { postern, ROOT, run, Talk } from './postern.ts'
 
@@ -115,10 +116,10 @@ test('lines come from a pipe as well; words may be short, and ? helps', async t 
   assert.match(wrong.out, /unknown word "protcol"[\s\S]*gw: Postern/)
 })
 
-test('on a terminal the tab key completes and ? answers at once, the line as it was', async t => {
+const needsTerminal = { skip: unmet({ commands: ['python3'] }) }
+
+test('on a terminal the tab key completes and ? answers at once, the line as it was', needsTerminal, async t => {
   const { env } = await running(t)
-  const { status } = await run('python3', ['-c', 'import pty'])
-  if (status !== 0) return t.skip('python3 is not here')
   const script = [
     'import os, pty, sys, time',
     'pid, fd = pty.fork()',
@@ -137,6 +138,10 @@ test('on a terminal the tab key completes and ? answers at once, the line as it 
     'until(b"gw# ")',
     'os.write(fd, b"show n?"); until(b"interfaces and their security levels"); until(b"show n")',
     'os.write(fd, b"ameif\\r"); until(b"nameif ethernet1 inside security100")',
+    // The arrow key brings back what was typed, and it can be typed again.
+    'until(b"gw# ")',
+    'os.write(fd, b"\\x1b[A"); until(b"show nameif")',
+    'os.write(fd, b"\\r"); until(b"nameif ethernet1 inside security100")',
     'os.write(fd, b"exit\\r")',
     'os.waitpid(pid, 0)',
   ].join('\n')
