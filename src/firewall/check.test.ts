@@ -49,6 +49,18 @@ test('the site of the case study: mail from the tunnel loses every extension, an
   ])
 })
 
+test('a translation that has no effect here is listed, and said to be why nobody comes in', () => {
+  const lines = ['static (inside,vpn) 192.0.2.9 access-list POL', 'nat (inside,outside) source static A B']
+  const plain =
+    'static (inside,vpn) 10.54.7.0 10.54.7.0 netmask 255.255.255.0 0 0\naccess-group vpn_in in interface vpn'
+  const { found, ...site } = checked(SITE_B.replace(plain, lines.join('\n')))
+  assert.deepEqual(found.notEnforced, lines)
+  assert.match(
+    pairOf({ found, ...site }, 'outside', 'inside').closed ?? '',
+    /neither by an access list, nor of both ends/,
+  )
+})
+
 test('once it is cured nothing suffers', () => {
   const site = checked(`${SITE_B}no fixup protocol smtp 25\n`)
   assert.equal(pairOf(site, 'vpn', 'inside').inspected, undefined)

@@ -109,7 +109,10 @@ function checkPair(config: FirewallConfig, from: Interface, to: Interface): Pair
   }
   const pair = { from, to, direction: way.direction, open: distinct(open) }
   if (open.length === 0) {
-    const reason = closed ?? (way.direction === 'outbound' ? 'no route leads there' : 'nothing is translated there')
+    const untranslated = config.kept.nat
+      ? 'nothing is translated there that has effect here: neither by an access list, nor of both ends at once'
+      : 'nothing is translated there'
+    const reason = closed ?? (way.direction === 'outbound' ? 'no route leads there' : untranslated)
     return { ...pair, closed: way.direction === 'lateral' && !config.sameSecurity ? SAME_LEVEL : reason }
   }
   policy ??= inspectionOf(config, way, { source: '', destination: '', port: 25 })
