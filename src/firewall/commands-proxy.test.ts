@@ -52,6 +52,8 @@ const EVERYTHING = [
   'strict write-wait 4m',
   'strict session-wait 1h',
   'strict data-rate 100',
+  'strict error-delay 5s',
+  'strict soft-errors 3',
   'strict tls require',
   'strict onward-tls must',
   'strict auth-in-clear',

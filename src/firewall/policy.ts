@@ -205,6 +205,8 @@ export interface Proxying {
   readonly waits: ProxyWaits
   /** Octets a second below which a message takes too long; 0 for none. */
   readonly minDataRate: number
+  /** Refused commands after which each further one costs its client the wait `error`. */
+  readonly softErrors: number
 }
 
 export interface ProxyWaits {
@@ -220,4 +222,6 @@ export interface ProxyWaits {
   readonly write: Duration
   /** For everything: a session that is older ends. */
   readonly session: Duration
+  /** Between a refused command and the next one, once there were too many; 0 for none. */
+  readonly error: Duration
 }

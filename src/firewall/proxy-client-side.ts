@@ -65,6 +65,7 @@ export class ClientSide {
         continue
       }
       if (this.#held) {
+        if (session.restsUntil !== undefined) return
         if (session.queue.size > 0 || session.hello || session.chunk) return
         if (session.leg === 'none') this.#redial()
         if (session.leg !== 'up' || !this.#held) return
@@ -76,7 +77,7 @@ export class ClientSide {
       if (this.#stopping && session.queue.size === 0 && !session.hello && !session.message) {
         return session.hangUp(session.word(421, '4.3.2', 'is going down'))
       }
-      if (this.#waits()) return
+      if (this.#waits() || session.restsUntil !== undefined) return
       const line = session.fromClient.next(AUTH_LINE)
       if (line === undefined) {
         if (this.#ended && session.queue.size === 0) session.close()
@@ -195,7 +196,7 @@ export class ClientSide {
   /** The server is told that the login is over; the client hears why. */
   #cancelLogin(instead: Reply): void {
     const session = this.#session
-    session.errors++
+    session.countError()
     session.write('server', bytes('*\r\n'))
     session.ask('auth-line', { instead })
   }
@@ -221,7 +222,8 @@ export class ClientSide {
 
   #hold(command: Sayable, encode: (text: string) => Uint8Array): void {
     const session = this.#session
-    if (FLOWS.has(said(command)) && session.leg === 'up' && !session.message) return this.#forward(command, encode)
+    const flows = FLOWS.has(said(command)) && session.leg === 'up' && !session.message
+    if (flows && session.restsUntil === undefined) return this.#forward(command, encode)
     session.sync = said(command)
     this.#held = { command, encode }
   }

@@ -251,11 +251,18 @@ for (const [name, each] of Object.entries(CASES)) {
   })
 }
 
+/** Stops nothing, and takes its time. */
+const SLOWED: Case = {
+  lines: ['strict soft-errors 1', 'strict error-delay 1s'],
+  backend: choosy,
+  play: talk(HELLO, MAIL, RCPT, RCPT),
+}
+
 test('strict: every rule, and everything that a line settles, is what stood in the way of one of these', () => {
   const met = new Set<string>()
   const all = new Set<string>()
   const keyOf = (reason: string) => reason.replace(/\(\d+\)$/, '(…)')
-  for (const each of Object.values(CASES)) {
+  for (const each of [...Object.values(CASES), SLOWED]) {
     const policy = policyOf(each.lines ?? [])
     for (const { action, reason } of policy?.rules ?? []) if (action.kind !== 'pass') all.add(keyOf(reason))
     for (const { cure } of Object.values(policy?.settled ?? {})) all.add(cure.replace(/ \d+\w*$/, ''))

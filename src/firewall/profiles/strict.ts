@@ -84,8 +84,10 @@ const ENGINE: Proxying = {
     reply: 10 * MINUTE,
     write: 5 * MINUTE,
     session: 120 * MINUTE,
+    error: 0,
   },
   minDataRate: 500,
+  softErrors: 10,
 }
 
 export const STRICT: StrictSettings = {
@@ -140,6 +142,7 @@ export const WAITS: Readonly<Record<Exclude<keyof ProxyWaits, 'pregreet'>, strin
   reply: 'reply-wait',
   write: 'write-wait',
   session: 'session-wait',
+  error: 'error-delay',
 }
 
 function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['settled']> {
@@ -153,6 +156,7 @@ function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['se
     authInClear: say.by('authInClear', 'auth-in-clear'),
     talkingAhead: say.by('talkingAhead', 'talking-ahead wait'),
     minDataRate: say.by('minDataRate', 'data-rate 0'),
+    error: say.by('error', 'error-delay 0s'),
   }
 }
 
