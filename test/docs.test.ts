@@ -1,6 +1,6 @@
 /** What a page for operators shows as configuration is read as such: whoever copies it gets no complaint. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from '../src/config/parse.ts'
@@ -27,3 +27,33 @@ for (const block of shown) {
     )
   })
 }
+
+test('SECURITY.md names every limit that stands between a peer and the memory of the firewall, and none that is not there', () => {
+  const security = readFileSync(join(ROOT, 'SECURITY.md'), 'utf8')
+  const folders = ['src/firewall', 'src/io', 'src/app', 'src/smtp', 'src/topology', 'src/diagnosis', 'src/base']
+  const files = folders.flatMap(folder =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter(name => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+      .map(name => [folder, readFileSync(join(ROOT, folder, name), 'utf8')] as const),
+  )
+  const known = new Set(
+    files.flatMap(([, text]) => [...text.matchAll(/const ([A-Z][A-Z0-9_]+)\b/g)].map(([, name]) => name)),
+  )
+  const named = [...security.matchAll(/`([A-Z][A-Z0-9_]+)`/g)]
+    .map(([, name]) => name)
+    .filter(name => /_/.test(name ?? ''))
+  assert.deepEqual(
+    named.filter(name => !known.has(name)),
+    [],
+  )
+  const own = files.flatMap(([folder, text]) =>
+    folder === 'src/firewall'
+      ? [...text.matchAll(/export const (MAX_[A-Z0-9_]+)\b/g)].map(([, name]) => name ?? '')
+      : [],
+  )
+  assert.ok(own.length > 15)
+  assert.deepEqual(
+    own.filter(name => !security.includes(`\`${name}\``)),
+    [],
+  )
+})
