@@ -289,7 +289,7 @@ function suffering(policy: Policy, { match, action, reason, cause = policy.cause
   if (inner.on !== 'size' && inner.on !== 'text' && inner.on !== 'octet' && inner.on !== 'relay') return []
   const name = inner.on === 'relay' ? 'relay' : inner.what
   const over = inner.on === 'size' ? ` ${match.on === 'not' ? 'up to' : 'over'} ${inner.over}` : ''
-  const isAnswered = action.kind === 'answer' || action.kind === 'normalise'
+  const isAnswered = action.kind === 'answer' || action.kind === 'normalise' || action.kind === 'fold'
   // What is left out or said otherwise is missed itself; it does not take the rest with it.
   const isAlone = isAnswered || action.kind === 'strip' || action.kind === 'replace'
   const loss = isAlone ? undefined : lossesOf('session', name)[0]

@@ -41,6 +41,7 @@ const EVERYTHING = [
   'strict allow address-specials',
   'strict message-size 10m',
   'strict header-size 32k',
+  'strict header-line 998',
   'strict recipients 50',
   'strict invalid-recipients 5',
   'strict errors 10',

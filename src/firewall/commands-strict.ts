@@ -32,7 +32,7 @@ import {
 import { distrust, TRUSTED_SYNTAX, trust } from './trusted.ts'
 
 /** The settings of `strict` that hold one value: of its rules, and of its engine. */
-type RuleValues = Pick<StrictSettings, keyof typeof LIMITS | 'strays'>
+type RuleValues = Pick<StrictSettings, keyof typeof LIMITS | 'headerLine' | 'strays'>
 type EngineValues = Pick<
   Proxying,
   'tls' | 'onwardTls' | 'authInClear' | 'talkingAhead' | 'xclient' | 'minDataRate' | 'softErrors'
@@ -203,11 +203,21 @@ const WAIT_LINES: readonly Spec[] = (Object.keys(WAITS) as (keyof typeof WAITS)[
   }),
 )
 
+/** Below this no name of a field would fit, and no word. */
+const MIN_HEADER_LINE = 78
+
+const HEADER_LINE: Spec = kindOf('headerLine', 'header-line', NUMBER, {
+  help: 'Fold lines of a header that are longer at a blank, and refuse what has none; RFC 5322 allows 998; 0 for none',
+  wrong: value =>
+    value !== 0 && value < MIN_HEADER_LINE ? `expected 0, or ${MIN_HEADER_LINE} octets at least` : undefined,
+})
+
 export const STRICT_COMMANDS: readonly Spec[] = [
   SITE,
   DOMAIN,
   ...LISTS,
   ...LIMIT_LINES,
+  HEADER_LINE,
   kindOf('pregreet', 'greet-wait', DURATION, {
     help: 'How long the greeting is held back, to hear who speaks too early',
   }),

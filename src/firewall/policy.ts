@@ -144,6 +144,8 @@ export type Action =
   | { readonly kind: 'strip' }
   /** Said otherwise: a header field's value, an attachment, a greeting, an address. */
   | { readonly kind: 'replace'; readonly by: string }
+  /** Lines of a header that are too long are folded at blanks, to no more than so many octets (RFC 5322 §2.2.3). */
+  | { readonly kind: 'fold'; readonly to: number }
   /** Octets made what they should have been. */
   | { readonly kind: 'normalise'; readonly to: 'crlf' | 'space' | 'nothing' }
 

@@ -206,6 +206,16 @@ export class MessageEditor {
       case 'strip':
         this.#explain('header', upper(name), field, NO_BYTES, verdict, 'strip')
         return []
+      case 'fold': {
+        const folded = fold(field, verdict.to)
+        if (!folded) {
+          const said = reply(554, '5.6.0', 'A header line is too long, and has no blank to fold it at')
+          this.#refuse(upper(name), 'no blank', said, verdict)
+          return []
+        }
+        this.#explain('header', upper(name), field, folded, verdict, 'fold')
+        return [this.#masquerade(name, folded)]
+      }
       case 'replace': {
         const said = bytes(`${text(field).slice(0, name.length)}: ${verdict.by.replace(/[^\x20-\x7e]/g, '?')}\r\n`)
         this.#explain('header', upper(name), field, said, verdict, 'replace')
@@ -299,6 +309,35 @@ function fieldValue(fields: readonly Uint8Array[], name: string): MimeField | un
   const field = fields.find(each => nameOf(each) === name)
   if (!field) return undefined
   return parseMimeField(text(field, field.indexOf(0x3a) + 1).replace(/\r?\n/g, ''))
+}
+
+/** The field with lines of no more than so many octets, CRLF left out; `undefined` where a line has no blank to fold it at. */
+export function fold(field: Uint8Array, to: number): Uint8Array | undefined {
+  const lines: string[] = []
+  for (const line of text(field).split('\r\n').slice(0, -1)) {
+    let rest = line
+    while (rest.length > to) {
+      const at = foldsAt(rest, to)
+      if (at === undefined) return undefined
+      lines.push(rest.slice(0, at))
+      rest = rest.slice(at)
+    }
+    lines.push(rest)
+  }
+  return bytes(lines.map(line => `${line}\r\n`).join(''))
+}
+
+/** The last blank before the limit that words stand before and behind: a line of blanks alone would end the header. */
+function foldsAt(line: string, to: number): number | undefined {
+  for (let at = to; at > 0; at--) {
+    if (!isBlank(line[at]) || isBlank(line[at - 1])) continue
+    if (line.slice(0, at).trim() !== '' && line.slice(at).trim() !== '') return at
+  }
+  return undefined
+}
+
+function isBlank(octet: string | undefined): boolean {
+  return octet === ' ' || octet === '\t'
 }
 
 function longestLine(field: Uint8Array): number {

@@ -5,6 +5,7 @@ import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
 import { bytes, text } from '../base/bytes.ts'
 import { STRICT } from './profiles/strict.ts'
 import { MAX_WAITING } from './proxy.ts'
+import { fold } from './proxy-edit.ts'
 import { Rates } from './rates.ts'
 import { type Backend, Lenient, SECURE, strictly, Through, type Took } from './through.test.ts'
 
@@ -354,4 +355,39 @@ test('a rule that masks the greeting leaves the codes of its lines', () => {
   const through = scripted({ ...base, rules: [hidden, ...base.rules] })
   assert.equal(through.server('220-mx 2000\r\n220 ready\r\n'), '220-***2000\r\n220 *****\r\n')
   assert.equal(through.explanations.at(-1)?.did, 'mask')
+})
+
+test('a header line that is too long is folded at a blank, and what it says stays the same', () => {
+  const took: Took[] = []
+  const through = new Through(() => new Lenient(took), strictly({ headerLine: 78 }))
+  const long = `References: ${Array.from({ length: 9 }, (_, i) => `<${i}.${'x'.repeat(20)}@a.example>`).join(' ')}`
+  through.talk('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>', 'DATA')
+  assert.match(through.say(`${long}\r\nSubject: x\r\n\r\n${'y'.repeat(200)}\r\n.\r\n`), /^250 /)
+  const [{ message = '' } = {}] = took
+  const [header = ''] = message.split('\r\nSubject')
+  assert.ok(header.split('\r\n').every(line => line.length <= 78 && line.trim() !== ''))
+  assert.equal(header.replaceAll('\r\n', ''), long)
+  assert.deepEqual(
+    through.explanations.map(({ what, subject, did }) => `${did} ${what} ${subject}`),
+    ['fold header REFERENCES'],
+  )
+  assert.match(message, /\r\nSubject: x\r\n\r\ny{200}\r\n$/)
+})
+
+test('whatever a field holds, folding it keeps its octets, and never makes a line of blanks', () => {
+  const word = fc.stringMatching(/^[ -~]{0,120}$/)
+  fc.assert(
+    fc.property(fc.array(word, { minLength: 1, maxLength: 4 }), fc.integer({ min: 78, max: 200 }), (words, to) => {
+      const field = `Subject: ${words.join('\r\n ')}x\r\n`
+      const folded = fold(bytes(field), to)
+      if (!folded) return
+      const lines = text(folded).split('\r\n').slice(0, -1)
+      assert.ok(lines.every(line => line.length <= to))
+      assert.equal(lines.join(''), field.replaceAll('\r\n', ''))
+      assert.ok(lines.every((line, i) => i === 0 || /^[ \t]/.test(line)))
+      const before = field.split('\r\n').filter(line => line.trim() === '').length
+      assert.ok(lines.filter(line => line.trim() === '').length < Math.max(1, before))
+    }),
+    runs(1000),
+  )
 })

@@ -121,6 +121,10 @@ const CASES: Readonly<Record<string, Case>> = {
     play: message(`S: x\r\n\r\n${'x'.repeat(1500)}`),
   },
   'a header that is too large': { lines: ['strict header-size 1k'], play: message(`S: ${'x'.repeat(1500)}\r\n\r\nx`) },
+  'a header line that cannot be folded': {
+    lines: ['strict header-line 78'],
+    play: message(`S: ${'x'.repeat(100)}\r\n\r\nx`),
+  },
   'too many recipients': { lines: ['strict recipients 2'], play: talk(HELLO, MAIL, RCPT, RCPT, RCPT) },
   'too many recipients that the server refuses': {
     lines: ['strict invalid-recipients 2'],

@@ -25,6 +25,8 @@ export interface StrictSettings {
   /** Octets. */
   readonly messageSize: number
   readonly headerSize: number
+  /** Octets of a line of a header, beyond which it is folded; 0 for none. */
+  readonly headerLine: number
   readonly recipients: number
   /** Recipients of one transaction that the server refused. */
   readonly invalidRecipients: number
@@ -110,6 +112,7 @@ export const STRICT: StrictSettings = {
   strays: 'reject',
   messageSize: 64 * 1024 * 1024,
   headerSize: 102_400,
+  headerLine: 0,
   recipients: 1000,
   invalidRecipients: 50,
   errors: 20,
@@ -345,6 +348,7 @@ function sizes(settings: StrictSettings, say: Lines): readonly Rule[] {
       action: answer(552, '5.3.4', 'Message header exceeds the limit'),
       reason: 'octets of a header',
     }),
+    ...folding(settings, say),
     limit('recipients', 'recipients', {
       action: answer(452, '4.5.3', 'Too many recipients'),
       reason: 'recipients of a message',
@@ -352,6 +356,18 @@ function sizes(settings: StrictSettings, say: Lines): readonly Rule[] {
     limit('invalidRecipients', 'invalid-recipients', { action: last, reason: 'refused recipients of one transaction' }),
     limit('errors', 'errors', { action: last, reason: 'refused commands of one session', at: 'limit' }),
     limit('junk', 'junk', { action: last, reason: 'commands without mail', at: 'limit' }),
+  ]
+}
+
+function folding({ headerLine }: StrictSettings, say: Lines): readonly Rule[] {
+  if (headerLine === 0) return []
+  return [
+    {
+      match: { on: 'size', what: 'header-line', over: headerLine },
+      action: { kind: 'fold', to: headerLine },
+      reason: `octets of a header line (${headerLine})`,
+      cause: say.by('headerLine', 'header-line 0'),
+    },
   ]
 }
 
