@@ -275,8 +275,8 @@ class ClientSubject implements Subject {
         }
         case 'ask':
           return this.#carryOut(this.#attempt.answer(clientWorld(output.question), now), now)
-        case 'again-in-clear':
-          return [note('outcomes', `again in clear: ${output.why}`)]
+        case 'again':
+          return [note('outcomes', `again without ${output.without}: ${output.why}`)]
         case 'note':
           return [note('outcomes', `note: ${output.what}`)]
         case 'pulled':

@@ -345,7 +345,12 @@ export class FourSites extends Story {
         ),
         expected('A takes the dead road', stale === 'A > B > C at 20', stale),
         expected(
-          'the loop ends, with an alarm that says with whom we are not in step',
+          'the loop ends, with an alarm that names the two tables and shows how they differ',
+          ['tables of', 'a.example (digest', 'b.example (digest', 'B-C: '].every(part => alarm?.what.includes(part)),
+          alarm?.what ?? 'no alarm',
+        ),
+        expected(
+          'and says with whom we are not in step',
           alarm?.what.includes('not in step with connector') === true,
           alarm?.what ?? 'no alarm',
         ),

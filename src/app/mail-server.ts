@@ -10,6 +10,7 @@ import { close, dial, type Endpoint, endpointOf, listen, type Server, type Socke
 import { type SecureContext, secureServer } from '../io/tls.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { NodeEnd } from '../routing/connector.ts'
 import type { Spool } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Mta } from './mta.ts'
@@ -79,23 +80,25 @@ export class MailServer {
 
   /** Listens at every address of the configuration, or at none: all that cannot be had are told together. */
   static async start(
-    { config, files, logins, identity }: MailServerFiles,
+    { config, warnings: _told, ...files }: MailServerFiles,
     { spool, maildir, events }: MailServerWorld,
   ): Promise<MailServer> {
     const mta = new Mta(config, {
       spool,
-      files,
-      logins,
-      ...(identity && { identity }),
-      dial: (host, port) => dial({ host, port }),
+      ...files,
+      dial: (host, port, from) => dial({ host, port }, undefined, from),
       maildir: mailbox => maildirOf(maildir, mailbox),
       ...(events && { events }),
     })
     const server = new MailServer(mta, spool)
+    const { identity } = files
     const problems: Diagnostic[] = []
     for (const { ip, port, tls, at } of config.listens) {
       const identified = tls ? identity : undefined
       await server.#listen({ host: ip, port }, identified).catch(cause => problems.push(asProblem(cause, at)))
+    }
+    for (const end of config.routing.nodeListens) {
+      await server.#hearMembers(end).catch(cause => problems.push(asProblem(cause, end.at)))
     }
     if (problems.length > 0) {
       await server.stop({ grace: 0 })
@@ -115,6 +118,13 @@ export class MailServer {
       if (remoteAddress === undefined) socket.destroy()
       else if (saysWhose(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
       else this.#serve(socket, remoteAddress, identity)
+    })
+    this.#servers.push(server)
+  }
+
+  async #hearMembers(end: NodeEnd): Promise<void> {
+    const server = await listen({ host: end.ip, port: end.port }, socket => {
+      this.mta.routing.take(end, socket, socket.remoteAddress ?? '')
     })
     this.#servers.push(server)
   }

@@ -5,11 +5,12 @@ import { ConfigurationError, readBytes } from '../io/files.ts'
 import { readSecret } from '../io/keys.ts'
 import { identity } from '../io/tls.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { NodeEnd } from '../routing/connector.ts'
 import { openLogins } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
-export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity'>
+export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity' | 'keys'>
 
 /** Reads them all, or throws a `ConfigurationError` with everything that is wrong with any of them. */
 export async function openMtaFiles(
@@ -35,10 +36,13 @@ export async function openMtaFiles(
     if (text !== undefined) files.set(file, text)
   }
   const { tls } = config
-  const found = tls && (await attempt(tls.at, () => certified(path(tls.certificateFile), path(tls.keyFile))))
+  const [certificate, key] = tls ? [path(tls.certificateFile), path(tls.keyFile)] : []
+  const found = tls && certificate && key ? await attempt(tls.at, () => certified(certificate, key)) : undefined
+  const keys = certificate && key && found && { certificate: readBytes(certificate), key: readBytes(key) }
   const logins = await openLogins(config, files, path, { open: attempt, trouble })
-  for (const listen of config.listens) {
-    if (!listen.tls || tls) continue
+  const secured = [...config.listens.filter(listen => listen.tls), ...nodeEnds(config).filter(isSecured)]
+  for (const listen of secured) {
+    if (tls) break
     const hint = 'add a line such as: tls certificate mail.pem key mail.key'
     problems.push({ severity: 'error', message: 'TLS needs a certificate, and none is named', hint, at: listen.at })
   }
@@ -47,7 +51,7 @@ export async function openMtaFiles(
     problems.push({ severity: 'error', message: '"tls required" needs a certificate, and none is named', hint })
   }
   if (problems.length > 0) throw new ConfigurationError(problems)
-  return { files, logins, ...(found && { identity: found }) }
+  return { files, logins, ...(found && { identity: found }), ...(keys && { keys }) }
 }
 
 interface NamedFile {
@@ -61,7 +65,20 @@ function namedFiles({ logins, routing }: MtaConfig): readonly NamedFile[] {
     ...(login?.passwordFile === undefined ? [] : [{ file: login.passwordFile, at: login.at, kind: 'secret' } as const]),
     ...(tls?.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' } as const]),
   ])
-  return [...logins.map(({ passwordFile, at }) => ({ file: passwordFile, at, kind: 'secret' }) as const), ...theirs]
+  const members = nodeEnds({ routing }).flatMap(({ authoritiesFile: file, at }): NamedFile[] =>
+    file === undefined ? [] : [{ file, at, kind: 'text' }],
+  )
+  const passwords = logins.map(({ passwordFile, at }): NamedFile => ({ file: passwordFile, at, kind: 'secret' }))
+  return [...passwords, ...theirs, ...members]
+}
+
+/** Both kinds of end of the connections between members of a group. */
+function nodeEnds({ routing: { nodeListens, nodeMaster } }: Pick<MtaConfig, 'routing'>): readonly NodeEnd[] {
+  return nodeMaster ? [...nodeListens, nodeMaster] : nodeListens
+}
+
+function isSecured({ authoritiesFile }: NodeEnd): boolean {
+  return authoritiesFile !== undefined
 }
 
 function readText(path: string): string {

@@ -1,4 +1,6 @@
 /** Connections that this server makes itself: to relay a message, or to ask for those that wait for us. */
+
+import { Expiring } from '../base/expiring.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
@@ -8,7 +10,14 @@ import { SaslClientAnswers } from '../io/sasl.ts'
 import type { Duplex } from '../io/sockets.ts'
 import { type Expected, type Secured, secureClient } from '../io/tls.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type LinkStateTalk, type LoginWish, type Order, TLS_IS_MISSING, type TlsWish } from '../mta/order.ts'
+import {
+  type LinkStateTalk,
+  type LoginWish,
+  type Order,
+  TLS_IS_MISSING,
+  type TlsWish,
+  type Without,
+} from '../mta/order.ts'
 import type { Connector, ConnectorLogin, Target } from '../routing/connector.ts'
 import type { Need, SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
 import { choose } from '../smtp/sasl/mechanisms.ts'
@@ -19,6 +28,14 @@ import { words } from './words.ts'
 
 /** How long an attempt may take, whatever the peer does. */
 export const ATTEMPT_LIMIT: Duration = 3_000_000
+/** So long a next hop is spared what did not work there (a box between that masks BDAT is not changed every hour). */
+export const SPARED_FOR: Duration = 86_400_000
+/** Next hops of which that is remembered. */
+const MAX_SPARED = 1_000
+
+type Spared = ReadonlySet<Without>
+const NOTHING: Spared = new Set()
+
 /** What the server around it does for it. */
 export interface Around {
   /** The socket lives as long as the server does, at most. */
@@ -51,6 +68,8 @@ export class Outgoing {
   readonly #timers = new Set<NodeJS.Timeout>()
   /** Connectors over which TLS was had before: when it is missing now, somebody should know. */
   readonly #hadTls = new Set<string>()
+  /** What did not work over a connector, and without which mail went through. */
+  readonly #spared = new Expiring<Spared>(MAX_SPARED)
   #count = 0
 
   constructor(config: MtaConfig, world: MtaWorld, around: Around) {
@@ -67,20 +86,33 @@ export class Outgoing {
    * Sends one entry after the other over a connection of our own, as long as there is a next. Why the other end could not be
    * reached, if it could not.
    */
-  async relay(connector: Connector, first: Turning, next: () => Turning | undefined): Promise<string | undefined> {
+  async relay(
+    connector: Connector,
+    first: Turning,
+    next: () => Promise<Turning | undefined>,
+  ): Promise<string | undefined> {
     let turning: Turning | undefined = first
     let outcomes = new Map<number, Outcome>()
-    let isClear = false
+    let without: Spared = NOTHING
     const settle = async () => {
       const { done } = turning ?? {}
       const settled = outcomes
       turning = undefined
       outcomes = new Map()
+      const worked = [...settled.values()].some(({ kind }) => kind === 'relayed')
+      if (worked && without.size > 0) this.#remember(connector, without)
       await done?.(settled)
     }
-    const jobOf = ({ entry, recipients }: Turning): Job => this.#job(entry, connector, recipients, isClear)
-    const begin = (clear: boolean): Job => {
-      isClear = clear
+    const jobOf = ({ entry, recipients }: Turning): Job =>
+      this.#job(
+        entry,
+        connector,
+        // A session may end in the middle of its recipients, and another go on.
+        recipients.filter(each => !outcomes.has(each)),
+        without,
+      )
+    const begin = (spared: Spared): Job => {
+      without = spared
       return jobOf(turning ?? first)
     }
     try {
@@ -88,7 +120,7 @@ export class Outgoing {
         outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
         next: async () => {
           await settle()
-          turning = next()
+          turning = await next()
           return turning && jobOf(turning)
         },
       })
@@ -109,11 +141,11 @@ export class Outgoing {
   async visit(connector: Connector, talk?: LinkStateTalk): Promise<void> {
     const hello = this.#config.hostname
     const to = `${connector.name} [${connector.target.ip}]`
-    const order = (clear: boolean): Order =>
+    const order = (without: Spared): Order =>
       talk
-        ? { ...this.#manners(connector, clear), ...NO_MESSAGE, to, linkState: talk }
+        ? { ...this.#manners(connector, without), ...NO_MESSAGE, to, linkState: talk }
         : { hello, tls: { floor: connector.tls?.implicit ? 'may' : 'none', by: to }, ...NO_MESSAGE, to }
-    await this.#session(connector, clear => ({ order: order(clear), body: nothing }), {
+    await this.#session(connector, without => ({ order: order(without), body: nothing }), {
       outcome: () => {},
       note: why => talk?.broken(why),
     })
@@ -137,7 +169,7 @@ export class Outgoing {
       body: () => this.#world.spool.body(entry.id),
     })
     this.#around.hold(socket)
-    await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, jobOf(turning), {
+    const ended = await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, jobOf(turning), {
       outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
       next: async () => {
         await settle()
@@ -145,6 +177,12 @@ export class Outgoing {
         return turning && jobOf(turning)
       },
     })
+    if (ended.kind === 'again') {
+      // There is no other connection to do it on.
+      const by = { status: '4.5.0', why: ended.why }
+      for (const recipient of turning?.recipients ?? [])
+        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+    }
     await settle()
   }
 
@@ -162,14 +200,14 @@ export class Outgoing {
     if (!pull) return
     const note = (what: string) => this.#world.events?.note?.(`connector ${name}: ${pull.verb.toUpperCase()}: ${what}`)
     const asking: Order['pull'] = pull.verb === 'turn' ? { kind: 'turn' } : { kind: pull.verb, argument: pull.argument }
-    const order = (clear: boolean): Order => ({
-      ...this.#manners(connector, clear),
+    const order = (without: Spared): Order => ({
+      ...this.#manners(connector, without),
       ...NO_MESSAGE,
       to: `${name} [${target.ip}]`,
       pull: asking,
     })
     try {
-      const ended = await this.#session(connector, clear => ({ order: order(clear), body: nothing }), {
+      const ended = await this.#session(connector, without => ({ order: order(without), body: nothing }), {
         outcome: () => undefined,
         note,
         pulled: ({ code, text }) => note(`answered ${code} ${text.join(' ')}`),
@@ -180,12 +218,26 @@ export class Outgoing {
     }
   }
 
-  /** One session over a connector; where TLS did not come about and may be gone without, a second one in clear. */
-  async #session(connector: Connector, job: (clear: boolean) => Job, hand: Hand): Promise<Ended> {
-    const ended = await this.#dialled(connector, job(false), hand)
-    if (ended.kind !== 'again-in-clear') return ended
-    this.#world.events?.note?.(`connector ${connector.name}: ${ended.why}; trying again without TLS`)
-    return this.#dialled(connector, job(true), hand)
+  /** One session over a connector; where something did not work and may be gone without, another one without it. */
+  async #session(connector: Connector, job: (without: Spared) => Job, hand: Hand): Promise<Ended> {
+    let without = this.#spared.get(connector.name, now()) ?? NOTHING
+    for (;;) {
+      const ended = await this.#dialled(connector, job(without), hand)
+      // Each can be left out once.
+      if (ended.kind !== 'again' || without.has(ended.without)) return ended
+      without = new Set([...without, ended.without])
+      this.#world.events?.note?.(
+        `connector ${connector.name}: ${ended.why}; trying again without ${SPARED[ended.without]}`,
+      )
+    }
+  }
+
+  /** TLS is wished for anew each time: whoever took it away may be gone. */
+  #remember({ name }: Connector, without: Spared): void {
+    const spared = new Set([...without].filter(each => each !== 'tls'))
+    const known = this.#spared.get(name, now())
+    if (spared.size === 0 || (known && [...spared].every(each => known.has(each)))) return
+    this.#spared.set(name, spared, now() + SPARED_FOR)
   }
 
   /** A session with the first of its servers that takes a connection; whether any answered is told. */
@@ -265,13 +317,13 @@ export class Outgoing {
     }
   }
 
-  #job(entry: SpoolEntry, connector: Connector, recipients: readonly number[], clear: boolean): Job {
+  #job(entry: SpoolEntry, connector: Connector, recipients: readonly number[], without: Spared): Job {
     const order = this.#order(entry, { to: `${connector.name} [${connector.target.ip}]`, recipients })
     const { names, delay, threshold } = this.#config.workarounds
     const talk = this.#around.talk(connector)
     const workarounds = { names: new Set(names), delay, threshold, queuedFor: now() - entry.arrived }
     return {
-      order: { ...order, ...this.#manners(connector, clear), workarounds, ...(talk && { linkState: talk }) },
+      order: { ...order, ...this.#manners(connector, without), workarounds, ...(talk && { linkState: talk }) },
       body: () => this.#world.spool.body(entry.id),
     }
   }
@@ -281,8 +333,9 @@ export class Outgoing {
   }
 
   /** How a session over this connector begins: hello, TLS, login. */
-  #manners(connector: Connector, clear: boolean): Pick<Order, 'hello' | 'tls' | 'login'> {
+  #manners(connector: Connector, without: Spared): Pick<Order, 'hello' | 'tls' | 'login' | 'without'> {
     const { name, tls, login } = connector
+    const clear = without.has('tls')
     const by = `connector ${name}`
     const floor: TlsWish['floor'] = clear ? 'none' : (tls?.floor ?? 'may')
     const had = this.#hadTls.has(name)
@@ -290,6 +343,7 @@ export class Outgoing {
     return {
       hello: this.#config.hostname,
       tls: { floor, by, had },
+      without,
       ...(login && { login: this.#login(login, { floor, by }) }),
     }
   }
@@ -334,6 +388,8 @@ class Credentials {
     await (await this.#answers?.catch(() => undefined))?.close()
   }
 }
+
+const SPARED: Readonly<Record<Without, string>> = { tls: 'TLS', bdat: 'BDAT', parameters: 'parameters' }
 
 const TURNED = 'the connection that was turned'
 

@@ -1,4 +1,5 @@
 import type { Diagnostic } from '../base/problem.ts'
+import { SEVERITIES, type Severity } from '../base/severity.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import {
@@ -7,8 +8,6 @@ import {
   type LoggingConfig,
   type LogHost,
   NO_GATEWAY,
-  SEVERITIES,
-  type Severity,
   SYSLOG_PORT,
 } from './gateway-config.ts'
 

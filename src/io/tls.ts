@@ -34,6 +34,47 @@ export interface Expected {
   readonly authorities?: string
   /** SHA-256 of the certificate in hex; then neither its name nor who signed it matters. */
   readonly pin?: string
+  /** What we show, should the server ask. */
+  readonly own?: OwnKeys
+}
+
+/** A certificate and its key, as PEM. */
+export interface OwnKeys {
+  readonly certificate: Uint8Array
+  readonly key: Uint8Array
+}
+
+/** A client that proved itself, and whether its certificate is for a name. */
+export interface Known {
+  readonly socket: Duplex
+  readonly isFor: (name: string) => boolean
+}
+
+/** The server's side where the client, too, must show a certificate: fails for whoever has none that counts. */
+export function secureKnown(raw: Duplex, { certificate, key }: OwnKeys, authorities: string): Promise<Known> {
+  // Whether a client's certificate counts is only asked by a server of this kind; it listens nowhere.
+  const server = tls.createServer({
+    cert: Buffer.from(certificate),
+    key: Buffer.from(key),
+    ca: authorities,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: OLDEST,
+    handshakeTimeout: HANDSHAKE_WAIT,
+  })
+  return new Promise((resolve, reject) => {
+    const fail = (cause: Error) => {
+      raw.destroy()
+      reject(new PosternError('POSTERN_TLS', reasonOf(cause), { side: 'client', retry: 'later', cause }))
+    }
+    server.on('secureConnection', socket => {
+      const shown = socket.getPeerCertificate()
+      resolve({ socket, isFor: name => tls.checkServerIdentity(name, shown) === undefined })
+    })
+    server.on('tlsClientError', fail)
+    raw.once('close', () => fail(new Error('the connection was closed')))
+    server.emit('connection', raw)
+  })
 }
 
 /** The server's side of the handshake; `byName` has a certificate of its own for some of the names a client asks for. */
@@ -54,12 +95,13 @@ export function secureServer(
 }
 
 /** The client's side. It does not fail for a certificate that proves nothing: `facts.unproven` says so. */
-export async function secureClient(socket: Duplex, { name, authorities, pin }: Expected): Promise<Secured> {
+export async function secureClient(socket: Duplex, { name, authorities, pin, own }: Expected): Promise<Secured> {
   const secure = tls.connect({
     socket: socket as never,
     // An address is no name to ask for (RFC 6066 §3).
     ...(/^[\d.]+$|:/.test(name) ? {} : { servername: name }),
     ...(authorities === undefined ? {} : { ca: authorities }),
+    ...(own && { cert: Buffer.from(own.certificate), key: Buffer.from(own.key) }),
     minVersion: OLDEST,
     rejectUnauthorized: false,
     // Asked below, where the answer does not end the connection.

@@ -96,7 +96,7 @@ function mailboxOf(text: string): Mailbox {
 export const MTA: Grammar<MtaConfig> = {
   name: 'mta',
   empty: EMPTY_MTA,
-  check: ({ routing }) => checkRouting(routing),
+  check: ({ routing, hostname }) => checkRouting(routing, hostname),
   commands: [
     ...COMMANDS,
     ...QUEUE_COMMANDS,

@@ -65,6 +65,11 @@ export interface DestinationLimits {
   readonly connections: number
   /** Messages over one connection, one after the other. */
   readonly messages: number
+  /**
+   * How long a connection is kept for the next message. Mail comes in bursts, and a greeting and a hello cost as much as a
+   * message does.
+   */
+  readonly rest: Duration
 }
 
 export interface Listen {
@@ -136,6 +141,6 @@ export const EMPTY_MTA: MtaConfig = {
   retry: EXCHANGE_2003.waits,
   expire: EXCHANGE_2003.expire,
   delayReport: 12 * 60 * 60_000,
-  destinations: { connections: 20, messages: 100 },
+  destinations: { connections: 20, messages: 100, rest: 2_000 },
   routing: NO_ROUTING,
 }

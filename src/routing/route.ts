@@ -75,6 +75,8 @@ export interface Way {
   readonly cost: number
   /** What it leaves the organisation, or reaches its last server, by. */
   readonly exit: ConnectorState
+  /** The groups it comes through, without ours. */
+  readonly hops: readonly Hop[]
   /** Whom to try, in this order: `least-cost` goes straight to the last group and backs off along the path. */
   readonly tries: readonly Hop[]
   /** When the schedule of the connector lets it go; left out where that is now, `undefined` where nobody knows. */

@@ -4,10 +4,10 @@ import fc from 'fast-check'
 import { runs } from '../base/any-bytes.test.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import { connectorState, groupState, guid } from './any-table.test.ts'
-import { fanOut } from './fan-out.ts'
+import { backOff, shared } from './fan-out.ts'
 import { type ConnectorState, type Guid, type LinkStateTable, tableOf } from './link-state.ts'
 import { nameOf } from './master.ts'
-import { type Letter, type Policy, type Route, type RoutesOptions, sayDropped } from './route.ts'
+import { type Hop, type Letter, type Policy, type Route, type RoutesOptions, sayDropped } from './route.ts'
 import { Routes } from './routes.ts'
 import { ALWAYS, parseSchedule } from './schedule.ts'
 
@@ -223,12 +223,26 @@ test('an explanation names every candidate and why it was dropped', () => {
   )
 })
 
+const hop = (name: string): Hop => {
+  const found = routes(four()).route({ to: to('c.example') }, 0)
+  assert.ok(found.kind === 'relay')
+  return { group: group(name), connector: found.connector, targets: [] }
+}
+const letters = (hops: readonly Hop[]) => hops.map(({ group }) => named(group)).join('')
+
 test('one copy goes as far as the ways are the same', () => {
-  const paths = ['ABCD', 'ABCE', 'ABC', 'AF', 'A'].map(path => [...path])
+  const ways = ['BCD', 'BCE', 'BC', 'F', ''].map(way => [...way].map(hop))
+  const with1 = ways.map(way => letters(shared(ways[0] ?? [], way)))
+  assert.deepEqual(with1, ['BCD', 'BC', 'BC', '', ''])
+})
+
+test('straight to the last group, and back along the way: a group at a time, from afar by halves, never past a hub', () => {
+  const back = (way: string, hubs = '') => letters(backOff([...way].map(hop), new Set([...hubs].map(group))))
   assert.deepEqual(
-    fanOut(paths).map(({ recipients, path }) => `${recipients.join()} ${path.join('')}`),
-    ['0,1,2 ABC', '3 AF', '4 A'],
+    ['', 'B', 'BCDE', 'BCDEF'].map(way => back(way)),
+    ['', 'B', 'EDCB', 'FCB'],
   )
+  assert.equal(back('BCDEF', 'D'), 'DCB')
 })
 
 const anyLines = fc.array(

@@ -1,5 +1,6 @@
 import type { Instant } from '../base/time.ts'
 import { type Exit, Exits, type Match } from './exits.ts'
+import { backOff } from './fan-out.ts'
 import { connectorOf, costIn, type Graph, graphOf, hopsIn, sameShape } from './graph.ts'
 import { type ConnectorState, compareTexts, type Guid, type LinkStateTable, placeIn } from './link-state.ts'
 import { nameOf } from './master.ts'
@@ -259,17 +260,16 @@ export class Routes {
       path: best.path,
       cost: best.cost,
       exit: best.connector,
-      tries: this.#tries(hops),
+      hops,
+      tries: this.tries(hops),
     }
     const waits = isOurs ? this.#waits(connector, letter, now) : undefined
     return waits ? { kind: 'relay', ...way, waits } : { kind: 'relay', ...way }
   }
 
-  /** Whom to try first: the last group, or the first hub on the way, where mail goes straight there; else the next. */
-  #tries(hops: readonly Hop[]): readonly Hop[] {
-    if (this.#options.method === 'link-state') return hops.slice(0, 1)
-    const hub = hops.findIndex(({ group }) => this.#options.hubs?.has(group))
-    return (hub < 0 ? hops : hops.slice(0, hub + 1)).toReversed()
+  /** Whom to try first on a way: the last group, or the first hub, where mail goes straight there; else the next. */
+  tries(hops: readonly Hop[]): readonly Hop[] {
+    return this.#options.method === 'link-state' ? hops.slice(0, 1) : backOff(hops, this.#options.hubs)
   }
 
   #waits(connector: ConnectorState, { size = 0 }: Letter, now: Instant): Way['waits'] {

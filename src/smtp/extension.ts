@@ -124,7 +124,7 @@ export const EXTENSIONS: readonly Extension[] = [
     verbs: ['bdat'],
     advertise: always('CHUNKING'),
     server: 'yes; the octets of a refused chunk are taken off the stream all the same',
-    client: 'yes: BDAT is preferred where offered',
+    client: 'yes: BDAT is preferred where offered; where it is refused as unknown, DATA on a new connection',
   },
   {
     keyword: 'BINARYMIME',
