@@ -32,8 +32,11 @@ import {
 import { distrust, TRUSTED_SYNTAX, trust } from './trusted.ts'
 
 /** The settings of `strict` that hold one value: of its rules, and of its engine. */
-type RuleValues = Pick<StrictSettings, keyof typeof LIMITS | 'strays'>
-type EngineValues = Pick<Proxying, 'tls' | 'onwardTls' | 'authInClear' | 'talkingAhead' | 'xclient' | 'minDataRate'>
+type RuleValues = Pick<StrictSettings, keyof typeof LIMITS | 'headerLine' | 'strays'>
+type EngineValues = Pick<
+  Proxying,
+  'tls' | 'onwardTls' | 'authInClear' | 'talkingAhead' | 'xclient' | 'minDataRate' | 'softErrors'
+>
 type Values = RuleValues & EngineValues & ProxyWaits
 
 /** What `strict` has otherwise than it comes with. */
@@ -173,6 +176,7 @@ const HELP: Readonly<Record<keyof typeof LIMITS | keyof typeof WAITS, string>> =
   reply: 'How long the server may take for a reply',
   write: 'How long a side may take to read what was written to it',
   session: 'How long a session may last',
+  error: 'How long the command behind a refused one waits, once there were soft-errors of them; 0s for no time',
 }
 
 const atLeast =
@@ -186,19 +190,39 @@ const LIMIT_LINES: readonly Spec[] = (Object.keys(LIMITS) as (keyof typeof LIMIT
     : kindOf(key, LIMITS[key], NUMBER, { help: HELP[key], wrong: atLeast(1, '1') }),
 )
 
+/** Whoever waits longer would rather come again, with what it has said so far forgotten. */
+const MAX_ERROR_DELAY = 30_000
+
 const WAIT_LINES: readonly Spec[] = (Object.keys(WAITS) as (keyof typeof WAITS)[]).map(key =>
-  kindOf(key, WAITS[key], DURATION, { help: HELP[key], wrong: atLeast(1000, 'a second') }),
+  kindOf(key, WAITS[key], DURATION, {
+    help: HELP[key],
+    wrong:
+      key === 'error'
+        ? value => (value > MAX_ERROR_DELAY ? 'expected 30s at most' : undefined)
+        : atLeast(1000, 'a second'),
+  }),
 )
+
+/** Below this no name of a field would fit, and no word. */
+const MIN_HEADER_LINE = 78
+
+const HEADER_LINE: Spec = kindOf('headerLine', 'header-line', NUMBER, {
+  help: 'Fold lines of a header that are longer at a blank, and refuse what has none; RFC 5322 allows 998; 0 for none',
+  wrong: value =>
+    value !== 0 && value < MIN_HEADER_LINE ? `expected 0, or ${MIN_HEADER_LINE} octets at least` : undefined,
+})
 
 export const STRICT_COMMANDS: readonly Spec[] = [
   SITE,
   DOMAIN,
   ...LISTS,
   ...LIMIT_LINES,
+  HEADER_LINE,
   kindOf('pregreet', 'greet-wait', DURATION, {
     help: 'How long the greeting is held back, to hear who speaks too early',
   }),
   ...WAIT_LINES,
+  kindOf('softErrors', 'soft-errors', NUMBER, { help: 'Refused commands after which the client is made to wait' }),
   kindOf('minDataRate', 'data-rate', NUMBER, {
     help: 'Octets a second below which a message takes too long; 0 for none',
   }),
@@ -246,10 +270,10 @@ export function strictSettings(strict: StrictConfig): {
   readonly lines: SettingLines
 } {
   const { values, sites, domains } = strict
-  const { tls, onwardTls, authInClear, talkingAhead, xclient, minDataRate, ...others } = values
-  const { pregreet, command, data, reply, write, session, ...rules } = others
-  const engine = defined({ tls, onwardTls, authInClear, talkingAhead, xclient, minDataRate })
-  const waits = { ...STRICT.engine.waits, ...defined({ pregreet, command, data, reply, write, session }) }
+  const { tls, onwardTls, authInClear, talkingAhead, xclient, minDataRate, softErrors, ...others } = values
+  const { pregreet, command, data, reply, write, session, error, ...rules } = others
+  const engine = defined({ tls, onwardTls, authInClear, talkingAhead, xclient, minDataRate, softErrors })
+  const waits = { ...STRICT.engine.waits, ...defined({ pregreet, command, data, reply, write, session, error }) }
   const extensions = ticked(strict, 'extension', STRICT.extensions)
   const mechanisms = ticked(strict, 'mechanism', STRICT.mechanisms)
   const allowed = ticked(strict, 'allow', STRICT.allowed) as ReadonlySet<Allowance> | undefined

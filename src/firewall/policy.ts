@@ -144,6 +144,8 @@ export type Action =
   | { readonly kind: 'strip' }
   /** Said otherwise: a header field's value, an attachment, a greeting, an address. */
   | { readonly kind: 'replace'; readonly by: string }
+  /** Lines of a header that are too long are folded at blanks, to no more than so many octets (RFC 5322 §2.2.3). */
+  | { readonly kind: 'fold'; readonly to: number }
   /** Octets made what they should have been. */
   | { readonly kind: 'normalise'; readonly to: 'crlf' | 'space' | 'nothing' }
 
@@ -205,6 +207,8 @@ export interface Proxying {
   readonly waits: ProxyWaits
   /** Octets a second below which a message takes too long; 0 for none. */
   readonly minDataRate: number
+  /** Refused commands after which each further one costs its client the wait `error`. */
+  readonly softErrors: number
 }
 
 export interface ProxyWaits {
@@ -220,4 +224,6 @@ export interface ProxyWaits {
   readonly write: Duration
   /** For everything: a session that is older ends. */
   readonly session: Duration
+  /** Between a refused command and the next one, once there were too many; 0 for none. */
+  readonly error: Duration
 }

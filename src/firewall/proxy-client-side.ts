@@ -1,7 +1,7 @@
 import { bytes, equal, lower, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { offers } from '../smtp/capabilities.ts'
 import { formatCommand, type Sayable } from '../smtp/command.ts'
-import { may, type Said, said } from '../smtp/dialogue.ts'
+import { ENDS_ITS_GROUP, may, type Said, said } from '../smtp/dialogue.ts'
 import { AUTH_LINE } from '../smtp/limits.ts'
 import type { Line } from '../smtp/line.ts'
 import { param } from '../smtp/params.ts'
@@ -15,18 +15,6 @@ import type { ServerSide } from './proxy-server-side.ts'
 import { FLOWS, type ProxySession } from './proxy-session.ts'
 import type { Transfer } from './proxy-transfer.ts'
 
-/** Nothing may follow them in their group (RFC 2920 §3.1). */
-const ENDS_ITS_GROUP: ReadonlySet<Said> = new Set<Said>([
-  'ehlo',
-  'helo',
-  'data',
-  'auth',
-  'x-exps',
-  'auth-line',
-  'starttls',
-  'x-link2state',
-  'xexch50',
-])
 const JUNK: ReadonlySet<Said> = new Set<Said>(['noop', 'rset', 'vrfy', 'expn', 'help', 'ehlo', 'helo'])
 
 /** The client's half of a proxied connection: its commands, each judged, and passed on in its turn. */
@@ -77,6 +65,7 @@ export class ClientSide {
         continue
       }
       if (this.#held) {
+        if (session.restsUntil !== undefined) return
         if (session.queue.size > 0 || session.hello || session.chunk) return
         if (session.leg === 'none') this.#redial()
         if (session.leg !== 'up' || !this.#held) return
@@ -88,7 +77,7 @@ export class ClientSide {
       if (this.#stopping && session.queue.size === 0 && !session.hello && !session.message) {
         return session.hangUp(session.word(421, '4.3.2', 'is going down'))
       }
-      if (this.#waits()) return
+      if (this.#waits() || session.restsUntil !== undefined) return
       const line = session.fromClient.next(AUTH_LINE)
       if (line === undefined) {
         if (this.#ended && session.queue.size === 0) session.close()
@@ -207,7 +196,7 @@ export class ClientSide {
   /** The server is told that the login is over; the client hears why. */
   #cancelLogin(instead: Reply): void {
     const session = this.#session
-    session.errors++
+    session.countError()
     session.write('server', bytes('*\r\n'))
     session.ask('auth-line', { instead })
   }
@@ -233,7 +222,8 @@ export class ClientSide {
 
   #hold(command: Sayable, encode: (text: string) => Uint8Array): void {
     const session = this.#session
-    if (FLOWS.has(said(command)) && session.leg === 'up' && !session.message) return this.#forward(command, encode)
+    const flows = FLOWS.has(said(command)) && session.leg === 'up' && !session.message
+    if (flows && session.restsUntil === undefined) return this.#forward(command, encode)
     session.sync = said(command)
     this.#held = { command, encode }
   }

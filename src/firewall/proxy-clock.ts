@@ -66,11 +66,13 @@ export interface Times {
   readonly blocked: { readonly client?: Instant; readonly server?: Instant }
   /** When the next octets of a message are due; `undefined` while they could not go on. */
   readonly data: Instant | undefined
+  /** The client's next command is not read before then. */
+  readonly restsUntil: Instant | undefined
 }
 
 /** All that is waited for at once: the session's end, each side that is blocked, and whoever's turn it is. */
 export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
-  const { waiting, openedAt, turnAt, askedAt, blocked, data } = times
+  const { waiting, openedAt, turnAt, askedAt, blocked, data, restsUntil } = times
   const clock = (name: string, due: Instant, by: Settled, why: string): Clock => {
     return { name, due, why, by, closesAtOnce: by === 'write' }
   }
@@ -79,6 +81,7 @@ export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
     const since = blocked[side]
     if (since !== undefined) clocks.push(clock('WRITE', since + waits.write, 'write', `the ${side} does not read`))
   }
+  if (restsUntil !== undefined) clocks.push(clock('REST', restsUntil, 'error', ''))
   if (waiting === 'pregreet') clocks.push(clock('PREGREET', openedAt + waits.pregreet, 'pregreet', ''))
   if (waiting === 'idle') clocks.push(clock('IDLE', turnAt + waits.command, 'command', 'idle too long'))
   if (waiting === 'command') clocks.push(clock('COMMAND', turnAt + waits.command, 'command', 'idle too long'))

@@ -134,6 +134,12 @@ const EXTENSION_OF: ReadonlyMap<string, string> = new Map(
   EXTENSIONS.flatMap(({ keyword, params = [] }) => params.map(param => [param.keyword, keyword] as const)),
 )
 
+/** The extension that a parameter is of; of none that we know, an empty one. */
+export function extensionOfParam(keyword: string, value = ''): string {
+  if (keyword === 'BODY' && upper(value) === 'BINARYMIME') return 'BINARYMIME'
+  return EXTENSION_OF.get(keyword) ?? ''
+}
+
 /** What the parameters of MAIL say, or why they cannot be taken (RFC 5321 §4.1.1.11), and by which line not. */
 export function readParams(
   of: 'mail' | 'rcpt',
@@ -144,9 +150,7 @@ export function readParams(
   const checked = of === 'mail' ? checkMailParams(params, listed) : checkRcptParams(params, listed)
   if ('facts' in checked) return checked
   const missing = params
-    .map(({ keyword, value = '' }) =>
-      keyword === 'BODY' && upper(value) === 'BINARYMIME' ? 'BINARYMIME' : (EXTENSION_OF.get(keyword) ?? ''),
-    )
+    .map(({ keyword, value }) => extensionOfParam(keyword, value))
     .find(extension => withheld.has(extension) && !keywords.has(extension))
   const because = missing === undefined ? undefined : withheld.get(missing)
   return { refusal: reply(checked.situation === 'bad-parameter' ? 555 : 501, '5.5.4', checked.wrong), because }

@@ -31,22 +31,32 @@ export function wordsOf({ reply: { code, status, text } }: Verdict & { readonly 
   return reply(code, status, text)
 }
 
+/** What comes of asking. */
+export interface Heed {
+  tell(explanation: Explanation): void
+  /** No more than so many a second are to pass of what this rule matched. */
+  slow(because: Because, perSecond: number): void
+}
+
 /** The policy of one session: asked, cited, and everything it does told. */
 export class Rules {
   readonly policy: ProxyPolicy
   readonly situation: Situation
-  readonly #tell: (explanation: Explanation) => void
+  readonly #heed: Heed
 
-  constructor(policy: ProxyPolicy, situation: Situation, tell: (explanation: Explanation) => void) {
+  constructor(policy: ProxyPolicy, situation: Situation, heed: Heed) {
     this.policy = policy
     this.situation = situation
-    this.#tell = tell
+    this.#heed = heed
   }
 
   judge(subject: Subject): Verdict {
     const { verdict, logged } = judge(this.policy, subject, this.situation)
     for (const because of logged) this.explain('command', '', { because, did: 'log' })
-    return verdict
+    if (verdict.kind !== 'rate-limit') return verdict
+    // It passes, in its time.
+    this.#heed.slow(verdict.because, verdict.perSecond)
+    return PASS
   }
 
   /** The first of these that the policy has something against. */
@@ -80,6 +90,6 @@ export class Rules {
     },
   ): void {
     const cited = typeof because === 'string' ? this.own(because) : because
-    this.#tell(explain(what, subject, { before, after }, cited, { did }))
+    this.#heed.tell(explain(what, subject, { before, after }, cited, { did }))
   }
 }

@@ -1,9 +1,11 @@
-import { bytes, upper, utf8 } from '../base/bytes.ts'
+import { bytes, text as octets, upper, utf8 } from '../base/bytes.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import { ChunkReader, DotReader } from '../smtp/body.ts'
 import { after, type Said } from '../smtp/dialogue.ts'
 import { digit, formatReply, type Reply, reply } from '../smtp/reply.ts'
 import type { Side } from './inspector.ts'
+import { GREETING_START, maskGreeting } from './mask.ts'
+import type { MaskKind } from './policy.ts'
 import { edits } from './proxy-edit.ts'
 import type { Hello, Step } from './proxy-hello.ts'
 import { Message } from './proxy-message.ts'
@@ -98,7 +100,7 @@ export class ServerSide {
     if (what === 'rcpt' && good) session.recipients++
     if (what === 'rcpt' && !good) session.refusedRecipients++
     if (good && (what === 'auth' || what === 'x-exps' || what === 'auth-line')) session.login = true
-    if (first >= 4) session.errors++
+    if (first >= 4) session.countError()
     if (session.phase === 'ready' && was !== 'ready') session.forget()
     if (what === 'mail' && good) {
       session.forget()
@@ -152,14 +154,15 @@ export class ServerSide {
     const { name } = session.engine
     const verdict = session.rules.judge({ on: 'greeting' })
     const by = verdict.kind === 'replace' ? verdict.by : name === undefined ? undefined : `${name} ESMTP`
-    const shown = digit(answer) === 2 && by !== undefined ? { ...answer, text: [by] } : answer
+    const named = digit(answer) === 2 && by !== undefined ? { ...answer, text: [by] } : answer
+    const shown = verdict.kind === 'mask' ? masked(answer, verdict.how) : named
     if (shown !== answer) {
       session.rules.explain('greeting', '', {
         before: formatReply(answer, bytes),
         after: formatReply(shown, bytes),
         because:
           verdict.kind === 'pass' ? session.rules.own('the server is called otherwise here', 'name') : verdict.because,
-        did: 'replace',
+        did: verdict.kind === 'mask' ? 'mask' : 'replace',
       })
     }
     session.say(shown, bytes)
@@ -285,4 +288,13 @@ export class ServerSide {
     }
     session.confused('a reply to nothing', String(answer.code))
   }
+}
+
+/** A greeting hidden as a firewall that works in place hides it, but for the codes of its lines: those stay. */
+function masked(greeting: Reply, how: MaskKind): Reply {
+  const text = greeting.text.map(line => {
+    const whole = bytes(`${greeting.code} ${line}`)
+    return octets(maskGreeting(whole, how, GREETING_START)).slice(4)
+  })
+  return { code: greeting.code, text }
 }

@@ -12,6 +12,7 @@ import type { Body, Message } from './proxy-message.ts'
 import { type Offer, passesTls } from './proxy-offer.ts'
 import { ReplyQueue } from './proxy-queue.ts'
 import { type ProxyPolicy, type Refusal, Rules } from './proxy-rules.ts'
+import { Rates } from './rates.ts'
 import type { Explanation } from './verdict.ts'
 
 export type ProxyOutput =
@@ -30,6 +31,8 @@ export interface ProxyOptions {
   readonly client: Client
   /** Is a certificate there for the client's side? */
   readonly canSecure: boolean
+  /** How fast what a rule matched may go on: shared by all connections of one firewall. */
+  readonly rates?: Rates
 }
 
 /** These go to the server without waiting for the replies before them. */
@@ -81,14 +84,23 @@ export class ProxySession {
   askedAt: Instant = 0
   readonly blocked: { client?: Instant; server?: Instant } = {}
   rate: RateClock | undefined
+  /** The client's next command is not read, nor the one that is held passed on, before then. */
+  restsUntil: Instant | undefined
+  #toldOfRest = false
   out: ProxyOutput[] = []
 
   constructor(options: ProxyOptions) {
     this.options = options
     this.engine = options.policy.engine
-    this.rules = new Rules(options.policy, { peer: options.client.address }, explanation => {
-      this.out.push({ kind: 'altered', explanation })
-    })
+    const { policy, client, rates = new Rates() } = options
+    this.rules = new Rules(
+      policy,
+      { peer: client.address },
+      {
+        tell: explanation => this.out.push({ kind: 'altered', explanation }),
+        slow: (because, perSecond) => this.#rest(rates.take(because, perSecond, this.now)),
+      },
+    )
     this.steps = this.newSteps()
   }
 
@@ -175,10 +187,25 @@ export class ProxySession {
   }
 
   mistake(wording: Reply, closes = false): void {
-    this.errors++
+    this.countError()
     this.sync = undefined
     this.answer(wording, closes)
     if (!closes && this.spent('errors', this.errors)) this.answer(this.word(421, '4.7.0', 'too many errors'), true)
+  }
+
+  /** Whoever makes many mistakes is made to wait for the next one. */
+  countError(): void {
+    const { softErrors, waits } = this.engine
+    if (++this.errors <= softErrors || waits.error === 0) return
+    this.#rest(this.now + waits.error)
+    if (this.#toldOfRest) return
+    this.#toldOfRest = true
+    const because = this.rules.own('after so many refused commands each further one costs time', 'error')
+    this.rules.explain('session', 'ERRORS', { before: bytes(String(this.errors)), because, did: 'log' })
+  }
+
+  #rest(until: Instant): void {
+    if (until > this.now) this.restsUntil = Math.max(this.restsUntil ?? 0, until)
   }
 
   tooMuchJunk(): boolean {

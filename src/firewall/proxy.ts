@@ -186,6 +186,10 @@ export class SmtpProxy {
         session.mode = 'talk'
         return session.dial()
       }
+      if (session.restsUntil !== undefined && session.restsUntil <= now) {
+        session.restsUntil = undefined
+        return this.#client.work()
+      }
       const late = this.#clocks().toSorted((a, b) => a.due - b.due)[0]
       if (!late) return
       const because = session.rules.own(late.why, late.by)
@@ -221,6 +225,7 @@ export class SmtpProxy {
       askedAt: session.askedAt,
       blocked: session.blocked,
       data: session.rate?.due,
+      restsUntil: session.restsUntil,
     })
   }
 }

@@ -121,6 +121,10 @@ const CASES: Readonly<Record<string, Case>> = {
     play: message(`S: x\r\n\r\n${'x'.repeat(1500)}`),
   },
   'a header that is too large': { lines: ['strict header-size 1k'], play: message(`S: ${'x'.repeat(1500)}\r\n\r\nx`) },
+  'a header line that cannot be folded': {
+    lines: ['strict header-line 78'],
+    play: message(`S: ${'x'.repeat(100)}\r\n\r\nx`),
+  },
   'too many recipients': { lines: ['strict recipients 2'], play: talk(HELLO, MAIL, RCPT, RCPT, RCPT) },
   'too many recipients that the server refuses': {
     lines: ['strict invalid-recipients 2'],
@@ -251,11 +255,18 @@ for (const [name, each] of Object.entries(CASES)) {
   })
 }
 
+/** Stops nothing, and takes its time. */
+const SLOWED: Case = {
+  lines: ['strict soft-errors 1', 'strict error-delay 1s'],
+  backend: choosy,
+  play: talk(HELLO, MAIL, RCPT, RCPT),
+}
+
 test('strict: every rule, and everything that a line settles, is what stood in the way of one of these', () => {
   const met = new Set<string>()
   const all = new Set<string>()
   const keyOf = (reason: string) => reason.replace(/\(\d+\)$/, '(…)')
-  for (const each of Object.values(CASES)) {
+  for (const each of [...Object.values(CASES), SLOWED]) {
     const policy = policyOf(each.lines ?? [])
     for (const { action, reason } of policy?.rules ?? []) if (action.kind !== 'pass') all.add(keyOf(reason))
     for (const { cure } of Object.values(policy?.settled ?? {})) all.add(cure.replace(/ \d+\w*$/, ''))

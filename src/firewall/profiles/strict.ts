@@ -25,6 +25,8 @@ export interface StrictSettings {
   /** Octets. */
   readonly messageSize: number
   readonly headerSize: number
+  /** Octets of a line of a header, beyond which it is folded; 0 for none. */
+  readonly headerLine: number
   readonly recipients: number
   /** Recipients of one transaction that the server refused. */
   readonly invalidRecipients: number
@@ -84,8 +86,10 @@ const ENGINE: Proxying = {
     reply: 10 * MINUTE,
     write: 5 * MINUTE,
     session: 120 * MINUTE,
+    error: 0,
   },
   minDataRate: 500,
+  softErrors: 10,
 }
 
 export const STRICT: StrictSettings = {
@@ -108,6 +112,7 @@ export const STRICT: StrictSettings = {
   strays: 'reject',
   messageSize: 64 * 1024 * 1024,
   headerSize: 102_400,
+  headerLine: 0,
   recipients: 1000,
   invalidRecipients: 50,
   errors: 20,
@@ -140,6 +145,7 @@ export const WAITS: Readonly<Record<Exclude<keyof ProxyWaits, 'pregreet'>, strin
   reply: 'reply-wait',
   write: 'write-wait',
   session: 'session-wait',
+  error: 'error-delay',
 }
 
 function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['settled']> {
@@ -153,6 +159,7 @@ function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['se
     authInClear: say.by('authInClear', 'auth-in-clear'),
     talkingAhead: say.by('talkingAhead', 'talking-ahead wait'),
     minDataRate: say.by('minDataRate', 'data-rate 0'),
+    error: say.by('error', 'error-delay 0s'),
   }
 }
 
@@ -341,6 +348,7 @@ function sizes(settings: StrictSettings, say: Lines): readonly Rule[] {
       action: answer(552, '5.3.4', 'Message header exceeds the limit'),
       reason: 'octets of a header',
     }),
+    ...folding(settings, say),
     limit('recipients', 'recipients', {
       action: answer(452, '4.5.3', 'Too many recipients'),
       reason: 'recipients of a message',
@@ -348,6 +356,18 @@ function sizes(settings: StrictSettings, say: Lines): readonly Rule[] {
     limit('invalidRecipients', 'invalid-recipients', { action: last, reason: 'refused recipients of one transaction' }),
     limit('errors', 'errors', { action: last, reason: 'refused commands of one session', at: 'limit' }),
     limit('junk', 'junk', { action: last, reason: 'commands without mail', at: 'limit' }),
+  ]
+}
+
+function folding({ headerLine }: StrictSettings, say: Lines): readonly Rule[] {
+  if (headerLine === 0) return []
+  return [
+    {
+      match: { on: 'size', what: 'header-line', over: headerLine },
+      action: { kind: 'fold', to: headerLine },
+      reason: `octets of a header line (${headerLine})`,
+      cause: say.by('headerLine', 'header-line 0'),
+    },
   ]
 }
 

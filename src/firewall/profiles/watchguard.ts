@@ -186,8 +186,9 @@ function engineOf({ idle, esmtp, tls, extensions, bannerName, masquerade }: Watc
     ...(bannerName !== '' && { name: bannerName }),
     hideServer: bannerName !== '',
     masquerade,
-    waits: { pregreet: 0, command: idle, data: idle, reply: idle, write: idle, session: 24 * 60 * MINUTE },
+    waits: { pregreet: 0, command: idle, data: idle, reply: idle, write: idle, session: 24 * 60 * MINUTE, error: 0 },
     minDataRate: 0,
+    softErrors: 0,
   }
 }
 
