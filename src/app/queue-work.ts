@@ -54,6 +54,7 @@ export class QueueWork {
   #changes = 0
   #rerouting = false
   #timer: NodeJS.Timeout | undefined
+  #soon: NodeJS.Immediate | undefined
 
   constructor(config: MtaConfig, world: MtaWorld, { routing, lanes, underway }: AroundWork) {
     this.#config = config
@@ -74,13 +75,17 @@ export class QueueWork {
   /** Claims nothing more. */
   stop(): void {
     clearTimeout(this.#timer)
+    clearImmediate(this.#soon)
   }
 
   /** There may be something to do. */
   wake(): void {
     if (this.#underway.isStopped) return
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#pumped(), 0)
+    // Once for all that came in this turn of the loop.
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined
+      this.#pumped()
+    })
   }
 
   /** A spool that cannot be asked now can be asked again. */
