@@ -5,19 +5,26 @@ import type { SpoolEntry } from '../spool/entry.ts'
 import type { Kept, Spool } from '../spool/spool.ts'
 import { words } from './words.ts'
 
+/** What was seen of a message as it passed. */
+export interface Seen {
+  readonly size: number
+  readonly messageId: string | undefined
+}
+
 /** A message on its way into the spool: what the session hands out is what the spool reads, at the spool's pace. */
 export class Arriving {
   readonly #watch = new HeaderWatch()
   readonly #limits: Limits
   readonly #pieces: Uint8Array[] = []
   readonly #kept: Promise<Kept>
-  readonly #conclude: (kept: Kept) => Promise<Answer>
+  readonly #conclude: (kept: Kept, seen: Seen) => Promise<Answer>
+  #size = 0
   #over: 'whole' | { readonly why: string } | undefined
   #wakeReader: () => void = () => {}
   #wakeWriter: () => void = () => {}
   #failed = false
 
-  constructor(spool: Spool, entry: SpoolEntry, limits: Limits, conclude: (kept: Kept) => Promise<Answer>) {
+  constructor(spool: Spool, entry: SpoolEntry, limits: Limits, conclude: (kept: Kept, seen: Seen) => Promise<Answer>) {
     this.#limits = limits
     this.#conclude = conclude
     this.#kept = spool.put(entry, this.#read()).then(
@@ -38,6 +45,7 @@ export class Arriving {
   push(piece: Uint8Array): Promise<undefined> | undefined {
     if (this.#failed) return undefined
     this.#watch.push(piece, this.#limits.headerSize)
+    this.#size += piece.length
     this.#pieces.push(piece)
     this.#wakeReader()
     if (this.#pieces.length < 16) return undefined
@@ -62,7 +70,7 @@ export class Arriving {
     else this.#over ??= 'whole'
     this.#wakeReader()
     const kept = await this.#kept
-    return refused ?? this.#conclude(kept)
+    return refused ?? this.#conclude(kept, { size: this.#size, messageId: this.#watch.messageId })
   }
 
   async *#read(): AsyncIterable<Uint8Array> {

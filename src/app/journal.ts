@@ -1,8 +1,9 @@
 /** What a running firewall tells: syslog servers, files, and what is kept for `show logging`. */
 import { PosternError } from '../base/problem.ts'
+import { SEVERITIES, type Severity } from '../base/severity.ts'
 import type { Product } from '../firewall/config.ts'
 import { factsOf, type GatewayEvent, levelled, messageOf, syslogLine } from '../firewall/event.ts'
-import { type LoggingConfig, NO_GATEWAY, SEVERITIES, type Severity } from '../firewall/gateway-config.ts'
+import { type LoggingConfig, NO_GATEWAY } from '../firewall/gateway-config.ts'
 import { formatSyslog } from '../firewall/syslog.ts'
 import { timestamp } from '../io/clock.ts'
 import { type JsonLog, openJsonLog } from '../io/log.ts'

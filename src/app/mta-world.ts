@@ -1,6 +1,6 @@
 import type { Duplex } from '../io/sockets.ts'
 import type { SecureContext } from '../io/tls.ts'
-import type { Outcome, SpoolEntry } from '../spool/entry.ts'
+import type { MtaEvent } from '../mta/news.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Logins } from './logins.ts'
 
@@ -22,12 +22,8 @@ export interface MtaWorld {
 export interface MtaEvents {
   /** What was said in a session or an attempt, a line at a time, without secrets. */
   line?(session: string, direction: 'in' | 'out', by: 'C' | 'S', text: string): void
-  received?(entry: SpoolEntry): void
-  /** An entry after its attempts. */
-  tried?(entry: SpoolEntry, outcomes: ReadonlyMap<number, Outcome>): void
-  delivered?(mailbox: string, path: string): void
-  /** Somebody logged in, or did not. */
-  login?(peer: string, what: { readonly mechanism: string; readonly user?: string; readonly why?: string }): void
+  /** What happens, to messages and else. */
+  tell?(event: MtaEvent): void
   /** Something an operator should know. */
   note?(what: string): void
 }

@@ -1,8 +1,8 @@
 /** Carries out what an operator asks of a queue: of a running server's, or of a spool that nobody uses. */
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
-import { bounce } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { MtaEvent, OperatorVerb } from '../mta/news.ts'
 import { CHANGES, fits, isEverything, type Queued, type QueueFilter, type QueueVerb, removed } from '../mta/queue.ts'
 import { hopFor, type Ways } from '../mta/work.ts'
 import { isDone, type SpoolEntry } from '../spool/entry.ts'
@@ -38,6 +38,7 @@ export interface QueueAnswer {
 export interface Around {
   readonly ways: Ways
   readonly wake?: () => void
+  readonly tell?: (event: MtaEvent) => void
 }
 
 export class QueueDesk {
@@ -46,13 +47,15 @@ export class QueueDesk {
   readonly #reports: Reports
   readonly #ways: Ways
   readonly #wake: () => void
+  readonly #tell: ((event: MtaEvent) => void) | undefined
 
-  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {} }: Around) {
+  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {}, tell }: Around) {
     this.#config = config
     this.#ways = ways
     this.#spool = spool
     this.#reports = new Reports(config, spool)
     this.#wake = wake
+    this.#tell = tell
   }
 
   async ask({ verb, filter, limit = LIST_LIMIT, all = false }: QueueRequest): Promise<QueueAnswer> {
@@ -91,12 +94,13 @@ export class QueueDesk {
   }
 
   /** Why it was not done; nothing when it was. */
-  async #change(id: string, verb: 'retry' | 'hold' | 'release' | 'remove' | 'bounce'): Promise<string | undefined> {
+  async #change(id: string, verb: OperatorVerb): Promise<string | undefined> {
     const at = now()
     const claim = await this.#spool.take(id, at, at + CLAIM)
     if (!claim) return 'it is being tried just now, or is gone'
     if (verb === 'remove') {
       await this.#spool.remove(claim, { last: removed(claim.entry, at) })
+      this.#tell?.({ kind: 'message', entry: claim.entry, news: { kind: 'operated', verb } })
       return undefined
     }
     const next = CHANGES[verb](claim.entry, at)
@@ -104,9 +108,14 @@ export class QueueDesk {
       await this.#spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
       return next.not
     }
-    if (isDone(next))
-      await this.#spool.remove(claim, { last: next, report: await this.#reports.about(next, bounce, at) })
-    else await this.#spool.update(claim, next)
+    this.#tell?.({ kind: 'message', entry: next, news: { kind: 'operated', verb } })
+    if (!isDone(next)) {
+      await this.#spool.update(claim, next)
+      return undefined
+    }
+    const { entry, news, report } = await this.#reports.told(next, 'end', at)
+    await this.#spool.remove(claim, { last: entry, report })
+    if (news) this.#tell?.({ kind: 'message', entry, news })
     return undefined
   }
 }

@@ -4,17 +4,17 @@ import type { Duration, Instant } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { deliver } from '../io/maildir.ts'
 import { isLocal } from '../mta/acceptance.ts'
-import { bounce, delayed } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import { trailed, triedNews } from '../mta/news.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
-import { isDone, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
+import { isDone, type Outcome, type SpoolEntry } from '../spool/entry.ts'
 import type { Claim } from '../spool/spool.ts'
 import type { Lanes } from './lanes.ts'
 import type { LinkState } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT } from './outgoing.ts'
-import { Reports } from './reports.ts'
+import { Reports, type Told } from './reports.ts'
 import { Turns } from './turns.ts'
 import type { Underway } from './underway.ts'
 import { words } from './words.ts'
@@ -120,7 +120,11 @@ export class QueueWork {
     this.#underway.add(
       this.#work(claim, hurried)
         // A mistake of ours: the message is not lost, and is due again soon instead of when its claim runs out.
-        .catch(cause => this.#world.spool.update(claim, faulted(claim.entry, now(), words(cause))))
+        .catch(cause => {
+          const why = words(cause)
+          this.#world.events?.tell?.({ kind: 'message', entry: claim.entry, news: { kind: 'fault', why } })
+          return this.#world.spool.update(claim, faulted(claim.entry, now(), why))
+        })
         .then(() => this.wake()),
     )
   }
@@ -130,6 +134,7 @@ export class QueueWork {
     const { entry } = claim
     const changes = this.#changes
     const outcomes = new Map<number, Outcome>()
+    const hops = new Map<number, string>()
     await Promise.all(
       batches(this.#config, entry, now(), { ...hurried, ways: this.#routing.service }).map(async batch => {
         const tried = await this.#try(entry, batch)
@@ -137,32 +142,48 @@ export class QueueWork {
           // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
           const outcome = tried.get(recipient) ?? (this.#underway.isStopped ? undefined : BROKE_OFF)
           if (outcome) outcomes.set(recipient, outcome)
+          hops.set(recipient, sayHop(batch))
         }
       }),
     )
     // Its turn had not come when we were asked to stop: it waits as it did, for the next start.
     if (outcomes.size === 0 && this.#underway.isStopped) return
-    const next = await this.conclude(claim, outcomes)
+    const next = await this.conclude(claim, outcomes, hops)
     // While it was under way a way may have opened.
     await this.#moveOn(next, { again: changes !== this.#changes })
   }
 
-  async conclude(claim: Claim, outcomes: ReadonlyMap<number, Outcome>): Promise<SpoolEntry> {
+  /** `hops`: which way each recipient went. */
+  async conclude(
+    claim: Claim,
+    outcomes: ReadonlyMap<number, Outcome>,
+    hops?: ReadonlyMap<number, string>,
+  ): Promise<SpoolEntry> {
     const plan = { waits: this.#config.retry, expire: this.#config.expire }
     const at = now()
     const next = conclude(claim.entry, outcomes, { plan, now: at })
     for (const [recipient, { kind }] of next.recipients.entries())
       if (kind === 'done') this.#tried.delete(`${next.id} ${recipient}`)
     const { spool, events } = this.#world
-    if (isDone(next)) await spool.remove(claim, { last: next, report: await this.#reports.about(next, bounce, at) })
-    else if (isLate(next, { after: this.#config.delayReport, now: at })) {
-      const report = await this.#reports.about(next, delayed, at)
-      const told = report ? 'the sender is told that it is delayed' : 'it is delayed, and nobody is to be told'
-      await spool.update(claim, noted({ ...next, toldLate: at }, at, told), report)
-    } else await spool.update(claim, next)
-    events?.tried?.(next, outcomes)
+    const isLateNow = !isDone(next) && isLate(next, { after: this.#config.delayReport, now: at })
+    const told: Told = isDone(next)
+      ? await this.#reports.told(next, 'end', at)
+      : isLateNow
+        ? await this.#reports.told({ ...next, toldLate: at }, 'delay', at)
+        : { entry: next }
+    if (isDone(next)) await spool.remove(claim, { last: told.entry, report: told.report })
+    else await spool.update(claim, told.entry, told.report)
+    if (events?.tell) {
+      for (const [recipient, outcome] of outcomes) {
+        const news = triedNews(next, recipient, { outcome, hop: hops?.get(recipient), now: at })
+        events.tell({ kind: 'message', entry: next, news })
+      }
+      if (told.news) events.tell({ kind: 'message', entry: next, news: told.news })
+      if (told.report)
+        events.tell({ kind: 'message', entry: told.report.entry, news: { kind: 'made', about: next.id } })
+    }
     this.wake()
-    return next
+    return told.entry
   }
 
   // ── other ways ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -243,8 +264,7 @@ export class QueueWork {
       yield* spool.body(entry.id)
     }
     try {
-      const path = await deliver(this.#world.maildir(mailbox), content())
-      this.#world.events?.delivered?.(mailbox, path)
+      await deliver(this.#world.maildir(mailbox), content())
       return { kind: 'delivered', to: mailbox }
     } catch (cause) {
       return { kind: 'deferred', by: { status: '4.2.0', why: `mailbox ${mailbox}: ${words(cause)}` } }
@@ -260,11 +280,12 @@ function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
   const recipients = entry.recipients.map(state =>
     state.kind === 'waiting' ? { ...state, due: Math.max(state.due, at + AFTER_A_FAULT) } : state,
   )
-  return noted(
-    { ...entry, revision: entry.revision + 1, recipients },
-    at,
-    `the attempt failed by a mistake here: ${why}`,
-  )
+  return trailed({ ...entry, revision: entry.revision + 1, recipients }, { kind: 'fault', why }, at)
+}
+
+/** Which way it goes, as operators name it; of a closed set, for metrics. */
+function sayHop(batch: Batch): string {
+  return batch.kind === 'relay' ? `connector ${batch.connector.name}` : batch.kind
 }
 
 /** Was it the next hop that was not there, and not the message? */

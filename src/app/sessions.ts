@@ -12,6 +12,7 @@ import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import { type MessageNews, sayNews } from '../mta/news.ts'
 import { hasWay } from '../mta/work.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
@@ -62,6 +63,7 @@ export class Sessions {
   serve(socket: Duplex, peer: string, tls?: TlsFacts): void {
     const id = `${this.#config.hostname}#${++this.#count}`
     const entered = this.#door.enter(peer, { known: isKnownPeer(this.#config, peer), now: now() })
+    this.#world.events?.tell?.(entered ? { kind: 'connected', peer, session: id } : { kind: 'turned-away', peer })
     const limits = this.#door.limits(this.#config.limits)
     const server = this.#server(peer, limits, tls)
     let arriving: Arriving | undefined
@@ -75,10 +77,12 @@ export class Sessions {
         switch (output.kind) {
           case 'ask': {
             if (output.question.about === 'sasl') answers ??= logins.begin()
+            const given = (answer: Answer) => {
+              this.#tellRefused(output.question, answer, peer)
+              return server.answer(answer, now())
+            }
             const answer = this.#answer(output.question, { arriving, answers, linkState, peer })
-            return answer instanceof Promise
-              ? answer.then(given => server.answer(given, now()))
-              : server.answer(answer, now())
+            return answer instanceof Promise ? answer.then(given) : given(answer)
           }
           case 'message-begins':
             arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
@@ -93,7 +97,7 @@ export class Sessions {
             this.#world.events?.line?.(id, 'in', output.by, output.text)
             return undefined
           case 'login':
-            this.#world.events?.login?.(peer, output)
+            this.#world.events?.tell?.({ ...output, peer })
             return undefined
           case 'turned':
             this.#askedFor.turned(drive.release(), output)
@@ -196,6 +200,19 @@ export class Sessions {
     }
   }
 
+  /** What was not taken, and why: an operator is asked for it. */
+  #tellRefused(question: Question, answer: Answer, at: string): void {
+    const { events } = this.#world
+    if (!events?.tell || !('no' in answer)) return
+    const why = answer.no
+    if (question.about === 'rcpt') {
+      const { peer, login, from, to } = question
+      events.tell({ kind: 'refused', what: 'recipient', why, peer, from, to, ...(login !== undefined && { login }) })
+    } else if (question.about === 'message') {
+      events.tell({ kind: 'refused', what: 'message', why, peer: at, from: question.transaction.from })
+    }
+  }
+
   async #finish(
     arriving: Arriving,
     { transaction }: Question & { readonly about: 'message' },
@@ -213,11 +230,17 @@ export class Sessions {
     const { hostname: host, dialect: name, version } = this.#config
     const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
     const trace = utf8(traceFields({ host, id, facts, isExchange, version: version ?? usual }, at))
-    const what = `received from ${facts.hello} [${facts.peer}] by ${facts.protocol}`
-    const entry = newEntry({ id, envelope, at, expire: this.#config.expire, what })
-    const arriving = new Arriving(this.#world.spool, entry, limits, async kept => {
+    const { events } = this.#world
+    const news = (size: number, messageId?: string): MessageNews => ({
+      kind: 'received',
+      facts,
+      size,
+      ...(messageId !== undefined && { messageId }),
+    })
+    const entry = newEntry({ id, envelope, at, expire: this.#config.expire, what: sayNews(news(0)) })
+    const arriving = new Arriving(this.#world.spool, entry, limits, async (kept, { size, messageId }) => {
       if (!kept.kept) return { no: kept.why === 'no-space' ? 'no-space' : 'cannot-keep' }
-      this.#world.events?.received?.(entry)
+      events?.tell?.({ kind: 'message', entry, news: news(size, messageId) })
       this.#wake()
       return { yes: isExchange ? `<${id}@${host}>` : id }
     })

@@ -10,7 +10,7 @@ import { now } from '../io/clock.ts'
 import { openControl } from '../io/control.ts'
 import { sayEndpoint } from '../io/sockets.ts'
 import { CONTROL } from '../io/state.ts'
-import { printable, sayLogin, sayReceived, sayTried } from '../mta/news.ts'
+import { printable, sayEvent, severityOf } from '../mta/news.ts'
 import type { Spool } from '../spool/spool.ts'
 import { passwordCommand } from './password.ts'
 import { complain, EXIT, log } from './print.ts'
@@ -55,11 +55,9 @@ async function run(file: string, { maildir = join(dirname(file), 'maildir'), qui
     events: {
       note: what => log(printable(what)),
       ...(!quiet && {
-        received: entry => log(sayReceived(entry)),
-        tried: (entry, outcomes) => {
-          for (const line of sayTried(entry, outcomes.keys(), now())) log(line)
+        tell: event => {
+          if (severityOf(event) < 7) log(sayEvent(event))
         },
-        login: (peer, what) => log(sayLogin(peer, what)),
       }),
     },
   })

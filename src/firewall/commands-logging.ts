@@ -1,15 +1,8 @@
 import type { Diagnostic } from '../base/problem.ts'
+import { SEVERITIES, type Severity } from '../base/severity.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
-import {
-  type LogFile,
-  type LoggingConfig,
-  type LogHost,
-  NO_GATEWAY,
-  SEVERITIES,
-  type Severity,
-  SYSLOG_PORT,
-} from './gateway-config.ts'
+import { type LogFile, type LoggingConfig, type LogHost, NO_GATEWAY, SYSLOG_PORT } from './gateway-config.ts'
 
 type Spec = CommandSpec<LoggingConfig>
 

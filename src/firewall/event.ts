@@ -1,12 +1,13 @@
 /** What happens to a running firewall, and how each is told: as a Cisco syslog line, and as plain facts. */
 import { bytes, show } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
+import type { Severity } from '../base/severity.ts'
 import { type Duration, sayDuration } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { Crossing } from '../topology/topology.ts'
 import type { Caller } from './access.ts'
 import type { Product } from './config.ts'
-import type { LoggingConfig, Severity } from './gateway-config.ts'
+import type { LoggingConfig } from './gateway-config.ts'
 import { formatSyslog, type SyslogLine, syslogOf } from './syslog.ts'
 import { type Explanation, isKnownVerb } from './verdict.ts'
 

@@ -1,4 +1,5 @@
 import type { SourceRef } from '../base/problem.ts'
+import type { Severity } from '../base/severity.ts'
 import type { Duration } from '../base/time.ts'
 import type { Network } from '../topology/topology.ts'
 
@@ -17,21 +18,6 @@ export interface GatewayConfig {
   readonly proxiedTo: readonly ProxiedTo[]
   readonly farms: readonly Farm[]
 }
-
-/** 0 is worst; the words are `SEVERITIES`. */
-export type Severity = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7
-
-/** As Cisco spells the severities of RFC 5424 §6.2.1, the worst first. */
-export const SEVERITIES = [
-  'emergencies',
-  'alerts',
-  'critical',
-  'errors',
-  'warnings',
-  'notifications',
-  'informational',
-  'debugging',
-] as const
 
 export interface LoggingConfig {
   readonly on: boolean

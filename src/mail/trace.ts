@@ -52,8 +52,8 @@ export function withoutTrace(
   return odd ? { differsAt: 0 } : { gained }
 }
 
-/** Octets of a line that are looked at: enough to tell a field's name. */
-const LINE_START = 64
+/** Octets of a line that are looked at: enough to tell a field's name, and a Message-ID of any usual length. */
+const LINE_START = 256
 
 /** The header of a message, counted as it streams past: its octets, and the hops it tells of (RFC 5321 §6.3). */
 export class HeaderWatch {
@@ -65,6 +65,10 @@ export class HeaderWatch {
   /** Octets of the header so far, the lines' ends included and the blank line not. */
   size = 0
   hops = 0
+  /** The first Message-ID as it stands there, without its brackets; nothing where none can be read at the beginning of its line. */
+  messageId: string | undefined
+  /** The line before was a Message-ID that goes on here: some write it folded. */
+  #isFolded = false
 
   /** `most`: once a header is longer than this it is only known to be too long. */
   push(chunk: Uint8Array, most: number): void {
@@ -86,7 +90,16 @@ export class HeaderWatch {
     if (this.#start === '\r\n') this.#over = true
     else this.size += this.#length
     if (/^received:/i.test(this.#start)) this.hops++
+    if (this.messageId === undefined) this.#lookForId()
     this.#start = ''
     this.#length = 0
+  }
+
+  #lookForId(): void {
+    const field = this.#isFolded ? /^[ \t]/ : /^message-id[ \t]*:/i
+    const isId = field.test(this.#start)
+    const found = isId ? /<([^<>\s]+)>/.exec(this.#start)?.[1] : undefined
+    if (found !== undefined) this.messageId = found
+    this.#isFolded = isId && found === undefined && !this.#isFolded
   }
 }

@@ -132,9 +132,9 @@ test('after an attempt each recipient is done, or due again by the plan, and the
   assert.deepEqual(
     after.trail.map(({ what }) => what),
     [
-      'bob@b.example: relayed to mail-b',
-      'nobody@b.example: failed: 550 5.1.1 no such user',
-      'dave@d.example: deferred: 450 later; next try in 10m',
+      '<bob@b.example> relayed to mail-b',
+      '<nobody@b.example> failed: 550 5.1.1 no such user',
+      '<dave@d.example> deferred: 450 later; next try in 10m',
     ],
   )
   assert.equal(dueAt(after), 1000 + 10 * MINUTE)

@@ -1,14 +1,15 @@
 import { lower } from '../base/bytes.ts'
-import { type Duration, type Instant, sayDuration } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import type { Connector } from '../routing/connector.ts'
 import type { Guid } from '../routing/link-state.ts'
 import { nameOf } from '../routing/master.ts'
 import type { Letter, Route } from '../routing/route.ts'
 import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
-import { type Failure, noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import { type Failure, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig, Turn } from './config.ts'
+import { trailed, triedNews } from './news.ts'
 
 /** Recipients of one entry that are due and go the same way. */
 export type Batch =
@@ -140,7 +141,7 @@ export function hastened(entry: SpoolEntry, which: ReadonlySet<number>, now: Ins
   const recipients = entry.recipients.map((state, i) =>
     state.kind === 'waiting' && which.has(i) ? { ...state, due: now } : state,
   )
-  return noted({ ...entry, revision: entry.revision + 1, recipients }, now, 'a way opened')
+  return trailed({ ...entry, revision: entry.revision + 1, recipients }, { kind: 'way-opened' }, now)
 }
 
 /** The entry after its attempts: every outcome noted, and who was deferred due again, or given up. */
@@ -161,12 +162,7 @@ export function conclude(
     return { kind: 'done', at: now, outcome: { kind: 'failed', by: expired(outcome) } }
   })
   next = { ...next, recipients: states }
-  for (const [i, outcome] of outcomes) {
-    const to = entry.envelope.recipients[i]?.to
-    const state = states[i]
-    const when = state?.kind === 'waiting' ? `; next try in ${sayDuration(Math.max(0, state.due - now))}` : ''
-    next = noted(next, now, `${to ? formatMailbox(to) : '?'}: ${sayOutcome(outcome)}${when}`)
-  }
+  for (const [i, outcome] of outcomes) next = trailed(next, triedNews(next, i, { outcome, now }), now)
   return next
 }
 
