@@ -23,7 +23,7 @@ import { newEntry } from '../spool/entry.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import type { AskedFor } from './asked-for.ts'
-import { Door } from './door.ts'
+import type { Door } from './door.ts'
 import type { LinkState } from './link-state.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
@@ -34,6 +34,7 @@ export interface AroundSessions {
   readonly routing: LinkState
   readonly underway: Underway
   readonly askedFor: AskedFor
+  readonly door: Door
   /** A message came. */
   readonly wake: () => void
 }
@@ -49,14 +50,14 @@ export class Sessions {
   readonly #open = new Map<Server, Drive<ServerOutput>>()
   #count = 0
 
-  constructor(config: MtaConfig, world: MtaWorld, { routing, underway, askedFor, wake }: AroundSessions) {
+  constructor(config: MtaConfig, world: MtaWorld, { routing, underway, askedFor, wake, door }: AroundSessions) {
     this.#config = config
     this.#world = world
     this.#routing = routing
     this.#underway = underway
     this.#askedFor = askedFor
     this.#wake = wake
-    this.#door = new Door(config.sessions)
+    this.#door = door
   }
 
   /** Takes a connection; `peer` is the client's address as it shall be shown, `tls` what TLS it began with. */
@@ -248,10 +249,15 @@ export class Sessions {
     return arriving
   }
 
+  /** Kept once everybody who is here now is gone. */
+  get over(): readonly Promise<unknown>[] {
+    return [...this.#open.values()].map(({ over }) => over)
+  }
+
   /** Says goodbye to everybody; kept once they are gone. */
   stop(): readonly Promise<unknown>[] {
     for (const [server, drive] of this.#open) drive.do(() => server.stop(now()))
-    return [...this.#open.values()].map(({ over }) => over)
+    return this.over
   }
 }
 

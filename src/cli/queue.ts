@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { atRest } from '../app/link-state.ts'
+import { QUEUE_NODE } from '../app/mta-control.ts'
 import { openSpool, spoolFolder } from '../app/mta-spool.ts'
 import { type QueueAnswer, QueueDesk, type QueueRequest } from '../app/queue-desk.ts'
 import { PosternError } from '../base/problem.ts'
@@ -14,9 +15,6 @@ import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type QueueVerb, sayExplain, sayList, sayShow } from '../mta/queue.ts'
 import { complain, EXIT, print } from './print.ts'
-
-/** The name under which a mail server's control socket knows its queue. */
-export const QUEUE_NODE = 'queue'
 
 const WHAT: Readonly<Record<QueueVerb, string>> = {
   list: 'list the messages that wait',

@@ -93,6 +93,7 @@ export class LmdbSpool implements Spool {
   #reusable = 0
   #looked = 0
   #looking: Promise<string | undefined> | undefined
+  #trying: Promise<Refused | undefined> | undefined
   #closed = false
 
   /** Opens the spool in a folder, or makes one there. A `PosternError` says in words why it cannot. */
@@ -249,7 +250,7 @@ export class LmdbSpool implements Spool {
   /** Why there is no room for so many octets more, which are counted already; nothing when there is. */
   async #room(octets: number): Promise<Refused | undefined> {
     if (this.#size > this.#limit) {
-      return { kept: false, why: 'no-space', words: `the spool holds its ${this.#limit} octets` }
+      return { kept: false, why: 'no-space', words: full(this.#limit) }
     }
     const wrong = await this.#look()
     if (wrong !== undefined) return { kept: false, why: 'fault', words: wrong }
@@ -418,6 +419,27 @@ export class LmdbSpool implements Spool {
     return this.#slots.size
   }
 
+  get size(): number {
+    return this.#size
+  }
+
+  /** A disk that went read-only shows only when something is written: an octet comes and goes, and is flushed. */
+  async trouble(): Promise<string | undefined> {
+    const wrong = (await this.#lookNow()) ?? (this.#size >= this.#limit ? full(this.#limit) : undefined)
+    if (wrong !== undefined) return wrong
+    if (this.#disk + this.#reusable < this.#leftFree) return `the disk of ${this.folder} is full`
+    this.#trying ??= refusal(() =>
+      this.#tree.write(({ bodies }) => {
+        bodies.put(TRIAL, new Uint8Array(1))
+        bodies.remove(TRIAL)
+      }),
+    ).finally(() => {
+      this.#trying = undefined
+    })
+    const refused = await this.#trying
+    return refused && `the spool ${this.folder} cannot be written: ${refused.words}`
+  }
+
   async *scan(): AsyncIterable<SpoolEntry> {
     // Ids sort by time of arrival.
     for (const [i, id] of [...this.#slots.keys()].sort().entries()) {
@@ -451,6 +473,13 @@ const ENTRY = 2048
 /** Octets of the tree that a message takes: a body begins on a page of its own. */
 function pages(size: number, { place }: StoredBody): number {
   return ENTRY + (place === 'tree' ? Math.ceil((size + 16) / PAGE) * PAGE : 0)
+}
+
+/** The key of what is written to see whether it can be; no id is like it. */
+const TRIAL = '!'
+
+function full(limit: number): string {
+  return `the spool holds its ${limit} octets`
 }
 
 /** Entries read in one go while others wait. */

@@ -6,6 +6,7 @@ import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } fr
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
 import { QUEUE_COMMANDS } from './queue-commands.ts'
+import { SERVICE_COMMANDS } from './service-commands.ts'
 import { SESSION_COMMANDS } from './session-commands.ts'
 
 type Spec = CommandSpec<MtaConfig>
@@ -102,6 +103,7 @@ export const MTA: Grammar<MtaConfig> = {
     ...QUEUE_COMMANDS,
     ...SESSION_COMMANDS,
     ...LOGIN_COMMANDS,
+    ...SERVICE_COMMANDS,
     ...within<MtaConfig, 'routing'>('routing', ROUTING_COMMANDS),
   ],
 }

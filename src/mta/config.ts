@@ -1,5 +1,7 @@
 import type { SourceRef } from '../base/problem.ts'
+import type { Severity } from '../base/severity.ts'
 import type { Duration } from '../base/time.ts'
+import type { Served } from '../config/served.ts'
 import { NO_ROUTING, type RoutingConfig } from '../routing/connector.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import type { Dialect } from '../smtp/dialect.ts'
@@ -9,7 +11,7 @@ import type { Network } from '../topology/topology.ts'
 import { WORKAROUNDS, type Workaround } from './order.ts'
 
 /** A mail server as its text describes it. */
-export interface MtaConfig {
+export interface MtaConfig extends Served {
   readonly hostname: string
   readonly dialect: Dialect['name']
   /** What an Exchange dialect calls itself in its greeting; absent: what its own product did. */
@@ -53,6 +55,15 @@ export interface MtaConfig {
   readonly delayReport: Duration
   readonly destinations: DestinationLimits
   readonly routing: RoutingConfig
+  /** Files that what happens is written into. */
+  readonly logs: readonly LogFile[]
+}
+
+/** A file of JSON lines; of what happens, those of this level and worse. */
+export interface LogFile {
+  readonly file: string
+  readonly level: Severity
+  readonly at: SourceRef
 }
 
 export type SpoolConfig =
@@ -143,4 +154,5 @@ export const EMPTY_MTA: MtaConfig = {
   delayReport: 12 * 60 * 60_000,
   destinations: { connections: 20, messages: 100, rest: 2_000 },
   routing: NO_ROUTING,
+  logs: [],
 }
