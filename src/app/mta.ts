@@ -110,7 +110,7 @@ export class Mta {
     this.#underway.retire()
     this.#work.stop()
     this.#outgoing.stop()
-    this.#lanes.stop()
+    this.#lanes.stop({ all: true })
     this.routing.stop()
     await this.#underway.done(this.#sessions.over)
   }
