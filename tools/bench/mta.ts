@@ -15,6 +15,7 @@ import {
   untilListening,
   workDirectory,
 } from './process.ts'
+import { arrived, startSink } from './sink.ts'
 
 export const description =
   'a mail server, durable: smtp-source → subject → smtp-sink until the sink has it all, beside Postfix as Debian has it, and Haraka with its queue'
@@ -103,14 +104,6 @@ export async function run({ quick, subjects: wanted, cases: asked, note }: Order
   return { metrics: METRICS, ours: [ours], peers, cases: reports, versions: [...versions] }
 }
 
-async function startSink(port: number): Promise<Program> {
-  const { command, env } = peer('smtp-sink')
-  const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : []
-  const sink = start({ name: 'smtp-sink', command, env, args: [...asNobody, '-c', `127.0.0.1:${port}`, '256'] })
-  await untilListening(sink, port)
-  return sink
-}
-
 async function layPostern(): Promise<Line> {
   const [port = 0, sinkPort = 0] = await freePorts(2)
   const folder = mkdtempSync(join(workDirectory(), 'postern-mta-'))
@@ -184,9 +177,4 @@ async function send({ port, sink, pid, said }: Line, { sessions, kept, to }: Cas
   }
   const cpu = cpuSeconds(pid) - spent
   return { rate: messages / wall, taken: messages / taken, cpu: (10_000 * cpu) / messages, 'cpu-seconds': cpu }
-}
-
-/** The sink's own count; it writes `sess=N quit=N mesg=N` anew after each message, in one piece, with CR for an end. */
-function arrived(sink: Program): number {
-  return Number(/.*mesg=(\d+)(?:\r|$)/s.exec(sink.said())?.[1] ?? 0)
 }
