@@ -19,6 +19,7 @@ import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
 import type { Watch } from '../io/splice.ts'
 import { makeState, removeState } from '../io/state.ts'
 import type { SecureContext } from '../io/tls.ts'
+import { become, fileFor, folderFor, type User, whoToBecome } from '../io/user.ts'
 import { transcriptHead } from '../transcript/record.ts'
 import { Console } from './console.ts'
 import { type Door, shutDiagnostic } from './doors.ts'
@@ -146,8 +147,12 @@ export class Firewall {
     const { config, warnings } = readConfig(FIREWALL, file)
     const firewall = new Firewall(file, config, options)
     try {
+      const user = whoToBecome(config.gateway.user)
+      // What root opens or makes here is the user's to write, or a reload could not open it again.
+      if (user) firewall.#giveTo(user, config.gateway)
       const problems = await firewall.#furnish(config, true)
       if (problems.length > 0) throw new ConfigurationError(problems)
+      if (user) become(user)
       await firewall.#openControl()
     } catch (cause) {
       await firewall.stop()
@@ -207,6 +212,7 @@ export class Firewall {
   #said: ReadonlySet<string> = new Set()
 
   async #furnish(config: FirewallConfig, orNothing: boolean): Promise<readonly Diagnostic[]> {
+    if (config.gateway.user?.name !== this.gateway.config.gateway.user?.name) return [cannotChangeUser(config.gateway)]
     const { furniture, problems } = await this.#prepare(config.gateway, config)
     if (orNothing && problems.length > 0) {
       // The doors are tried all the same, so that everything that is wrong is said at once.
@@ -294,6 +300,11 @@ export class Firewall {
     await metrics?.close()
   }
 
+  #giveTo(user: User, { logging, record }: GatewayConfig): void {
+    for (const { file } of logging.files) fileFor(user, this.#path(file))
+    if (record) folderFor(user, this.#path(record.folder))
+  }
+
   /** Paths are meant from where the file stands. */
   #path(path: string): string {
     return resolve(dirname(this.file), path)
@@ -374,6 +385,11 @@ export class Firewall {
     const recording: Recording = recordings.begin(transcriptHead(prose, subject, lines, connects))
     return recording
   }
+}
+
+function cannotChangeUser({ user }: GatewayConfig): Diagnostic {
+  const message = 'as whom the firewall runs cannot change while it runs: it wants a restart'
+  return { severity: 'error', message, ...(user && { at: user.at }) }
 }
 
 function identityOf({ hostname, product }: FirewallConfig): Identity {

@@ -5,7 +5,7 @@ import { diff } from '../config/diff.ts'
 import type { ControlAnswer } from '../io/control.ts'
 import { ConfigurationError } from '../io/files.ts'
 import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
-import { become, findUser, folderFor, isRoot, isUser, type User } from '../io/user.ts'
+import { become, fileFor, folderFor, whoToBecome } from '../io/user.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { MtaEvent } from '../mta/news.ts'
@@ -65,7 +65,7 @@ export class MailService {
   /** Brings everything up that the file names, or throws with all that cannot be; then nothing stays up. */
   static async start(file: string, { maildir, json = false, look }: MailServiceOptions): Promise<MailService> {
     const files = await readMailServer(file)
-    const user = whoToBecome(files.config)
+    const user = whoToBecome(files.config.user)
     const log = new MtaLog({ host: files.config.hostname, stdout: json, ...(look && { look }) })
     const service = new MailService(file, files, log)
     try {
@@ -73,7 +73,10 @@ export class MailService {
       if (!user) service.#openSpool()
       await service.#server.listen(files.config)
       const { problems, furniture } = await service.#prepare(files.config, () => {
-        if (user) settle(user, [maildir, ...(service.spoolFolder === undefined ? [] : [service.spoolFolder])])
+        if (!user) return
+        for (const folder of [maildir, service.spoolFolder]) if (folder !== undefined) folderFor(user, folder)
+        for (const { file } of files.config.logs) fileFor(user, service.#path(file))
+        become(user)
       })
       service.#furnish(furniture)
       if (problems.length > 0) throw new ConfigurationError(problems)
@@ -225,12 +228,17 @@ export class MailService {
     await attempt(config.user?.at, between)
     const logs: LogFiles[number][] = []
     for (const each of config.logs) {
-      const path = resolve(dirname(this.file), each.file)
+      const path = this.#path(each.file)
       const log =
         problems.length > 0 ? undefined : await attempt(each.at, () => openLogFile(path, each, config.hostname))
       if (log) logs.push(log)
     }
     return { furniture: { logs, metrics: answering }, problems }
+  }
+
+  /** Paths are meant from where the file stands. */
+  #path(path: string): string {
+    return resolve(dirname(this.file), path)
   }
 
   #furnish({ logs, metrics }: Furniture, config: MtaConfig = this.#config): void {
@@ -261,27 +269,6 @@ const MAX_CHANGES = 50
 function shortened(lines: readonly string[]): readonly string[] {
   if (lines.length <= MAX_CHANGES) return lines
   return [...lines.slice(0, MAX_CHANGES), `and ${lines.length - MAX_CHANGES} lines more`]
-}
-
-/** The user to become, where one is named and this process is not that user yet. */
-function whoToBecome({ user }: MtaConfig): User | undefined {
-  if (!user) return undefined
-  try {
-    const found = findUser(user.name)
-    if (isUser(found)) return undefined
-    if (isRoot()) return found
-  } catch (cause) {
-    if (!(cause instanceof PosternError)) throw cause
-    throw new ConfigurationError([{ severity: 'error', message: cause.message, at: user.at }])
-  }
-  const message = `cannot run as ${user.name}: only root can become somebody else`
-  throw new ConfigurationError([{ severity: 'error', message, at: user.at }])
-}
-
-/** Gives root up, for good. The folders are the user's before that. */
-function settle(user: User, folders: readonly string[]): void {
-  for (const folder of folders) folderFor(user, folder)
-  become(user)
 }
 
 /** What only a restart can change, where it is to change. */

@@ -1,7 +1,8 @@
 /** Becoming another user for good: started as root for the ports below 1024, and never root again. */
 import { execFileSync } from 'node:child_process'
-import { chownSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
-import { PosternError } from '../base/problem.ts'
+import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
+import { PosternError, type SourceRef } from '../base/problem.ts'
+import { ConfigurationError } from './files.ts'
 
 export interface User {
   readonly name: string
@@ -12,12 +13,12 @@ export interface User {
 /** What a system with users has; the types of Node leave one of them out. */
 type Users = Pick<NodeJS.Process, 'setgid' | 'setuid'> & { initgroups?(user: string, group: number): void }
 
-export function isRoot(): boolean {
+function isRoot(): boolean {
   return process.getuid?.() === 0
 }
 
 /** The user of this name, as the system knows it (passwd, LDAP, whatever `id` asks). A `PosternError` where there is none. */
-export function findUser(name: string): User {
+function findUser(name: string): User {
   const ask = (flag: string): number => {
     try {
       const said = execFileSync('id', [flag, '--', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
@@ -33,7 +34,7 @@ export function findUser(name: string): User {
 }
 
 /** Is this process that user already, and nothing more? */
-export function isUser({ uid }: User): boolean {
+function isUser({ uid }: User): boolean {
   return process.getuid?.() === uid && process.geteuid?.() === uid
 }
 
@@ -82,15 +83,41 @@ function whatIsLeft(uid: number, gid: number): string | undefined {
 }
 
 /** A folder that the user will write into: made for it where it is missing, and its own where it is there. */
-export function folderFor({ name, uid, gid }: User, folder: string): void {
+export function folderFor(user: User, folder: string): void {
   const made = mkdirSync(folder, { recursive: true, mode: 0o700 })
-  if (made !== undefined) chownSync(folder, uid, gid)
-  const owner = statSync(folder).uid
+  if (made !== undefined) chownSync(folder, user.uid, user.gid)
+  belongsTo(user, folder)
+}
+
+/** The same of a file that the user will append to. */
+export function fileFor(user: User, file: string): void {
+  if (!existsSync(file)) {
+    closeSync(openSync(file, 'ax', 0o640))
+    chownSync(file, user.uid, user.gid)
+  }
+  belongsTo(user, file)
+}
+
+function belongsTo({ name, uid }: User, path: string): void {
+  const owner = statSync(path).uid
   if (owner === uid) return
-  throw cannotBecome(
-    name,
-    `${folder} belongs to ${owner === 0 ? 'root' : `user ${owner}`} (chown -R ${name} ${folder})`,
-  )
+  throw cannotBecome(name, `${path} belongs to ${owner === 0 ? 'root' : `user ${owner}`} (chown -R ${name} ${path})`)
+}
+
+/**
+ * The user that a line names, where this process is not that user yet. A `ConfigurationError` where there is no such user,
+ * or it cannot be had.
+ */
+export function whoToBecome(line: { readonly name: string; readonly at: SourceRef } | undefined): User | undefined {
+  if (!line) return undefined
+  try {
+    const found = findUser(line.name)
+    if (isUser(found)) return undefined
+    if (isRoot()) return found
+    throw cannotBecome(line.name, 'only root can become somebody else')
+  } catch (cause) {
+    throw new ConfigurationError([{ severity: 'error', message: (cause as Error).message, at: line.at }])
+  }
 }
 
 function cannotBecome(name: string, why: string): PosternError {
