@@ -312,3 +312,39 @@ async function deepest(pid: number): Promise<number> {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim()
   return children === '' ? pid : deepest(Number(children.split(' ').at(-1)))
 }
+
+test('mail for an alias goes to all whom it stands for; a sender who asked is told that it was expanded', async t => {
+  const [port = 0] = await freePorts(1)
+  const here = place(t, [
+    ...lines(port, 'mailbox bob@a.example', 'mailbox carol@a.example', 'aliases names', 'logging json mail.log'),
+    'alias sales alice bob@a.example',
+  ])
+  writeFileSync(join(here.folder, 'names'), 'everyone: sales,\n  carol\n')
+  const server = await start(t, here.file)
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  await talk.hear()
+  for (const line of [
+    'EHLO client.example',
+    'MAIL FROM:<carol@a.example>',
+    'RCPT TO:<everyone@a.example> NOTIFY=SUCCESS,FAILURE',
+  ])
+    assert.match(await talk.ask(line), /^250/)
+  await talk.ask('DATA')
+  talk.say('Subject: to all\r\n\r\nx\r\n.\r\n')
+  const [, id = ''] = /Queued as (\S+)/.exec(await talk.hear()) ?? []
+  talk.close()
+  const boxes = ['alice', 'bob', 'carol'].map(name => join(here.folder, `maildir/${name}@a.example`))
+  // Carol has her copy, and the report.
+  await until(async () => (await Promise.all(boxes.map(readMaildir))).map(({ length }) => length).join() === '1,1,2')
+  const report = (await readMaildir(boxes[2] ?? '')).map(String).find(text => /Action:/.test(text)) ?? ''
+  assert.match(report, /Final-Recipient: rfc822; everyone@a\.example\r\nAction: expanded\r\nStatus: 2\.0\.0/)
+  assert.equal(report.match(/Action:/g)?.length, 1)
+  const history = await postern(['queue', 'history', here.file, id])
+  assert.match(history.out, /<everyone@a\.example> is an alias of 3 addresses/)
+  assert.match(history.out, /the sender is told how it ended, by \S+/)
+  writeFileSync(join(here.folder, 'names'), 'everyone: nobody-here\nloop: loop2\nloop2: loop\n')
+  server.child.kill('SIGHUP')
+  await server.says(/nothing was changed\n/)
+  assert.match(server.said(), /names:1:1: error: nobody here is nobody-here@a\.example/)
+  assert.match(server.said(), /names:2:1: error: a loop: loop@a\.example → loop2@a\.example → loop@a\.example/)
+})
