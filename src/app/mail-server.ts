@@ -124,7 +124,10 @@ export class MailServer {
       .then(shut => shut.map(shutDiagnostic))
   }
 
-  #enforce({ config, files, logins, identity }: MailServerFiles, { spool, maildir, events }: MailServerWorld): void {
+  #enforce(
+    { config, files, logins, aliases, identity }: MailServerFiles,
+    { spool, maildir, events }: MailServerWorld,
+  ): void {
     const before = this.#now?.mta
     const mta = new Mta(
       config,
@@ -132,6 +135,7 @@ export class MailServer {
         spool,
         files,
         logins,
+        ...(aliases && { aliases }),
         ...(identity && { identity }),
         dial: (host, port) => dial({ host, port }),
         maildir: mailbox => maildirOf(maildir, mailbox),

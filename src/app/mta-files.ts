@@ -4,12 +4,13 @@ import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.t
 import { ConfigurationError, readBytes } from '../io/files.ts'
 import { readSecret } from '../io/keys.ts'
 import { identity } from '../io/tls.ts'
+import { type Alias, Aliases, parseAliases } from '../mta/aliases.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { openLogins } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
-export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity'>
+export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity' | 'aliases'>
 
 /** Reads them all, or throws a `ConfigurationError` with everything that is wrong with any of them. */
 export async function openMtaFiles(
@@ -37,6 +38,11 @@ export async function openMtaFiles(
   const { tls } = config
   const found = tls && (await attempt(tls.at, () => certified(path(tls.certificateFile), path(tls.keyFile))))
   const logins = await openLogins(config, files, path, { open: attempt, trouble })
+  const { aliasesFile } = config
+  const listed = aliasesFile && (await attempt(aliasesFile.at, () => readAliases(path(aliasesFile.file))))
+  // A line of the configuration is nearer than one of the file.
+  const aliases = new Aliases(config, [...(listed ?? []), ...config.aliases])
+  problems.push(...aliases.problems())
   for (const listen of config.listens) {
     if (!listen.tls || tls) continue
     const hint = 'add a line such as: tls certificate mail.pem key mail.key'
@@ -47,7 +53,7 @@ export async function openMtaFiles(
     problems.push({ severity: 'error', message: '"tls required" needs a certificate, and none is named', hint })
   }
   if (problems.length > 0) throw new ConfigurationError(problems)
-  return { files, logins, ...(found && { identity: found }) }
+  return { files, logins, aliases, ...(found && { identity: found }) }
 }
 
 interface NamedFile {
@@ -62,6 +68,12 @@ function namedFiles({ logins, routing }: MtaConfig): readonly NamedFile[] {
     ...(tls?.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' } as const]),
   ])
   return [...logins.map(({ passwordFile, at }) => ({ file: passwordFile, at, kind: 'secret' }) as const), ...theirs]
+}
+
+function readAliases(path: string): readonly Alias[] {
+  const { aliases, problems } = parseAliases(readText(path), path)
+  if (problems.length > 0) throw new ConfigurationError(problems)
+  return aliases
 }
 
 function readText(path: string): string {

@@ -1,5 +1,6 @@
 import type { Duplex } from '../io/sockets.ts'
 import type { SecureContext } from '../io/tls.ts'
+import type { Aliases } from '../mta/aliases.ts'
 import type { MtaEvent } from '../mta/news.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Logins } from './logins.ts'
@@ -16,6 +17,8 @@ export interface MtaWorld {
   readonly logins: Logins
   /** What `tls certificate` names, ready for use. */
   readonly identity?: SecureContext
+  /** Addresses of ours that stand for others. */
+  readonly aliases?: Aliases
   readonly events?: MtaEvents
 }
 

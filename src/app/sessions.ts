@@ -2,6 +2,7 @@
 import { utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { TlsFacts } from '../base/machine.ts'
+import type { Instant } from '../base/time.ts'
 import { now, random } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
 import { HASHES } from '../io/hashes.ts'
@@ -11,15 +12,16 @@ import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
+import { type Expansion, expand, NO_ALIASES } from '../mta/aliases.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type MessageNews, sayNews } from '../mta/news.ts'
+import { type MessageNews, sayNews, trailed } from '../mta/news.ts'
 import { hasWay } from '../mta/work.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
 import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
-import { newEntry } from '../spool/entry.ts'
+import { newEntry, type SpoolEntry } from '../spool/entry.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import type { AskedFor } from './asked-for.ts'
@@ -184,9 +186,14 @@ export class Sessions {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.#config, question, to => hasWay(this.#routing.service, { to, now: now() }))
+        return acceptRecipient(
+          this.#config,
+          question,
+          to => hasWay(this.#routing.service, { to, now: now() }),
+          this.#world.aliases,
+        )
       case 'vrfy':
-        return verifyAddress(this.#config, question.text)
+        return verifyAddress(this.#config, question.text, this.#world.aliases)
       case 'sasl':
         if (!answers) return { no: 'auth-unavailable' }
         return answers.answer(question.question).then(sasl => ({ sasl }))
@@ -238,13 +245,19 @@ export class Sessions {
       size,
       ...(messageId !== undefined && { messageId }),
     })
-    const entry = newEntry({ id, envelope, at, expire: this.#config.expire, what: sayNews(news(0)) })
+    const expansion = expand(envelope, this.#world.aliases ?? NO_ALIASES)
+    const what = sayNews(news(0))
+    const begun = newEntry({ id, envelope: expansion?.envelope ?? envelope, at, expire: this.#config.expire, what })
+    const entry = expansion ? resolved(begun, expansion, at) : begun
     const arriving = new Arriving(this.#world.spool, entry, limits, async (kept, { size, messageId }) => {
       if (!kept.kept) return { no: kept.why === 'no-space' ? 'no-space' : 'cannot-keep' }
       events?.tell?.({ kind: 'message', entry, news: news(size, messageId) })
+      for (const each of expansion?.aliases ?? [])
+        events?.tell?.({ kind: 'message', entry, news: { kind: 'expanded', ...each } })
       this.#wake()
       return { yes: isExchange ? `<${id}@${host}>` : id }
     })
+    if (!expansion) arriving.refuse({ no: 'too-many-recipients' })
     void arriving.push(trace)
     return arriving
   }
@@ -267,4 +280,16 @@ interface Listening {
   readonly arriving: Arriving | undefined
   readonly answers: Answers | undefined
   readonly linkState: ReturnType<LinkState['answering']>
+}
+
+/** The entry with its aliases noted; those that stay in it are done. */
+function resolved(entry: SpoolEntry, { expanded, aliases }: Expansion, at: Instant): SpoolEntry {
+  if (aliases.length === 0) return entry
+  const recipients = entry.recipients.map((state, i) => {
+    const count = expanded.get(i)
+    if (count === undefined) return state
+    return { kind: 'done', at, outcome: { kind: 'expanded', to: `${count} addresses` } } as const
+  })
+  const noted = aliases.reduce((before, each) => trailed(before, { kind: 'expanded', ...each }, at), entry)
+  return { ...noted, recipients }
 }

@@ -8,6 +8,7 @@ import type { Dialect } from '../smtp/dialect.ts'
 import { LIMITS, type Limits } from '../smtp/limits.ts'
 import { EXCHANGE_2003 } from '../spool/retry.ts'
 import type { Network } from '../topology/topology.ts'
+import type { Alias } from './aliases.ts'
 import { WORKAROUNDS, type Workaround } from './order.ts'
 
 /** A mail server as its text describes it. */
@@ -55,6 +56,9 @@ export interface MtaConfig extends Served {
   readonly delayReport: Duration
   readonly destinations: DestinationLimits
   readonly routing: RoutingConfig
+  /** Addresses of ours that stand for others, and a file of more. */
+  readonly aliases: readonly Alias[]
+  readonly aliasesFile?: FileRef
   /** Files that what happens is written into. */
   readonly logs: readonly LogFile[]
 }
@@ -154,5 +158,6 @@ export const EMPTY_MTA: MtaConfig = {
   delayReport: 12 * 60 * 60_000,
   destinations: { connections: 20, messages: 100, rest: 2_000 },
   routing: NO_ROUTING,
+  aliases: [],
   logs: [],
 }

@@ -119,14 +119,14 @@ test('secrets of a login reach neither the log nor what is said', async t => {
   }
 })
 
-test('healthz: well while mail is taken and can be kept; with the reason while the spool is full, gone, or the server stops', async t => {
+test('healthz: well while mail is taken and can be kept; with the reason while the spool is gone, or the server stops', async t => {
   const [port = 0, watch = 0, dead = 0] = await freePorts(3)
   const here = place(
     t,
     lines(
       port,
       `metrics listen 127.0.0.1 ${watch}`,
-      'spool queue size 400',
+      'spool queue size 300',
       'relay-from 127.0.0.0 255.0.0.0',
       `connector dead to B cost 1 target 127.0.0.1 port ${dead}`,
       'address-space dead smtp *',
@@ -134,15 +134,10 @@ test('healthz: well while mail is taken and can be kept; with the reason while t
   )
   const server = await start(t, here.file)
   assert.deepEqual(await health(watch), [200, 'ok\n'])
-  let heard = ''
-  for (let i = 0; i < 5 && !/^452/.test(heard); i++) heard = await handIn(port, { to: 'x@far.example' })
-  assert.match(heard, /^452 4\.3\.1/)
+  // Of 300 octets the second message finds too few.
+  for (const expected of [/^250/, /^452 4\.3\.1/]) assert.match(await handIn(port, { to: 'x@far.example' }), expected)
   assert.equal(await metric(watch, 'postern_mta_refused_total{what="message",why="no-space"}'), 1)
-  // One octet more than fits is refused; only a spool at its limit is not well.
-  await until(async () => {
-    const [status] = await health(watch)
-    return status === 200 || status === 503
-  })
+  assert.equal(await metric(watch, 'postern_mta_queue_messages'), 1)
   rmSync(join(here.folder, 'queue'), { recursive: true })
   const [status, words] = await health(watch)
   assert.equal(status, 503)
@@ -154,7 +149,8 @@ test('healthz: well while mail is taken and can be kept; with the reason while t
   server.child.kill('SIGTERM')
   await until(async () => (await health(watch))[1].startsWith('stopping'))
   talk.close()
-  assert.equal(await server.end(), 0)
+  await until(() => server.child.exitCode !== null)
+  assert.equal(server.child.exitCode, 0)
 })
 
 test('SIGHUP puts all of a file in force, opens and shuts what it says, and who is here stays as they came', async t => {
@@ -188,7 +184,7 @@ test('SIGHUP puts all of a file in force, opens and shuts what it says, and who 
   await until(async () => (await readMaildir(join(here.folder, 'maildir/carol@a.example'))).length === 1)
   assert.deepEqual(await health(watch), [200, 'ok\n'])
   const read = logged(join(here.folder, 'mail.log')).find(({ event }) => event === 'read')
-  assert.ok((read?.changes as readonly string[]).includes('mailbox carol@a.example'))
+  assert.ok(String(read?.changes).split(',').includes('mailbox carol@a.example'))
   // What came by the old configuration, for a mailbox that is gone, is not lost: its sender is told.
   await until(() =>
     logged(join(here.folder, 'mail.log')).some(({ event, to }) => event === 'tried' && to === 'alice@a.example'),
@@ -284,7 +280,7 @@ test('started as root it becomes who its file names, for good, and says what it 
     assert.equal(statSync(join(here.folder, made)).uid, nobody, made)
   here.write(lines(port, 'user nobody', 'spool queue', 'listen 127.0.0.3 port 26'))
   server.child.kill('SIGHUP')
-  await server.says(/cannot listen at 127\.0\.0\.3:26: a port below 1024 needs a privilege[^]*it runs as nobody now/)
+  await server.says(/cannot listen at 127\.0\.0\.3:26: a port below 1024 needs a privilege[\s\S]*it runs as nobody now/)
   here.write(lines(port, 'spool queue'))
   server.child.kill('SIGHUP')
   await server.says(/as whom the server runs cannot change while it runs/)
@@ -316,3 +312,39 @@ async function deepest(pid: number): Promise<number> {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim()
   return children === '' ? pid : deepest(Number(children.split(' ').at(-1)))
 }
+
+test('mail for an alias goes to all whom it stands for; a sender who asked is told that it was expanded', async t => {
+  const [port = 0] = await freePorts(1)
+  const here = place(t, [
+    ...lines(port, 'mailbox bob@a.example', 'mailbox carol@a.example', 'aliases names', 'logging json mail.log'),
+    'alias sales alice bob@a.example',
+  ])
+  writeFileSync(join(here.folder, 'names'), 'everyone: sales,\n  carol\n')
+  const server = await start(t, here.file)
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  await talk.hear()
+  for (const line of [
+    'EHLO client.example',
+    'MAIL FROM:<carol@a.example>',
+    'RCPT TO:<everyone@a.example> NOTIFY=SUCCESS,FAILURE',
+  ])
+    assert.match(await talk.ask(line), /^250/)
+  await talk.ask('DATA')
+  talk.say('Subject: to all\r\n\r\nx\r\n.\r\n')
+  const [, id = ''] = /Queued as (\S+)/.exec(await talk.hear()) ?? []
+  talk.close()
+  const boxes = ['alice', 'bob', 'carol'].map(name => join(here.folder, `maildir/${name}@a.example`))
+  // Carol has her copy, and the report.
+  await until(async () => (await Promise.all(boxes.map(readMaildir))).map(({ length }) => length).join() === '1,1,2')
+  const report = (await readMaildir(boxes[2] ?? '')).map(String).find(text => /Action:/.test(text)) ?? ''
+  assert.match(report, /Final-Recipient: rfc822; everyone@a\.example\r\nAction: expanded\r\nStatus: 2\.0\.0/)
+  assert.equal(report.match(/Action:/g)?.length, 1)
+  const history = await postern(['queue', 'history', here.file, id])
+  assert.match(history.out, /<everyone@a\.example> is an alias of 3 addresses/)
+  assert.match(history.out, /the sender is told how it ended, by \S+/)
+  writeFileSync(join(here.folder, 'names'), 'everyone: nobody-here\nloop: loop2\nloop2: loop\n')
+  server.child.kill('SIGHUP')
+  await server.says(/nothing was changed\n/)
+  assert.match(server.said(), /names:1:1: error: nobody here is nobody-here@a\.example/)
+  assert.match(server.said(), /names:2:1: error: a loop: loop@a\.example → loop2@a\.example → loop@a\.example/)
+})
