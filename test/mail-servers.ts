@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MailServer, type MailServerWorld, readMailServer } from '../src/app/mail-server.ts'
 import { readMaildir } from '../src/io/maildir.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
+import { sayNews } from '../src/mta/news.ts'
 import { Talk } from './journeys/postern.ts'
 
 /** A folder for what the servers of this file need and keep. */
@@ -43,8 +44,8 @@ export async function run(lines: readonly string[], world: Partial<MailServerWor
     events: {
       note: what => notes.push(what),
       line: (_id, direction, by, text) => said.push(`${direction} ${by}: ${text}`),
-      tell: event => {
-        if (event.kind === 'message' && event.news.kind === 'tried') tried.push(event.entry.trail.at(-1)?.what ?? '')
+      tell(event) {
+        if (event.kind === 'message' && event.news.kind === 'tried') tried.push(sayNews(event.news))
       },
     },
   })

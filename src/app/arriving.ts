@@ -23,6 +23,7 @@ export class Arriving {
   #wakeReader: () => void = () => {}
   #wakeWriter: () => void = () => {}
   #failed = false
+  #refused: Answer | undefined
 
   constructor(spool: Spool, entry: SpoolEntry, limits: Limits, conclude: (kept: Kept, seen: Seen) => Promise<Answer>) {
     this.#limits = limits
@@ -59,6 +60,11 @@ export class Arriving {
     return this.#watch.written(field)
   }
 
+  /** Whatever it is, it will not be kept. */
+  refuse(answer: Answer): void {
+    this.#refused = answer
+  }
+
   abandon(why: string): void {
     this.#over ??= { why }
     this.#wakeReader()
@@ -70,7 +76,7 @@ export class Arriving {
         ? { no: 'too-many-hops' }
         : this.#watch.size > this.#limits.headerSize
           ? { no: 'header-too-long' }
-          : undefined
+          : this.#refused
     if (refused) this.abandon('refused')
     else this.#over ??= 'whole'
     this.#wakeReader()

@@ -13,13 +13,18 @@ const MAX_REMEMBERED = 100_000
 
 /** Counts the sessions that come and go. */
 export class Door {
-  readonly #limits: SessionLimits
+  #limits: SessionLimits
   readonly #open = new Map<string, number>()
   /** Of each client, how many came in which minute. */
   readonly #came = new Map<string, { minute: number; count: number }>()
   #count = 0
 
   constructor(limits: SessionLimits) {
+    this.#limits = limits
+  }
+
+  /** Whoever comes from now on is held to these. */
+  holdTo(limits: SessionLimits): void {
     this.#limits = limits
   }
 

@@ -4,13 +4,14 @@ import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.t
 import { ConfigurationError, readBytes } from '../io/files.ts'
 import { readSecret } from '../io/keys.ts'
 import { identity } from '../io/tls.ts'
+import { type Alias, Aliases, parseAliases } from '../mta/aliases.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { NodeEnd } from '../routing/connector.ts'
 import { openLogins } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
-export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity' | 'keys'>
+export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity' | 'keys' | 'aliases'>
 
 /** Reads them all, or throws a `ConfigurationError` with everything that is wrong with any of them. */
 export async function openMtaFiles(
@@ -40,6 +41,11 @@ export async function openMtaFiles(
   const found = tls && certificate && key ? await attempt(tls.at, () => certified(certificate, key)) : undefined
   const keys = certificate && key && found && { certificate: readBytes(certificate), key: readBytes(key) }
   const logins = await openLogins(config, files, path, { open: attempt, trouble })
+  const { aliasesFile } = config
+  const listed = aliasesFile && (await attempt(aliasesFile.at, () => readAliases(path(aliasesFile.file))))
+  // A line of the configuration is nearer than one of the file.
+  const aliases = new Aliases(config, [...(listed ?? []), ...config.aliases])
+  problems.push(...aliases.problems())
   const secured = [...config.listens.filter(listen => listen.tls), ...nodeEnds(config).filter(isSecured)]
   for (const listen of secured) {
     if (tls) break
@@ -51,7 +57,7 @@ export async function openMtaFiles(
     problems.push({ severity: 'error', message: '"tls required" needs a certificate, and none is named', hint })
   }
   if (problems.length > 0) throw new ConfigurationError(problems)
-  return { files, logins, ...(found && { identity: found }), ...(keys && { keys }) }
+  return { files, logins, aliases, ...(found && { identity: found }), ...(keys && { keys }) }
 }
 
 interface NamedFile {
@@ -79,6 +85,12 @@ function nodeEnds({ routing: { nodeListens, nodeMaster } }: Pick<MtaConfig, 'rou
 
 function isSecured({ authoritiesFile }: NodeEnd): boolean {
   return authoritiesFile !== undefined
+}
+
+function readAliases(path: string): readonly Alias[] {
+  const { aliases, problems } = parseAliases(readText(path), path)
+  if (problems.length > 0) throw new ConfigurationError(problems)
+  return aliases
 }
 
 function readText(path: string): string {

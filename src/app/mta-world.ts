@@ -1,5 +1,8 @@
 import type { Duplex } from '../io/sockets.ts'
+
 import type { OwnKeys, SecureContext } from '../io/tls.ts'
+import type { Aliases } from '../mta/aliases.ts'
+
 import type { MtaEvent } from '../mta/news.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Logins } from './logins.ts'
@@ -18,6 +21,8 @@ export interface MtaWorld {
   readonly identity?: SecureContext
   /** The same as it stands in the files: for connections on which both ends show one. */
   readonly keys?: OwnKeys
+  /** Addresses of ours that stand for others. */
+  readonly aliases?: Aliases
   readonly events?: MtaEvents
 }
 

@@ -5,6 +5,7 @@ import type { Duplex } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { dueAt, type SpoolEntry } from '../spool/entry.ts'
 import { AskedFor } from './asked-for.ts'
+import { Door } from './door.ts'
 import { Lanes } from './lanes.ts'
 import { LinkState, type Neighbours } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
@@ -22,9 +23,15 @@ export class Mta {
   readonly #lanes: Lanes
   readonly #work: QueueWork
   readonly #sessions: Sessions
+  readonly #door: Door
+  /** Who took over from us. */
+  #successor: Mta | undefined
 
-  constructor(config: MtaConfig, world: MtaWorld) {
+  /** `before`: whom this one takes over from; both count their sessions at one door. */
+  constructor(config: MtaConfig, world: MtaWorld, before?: Mta) {
     this.config = config
+    this.#door = before ? before.#door : new Door(config.sessions)
+    this.#door.holdTo(config.sessions)
     this.#world = world
     const underway = this.#underway
     this.#outgoing = new Outgoing(config, world, {
@@ -46,15 +53,26 @@ export class Mta {
     }
     this.routing = new LinkState(config, neighbours, world)
     const { routing } = this
-    this.#work = new QueueWork(config, world, { routing, lanes: this.#lanes, underway })
+    this.#work = new QueueWork(config, world, {
+      routing,
+      lanes: this.#lanes,
+      underway,
+      passOn: () => this.#successor?.wake(),
+    })
     const askedFor = new AskedFor(config, world, {
       routing,
       outgoing: this.#outgoing,
       underway,
-      begin: (claim, hurried) => this.#work.begin(claim, hurried),
+      begin: (claim, hurried) => (this.#successor ?? this).#work.begin(claim, hurried),
       conclude: (claim, outcomes) => this.#work.conclude(claim, outcomes),
     })
-    this.#sessions = new Sessions(config, world, { routing, underway, askedFor, wake: () => this.wake() })
+    this.#sessions = new Sessions(config, world, {
+      routing,
+      underway,
+      askedFor,
+      door: this.#door,
+      wake: () => this.wake(),
+    })
   }
 
   /** Tells its neighbours what it knows of routing, and asks for mail, where the configuration says so. */
@@ -76,6 +94,26 @@ export class Mta {
   /** There may be something to do. */
   wake(): void {
     this.#work.wake()
+  }
+
+  /** Sessions of clients, those of whom this one took over from included. */
+  get sessions(): number {
+    return this.#door.count
+  }
+
+  /**
+   * Another one works on the queue and takes who comes from now on. Who is here stays, under the configuration they came in
+   * with, and what is being sent is sent. Kept once all of that is over.
+   */
+  async retire(successor: Mta): Promise<void> {
+    this.#successor = successor
+    if (successor.routing.isSpoken) successor.routing.learn([this.routing])
+    this.#underway.retire()
+    this.#work.stop()
+    this.#outgoing.stop()
+    this.#lanes.stop({ all: true })
+    this.routing.stop()
+    await this.#underway.done(this.#sessions.over)
   }
 
   /** Takes nothing new, says goodbye, and waits for what is under way; after `grace` it is cut. */

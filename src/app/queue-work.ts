@@ -34,6 +34,8 @@ export interface AroundWork {
   readonly routing: LinkState
   readonly lanes: Lanes
   readonly underway: Underway
+  /** Somebody else works on the queue by now: they are to look at it. */
+  readonly passOn: () => void
 }
 
 export class QueueWork {
@@ -42,6 +44,7 @@ export class QueueWork {
   readonly #routing: LinkState
   readonly #lanes: Lanes
   readonly #underway: Underway
+  readonly #passOn: () => void
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
   /** Next hop → messages that wait because it was away, and the connector of each. */
@@ -54,13 +57,15 @@ export class QueueWork {
   #changes = 0
   #rerouting = false
   #timer: NodeJS.Timeout | undefined
+  #soon: NodeJS.Immediate | undefined
 
-  constructor(config: MtaConfig, world: MtaWorld, { routing, lanes, underway }: AroundWork) {
+  constructor(config: MtaConfig, world: MtaWorld, { routing, lanes, underway, passOn }: AroundWork) {
     this.#config = config
     this.#world = world
     this.#routing = routing
     this.#lanes = lanes
     this.#underway = underway
+    this.#passOn = passOn
     this.#reports = new Reports(config, world.spool)
   }
 
@@ -74,13 +79,17 @@ export class QueueWork {
   /** Claims nothing more. */
   stop(): void {
     clearTimeout(this.#timer)
+    clearImmediate(this.#soon)
   }
 
   /** There may be something to do. */
   wake(): void {
-    if (this.#underway.isStopped) return
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#pumped(), 0)
+    if (this.#underway.isStopped) return this.#passOn()
+    // Once for all that came in this turn of the loop.
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined
+      this.#pumped()
+    })
   }
 
   /** A spool that cannot be asked now can be asked again. */
@@ -141,8 +150,11 @@ export class QueueWork {
         }
       }),
     )
-    // Its turn had not come when we were asked to stop: it waits as it did, for the next start.
-    if (outcomes.size === 0 && this.#underway.isStopped) return
+    // Its turn had not come when we were asked to stop: it waits as it did, for the next start or for who took over.
+    if (outcomes.size === 0 && this.#underway.isStopped) {
+      if (this.#underway.isRetired) await this.#world.spool.update(claim, { ...entry, revision: entry.revision + 1 })
+      return
+    }
     const next = await this.conclude(claim, outcomes, hops)
     // While it was under way a way may have opened.
     await this.#moveOn(next, { again: changes !== this.#changes })

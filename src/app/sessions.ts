@@ -2,6 +2,7 @@
 import { utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { TlsFacts } from '../base/machine.ts'
+import type { Instant } from '../base/time.ts'
 import { now, random } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
 import { HASHES } from '../io/hashes.ts'
@@ -11,8 +12,9 @@ import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
+import { type Expansion, expand, NO_ALIASES } from '../mta/aliases.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type MessageNews, sayNews } from '../mta/news.ts'
+import { type MessageNews, sayNews, trailed } from '../mta/news.ts'
 import { hasWay } from '../mta/work.ts'
 import { WITNESS_FIELD } from '../routing/witness.ts'
 import { dialect } from '../smtp/dialect.ts'
@@ -20,11 +22,11 @@ import type { Limits } from '../smtp/limits.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
 import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
-import { newEntry } from '../spool/entry.ts'
+import { newEntry, type SpoolEntry } from '../spool/entry.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import type { AskedFor } from './asked-for.ts'
-import { Door } from './door.ts'
+import type { Door } from './door.ts'
 import type { LinkState } from './link-state.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
@@ -35,6 +37,7 @@ export interface AroundSessions {
   readonly routing: LinkState
   readonly underway: Underway
   readonly askedFor: AskedFor
+  readonly door: Door
   /** A message came. */
   readonly wake: () => void
 }
@@ -50,14 +53,14 @@ export class Sessions {
   readonly #open = new Map<Server, Drive<ServerOutput>>()
   #count = 0
 
-  constructor(config: MtaConfig, world: MtaWorld, { routing, underway, askedFor, wake }: AroundSessions) {
+  constructor(config: MtaConfig, world: MtaWorld, { routing, underway, askedFor, wake, door }: AroundSessions) {
     this.#config = config
     this.#world = world
     this.#routing = routing
     this.#underway = underway
     this.#askedFor = askedFor
     this.#wake = wake
-    this.#door = new Door(config.sessions)
+    this.#door = door
   }
 
   /** Takes a connection; `peer` is the client's address as it shall be shown, `tls` what TLS it began with. */
@@ -78,12 +81,12 @@ export class Sessions {
         switch (output.kind) {
           case 'ask': {
             if (output.question.about === 'sasl') answers ??= logins.begin()
-            const answer = this.#answer(output.question, { arriving, answers, linkState, peer })
-            const tell = (given: Answer) => {
-              this.#tellRefused(output.question, given, peer)
-              return server.answer(given, now())
+            const given = (answer: Answer) => {
+              this.#tellRefused(output.question, answer, peer)
+              return server.answer(answer, now())
             }
-            return answer instanceof Promise ? answer.then(tell) : tell(answer)
+            const answer = this.#answer(output.question, { arriving, answers, linkState, peer })
+            return answer instanceof Promise ? answer.then(given) : given(answer)
           }
           case 'message-begins':
             arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
@@ -184,9 +187,14 @@ export class Sessions {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(this.#config, question, to => hasWay(this.#routing.service, { to, now: now() }))
+        return acceptRecipient(
+          this.#config,
+          question,
+          to => hasWay(this.#routing.service, { to, now: now() }),
+          this.#world.aliases,
+        )
       case 'vrfy':
-        return verifyAddress(this.#config, question.text)
+        return verifyAddress(this.#config, question.text, this.#world.aliases)
       case 'sasl':
         if (!answers) return { no: 'auth-unavailable' }
         return answers.answer(question.question).then(sasl => ({ sasl }))
@@ -240,21 +248,32 @@ export class Sessions {
       size,
       ...(messageId !== undefined && { messageId }),
     })
-    const entry = newEntry({ id, envelope, at, expire: this.#config.expire, what: sayNews(news(0)) })
+    const expansion = expand(envelope, this.#world.aliases ?? NO_ALIASES)
+    const what = sayNews(news(0))
+    const begun = newEntry({ id, envelope: expansion?.envelope ?? envelope, at, expire: this.#config.expire, what })
+    const entry = expansion ? resolved(begun, expansion, at) : begun
     const arriving = new Arriving(this.#world.spool, entry, limits, async (kept, { size, messageId }) => {
       if (!kept.kept) return { no: kept.why === 'no-space' ? 'no-space' : 'cannot-keep' }
       events?.tell?.({ kind: 'message', entry, news: news(size, messageId) })
+      for (const each of expansion?.aliases ?? [])
+        events?.tell?.({ kind: 'message', entry, news: { kind: 'expanded', ...each } })
       this.#wake()
       return { yes: isExchange ? `<${id}@${host}>` : id }
     })
+    if (!expansion) arriving.refuse({ no: 'too-many-recipients' })
     void arriving.push(trace)
     return arriving
+  }
+
+  /** Kept once everybody who is here now is gone. */
+  get over(): readonly Promise<unknown>[] {
+    return [...this.#open.values()].map(({ over }) => over)
   }
 
   /** Says goodbye to everybody; kept once they are gone. */
   stop(): readonly Promise<unknown>[] {
     for (const [server, drive] of this.#open) drive.do(() => server.stop(now()))
-    return [...this.#open.values()].map(({ over }) => over)
+    return this.over
   }
 }
 
@@ -264,4 +283,16 @@ interface Listening {
   readonly arriving: Arriving | undefined
   readonly answers: Answers | undefined
   readonly linkState: ReturnType<LinkState['answering']>
+}
+
+/** The entry with its aliases noted; those that stay in it are done. */
+function resolved(entry: SpoolEntry, { expanded, aliases }: Expansion, at: Instant): SpoolEntry {
+  if (aliases.length === 0) return entry
+  const recipients = entry.recipients.map((state, i) => {
+    const count = expanded.get(i)
+    if (count === undefined) return state
+    return { kind: 'done', at, outcome: { kind: 'expanded', to: `${count} addresses` } } as const
+  })
+  const noted = aliases.reduce((before, each) => trailed(before, { kind: 'expanded', ...each }, at), entry)
+  return { ...noted, recipients }
 }

@@ -6,11 +6,17 @@ export class Underway {
   readonly #work = new Set<Promise<unknown>>()
   readonly #sockets = new Set<Duplex>()
   #isStopped = false
+  #isRetired = false
   /** Has the grace of a stop run out? A connection that comes about after that is cut at once. */
   #isCut = false
 
   get isStopped(): boolean {
     return this.#isStopped
+  }
+
+  /** Stopped, and somebody else goes on with what was not begun. */
+  get isRetired(): boolean {
+    return this.#isRetired
   }
 
   /** Pieces of work that are not done. */
@@ -34,6 +40,18 @@ export class Underway {
   /** Nothing new is to be begun. */
   stop(): void {
     this.#isStopped = true
+  }
+
+  retire(): void {
+    this.#isStopped = true
+    this.#isRetired = true
+  }
+
+  /** Waits for all work and for `others`, however long that takes. */
+  async done(others: readonly Promise<unknown>[]): Promise<void> {
+    await Promise.all([...others, ...this.#work])
+    // What came meanwhile, of those who were still here.
+    while (this.#work.size > 0) await Promise.all(this.#work)
   }
 
   /** Waits for all work and for `others`; after `grace` every socket is cut. */

@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../base/problem.ts'
-import { SEVERITIES, type Severity } from '../base/severity.ts'
+import { SEVERITIES } from '../base/severity.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { LEVEL, levelOf } from '../config/served.ts'
 import { quote } from '../config/text.ts'
 import {
   LOCAL_SYSLOG,
@@ -12,15 +13,6 @@ import {
 } from './gateway-config.ts'
 
 type Spec = CommandSpec<LoggingConfig>
-
-const LEVEL = `<level:${[...SEVERITIES, ...SEVERITIES.keys()].join('|')}>`
-
-function levelOf(args: Arguments, otherwise: Severity): Severity {
-  const word = args.optional('level')
-  if (word === undefined) return otherwise
-  const named = SEVERITIES.indexOf(word as (typeof SEVERITIES)[number])
-  return (named < 0 ? Number(word) : named) as Severity
-}
 
 function error(message: string, at: Diagnostic['at'], hint: string): { readonly problems: readonly Diagnostic[] } {
   return { problems: [{ severity: 'error', message, hint, ...(at && { at }) }] }

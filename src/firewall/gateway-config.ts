@@ -1,13 +1,11 @@
-import type { SourceRef } from '../base/problem.ts'
 import type { Severity } from '../base/severity.ts'
 import type { Duration } from '../base/time.ts'
+import type { Served } from '../config/served.ts'
 import type { Network } from '../topology/topology.ts'
 
 /** How a firewall runs: what it tells whom, what it keeps, how many it lets in, and to which servers. */
-export interface GatewayConfig {
+export interface GatewayConfig extends Served {
   readonly logging: LoggingConfig
-  /** Where metrics may be asked for; nowhere unless a line says so. */
-  readonly metrics?: { readonly ip: string; readonly port: number; readonly at: SourceRef }
   readonly record?: RecordConfig
   readonly limits: LimitsConfig
   /** How long open connections are waited for when the firewall is stopped. */

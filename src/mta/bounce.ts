@@ -24,6 +24,7 @@ const WISHES: Readonly<Record<Action, { readonly word: string; readonly usual: b
   delayed: { word: 'DELAY', usual: true },
   delivered: { word: 'SUCCESS', usual: false },
   relayed: { word: 'SUCCESS', usual: false },
+  expanded: { word: 'SUCCESS', usual: false },
 }
 
 /**
@@ -74,6 +75,8 @@ function ended(state: RecipientState): Omit<Reported, 'recipient'> | undefined {
       return { action: 'failed', ...cause(outcome) }
     case 'delivered':
       return { action: 'delivered', status: '2.0.0', why: 'delivered', remote: false }
+    case 'expanded':
+      return { action: 'expanded', status: '2.0.0', why: `sent on to ${outcome.to}`, remote: false }
     case 'relayed':
       // Who has the message reports on it, if it can; only then is that our affair no longer (RFC 3461 §5.2.2).
       if (outcome.dsn) return undefined

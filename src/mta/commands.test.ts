@@ -72,6 +72,15 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     fc.constantFrom('etrn every 10m for a.example', 'atrn every 1h', 'turn every 1d'),
   ),
   one('no connector-pull', anyConnector),
+  one(
+    fc.constantFrom('alias', 'no alias'),
+    fc.constantFrom('sales', 'root@a.example', '"two words"'),
+    fc.constantFrom('bob', 'bob@a.example, carol@c.example', '\\sales x@y.example', '"a b"@c.example'),
+  ),
+  one(fc.constantFrom('aliases /etc/aliases', 'aliases "the aliases"', 'no aliases')),
+  one(fc.constantFrom('logging json mail.log', 'logging json "a b.log" errors', 'no logging json mail.log')),
+  one(fc.constantFrom('metrics listen 127.0.0.1 9925', 'metrics listen 10.0.0.1 9', 'no metrics listen')),
+  one(fc.constantFrom('user postern', 'user nobody', 'no user')),
   one('message-size', fc.constantFrom('1', '1024', '64k', '1000k', '10m', '2g')),
   one(
     'queue retry',

@@ -3,9 +3,11 @@ import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
 import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
+import { formatTarget, parseTargets } from './aliases.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
 import { QUEUE_COMMANDS } from './queue-commands.ts'
+import { SERVICE_COMMANDS } from './service-commands.ts'
 import { SESSION_COMMANDS } from './session-commands.ts'
 
 type Spec = CommandSpec<MtaConfig>
@@ -52,6 +54,38 @@ const COMMANDS: readonly Spec[] = [
       mailboxes: config.mailboxes.filter(each => !sameMailbox(each, mailboxOf(args.text('address')))),
     }),
     show: ({ mailboxes }) => mailboxes.map(each => `mailbox ${quote(formatMailbox(each))}`),
+  },
+  {
+    syntax: 'alias <name:word> <targets:text...>',
+    noSyntax: 'alias <name:word> [<targets:text...>]',
+    help: 'An address of ours that stands for others; without a domain it stands in every local one',
+    apply(config, args, at) {
+      const name = parseMailbox(args.text('name'))
+      if ('wrong' in name) {
+        const message = `"${args.text('name')}" is no name for an alias: ${name.wrong}`
+        return {
+          problems: [{ severity: 'error', message, hint: 'expected sales, or sales@a.example', at: args.at('name') }],
+        }
+      }
+      const read = parseTargets(args.text('targets'))
+      if ('wrong' in read) return { problems: [{ severity: 'error', message: read.wrong, at: args.at('targets') }] }
+      const others = config.aliases.filter(each => !sameMailbox(each.name, name))
+      return { ...config, aliases: [...others, { name, targets: read.targets, at }] }
+    },
+    remove: (config, args) => ({
+      ...config,
+      aliases: config.aliases.filter(each => !sameMailbox(each.name, mailboxOf(args.text('name')))),
+    }),
+    show: ({ aliases }) =>
+      aliases.map(({ name, targets }) => `alias ${quote(formatMailbox(name))} ${targets.map(formatTarget).join(' ')}`),
+  },
+  {
+    syntax: 'aliases <file>',
+    help: 'More of them, in a file as sendmail has it: name: address, address',
+    apply: (config, args, at) => ({ ...config, aliasesFile: { file: args.text('file'), at } }),
+    remove: ({ aliasesFile: _gone, ...config }) => config,
+    noSyntax: 'aliases',
+    show: ({ aliasesFile }) => (aliasesFile ? [`aliases ${quote(aliasesFile.file)}`] : []),
   },
   {
     syntax: 'relay-from <net:ip> <mask>',
@@ -102,6 +136,7 @@ export const MTA: Grammar<MtaConfig> = {
     ...QUEUE_COMMANDS,
     ...SESSION_COMMANDS,
     ...LOGIN_COMMANDS,
+    ...SERVICE_COMMANDS,
     ...within<MtaConfig, 'routing'>('routing', ROUTING_COMMANDS),
   ],
 }

@@ -1,15 +1,18 @@
 import type { SourceRef } from '../base/problem.ts'
+import type { Severity } from '../base/severity.ts'
 import type { Duration } from '../base/time.ts'
+import type { Served } from '../config/served.ts'
 import { NO_ROUTING, type RoutingConfig } from '../routing/connector.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import type { Dialect } from '../smtp/dialect.ts'
 import { LIMITS, type Limits } from '../smtp/limits.ts'
 import { EXCHANGE_2003 } from '../spool/retry.ts'
 import type { Network } from '../topology/topology.ts'
+import type { Alias } from './aliases.ts'
 import { WORKAROUNDS, type Workaround } from './order.ts'
 
 /** A mail server as its text describes it. */
-export interface MtaConfig {
+export interface MtaConfig extends Served {
   readonly hostname: string
   readonly dialect: Dialect['name']
   /** What an Exchange dialect calls itself in its greeting; absent: what its own product did. */
@@ -53,6 +56,18 @@ export interface MtaConfig {
   readonly delayReport: Duration
   readonly destinations: DestinationLimits
   readonly routing: RoutingConfig
+  /** Addresses of ours that stand for others, and a file of more. */
+  readonly aliases: readonly Alias[]
+  readonly aliasesFile?: FileRef
+  /** Files that what happens is written into. */
+  readonly logs: readonly LogFile[]
+}
+
+/** A file of JSON lines; of what happens, those of this level and worse. */
+export interface LogFile {
+  readonly file: string
+  readonly level: Severity
+  readonly at: SourceRef
 }
 
 export type SpoolConfig =
@@ -143,4 +158,6 @@ export const EMPTY_MTA: MtaConfig = {
   delayReport: 12 * 60 * 60_000,
   destinations: { connections: 20, messages: 100, rest: 2_000 },
   routing: NO_ROUTING,
+  aliases: [],
+  logs: [],
 }

@@ -81,7 +81,8 @@ export function triedNews(
   return {
     kind: 'tried',
     to: entry.envelope.recipients[recipient]?.to ?? { local: '?', domain: '' },
-    outcome,
+    // The last try of all came to more than it did by itself: the recipient is given up.
+    outcome: state?.kind === 'done' ? state.outcome : outcome,
     ...(hop !== undefined && { hop }),
     ...(state?.kind === 'waiting' && { wait: Math.max(0, state.due - now) }),
   }

@@ -1,5 +1,8 @@
 import { lower, text, utf8 } from '../base/bytes.ts'
+
+import { isAscii } from '../smtp/address.ts'
 import type { Graph } from './graph.ts'
+
 import type { GroupState, Guid, LinkStateTable } from './link-state.ts'
 import { MAX_COST } from './ways.ts'
 
@@ -61,11 +64,18 @@ export class Exits {
 
   /** What fits a domain, the most specific first. */
   matching(domain: string): readonly Match[] {
+    const found: Match[] = []
     // A table has an octet for a character: what is beyond ASCII stands there as UTF-8.
-    const asked = text(utf8(lower(domain)))
-    const spaces = [asked]
-    for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) spaces.push(`*${asked.slice(dot)}`)
-    spaces.push('*')
-    return spaces.flatMap(space => (this.#spaces.get(space) ?? []).map(exit => ({ space, exit })))
+    const asked = isAscii(domain) ? lower(domain) : text(utf8(lower(domain)))
+    this.#add(asked, found)
+    for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) {
+      this.#add(`*${asked.slice(dot)}`, found)
+    }
+    this.#add('*', found)
+    return found
+  }
+
+  #add(space: string, found: Match[]): void {
+    for (const exit of this.#spaces.get(space) ?? []) found.push({ space, exit })
   }
 }

@@ -64,7 +64,13 @@ export type RecipientState =
 /** What became of one recipient in one attempt. */
 export type Outcome =
   /** `dsn`: whoever it was relayed to sees to the reports that were asked for. */
-  | { readonly kind: 'delivered' | 'relayed'; readonly to: string; readonly by?: Reply; readonly dsn?: boolean }
+  /** `expanded`: it was an alias, and stands for others of the same entry. */
+  | {
+      readonly kind: 'delivered' | 'relayed' | 'expanded'
+      readonly to: string
+      readonly by?: Reply
+      readonly dsn?: boolean
+    }
   /** `until`: it is not tried before, whatever the plan. */
   | { readonly kind: 'deferred'; readonly by: Reply | Failure; readonly until?: Instant }
   | { readonly kind: 'failed'; readonly by: Reply | Failure }
@@ -79,6 +85,7 @@ export function sayOutcome(outcome: Outcome): string {
   switch (outcome.kind) {
     case 'delivered':
     case 'relayed':
+    case 'expanded':
       return `${outcome.kind} to ${outcome.to}${outcome.by ? `: ${sayReply(outcome.by)}` : ''}`
     default:
       return `${outcome.kind}: ${'code' in outcome.by ? sayReply(outcome.by) : `${outcome.by.status} ${outcome.by.why}`}`
