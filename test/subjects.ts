@@ -275,6 +275,8 @@ class ClientSubject implements Subject {
         }
         case 'ask':
           return this.#carryOut(this.#attempt.answer(clientWorld(output.question), now), now)
+        case 'elsewhere':
+          return [note('outcomes', `elsewhere: ${sayOutcome({ kind: 'deferred', by: output.by })}`)]
         case 'again':
           return [note('outcomes', `again without ${output.without}: ${output.why}`)]
         case 'note':

@@ -1,5 +1,6 @@
 import type { Duplex } from '../io/sockets.ts'
 import type { SecureContext } from '../io/tls.ts'
+import type { Resolver } from '../mta/resolver.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Logins } from './logins.ts'
@@ -9,6 +10,8 @@ export interface MtaWorld {
   readonly spool: Spool
   /** Reaches an address of the configuration: on a laboratory's loopback that is another one. */
   readonly dial: (ip: string, port: number) => Promise<Duplex>
+  /** Who knows names; absent: those that the configuration says. */
+  readonly resolver?: Resolver
   /** The Maildir of a mailbox. */
   readonly maildir: (mailbox: string) => string
   /** Passwords and authorities, by the name of their file. */

@@ -496,16 +496,16 @@ export class Mta {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.connector.name)
+        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.hop.connector.name)
         return this.#relay(entry, batch)
     }
   }
 
-  async #relay(entry: SpoolEntry, { connector, recipients }: Batch & { readonly kind: 'relay' }) {
-    const outcomes = await this.#lanes.relay(entry, connector, recipients)
+  async #relay(entry: SpoolEntry, { hop, recipients }: Batch & { readonly kind: 'relay' }) {
+    const outcomes = await this.#lanes.relay(entry, hop, recipients)
     if ([...outcomes.values()].some(isAway)) {
-      const waiting = this.#away.get(connector.name) ?? new Set()
-      this.#away.set(connector.name, waiting.add(entry.id))
+      const waiting = this.#away.get(hop.name) ?? new Set()
+      this.#away.set(hop.name, waiting.add(entry.id))
     }
     return outcomes
   }

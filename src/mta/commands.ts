@@ -4,6 +4,7 @@ import { within } from '../config/within.ts'
 import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
+import { DESTINATION_COMMANDS } from './destination-commands.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
 import { QUEUE_COMMANDS } from './queue-commands.ts'
 import { SESSION_COMMANDS } from './session-commands.ts'
@@ -100,6 +101,7 @@ export const MTA: Grammar<MtaConfig> = {
   commands: [
     ...COMMANDS,
     ...QUEUE_COMMANDS,
+    ...DESTINATION_COMMANDS,
     ...SESSION_COMMANDS,
     ...LOGIN_COMMANDS,
     ...within<MtaConfig, 'routing'>('routing', ROUTING_COMMANDS),

@@ -9,11 +9,12 @@ import { type Failure, noted, type Outcome, type RecipientState, type SpoolEntry
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig, Turn } from './config.ts'
+import { type Hop, hopOf, lmtpHop } from './hop.ts'
 
 /** Recipients of one entry that are due and go the same way. */
 export type Batch =
   | { readonly kind: 'local'; readonly mailbox: Mailbox; readonly recipients: readonly number[] }
-  | { readonly kind: 'relay'; readonly connector: Connector; readonly recipients: readonly number[] }
+  | { readonly kind: 'relay'; readonly hop: Hop; readonly recipients: readonly number[] }
   | { readonly kind: 'nowhere'; readonly outcome: Outcome; readonly recipients: readonly number[] }
 
 /** Which way a letter goes now; `routing/service.ts` knows. */
@@ -27,7 +28,7 @@ export interface Ways {
 export interface Hurried {
   /** Domains, in lower case, whose mail was asked for just now by ETRN, TURN or ATRN; other held mail waits on. */
   readonly asked?: ReadonlySet<string>
-  /** The connector whose other end is back. */
+  /** The next hop that is back. */
   readonly hop?: string
 }
 
@@ -48,7 +49,7 @@ export function batches(
     const [key, batch] = held
       ? waits(held, entry)
       : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })
-    if (state.due > now && !isAsked && key !== `connector ${hop}`) continue
+    if (state.due > now && !isAsked && key !== `connector ${hop}` && key !== hop) continue
     const before = found.get(key)
     found.set(key, { ...(before ?? batch), recipients: [...(before?.recipients ?? []), recipient] })
   }
@@ -99,6 +100,7 @@ function batchFor(
 ): readonly [key: string, batch: Batch] {
   if (isLocal(config, to)) {
     const mailbox = mailboxFor(config, to)
+    if (mailbox && config.lmtp) return relayed(lmtpHop(config.lmtp))
     if (mailbox) return [`mailbox ${formatMailbox(mailbox)}`, { kind: 'local', mailbox, recipients: [] }]
     return nowhere('5.1.1', `no such user: ${formatMailbox(to)}`)
   }
@@ -108,7 +110,16 @@ function batchFor(
     const outcome: Outcome = { kind: 'deferred', by, ...(until !== undefined && { until: until ?? expires }) }
     return [`${by.status} ${by.why}`, { kind: 'nowhere', outcome, recipients: [] }]
   }
-  return [`connector ${way.connector.name}`, { kind: 'relay', connector: way.connector, recipients: [] }]
+  return relayed(hopOf(way.connector, to))
+}
+
+function relayed(hop: Hop): readonly [string, Batch] {
+  return [keyOf(hop), { kind: 'relay', hop, recipients: [] }]
+}
+
+/** `connector A-to-B`, `connector out b.example`, `lmtp`. */
+function keyOf({ name, lmtp }: Pick<Hop, 'name' | 'lmtp'>): string {
+  return lmtp ? name : `connector ${name}`
 }
 
 /** Which way a recipient's mail goes, as operators name it: `connector A-to-B`, `mailbox bob@b.example`, `turn c.example`. */
