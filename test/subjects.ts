@@ -319,6 +319,8 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
     'pull',
     'queued',
     'requiretls',
+    'lmtp',
+    'elsewhere',
   ]
   for (const [line, name = ''] of words) if (!known.includes(name)) fail(file, line)
 
@@ -355,7 +357,9 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
     envelope: whole,
     recipients: recipients.map((_, i) => i),
     size: Number(one('size') ?? size),
-    outcome: 'relayed',
+    outcome: one('lmtp') === 'yes' ? 'delivered' : 'relayed',
+    ...(one('lmtp') === 'yes' && { lmtp: true }),
+    ...(one('elsewhere') === 'yes' && { elsewhere: true }),
     ...(verb && user && password && by
       ? {
           login: wish({
