@@ -12,6 +12,7 @@ base_dir = /run/dovecot
 log_path = /dev/stderr
 info_log_path = /dev/stderr
 ssl = no
+import_environment = LD_LIBRARY_PATH
 mail_location = maildir:/var/mail/%u
 mail_uid = vmail
 mail_gid = vmail

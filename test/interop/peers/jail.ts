@@ -106,7 +106,8 @@ function executables(root: string): readonly string[] {
     .flatMap(top => readdirSync(join(root, top), { recursive: true, withFileTypes: true }))
     .filter(entry => entry.isFile())
     .map(entry => join(entry.parentPath, entry.name))
-    .filter(file => (statSync(file).mode & 0o111) !== 0)
+    // Plugins need libraries as programs do.
+    .filter(file => (statSync(file).mode & 0o111) !== 0 || file.endsWith('.so'))
 }
 
 /** Every library that these programs load, the loader itself included, as ldd finds them. */
