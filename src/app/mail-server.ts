@@ -14,7 +14,7 @@ import type { Spool } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Mta } from './mta.ts'
 import { type MtaFiles, openMtaFiles } from './mta-files.ts'
-import type { MtaEvents } from './mta-world.ts'
+import type { MtaEvents, MtaWorld } from './mta-world.ts'
 
 /** How long whoever is talking, and whatever is going out, may take to finish once the server is asked to stop. */
 export const STOP_GRACE: Duration = 30_000
@@ -64,6 +64,7 @@ export interface MailServerWorld {
   /** The folder of all Maildirs. */
   readonly maildir: string
   readonly events?: MtaEvents
+  readonly fetchPolicy?: MtaWorld['fetchPolicy']
 }
 
 export class MailServer {
@@ -80,7 +81,7 @@ export class MailServer {
   /** Listens at every address of the configuration, or at none: all that cannot be had are told together. */
   static async start(
     { config, files, logins, identity }: MailServerFiles,
-    { spool, maildir, events }: MailServerWorld,
+    { spool, maildir, events, fetchPolicy }: MailServerWorld,
   ): Promise<MailServer> {
     const mta = new Mta(config, {
       spool,
@@ -90,6 +91,7 @@ export class MailServer {
       dial: (host, port) => dial({ host, port }),
       maildir: mailbox => maildirOf(maildir, mailbox),
       ...(events && { events }),
+      ...(fetchPolicy && { fetchPolicy }),
     })
     const server = new MailServer(mta, spool)
     const problems: Diagnostic[] = []

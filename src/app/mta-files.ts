@@ -56,12 +56,16 @@ interface NamedFile {
   readonly kind: 'secret' | 'text'
 }
 
-function namedFiles({ logins, routing }: MtaConfig): readonly NamedFile[] {
+function namedFiles({ logins, routing, domainTls }: MtaConfig): readonly NamedFile[] {
   const theirs = routing.connectors.flatMap(({ login, tls, at }): NamedFile[] => [
     ...(login?.passwordFile === undefined ? [] : [{ file: login.passwordFile, at: login.at, kind: 'secret' } as const]),
     ...(tls?.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' } as const]),
   ])
-  return [...logins.map(({ passwordFile, at }) => ({ file: passwordFile, at, kind: 'secret' }) as const), ...theirs]
+  const domains = domainTls.flatMap(({ tls, at }): NamedFile[] =>
+    tls.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' }],
+  )
+  const ours = logins.map(({ passwordFile, at }) => ({ file: passwordFile, at, kind: 'secret' }) as const)
+  return [...ours, ...theirs, ...domains]
 }
 
 function readText(path: string): string {

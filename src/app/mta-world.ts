@@ -1,3 +1,4 @@
+import type { PolicyPlace } from '../io/policy.ts'
 import type { Duplex } from '../io/sockets.ts'
 import type { SecureContext } from '../io/tls.ts'
 import type { Resolver } from '../mta/resolver.ts'
@@ -12,6 +13,8 @@ export interface MtaWorld {
   readonly dial: (ip: string, port: number) => Promise<Duplex>
   /** Who knows names; absent: those that the configuration says. */
   readonly resolver?: Resolver
+  /** Fetches a policy over HTTPS; absent: as RFC 8461 has it. */
+  readonly fetchPolicy?: (place: PolicyPlace) => Promise<string>
   /** The Maildir of a mailbox. */
   readonly maildir: (mailbox: string) => string
   /** Passwords and authorities, by the name of their file. */

@@ -56,6 +56,8 @@ export interface MtaConfig {
   readonly dns: readonly DnsServer[]
   /** What TLS domains are held to whose servers DNS names, whatever their connector says. */
   readonly domainTls: readonly { readonly space: string; readonly tls: ConnectorTls; readonly at: SourceRef }[]
+  /** Are the MTA-STS policies of such domains asked for? */
+  readonly mtaSts: boolean
   /** The store that takes mail for local mailboxes; absent: Maildirs. */
   readonly lmtp?: LmtpTarget
   readonly routing: RoutingConfig
@@ -155,5 +157,6 @@ export const EMPTY_MTA: MtaConfig = {
   destinations: { connections: 20, messages: 100 },
   dns: [],
   domainTls: [],
+  mtaSts: true,
   routing: NO_ROUTING,
 }

@@ -1,6 +1,7 @@
 /** Where mail goes beyond connectors: name servers, the store behind LMTP, and what TLS domains are held to. */
 import type { CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
+import { checkedTls, sayTls, TLS_SYNTAX, TLS_WORDS } from '../routing/connector-session.ts'
 import type { DnsServer, LmtpTarget, MtaConfig } from './config.ts'
 
 type Spec = CommandSpec<MtaConfig>
@@ -48,4 +49,30 @@ const DELIVER: Spec = {
   },
 }
 
-export const DESTINATION_COMMANDS: readonly Spec[] = [DNS_SERVER, DELIVER]
+const DOMAIN_TLS: Spec = {
+  syntax: `destination-tls <space:word> ${TLS_SYNTAX}`,
+  help: 'How much TLS there must be with the servers that DNS names for a.example, *.a.example, or * for all',
+  words: TLS_WORDS,
+  apply(config, args, at) {
+    const tls = checkedTls(args)
+    if ('problems' in tls) return tls
+    const space = args.text('space')
+    return { ...config, domainTls: [...config.domainTls.filter(each => each.space !== space), { space, tls, at }] }
+  },
+  remove: (config, args) => ({
+    ...config,
+    domainTls: config.domainTls.filter(({ space }) => space !== args.text('space')),
+  }),
+  noSyntax: 'destination-tls <space:word>',
+  show: ({ domainTls }) => domainTls.map(({ space, tls }) => `destination-tls ${quote(space)} ${sayTls(tls)}`),
+}
+
+const MTA_STS: Spec = {
+  syntax: 'mta-sts off',
+  help: 'Ask no domain for its MTA-STS policy (RFC 8461); otherwise those are asked whose servers DNS names',
+  apply: config => ({ ...config, mtaSts: false }),
+  remove: config => ({ ...config, mtaSts: true }),
+  show: ({ mtaSts }) => (mtaSts ? [] : ['mta-sts off']),
+}
+
+export const DESTINATION_COMMANDS: readonly Spec[] = [DNS_SERVER, DOMAIN_TLS, MTA_STS, DELIVER]
