@@ -35,7 +35,7 @@ export interface Hand {
 /** How a session ended: as it should, to be had again without what did not work, or with the roles reversed. */
 export type Ended =
   | { readonly kind: 'over' }
-  | (AttemptOutput & { readonly kind: 'again' })
+  | (AttemptOutput & { readonly kind: 'again' | 'elsewhere' })
   | { readonly kind: 'turned'; readonly socket: Duplex; readonly tls?: TlsFacts }
 
 /** Runs one session on a socket to its end. */
@@ -97,6 +97,7 @@ class Sending {
       case 'ask':
         return this.#answer(output.question)
       case 'again':
+      case 'elsewhere':
         this.#ended = output
         return undefined
       case 'turned':

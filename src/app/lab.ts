@@ -188,7 +188,8 @@ export class Lab {
     for (const entry of config.entries) this.entries.set(entry.name, await this.#openEntry(entry))
     // Every connector's road is built before it is needed, so that a lab that cannot work says so at once.
     for (const [name, { routing }] of mtas) {
-      for (const { target } of routing.connectors) await this.#road(name, target.ip, target.port)
+      for (const { targets } of routing.connectors)
+        for (const { ip, port } of targets.slice(0, 1)) await this.#road(name, ip, port)
     }
     for (const mta of this.mtas.values()) mta.start()
     this.#control = await openControl(this.state, request => this.#answer(request))

@@ -2,8 +2,8 @@
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { Hop } from '../mta/hop.ts'
 import { type Refused, Scheduler } from '../mta/scheduler.ts'
-import type { Connector } from '../routing/connector.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import type { Outgoing, Turning } from './outgoing.ts'
 
@@ -18,7 +18,7 @@ export const AWAY: readonly Duration[] = [1_000, 5_000, 15_000, 30_000, 60_000]
 
 interface Job {
   readonly entry: SpoolEntry
-  readonly connector: Connector
+  readonly hop: Hop
   readonly recipients: readonly number[]
   readonly settle: (outcomes: ReadonlyMap<number, Outcome>) => void
   /** It met the end of a session that had sent others before; a session of its own will tell whose fault that was. */
@@ -46,8 +46,8 @@ export class Lanes {
     this.#scheduler = new Scheduler({ ...destinations, total: MAX_OUTGOING, waits })
   }
 
-  relay(entry: SpoolEntry, connector: Connector, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
-    return new Promise(settle => this.#offer({ entry, connector, recipients, settle, again: false }))
+  relay(entry: SpoolEntry, hop: Hop, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
+    return new Promise(settle => this.#offer({ entry, hop, recipients, settle, again: false }))
   }
 
   /** No connection rests any more. `all`: nothing more is begun; who waits for a turn is told at once, by no outcome at all. */
@@ -66,8 +66,8 @@ export class Lanes {
 
   #offer(job: Job): void {
     if (this.#isStopped) return job.settle(new Map())
-    if (this.#wakeUp(job.connector.name, job)) return
-    const refused = this.#scheduler.offer(job.connector.name, job, now())
+    if (this.#wakeUp(job.hop.name, job)) return
+    const refused = this.#scheduler.offer(job.hop.name, job, now())
     if (refused) job.settle(untried(job, refused))
     else this.#begin()
   }
@@ -119,8 +119,7 @@ export class Lanes {
           this.#offer({ ...job, again: true })
           return
         }
-        if ([...outcomes.values()].some(({ kind }) => kind === 'relayed') && this.#scheduler.worked(hop))
-          this.#isBack(hop)
+        if ([...outcomes.values()].some(isTaken) && this.#scheduler.worked(hop)) this.#isBack(hop)
         job.settle(outcomes)
       },
     })
@@ -130,7 +129,7 @@ export class Lanes {
         (this.#mayRest && this.#scheduler.mayStay(hop, sent) ? await this.#rest(hop) : undefined)
       return job && turning(job)
     }
-    const why = await this.#outgoing.relay(first.connector, turning(first), next)
+    const why = await this.#outgoing.relay(first.hop, turning(first), next)
     if (why !== undefined) {
       const { away, jobs } = this.#scheduler.failed(hop, why, now())
       for (const job of jobs) job.settle(untried(job, away))
@@ -138,6 +137,11 @@ export class Lanes {
     this.#scheduler.ended(hop)
     this.#begin()
   }
+}
+
+/** It is the next hop's now. */
+function isTaken({ kind }: Outcome): boolean {
+  return kind === 'relayed' || kind === 'delivered'
 }
 
 /** Did the session end under the message, or refuse it as one too many (421, RFC 5321 §3.8)? */

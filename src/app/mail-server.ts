@@ -16,7 +16,7 @@ import { holds } from '../topology/topology.ts'
 import { Doors, type Place, shutDiagnostic } from './doors.ts'
 import { Mta } from './mta.ts'
 import { type MtaFiles, openMtaFiles } from './mta-files.ts'
-import type { MtaEvents } from './mta-world.ts'
+import type { MtaEvents, MtaWorld } from './mta-world.ts'
 
 /** How long whoever is talking, and whatever is going out, may take to finish once the server is asked to stop. */
 export const STOP_GRACE: Duration = 30_000
@@ -60,6 +60,7 @@ export interface MailServerWorld {
   /** The folder of all Maildirs. */
   readonly maildir: string
   readonly events?: MtaEvents
+  readonly fetchPolicy?: MtaWorld['fetchPolicy']
 }
 
 /** Where mail is taken; `tls`: under TLS from the first octet on (RFC 8314 §3). */
@@ -133,7 +134,10 @@ export class MailServer {
       .then(shut => shut.map(shutDiagnostic))
   }
 
-  #enforce({ config, warnings: _told, ...files }: MailServerFiles, { spool, maildir, events }: MailServerWorld): void {
+  #enforce(
+    { config, warnings: _told, ...files }: MailServerFiles,
+    { spool, maildir, events, fetchPolicy }: MailServerWorld,
+  ): void {
     const before = this.#now?.mta
     const mta = new Mta(
       config,
@@ -143,6 +147,7 @@ export class MailServer {
         dial: (host, port, from) => dial({ host, port }, undefined, from),
         maildir: mailbox => maildirOf(maildir, mailbox),
         ...(events && { events }),
+        ...(fetchPolicy && { fetchPolicy }),
       },
       before,
     )

@@ -66,16 +66,19 @@ interface NamedFile {
   readonly kind: 'secret' | 'text'
 }
 
-function namedFiles({ logins, routing }: MtaConfig): readonly NamedFile[] {
+function namedFiles({ logins, routing, domainTls }: MtaConfig): readonly NamedFile[] {
   const theirs = routing.connectors.flatMap(({ login, tls, at }): NamedFile[] => [
     ...(login?.passwordFile === undefined ? [] : [{ file: login.passwordFile, at: login.at, kind: 'secret' } as const]),
     ...(tls?.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' } as const]),
   ])
+  const domains = domainTls.flatMap(({ tls, at }): NamedFile[] =>
+    tls.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' }],
+  )
   const members = nodeEnds({ routing }).flatMap(({ authoritiesFile: file, at }): NamedFile[] =>
     file === undefined ? [] : [{ file, at, kind: 'text' }],
   )
   const passwords = logins.map(({ passwordFile, at }): NamedFile => ({ file: passwordFile, at, kind: 'secret' }))
-  return [...passwords, ...theirs, ...members]
+  return [...passwords, ...theirs, ...members, ...domains]
 }
 
 /** Both kinds of end of the connections between members of a group. */

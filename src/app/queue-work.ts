@@ -5,6 +5,7 @@ import { now } from '../io/clock.ts'
 import { deliver } from '../io/maildir.ts'
 import { isLocal } from '../mta/acceptance.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import { visitOf } from '../mta/hop.ts'
 import { trailed, triedNews } from '../mta/news.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
@@ -47,7 +48,7 @@ export class QueueWork {
   readonly #passOn: () => void
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
-  /** Next hop → messages that wait because it was away, and the connector of each. */
+  /** Next hop → messages that wait because it was away, and the next hop of each, short of which it may be. */
   readonly #away = new Map<string, Map<string, string>>()
   /** Messages whose next hop is back, and by which way. */
   readonly #back: { readonly id: string; readonly hop: string }[] = []
@@ -71,7 +72,7 @@ export class QueueWork {
 
   /** A next hop that was away takes mail again. */
   back(hop: string): void {
-    for (const [id, connector] of this.#away.get(hop) ?? []) this.#back.push({ id, hop: connector })
+    for (const [id, next] of this.#away.get(hop) ?? []) this.#back.push({ id, hop: next })
     this.#away.delete(hop)
     this.wake()
   }
@@ -250,16 +251,17 @@ export class QueueWork {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.connector.name)
+        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.hop.connector.name)
         return this.#relay(entry, batch)
     }
   }
 
   /** As far along the way as somebody answers: mail waits at the break, and not before it. */
-  async #relay(entry: SpoolEntry, { connector, hops, recipients }: Batch & { readonly kind: 'relay' }) {
+  async #relay(entry: SpoolEntry, { hop, legs, recipients }: Batch & { readonly kind: 'relay' }) {
     const outcomes = new Map<number, Outcome>()
     let left = recipients
-    const tries = this.#routing.service.tries(connector, hops)
+    const { connector } = hop
+    const tries = this.#routing.service.tries(connector, legs).map(each => (each === connector ? hop : visitOf(each)))
     for (const next of tries) {
       const settled = await this.#lanes.relay(entry, next, left)
       for (const [recipient, outcome] of settled) outcomes.set(recipient, outcome)
@@ -268,7 +270,7 @@ export class QueueWork {
     }
     for (const { name } of tries) {
       const waiting = this.#away.get(name) ?? new Map<string, string>()
-      this.#away.set(name, waiting.set(entry.id, connector.name))
+      this.#away.set(name, waiting.set(entry.id, hop.name))
     }
     return outcomes
   }
@@ -301,7 +303,7 @@ function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
 
 /** Which way it goes, as operators name it; of a closed set, for metrics. */
 function sayHop(batch: Batch): string {
-  return batch.kind === 'relay' ? `connector ${batch.connector.name}` : batch.kind
+  return batch.kind === 'relay' ? `connector ${batch.hop.connector.name}` : batch.kind
 }
 
 /** Was it the next hop that was not there, and not the message? */

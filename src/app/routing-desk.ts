@@ -97,8 +97,8 @@ function handings(service: RoutingService, route: Route): readonly Handing[] {
   if (route.kind !== 'relay') return []
   const connector = route.bridgeheads.length === 0 ? service.connector(route.connector.connector) : undefined
   const member = connector ? undefined : service.member(route.bridgeheads)
-  const tries = connector ? service.tries(connector, route.hops) : member ? [member] : []
-  return tries.map(({ name, target }) => ({ name, at: sayTarget(target) }))
+  const tries = connector ? service.tries(connector, route.legs) : member ? [member] : []
+  return tries.map(({ name, targets }) => ({ name, at: targets.map(sayTarget).join(', ') || 'as DNS says' }))
 }
 
 function sayTarget({ ip, port }: Target): string {

@@ -30,6 +30,8 @@ export type AttemptOutput =
   | { readonly kind: 'outcome'; readonly recipient: number; readonly outcome: Outcome }
   /** Something did not work and may be gone without: dial again, for those who have no outcome, and leave it out. */
   | { readonly kind: 'again'; readonly without: Without; readonly why: string }
+  /** The session is not to be had with this server; nothing was said of any message. */
+  | { readonly kind: 'elsewhere'; readonly by: Reply | Failure }
   /** The other side answered a `pull`. */
   | { readonly kind: 'pulled'; readonly reply: Reply }
   /** And said yes to TURN or ATRN: from here on this end is the server, and this machine has no more to say. */
@@ -187,7 +189,7 @@ export class Attempt implements Machine<AttemptOutput> {
       else if (output.kind === 'again') out.push(output, ...this.#over('hang-up', now))
       else if (output.kind === 'failed') {
         const by = { status: output.status, why: output.why }
-        return [...out, ...this.#settle({ kind: 'deferred', by }), ...this.#finish(), { kind: 'close', how: 'at-once' }]
+        return [...out, ...this.#later(by), ...this.#finish(), { kind: 'close', how: 'at-once' }]
       } else out.push(output)
     }
     return out
@@ -211,6 +213,7 @@ export class Attempt implements Machine<AttemptOutput> {
           this.#offered = this.#read(reply)
           return this.#afterHello(now)
         }
+        if (this.#order.lmtp) return this.#giveUp(reply, now)
         this.#ehloRefused = sayReply(reply)
         return this.#say({ kind: 'helo', domain: this.#order.hello }, { step: 'helo' }, now)
       case 'helo':
@@ -247,13 +250,16 @@ export class Attempt implements Machine<AttemptOutput> {
     const { hello, login } = this.#order
     // Without EHLO there is neither TLS nor a login, so where one is wished it comes first, masked banner or not.
     const wished = login !== undefined || this.#floor >= FLOORS.indexOf('require')
+    if (this.#order.lmtp) return this.#say({ kind: 'other', verb: 'LHLO', argument: hello }, { step: 'ehlo' }, now)
     if (this.#works('disable_esmtp') && !wished)
       return this.#say({ kind: 'helo', domain: hello }, { step: 'helo' }, now)
     return this.#say({ kind: 'ehlo', domain: hello }, { step: 'ehlo' }, now)
   }
 
   #read(reply: Reply): Capabilities {
-    return spare(readCapabilities(reply), this.#order.without)
+    const { without = [], lmtp } = this.#order
+    // Chunks gain nothing with a store, which is not far.
+    return spare(readCapabilities(reply), new Set<Without>(lmtp ? [...without, 'bdat'] : without))
   }
 
   #works(name: Workaround): boolean {
@@ -314,7 +320,7 @@ export class Attempt implements Machine<AttemptOutput> {
     const over = [...this.#finish(), { kind: 'close', how: 'at-once' } as const]
     if (this.#floor < FLOORS.indexOf('require')) return [{ kind: 'again', without: 'tls', why }, ...over]
     const by = { status: '4.7.0', why: `${this.#by} requires TLS: ${why}` }
-    return [...this.#settle({ kind: 'deferred', by }), ...over]
+    return [...this.#later(by), ...over]
   }
 
   /** There is no TLS; is that enough? */
@@ -433,11 +439,17 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   #giveUp(by: Reply | Failure, now: Instant): readonly AttemptOutput[] {
-    // Whatever stands in the way of a session, it says nothing about a message: 5xx or not, it is tried again.
-    const outcomes = this.#settle({ kind: 'deferred', by })
+    const outcomes = this.#later(by)
     return 'code' in by && by.code === 421
       ? [...outcomes, ...this.#finish(), { kind: 'close', how: 'after-writes' }]
       : [...outcomes, ...this.#quit(now)]
+  }
+
+  /** Whatever stands in the way of a session, it says nothing about a message: 5xx or not, it is tried again. */
+  #later(by: Reply | Failure): readonly AttemptOutput[] {
+    if (!this.#order.elsewhere || this.#passing) return this.#settle({ kind: 'deferred', by })
+    this.#open = new Set()
+    return [{ kind: 'elsewhere', by }]
   }
 
   /** The outcome of all who have none yet, or of those named. */

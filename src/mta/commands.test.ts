@@ -51,6 +51,17 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   ),
   one('connector-tls', anyConnector, 'pinned', fc.constantFrom('00'.repeat(32), `${'AB:'.repeat(31)}CD`, 'nonsense')),
   one('no connector-tls', anyConnector),
+  one(
+    fc.constantFrom('dns server', 'no dns server'),
+    fc.constantFrom('192.0.2.53', '::1 port 5353', '192.0.2.53 trusted'),
+  ),
+  one(
+    'destination-tls',
+    fc.constantFrom('b.example', '*.b.example', '*'),
+    fc.constantFrom('none', 'verify', 'require'),
+  ),
+  one(fc.constantFrom('no destination-tls b.example', 'mta-sts off', 'no mta-sts off', 'no deliver')),
+  one('deliver lmtp', fc.constantFrom('127.0.0.1 port 24', '::1 port 24', '/run/lmtp', '"the store"')),
   one(fc.constantFrom('spool memory', 'spool /var/spool/postern', 'spool "the queue" size 10G', 'no spool')),
   one('queue retry', fc.constantFrom('exchange2003', 'iis', '10m 20m', '10m 10m 10m 15m')),
   one(fc.constantFrom('queue delay-report never', 'queue delay-report 4h', 'no queue delay-report')),

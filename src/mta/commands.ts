@@ -5,6 +5,7 @@ import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
 import { formatTarget, parseTargets } from './aliases.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
+import { DESTINATION_COMMANDS } from './destination-commands.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
 import { QUEUE_COMMANDS } from './queue-commands.ts'
 import { SERVICE_COMMANDS } from './service-commands.ts'
@@ -134,6 +135,7 @@ export const MTA: Grammar<MtaConfig> = {
   commands: [
     ...COMMANDS,
     ...QUEUE_COMMANDS,
+    ...DESTINATION_COMMANDS,
     ...SESSION_COMMANDS,
     ...LOGIN_COMMANDS,
     ...SERVICE_COMMANDS,

@@ -22,6 +22,10 @@ export interface Order {
   readonly workarounds?: Workarounds
   /** What was offered before and did not work: it is left out. */
   readonly without?: ReadonlySet<Without>
+  /** LMTP: LHLO instead of EHLO, and a reply for each recipient behind the message (RFC 2033). */
+  readonly lmtp?: boolean
+  /** Another server can be tried: who turns the session away leaves the recipients without an outcome. */
+  readonly elsewhere?: boolean
   /** Is this the last hop, from where on it is not our affair? */
   readonly outcome: 'delivered' | 'relayed'
 }

@@ -25,7 +25,8 @@ import type { Order, Without } from './order.ts'
 /** What was said in a transaction, for the reply that answers it. */
 export type TransactionTag =
   | { readonly step: 'mail' | 'xexch50' | 'blob' | 'data' | 'end' | 'nobody' }
-  | { readonly step: 'rcpt'; readonly recipient: number }
+  /** `stored`: what a store made of the message for this recipient. */
+  | { readonly step: 'rcpt' | 'stored'; readonly recipient: number }
 
 export type TransactionOutput<Tag> =
   | ClientOutput<Tag>
@@ -101,6 +102,8 @@ export class Transaction<Tag> {
         return digit(reply) === 2 ? this.#content(now) : this.#dropBlob(reply, now)
       case 'data':
         return this.#afterData(reply, now)
+      case 'stored':
+        return this.#afterStored(tag.recipient, reply, now)
       case 'end':
         return this.#sending ? this.early(reply) : this.#afterMessage(reply, now)
       default:
@@ -120,7 +123,9 @@ export class Transaction<Tag> {
   /** The message is out. `hold`: so long must the end of DATA wait. */
   endBody(now: Instant, hold: number): readonly Said<Tag>[] {
     this.#sending = false
-    return this.#client.endBody(this.#passage.form.size, { step: 'end' }, now, hold)
+    const each = this.#accepted.map(recipient => ({ step: 'stored', recipient }) as const)
+    const { order, form } = this.#passage
+    return this.#client.endBody(form.size, order.lmtp ? each : [{ step: 'end' }], now, hold)
   }
 
   /** The next transaction with those who have not had their turn, or the end. */
@@ -149,7 +154,8 @@ export class Transaction<Tag> {
 
   /** Does DATA leave with the group? */
   get #groupsData(): boolean {
-    return this.#pipelined && !this.#chunking && !this.#hasBlob
+    // A store that took nobody would answer the end of data with no reply at all.
+    return this.#pipelined && !this.#chunking && !this.#hasBlob && !this.#passage.order.lmtp
   }
 
   /** RCPT for all of them, and DATA behind them where the peer takes a group. */
@@ -221,7 +227,7 @@ export class Transaction<Tag> {
     }
     if (this.#accepted.length > 0) return this.#wantBody()
     // It takes data for nobody: an empty message ends that, and counts as delivered for no one (RFC 2920 §3.1).
-    return this.#client.endBody(0, { step: 'nobody' }, now)
+    return this.#client.endBody(0, [{ step: 'nobody' }], now)
   }
 
   #wantBody(): readonly Said<Tag>[] {
@@ -232,6 +238,11 @@ export class Transaction<Tag> {
   #afterMessage(reply: Reply, now: Instant): readonly Said<Tag>[] {
     if (this.#chunking && isOfCommand(reply)) return withoutBdat(reply)
     return [{ kind: 'settled', outcome: this.#verdict(reply), which: this.#accepted }, ...this.#next(now)]
+  }
+
+  #afterStored(recipient: number, reply: Reply, now: Instant): readonly Said<Tag>[] {
+    const settled = { kind: 'settled', outcome: this.#verdict(reply), which: [recipient] } as const
+    return recipient === this.#accepted.at(-1) ? [settled, ...this.#next(now)] : [settled]
   }
 
   #verdict(reply: Reply): Outcome {

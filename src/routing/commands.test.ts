@@ -64,7 +64,7 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   one('connector', connector, 'to', group, 'cost', of('0', '1', '100', '101'), 'target 10.0.0.1', of('', 'port 2525')),
   one('connector', connector, 'to', group, 'cost 5 target 2001:db8::1'),
   one('connector', connector, 'from', group, 'to', group, 'cost', of('7', '100')),
-  one('smtp-connector', connector, 'cost 1 smart-host 10.0.0.9', of('', 'port 587')),
+  one('smtp-connector', connector, 'cost 1', of('smart-host 10.0.0.9', 'dns'), of('', 'port 587')),
   one(of('no connector', 'no smtp-connector'), connector),
   one(
     no.map(no => `${no}connector-group`),

@@ -34,10 +34,10 @@ export interface AnyConnector {
 /** A way out of this routing group: to whom, at what cost, for which addresses. */
 export interface Connector extends AnyConnector {
   readonly kind: 'routing-group' | 'smtp'
-  /** The first target bridgehead or smart host. */
-  readonly target: Target
-  /** Those that are tried after it. */
-  readonly others: readonly Target[]
+  /** Target bridgeheads or smart hosts, in the order in which they are tried; none where DNS is asked for them. */
+  readonly targets: readonly Target[]
+  /** Each domain's own servers, as DNS names them, at this port. */
+  readonly dns?: { readonly port: number }
   readonly login?: ConnectorLogin
   readonly tls?: ConnectorTls
   readonly pull?: ConnectorPull

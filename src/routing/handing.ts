@@ -6,7 +6,7 @@ import { type Connector, type Member, PLAIN } from './connector.ts'
  * meant: what a neighbour tells of addresses is not dialled, or it could have mail and password sent to wherever it likes.
  */
 export function directly(connector: Connector, servers: readonly Member[]): readonly Connector[] {
-  const { pull: _ours, tls, ...way } = connector
+  const { pull: _ours, dns: _names, tls, ...way } = connector
   // One certificate is pinned, and it is another server's.
   if (tls?.floor === 'pinned') return []
   return servers.flatMap(({ server, address }) =>
@@ -17,8 +17,7 @@ export function directly(connector: Connector, servers: readonly Member[]): read
           name: `${connector.name} directly to ${server}`,
           // No neighbour: routing state is not told there.
           groups: [],
-          target: address,
-          others: [],
+          targets: [address],
         }
       : [],
   )
@@ -28,5 +27,5 @@ export function directly(connector: Connector, servers: readonly Member[]): read
 export function toMember({ server, address, at }: Member): Connector | undefined {
   if (!address) return undefined
   const name = `member ${server}`
-  return { ...PLAIN, kind: 'routing-group', name, groups: [], cost: 1, target: address, others: [], isHeld: false, at }
+  return { ...PLAIN, kind: 'routing-group', name, groups: [], cost: 1, targets: [address], isHeld: false, at }
 }

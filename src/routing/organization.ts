@@ -126,7 +126,7 @@ export function organization(config: RoutingConfig, here: Here): Organization {
           connectorState(
             group,
             each,
-            [each.target, ...each.others].map(({ ip }) => end(ip)),
+            each.targets.map(({ ip }) => end(ip)),
           ),
         )
       : config.elsewhere.filter(({ from }) => from === group).map(each => connectorState(group, each, []))

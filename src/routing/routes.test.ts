@@ -7,7 +7,7 @@ import { connectorState, groupState, guid } from './any-table.test.ts'
 import { backOff, shared } from './fan-out.ts'
 import { type ConnectorState, type Guid, type LinkStateTable, tableOf } from './link-state.ts'
 import { nameOf } from './master.ts'
-import { type Hop, type Letter, type Policy, type Route, type RoutesOptions, sayDropped } from './route.ts'
+import { type Leg, type Letter, type Policy, type Route, type RoutesOptions, sayDropped } from './route.ts'
 import { Routes } from './routes.ts'
 import { ALWAYS, parseSchedule } from './schedule.ts'
 
@@ -223,12 +223,12 @@ test('an explanation names every candidate and why it was dropped', () => {
   )
 })
 
-const hop = (name: string): Hop => {
+const hop = (name: string): Leg => {
   const found = routes(four()).route({ to: to('c.example') }, 0)
   assert.ok(found.kind === 'relay')
   return { group: group(name), connector: found.connector, targets: [] }
 }
-const letters = (hops: readonly Hop[]) => hops.map(({ group }) => named(group)).join('')
+const letters = (hops: readonly Leg[]) => hops.map(({ group }) => named(group)).join('')
 
 test('one copy goes as far as the ways are the same', () => {
   const ways = ['BCD', 'BCE', 'BC', 'F', ''].map(way => [...way].map(hop))

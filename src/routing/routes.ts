@@ -8,8 +8,8 @@ import {
   type Candidate,
   type Dropped,
   type Explanation,
-  type Hop,
   isFinal,
+  type Leg,
   type Letter,
   objection,
   type Route,
@@ -245,12 +245,12 @@ export class Routes {
   #relay(best: Candidate, tree: Tree, letter: Letter, now: Instant): Route {
     const node = this.#placeOf(best.group)
     const edges = tree.pathTo(node, this.#rank) ?? []
-    const hops = edges.flatMap(edge => {
+    const legs = edges.flatMap(edge => {
       const connector = connectorOf(this.#graph, edge)
       const group = this.table[this.#graph.to[edge] ?? -1]?.group
       return connector && group !== undefined ? [{ group, connector, targets: fqdns(connector.targets) }] : []
     })
-    const connector = hops[0]?.connector ?? best.connector
+    const connector = legs[0]?.connector ?? best.connector
     const isOurs = connector.bridgeheads.length === 0 || connector.bridgeheads.some(this.#isUs)
     const way: Way = {
       connector,
@@ -260,16 +260,16 @@ export class Routes {
       path: best.path,
       cost: best.cost,
       exit: best.connector,
-      hops,
-      tries: this.tries(hops),
+      legs,
+      tries: this.tries(legs),
     }
     const waits = isOurs ? this.#waits(connector, letter, now) : undefined
     return waits ? { kind: 'relay', ...way, waits } : { kind: 'relay', ...way }
   }
 
   /** Whom to try first on a way: the last group, or the first hub, where mail goes straight there; else the next. */
-  tries(hops: readonly Hop[]): readonly Hop[] {
-    return this.#options.method === 'link-state' ? hops.slice(0, 1) : backOff(hops, this.#options.hubs)
+  tries(legs: readonly Leg[]): readonly Leg[] {
+    return this.#options.method === 'link-state' ? legs.slice(0, 1) : backOff(legs, this.#options.hubs)
   }
 
   #waits(connector: ConnectorState, { size = 0 }: Letter, now: Instant): Way['waits'] {

@@ -8,7 +8,7 @@ import { LinkHealth } from './health.ts'
 import type { Guid, Hash, LinkStateTable } from './link-state.ts'
 import { Master, type Published } from './master.ts'
 import { type KnownMember, type Organization, usedBy } from './organization.ts'
-import type { Explanation, Hop, Letter, Route } from './route.ts'
+import type { Explanation, Leg, Letter, Route } from './route.ts'
 import { Routes } from './routes.ts'
 
 /**
@@ -186,9 +186,9 @@ export class RoutingService {
    * To whom mail that leaves by one of our connectors is handed, in this order, if the one before cannot be reached: to
    * servers further along the way, as far as the configuration knows their addresses, and at last to the connector's own.
    */
-  tries(connector: Connector, hops: readonly Hop[]): readonly Connector[] {
-    const order = this.#method === 'least-cost' ? this.#routes.tries(hops) : []
-    const beyond = order.filter(({ group }) => group !== hops[0]?.group)
+  tries(connector: Connector, legs: readonly Leg[]): readonly Connector[] {
+    const order = this.#method === 'least-cost' ? this.#routes.tries(legs) : []
+    const beyond = order.filter(({ group }) => group !== legs[0]?.group)
     return [...beyond.flatMap(({ group }) => directly(connector, this.#servers.get(group) ?? [])), connector]
   }
 

@@ -159,7 +159,7 @@ export const EXTENSIONS: readonly Extension[] = [
     verbs: ['starttls'],
     advertise: ({ startTls, secured }) => (startTls && !secured ? 'STARTTLS' : undefined),
     server: 'yes, where there is a certificate; what came in clear behind it ends the session (554)',
-    client: 'yes, by the floor of the connector: none, may, require, verify or pinned',
+    client: 'yes, by the floor of the connector (none, may, require, verify or pinned), DANE and MTA-STS',
   },
   {
     keyword: 'REQUIRETLS',

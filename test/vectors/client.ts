@@ -154,6 +154,7 @@ export class ClientUnderTest {
           break
         case 'ask':
         case 'convert':
+        case 'elsewhere':
         case 'pulled':
         case 'turned':
         case 'idle':
