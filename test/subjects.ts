@@ -275,8 +275,10 @@ class ClientSubject implements Subject {
         }
         case 'ask':
           return this.#carryOut(this.#attempt.answer(clientWorld(output.question), now), now)
-        case 'again-in-clear':
-          return [note('outcomes', `again in clear: ${output.why}`)]
+        case 'elsewhere':
+          return [note('outcomes', `elsewhere: ${sayOutcome({ kind: 'deferred', by: output.by })}`)]
+        case 'again':
+          return [note('outcomes', `again without ${output.without}: ${output.why}`)]
         case 'note':
           return [note('outcomes', `note: ${output.what}`)]
         case 'pulled':
@@ -317,6 +319,8 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
     'pull',
     'queued',
     'requiretls',
+    'lmtp',
+    'elsewhere',
   ]
   for (const [line, name = ''] of words) if (!known.includes(name)) fail(file, line)
 
@@ -353,7 +357,9 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
     envelope: whole,
     recipients: recipients.map((_, i) => i),
     size: Number(one('size') ?? size),
-    outcome: 'relayed',
+    outcome: one('lmtp') === 'yes' ? 'delivered' : 'relayed',
+    ...(one('lmtp') === 'yes' && { lmtp: true }),
+    ...(one('elsewhere') === 'yes' && { elsewhere: true }),
     ...(verb && user && password && by
       ? {
           login: wish({

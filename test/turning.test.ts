@@ -1,84 +1,22 @@
 /** Two mail servers on loopback: mail that waits until it is asked for, by ETRN, TURN and ATRN, and TLS come and gone. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MailServer, readMailServer } from '../src/app/mail-server.ts'
-import { readMaildir } from '../src/io/maildir.ts'
-import { MemorySpool } from '../src/io/memory-spool.ts'
 import { identity, secureServer } from '../src/io/tls.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
 import { Talk } from './journeys/postern.ts'
+import { handIn, ROOT, type Running, run, until } from './mail-servers.ts'
 
-const ROOT = mkdtempSync(join(tmpdir(), 'turning-'))
 let certified: Certificates
 before(() => {
   certified = makeCertificates(join(ROOT, 'certificates'))
   writeFileSync(join(ROOT, 'mail-a.password'), 's3cret\n', { mode: 0o600 })
 })
-after(() => rmSync(ROOT, { recursive: true, force: true }))
-
-interface Running {
-  readonly notes: readonly string[]
-  readonly said: readonly string[]
-  arrived(mailbox: string): Promise<string>
-  stop(): Promise<void>
-}
-
-let count = 0
-
-/** A mail server with these lines, in this process. */
-async function run(lines: readonly string[]): Promise<Running> {
-  const name = `server-${++count}`
-  const file = join(ROOT, `${name}.conf`)
-  writeFileSync(file, `${lines.join('\n')}\n`)
-  const notes: string[] = []
-  const said: string[] = []
-  const maildir = join(ROOT, name)
-  const server = await MailServer.start(await readMailServer(file), {
-    spool: new MemorySpool(),
-    maildir,
-    events: {
-      note: what => notes.push(what),
-      line: (_id, direction, by, text) => said.push(`${direction} ${by}: ${text}`),
-    },
-  })
-  return {
-    notes,
-    said,
-    async arrived(mailbox) {
-      for (let i = 0; i < 500; i++) {
-        const [found] = await readMaildir(join(maildir, mailbox)).catch(() => [])
-        if (found) return found.toString()
-        await sleep(20)
-      }
-      throw new Error(`nothing arrived for ${mailbox}:\n${[...notes, ...said].join('\n')}`)
-    },
-    stop: () => server.stop({ grace: 0 }),
-  }
-}
-
-async function handIn(port: number, to: string): Promise<string> {
-  const talk = await Talk.to(`127.0.0.1:${port}`)
-  await talk.hear()
-  for (const line of ['EHLO c.example', 'MAIL FROM:<bob@b.example>', `RCPT TO:<${to}>`, 'DATA']) {
-    assert.match(await talk.ask(line), /^[23]5[04]/, line)
-  }
-  talk.say('Subject: it waited\r\n\r\nhello\r\n.\r\n')
-  const reply = await talk.hear()
-  talk.close()
-  return reply
-}
-
-async function until(what: () => boolean, why: () => string): Promise<void> {
-  for (let i = 0; i < 500 && !what(); i++) await sleep(20)
-  assert.ok(what(), why())
-}
 
 describe('mail that waits to be asked for', () => {
   const provider = (port: number): readonly string[] => [
@@ -296,7 +234,11 @@ describe('TLS that comes and goes', () => {
 
   test('where it was had before, its absence is told: whether the handshake fails, or STARTTLS is gone from the list', async t => {
     for (const second of [['broken', 'clear'], ['clear']] as const) {
-      const { port, mails, relays } = await send(t, ['tls', ...second])
+      const { port, mails, relays } = await send(
+        t,
+        ['tls', ...second],
+        'queue per-destination connections 20 messages 1',
+      )
       await handIn(port, 'bob@b.example')
       await until(
         () => mails.length === 1,

@@ -36,7 +36,17 @@ export const LAYERS: readonly Layer[] = [
   {
     folder: 'io',
     part: 'edge',
-    outside: ['node:*', '@mongodb-js/saslprep', 'koffi', 'libbase64', 'libqp', 'lmdb', 'pino', 'prom-client'],
+    outside: [
+      'node:*',
+      '@mongodb-js/saslprep',
+      'dns-packet',
+      'koffi',
+      'libbase64',
+      'libqp',
+      'lmdb',
+      'pino',
+      'prom-client',
+    ],
     what: 'the world',
   },
   { folder: 'app', part: 'product', outside: ['node:path', 'node:url', 'node:http'], what: 'the products' },

@@ -55,6 +55,11 @@ export class Arriving {
     })
   }
 
+  /** The value of a field that the server before us wrote above the message. */
+  written(field: string): string | undefined {
+    return this.#watch.written(field)
+  }
+
   /** Whatever it is, it will not be kept. */
   refuse(answer: Answer): void {
     this.#refused = answer

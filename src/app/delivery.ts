@@ -32,10 +32,10 @@ export interface Hand {
   readonly next?: () => Promise<Job | undefined>
 }
 
-/** How a session ended: as it should, without TLS where it may be gone without, or with the roles reversed. */
+/** How a session ended: as it should, to be had again without what did not work, or with the roles reversed. */
 export type Ended =
   | { readonly kind: 'over' }
-  | { readonly kind: 'again-in-clear'; readonly why: string }
+  | (AttemptOutput & { readonly kind: 'again' | 'elsewhere' })
   | { readonly kind: 'turned'; readonly socket: Duplex; readonly tls?: TlsFacts }
 
 /** Runs one session on a socket to its end. */
@@ -96,7 +96,8 @@ class Sending {
         return this.#convert(output)
       case 'ask':
         return this.#answer(output.question)
-      case 'again-in-clear':
+      case 'again':
+      case 'elsewhere':
         this.#ended = output
         return undefined
       case 'turned':
@@ -136,12 +137,18 @@ class Sending {
   async #send(body: () => AsyncIterable<Uint8Array>): Promise<void> {
     const [attempt, drive] = [this.#attempt, this.#drive]
     try {
+      let last: Uint8Array | undefined
       for await (const piece of body()) {
         if (this.#socket.destroyed) return
-        drive.do(() => attempt.body(piece, now()))
-        await drive.idle()
+        if (last) {
+          const before = last
+          drive.do(() => attempt.body(before, now()))
+          await drive.idle()
+        }
+        last = piece
       }
-      drive.do(() => attempt.endBody(now()))
+      // The last piece leaves in one write with the end.
+      drive.do(() => [...(last ? attempt.body(last, now()) : []), ...attempt.endBody(now())])
     } catch (cause) {
       drive.do(() => attempt.abandon({ status: '4.3.0', why: `the message cannot be read: ${words(cause)}` }))
     }

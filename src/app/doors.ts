@@ -62,7 +62,11 @@ export class Doors<D extends Place = Door> {
 
   /** Where somebody listens now. */
   get open(): readonly Endpoint[] {
-    return this.#doors.flatMap(({ at, server }) => (server ? [at] : []))
+    return this.openWhere(() => true)
+  }
+
+  openWhere(is: (door: D) => boolean): readonly Endpoint[] {
+    return this.#doors.flatMap(({ at, server, door }) => (server && is(door) ? [at] : []))
   }
 
   get isPaused(): boolean {

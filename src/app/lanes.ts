@@ -2,8 +2,8 @@
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { Hop } from '../mta/hop.ts'
 import { type Refused, Scheduler } from '../mta/scheduler.ts'
-import type { Connector } from '../routing/connector.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import type { Outgoing, Turning } from './outgoing.ts'
 
@@ -18,7 +18,7 @@ export const AWAY: readonly Duration[] = [1_000, 5_000, 15_000, 30_000, 60_000]
 
 interface Job {
   readonly entry: SpoolEntry
-  readonly connector: Connector
+  readonly hop: Hop
   readonly recipients: readonly number[]
   readonly settle: (outcomes: ReadonlyMap<number, Outcome>) => void
   /** It met the end of a session that had sent others before; a session of its own will tell whose fault that was. */
@@ -29,6 +29,10 @@ export class Lanes {
   readonly #outgoing: Outgoing
   readonly #scheduler: Scheduler<Job>
   readonly #isBack: (hop: string) => void
+  /** Next hop → sessions that rest there, the longest first; each is given a job, or nothing to end by. */
+  readonly #resting = new Map<string, ((job: Job | undefined) => void)[]>()
+  readonly #restTime: Duration
+  #isStopping = false
   #isStopped = false
 
   /** `isBack`: a next hop that was away takes mail again. */
@@ -36,17 +40,21 @@ export class Lanes {
     this.#outgoing = outgoing
     this.#isBack = isBack
     const { destinations, retry } = config
+    this.#restTime = destinations.rest
     // Not longer than the messages wait, or they would come in vain.
     const waits = AWAY.map((away, i) => Math.min(away, retry[Math.min(i, retry.length - 1)] ?? away))
     this.#scheduler = new Scheduler({ ...destinations, total: MAX_OUTGOING, waits })
   }
 
-  relay(entry: SpoolEntry, connector: Connector, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
-    return new Promise(settle => this.#offer({ entry, connector, recipients, settle, again: false }))
+  relay(entry: SpoolEntry, hop: Hop, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
+    return new Promise(settle => this.#offer({ entry, hop, recipients, settle, again: false }))
   }
 
-  /** Begins nothing more: who waits for a turn is told at once, by no outcome at all. */
-  stop(): void {
+  /** No connection rests any more. `all`: nothing more is begun; who waits for a turn is told at once, by no outcome at all. */
+  stop({ all }: { readonly all: boolean }): void {
+    this.#isStopping = true
+    for (const hop of [...this.#resting.keys()]) while (this.#wakeUp(hop, undefined));
+    if (!all) return
     this.#isStopped = true
     for (const job of this.#scheduler.clear()) job.settle(new Map())
   }
@@ -58,13 +66,47 @@ export class Lanes {
 
   #offer(job: Job): void {
     if (this.#isStopped) return job.settle(new Map())
-    const refused = this.#scheduler.offer(job.connector.name, job, now())
+    if (this.#wakeUp(job.hop.name, job)) return
+    const refused = this.#scheduler.offer(job.hop.name, job, now())
     if (refused) job.settle(untried(job, refused))
     else this.#begin()
   }
 
   #begin(): void {
     for (const { hop, job } of this.#scheduler.begin(now())) void this.#session(hop, job)
+    if (this.#resting.size === 0 || !this.#scheduler.isWanted()) return
+    // Somebody waits for a connection: the one that rests longest goes.
+    for (const hop of this.#resting.keys()) if (this.#wakeUp(hop, undefined)) return
+  }
+
+  /** A session that rests goes on with a job, or ends; `false` where none does. */
+  #wakeUp(hop: string, job: Job | undefined): boolean {
+    const resting = this.#resting.get(hop)
+    // The one that came last is the surest to be there still.
+    const woken = job ? resting?.pop() : resting?.shift()
+    if (resting?.length === 0) this.#resting.delete(hop)
+    woken?.(job)
+    return woken !== undefined
+  }
+
+  get #mayRest(): boolean {
+    return this.#restTime > 0 && !this.#isStopping
+  }
+
+  #rest(hop: string): Promise<Job | undefined> {
+    return new Promise(resolve => {
+      const wake = (job: Job | undefined) => {
+        clearTimeout(timer)
+        resolve(job)
+      }
+      const timer = setTimeout(() => {
+        const others = this.#resting.get(hop)?.filter(each => each !== wake) ?? []
+        if (others.length > 0) this.#resting.set(hop, others)
+        else this.#resting.delete(hop)
+        resolve(undefined)
+      }, this.#restTime)
+      this.#resting.set(hop, [...(this.#resting.get(hop) ?? []), wake])
+    })
   }
 
   async #session(hop: string, first: Job): Promise<void> {
@@ -77,16 +119,17 @@ export class Lanes {
           this.#offer({ ...job, again: true })
           return
         }
-        if ([...outcomes.values()].some(({ kind }) => kind === 'relayed') && this.#scheduler.worked(hop))
-          this.#isBack(hop)
+        if ([...outcomes.values()].some(isTaken) && this.#scheduler.worked(hop)) this.#isBack(hop)
         job.settle(outcomes)
       },
     })
-    const next = (): Turning | undefined => {
-      const job = this.#scheduler.next(hop, sent)
+    const next = async (): Promise<Turning | undefined> => {
+      const job =
+        this.#scheduler.next(hop, sent) ??
+        (this.#mayRest && this.#scheduler.mayStay(hop, sent) ? await this.#rest(hop) : undefined)
       return job && turning(job)
     }
-    const why = await this.#outgoing.relay(first.connector, turning(first), next)
+    const why = await this.#outgoing.relay(first.hop, turning(first), next)
     if (why !== undefined) {
       const { away, jobs } = this.#scheduler.failed(hop, why, now())
       for (const job of jobs) job.settle(untried(job, away))
@@ -94,6 +137,11 @@ export class Lanes {
     this.#scheduler.ended(hop)
     this.#begin()
   }
+}
+
+/** It is the next hop's now. */
+function isTaken({ kind }: Outcome): boolean {
+  return kind === 'relayed' || kind === 'delivered'
 }
 
 /** Did the session end under the message, or refuse it as one too many (421, RFC 5321 §3.8)? */

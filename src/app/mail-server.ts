@@ -10,12 +10,13 @@ import { dial, type Endpoint, type Socket } from '../io/sockets.ts'
 import { type SecureContext, secureServer } from '../io/tls.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { NodeEnd } from '../routing/connector.ts'
 import type { Spool } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
 import { Doors, type Place, shutDiagnostic } from './doors.ts'
 import { Mta } from './mta.ts'
 import { type MtaFiles, openMtaFiles } from './mta-files.ts'
-import type { MtaEvents } from './mta-world.ts'
+import type { MtaEvents, MtaWorld } from './mta-world.ts'
 
 /** How long whoever is talking, and whatever is going out, may take to finish once the server is asked to stop. */
 export const STOP_GRACE: Duration = 30_000
@@ -59,11 +60,14 @@ export interface MailServerWorld {
   /** The folder of all Maildirs. */
   readonly maildir: string
   readonly events?: MtaEvents
+  readonly fetchPolicy?: MtaWorld['fetchPolicy']
 }
 
 /** Where mail is taken; `tls`: under TLS from the first octet on (RFC 8314 §3). */
 interface MailDoor extends Place {
   readonly tls: boolean
+  /** Not mail comes in here, but members of our routing group. */
+  readonly members?: NodeEnd
 }
 
 /** One configuration in force: the server that works by it, and what its files hold. */
@@ -117,33 +121,37 @@ export class MailServer {
     })
   }
 
-  #open({ listens }: MtaConfig, commit: () => void): Promise<readonly Diagnostic[]> {
+  #open({ listens, routing }: MtaConfig, commit: () => void): Promise<readonly Diagnostic[]> {
     const doors = listens.map(({ ip, port, tls, at }) => ({ listen: { host: ip, port }, tls, at }))
+    const forMembers = routing.nodeListens.map(end => ({
+      listen: { host: end.ip, port: end.port },
+      tls: false,
+      members: end,
+      at: end.at,
+    }))
     return this.#doors
-      .change({ doors, admits: () => true, orNothing: true, commit })
+      .change({ doors: [...doors, ...forMembers], admits: () => true, orNothing: true, commit })
       .then(shut => shut.map(shutDiagnostic))
   }
 
   #enforce(
-    { config, files, logins, aliases, identity }: MailServerFiles,
-    { spool, maildir, events }: MailServerWorld,
+    { config, warnings: _told, ...files }: MailServerFiles,
+    { spool, maildir, events, fetchPolicy }: MailServerWorld,
   ): void {
     const before = this.#now?.mta
     const mta = new Mta(
       config,
       {
         spool,
-        files,
-        logins,
-        ...(aliases && { aliases }),
-        ...(identity && { identity }),
-        dial: (host, port) => dial({ host, port }),
+        ...files,
+        dial: (host, port, from) => dial({ host, port }, undefined, from),
         maildir: mailbox => maildirOf(maildir, mailbox),
         ...(events && { events }),
+        ...(fetchPolicy && { fetchPolicy }),
       },
       before,
     )
-    this.#now = { mta, identity }
+    this.#now = { mta, identity: files.identity }
     if (before) {
       this.#before.add(before)
       void before.retire(mta).finally(() => this.#before.delete(before))
@@ -170,6 +178,7 @@ export class MailServer {
     const identity = door.tls ? this.#now.identity : undefined
     // It went away before it was served.
     if (remoteAddress === undefined) socket.destroy()
+    else if (door.members) this.mta.routing.take(door.members, socket, remoteAddress)
     else if (saysWhose(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
     else this.#serve(socket, remoteAddress, identity)
   }
@@ -211,7 +220,12 @@ export class MailServer {
 
   /** Where it listens, in the order of the configuration. */
   get endpoints(): readonly Endpoint[] {
-    return this.#doors.open
+    return this.#doors.openWhere(({ members }) => members === undefined)
+  }
+
+  /** Where it hears the members of its routing group. */
+  get memberEndpoints(): readonly Endpoint[] {
+    return this.#doors.openWhere(({ members }) => members !== undefined)
   }
 
   /**

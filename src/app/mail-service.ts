@@ -93,6 +93,11 @@ export class MailService {
     return this.#server.endpoints
   }
 
+  /** Where it hears the members of its routing group. */
+  get memberEndpoints(): readonly Endpoint[] {
+    return this.#server.memberEndpoints
+  }
+
   get spool(): Spool | undefined {
     return this.#spool
   }

@@ -6,11 +6,12 @@ import { readSecret } from '../io/keys.ts'
 import { identity } from '../io/tls.ts'
 import { type Alias, Aliases, parseAliases } from '../mta/aliases.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { NodeEnd } from '../routing/connector.ts'
 import { openLogins } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
-export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity' | 'aliases'>
+export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity' | 'keys' | 'aliases'>
 
 /** Reads them all, or throws a `ConfigurationError` with everything that is wrong with any of them. */
 export async function openMtaFiles(
@@ -36,15 +37,18 @@ export async function openMtaFiles(
     if (text !== undefined) files.set(file, text)
   }
   const { tls } = config
-  const found = tls && (await attempt(tls.at, () => certified(path(tls.certificateFile), path(tls.keyFile))))
+  const [certificate, key] = tls ? [path(tls.certificateFile), path(tls.keyFile)] : []
+  const found = tls && certificate && key ? await attempt(tls.at, () => certified(certificate, key)) : undefined
+  const keys = certificate && key && found && { certificate: readBytes(certificate), key: readBytes(key) }
   const logins = await openLogins(config, files, path, { open: attempt, trouble })
   const { aliasesFile } = config
   const listed = aliasesFile && (await attempt(aliasesFile.at, () => readAliases(path(aliasesFile.file))))
   // A line of the configuration is nearer than one of the file.
   const aliases = new Aliases(config, [...(listed ?? []), ...config.aliases])
   problems.push(...aliases.problems())
-  for (const listen of config.listens) {
-    if (!listen.tls || tls) continue
+  const secured = [...config.listens.filter(listen => listen.tls), ...nodeEnds(config).filter(isSecured)]
+  for (const listen of secured) {
+    if (tls) break
     const hint = 'add a line such as: tls certificate mail.pem key mail.key'
     problems.push({ severity: 'error', message: 'TLS needs a certificate, and none is named', hint, at: listen.at })
   }
@@ -53,7 +57,7 @@ export async function openMtaFiles(
     problems.push({ severity: 'error', message: '"tls required" needs a certificate, and none is named', hint })
   }
   if (problems.length > 0) throw new ConfigurationError(problems)
-  return { files, logins, aliases, ...(found && { identity: found }) }
+  return { files, logins, aliases, ...(found && { identity: found }), ...(keys && { keys }) }
 }
 
 interface NamedFile {
@@ -62,12 +66,28 @@ interface NamedFile {
   readonly kind: 'secret' | 'text'
 }
 
-function namedFiles({ logins, routing }: MtaConfig): readonly NamedFile[] {
+function namedFiles({ logins, routing, domainTls }: MtaConfig): readonly NamedFile[] {
   const theirs = routing.connectors.flatMap(({ login, tls, at }): NamedFile[] => [
     ...(login?.passwordFile === undefined ? [] : [{ file: login.passwordFile, at: login.at, kind: 'secret' } as const]),
     ...(tls?.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' } as const]),
   ])
-  return [...logins.map(({ passwordFile, at }) => ({ file: passwordFile, at, kind: 'secret' }) as const), ...theirs]
+  const domains = domainTls.flatMap(({ tls, at }): NamedFile[] =>
+    tls.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' }],
+  )
+  const members = nodeEnds({ routing }).flatMap(({ authoritiesFile: file, at }): NamedFile[] =>
+    file === undefined ? [] : [{ file, at, kind: 'text' }],
+  )
+  const passwords = logins.map(({ passwordFile, at }): NamedFile => ({ file: passwordFile, at, kind: 'secret' }))
+  return [...passwords, ...theirs, ...members, ...domains]
+}
+
+/** Both kinds of end of the connections between members of a group. */
+function nodeEnds({ routing: { nodeListens, nodeMaster } }: Pick<MtaConfig, 'routing'>): readonly NodeEnd[] {
+  return nodeMaster ? [...nodeListens, nodeMaster] : nodeListens
+}
+
+function isSecured({ authoritiesFile }: NodeEnd): boolean {
+  return authoritiesFile !== undefined
 }
 
 function readAliases(path: string): readonly Alias[] {

@@ -1,15 +1,21 @@
+import type { PolicyPlace } from '../io/policy.ts'
 import type { Duplex } from '../io/sockets.ts'
-import type { SecureContext } from '../io/tls.ts'
+import type { OwnKeys, SecureContext } from '../io/tls.ts'
 import type { Aliases } from '../mta/aliases.ts'
 import type { MtaEvent } from '../mta/news.ts'
+import type { Resolver } from '../mta/resolver.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Logins } from './logins.ts'
 
 /** What an MTA needs from the world. */
 export interface MtaWorld {
   readonly spool: Spool
-  /** Reaches an address of the configuration: on a laboratory's loopback that is another one. */
-  readonly dial: (ip: string, port: number) => Promise<Duplex>
+  /** Reaches an address of the configuration: on a laboratory's loopback that is another one. `from`: by this of ours. */
+  readonly dial: (ip: string, port: number, from?: string) => Promise<Duplex>
+  /** Who knows names; absent: those that the configuration says. */
+  readonly resolver?: Resolver
+  /** Fetches a policy over HTTPS; absent: as RFC 8461 has it. */
+  readonly fetchPolicy?: (place: PolicyPlace) => Promise<string>
   /** The Maildir of a mailbox. */
   readonly maildir: (mailbox: string) => string
   /** Passwords and authorities, by the name of their file. */
@@ -17,6 +23,8 @@ export interface MtaWorld {
   readonly logins: Logins
   /** What `tls certificate` names, ready for use. */
   readonly identity?: SecureContext
+  /** The same as it stands in the files: for connections on which both ends show one. */
+  readonly keys?: OwnKeys
   /** Addresses of ours that stand for others. */
   readonly aliases?: Aliases
   readonly events?: MtaEvents

@@ -7,7 +7,7 @@ import { dueAt, type SpoolEntry } from '../spool/entry.ts'
 import { AskedFor } from './asked-for.ts'
 import { Door } from './door.ts'
 import { Lanes } from './lanes.ts'
-import { LinkState } from './link-state.ts'
+import { LinkState, type Neighbours } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { Outgoing } from './outgoing.ts'
 import { QueueWork } from './queue-work.ts'
@@ -41,7 +41,7 @@ export class Mta {
       talk: connector => this.routing.talk(connector),
     })
     this.#lanes = new Lanes(config, this.#outgoing, hop => this.#work.back(hop))
-    this.routing = new LinkState(config, {
+    const neighbours: Neighbours = {
       visit: (connector, talk) => {
         const visit = this.#outgoing.visit(connector, talk)
         underway.add(visit.catch(() => {}))
@@ -50,7 +50,8 @@ export class Mta {
       changed: () => this.#work.reroute(),
       back: ({ name }) => this.#lanes.back(name),
       note: what => world.events?.note?.(what),
-    })
+    }
+    this.routing = new LinkState(config, neighbours, world)
     const { routing } = this
     this.#work = new QueueWork(config, world, {
       routing,
@@ -110,7 +111,7 @@ export class Mta {
     this.#underway.retire()
     this.#work.stop()
     this.#outgoing.stop()
-    this.#lanes.stop()
+    this.#lanes.stop({ all: true })
     this.routing.stop()
     await this.#underway.done(this.#sessions.over)
   }
@@ -120,7 +121,7 @@ export class Mta {
     this.#underway.stop()
     this.#work.stop()
     this.#outgoing.stop()
-    if (this.#world.spool.lasts) this.#lanes.stop()
+    this.#lanes.stop({ all: this.#world.spool.lasts })
     this.routing.stop()
     await this.#underway.drain(grace, this.#sessions.stop())
   }

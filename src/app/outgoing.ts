@@ -1,24 +1,34 @@
 /** Connections that this server makes itself: to relay a message, or to ask for those that wait for us. */
+import { Expiring } from '../base/expiring.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
-import { gssInitiator } from '../io/gssapi.ts'
-import { HASHES } from '../io/hashes.ts'
-import { SaslClientAnswers } from '../io/sasl.ts'
-import type { Duplex } from '../io/sockets.ts'
-import { type Expected, type Secured, secureClient } from '../io/tls.ts'
+import { type Duplex, dialFile } from '../io/sockets.ts'
+import { type Secured, secureClient } from '../io/tls.ts'
+import { mailboxFor } from '../mta/acceptance.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type LinkStateTalk, type LoginWish, type Order, TLS_IS_MISSING, type TlsWish } from '../mta/order.ts'
-import type { Connector, ConnectorLogin, Target } from '../routing/connector.ts'
-import type { Need, SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
-import { choose } from '../smtp/sasl/mechanisms.ts'
-import type { Outcome, SpoolEntry } from '../spool/entry.ts'
+import { type Hop, visitOf } from '../mta/hop.ts'
+import { type LinkStateTalk, type Order, TLS_IS_MISSING, type Without } from '../mta/order.ts'
+import type { Connector } from '../routing/connector.ts'
+import { type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import { Credentials, loginWish } from './credentials.ts'
 import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
+import { Destinations, type Server, type Servers, sayServer } from './destinations.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
 /** How long an attempt may take, whatever the peer does. */
 export const ATTEMPT_LIMIT: Duration = 3_000_000
+/** So long a next hop is spared what did not work there (a box between that masks BDAT is not changed every hour). */
+export const SPARED_FOR: Duration = 86_400_000
+/** So long the absence of TLS is worth a word where it was had. */
+const HAD_TLS_FOR: Duration = 30 * 86_400_000
+/** Next hops of which such things are remembered. */
+const MOST_REMEMBERED = 10_000
+
+type Spared = ReadonlySet<Without>
+const NOTHING: Spared = new Set()
+
 /** What the server around it does for it. */
 export interface Around {
   /** The socket lives as long as the server does, at most. */
@@ -44,19 +54,34 @@ interface Session {
   readonly name: string
 }
 
+/** A session that is about to begin: with which server of the hop, and how. */
+interface Beginning {
+  readonly hop: Hop
+  readonly server: Server
+  readonly without: Spared
+  /** Are there other servers, should this one not do? */
+  readonly elsewhere: boolean
+}
+
+type SessionEnd = Ended | (Servers & { readonly kind: 'nowhere' })
+
 export class Outgoing {
   readonly #config: MtaConfig
   readonly #world: MtaWorld
   readonly #around: Around
+  readonly #destinations: Destinations
   readonly #timers = new Set<NodeJS.Timeout>()
-  /** Connectors over which TLS was had before: when it is missing now, somebody should know. */
-  readonly #hadTls = new Set<string>()
+  /** Next hops with which TLS was had before: when it is missing now, somebody should know. */
+  readonly #hadTls = new Expiring<true>(MOST_REMEMBERED)
+  /** What did not work with a next hop, and without which mail went through. */
+  readonly #spared = new Expiring<Spared>(MOST_REMEMBERED)
   #count = 0
 
   constructor(config: MtaConfig, world: MtaWorld, around: Around) {
     this.#config = config
     this.#world = world
     this.#around = around
+    this.#destinations = new Destinations(config, world)
   }
 
   stop(): void {
@@ -67,39 +92,44 @@ export class Outgoing {
    * Sends one entry after the other over a connection of our own, as long as there is a next. Why the other end could not be
    * reached, if it could not.
    */
-  async relay(connector: Connector, first: Turning, next: () => Turning | undefined): Promise<string | undefined> {
+  async relay(hop: Hop, first: Turning, next: () => Promise<Turning | undefined>): Promise<string | undefined> {
     let turning: Turning | undefined = first
     let outcomes = new Map<number, Outcome>()
-    let isClear = false
+    let beginning: Beginning | undefined
     const settle = async () => {
       const { done } = turning ?? {}
       const settled = outcomes
       turning = undefined
       outcomes = new Map()
+      if (beginning && [...settled.values()].some(({ kind }) => kind === 'relayed')) this.#remember(beginning)
       await done?.(settled)
     }
-    const jobOf = ({ entry, recipients }: Turning): Job => this.#job(entry, connector, recipients, isClear)
-    const begin = (clear: boolean): Job => {
-      isClear = clear
-      return jobOf(turning ?? first)
+    // A session may end in the middle of its recipients, and another go on with the rest.
+    const left = () => (turning?.recipients ?? []).filter(each => !outcomes.has(each))
+    const all = (outcome: Outcome) => {
+      for (const recipient of left()) outcomes.set(recipient, outcome)
+    }
+    const begin = (next: Beginning): Job => {
+      beginning = next
+      return this.#job((turning ?? first).entry, left(), next)
     }
     try {
-      await this.#session(connector, begin, {
+      const ended = await this.#session(hop, begin, {
         outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
         next: async () => {
           await settle()
-          turning = next()
-          return turning && jobOf(turning)
+          turning = await next()
+          return (
+            turning && beginning && this.#job(turning.entry, turning.recipients, { ...beginning, elsewhere: false })
+          )
         },
       })
+      if (ended.kind === 'nowhere') all(ended.outcome)
       await settle()
       return undefined
     } catch (cause) {
-      const why = `connector ${connector.name}: ${words(cause)}`
-      const by = { status: '4.4.1', why }
-      for (const recipient of turning?.recipients ?? []) {
-        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
-      }
+      const why = `${sayHop(hop)}: ${words(cause)}`
+      all({ kind: 'deferred', by: { status: '4.4.1', why } })
       await settle()
       return why
     }
@@ -107,16 +137,14 @@ export class Outgoing {
 
   /** A session without mail: routing state is told, or, without a talk, only the far end looked for. */
   async visit(connector: Connector, talk?: LinkStateTalk): Promise<void> {
-    const hello = this.#config.hostname
-    const to = `${connector.name} [${connector.target.ip}]`
-    const order = (clear: boolean): Order =>
-      talk
-        ? { ...this.#manners(connector, clear), ...NO_MESSAGE, to, linkState: talk }
-        : { hello, tls: { floor: connector.tls?.implicit ? 'may' : 'none', by: to }, ...NO_MESSAGE, to }
-    await this.#session(connector, clear => ({ order: order(clear), body: nothing }), {
-      outcome: () => {},
-      note: why => talk?.broken(why),
-    })
+    const job = (beginning: Beginning): Job => {
+      const manners = this.#manners(beginning)
+      // Only looked for: TLS from the first octet on is what it takes to see it at all.
+      const tls = { floor: connector.tls?.implicit ? 'may' : 'none', by: connector.name } as const
+      const order = talk ? { ...manners, linkState: talk } : { hello: manners.hello, to: manners.to, tls }
+      return { order: { ...NO_MESSAGE, ...order, elsewhere: beginning.elsewhere }, body: nothing }
+    }
+    await this.#session(visitOf(connector), job, { outcome: () => {}, note: why => talk?.broken(why) })
   }
 
   /** Sends one entry after the other over a connection whose other end asked for them. */
@@ -133,11 +161,17 @@ export class Outgoing {
     // Who has logged in is known by name, but has shown no certificate.
     const tls = facts && ({ floor: 'none', by: TURNED, facts: { ...facts, unproven: 'a client shows none' } } as const)
     const jobOf = ({ entry, recipients }: Turning): Job => ({
-      order: { ...this.#order(entry, { to: 'who asked for it', recipients }), ...(tls && { tls }) },
+      order: {
+        hello: this.#config.hostname,
+        to: 'who asked for it',
+        ...letterOf(entry, recipients),
+        outcome: 'relayed',
+        ...(tls && { tls }),
+      },
       body: () => this.#world.spool.body(entry.id),
     })
     this.#around.hold(socket)
-    await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, jobOf(turning), {
+    const ended = await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, jobOf(turning), {
       outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
       next: async () => {
         await settle()
@@ -145,6 +179,12 @@ export class Outgoing {
         return turning && jobOf(turning)
       },
     })
+    if (ended.kind === 'again') {
+      // There is no other connection to do it on.
+      const by = { status: '4.5.0', why: ended.why }
+      for (const recipient of turning?.recipients ?? [])
+        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+    }
     await settle()
   }
 
@@ -158,83 +198,95 @@ export class Outgoing {
 
   /** Asks once. Says what came of it. */
   async pull(connector: Connector): Promise<void> {
-    const { pull, name, target } = connector
+    const { pull, name } = connector
     if (!pull) return
     const note = (what: string) => this.#world.events?.note?.(`connector ${name}: ${pull.verb.toUpperCase()}: ${what}`)
     const asking: Order['pull'] = pull.verb === 'turn' ? { kind: 'turn' } : { kind: pull.verb, argument: pull.argument }
-    const order = (clear: boolean): Order => ({
-      ...this.#manners(connector, clear),
-      ...NO_MESSAGE,
-      to: `${name} [${target.ip}]`,
-      pull: asking,
-    })
+    let peer = ''
+    const job = (beginning: Beginning): Job => {
+      peer = 'ip' in beginning.server.at ? beginning.server.at.ip : ''
+      return { order: { ...NO_MESSAGE, ...this.#manners(beginning), pull: asking }, body: nothing }
+    }
     try {
-      const ended = await this.#session(connector, clear => ({ order: order(clear), body: nothing }), {
+      const ended = await this.#session(visitOf(connector), job, {
         outcome: () => undefined,
         note,
         pulled: ({ code, text }) => note(`answered ${code} ${text.join(' ')}`),
       })
-      if (ended.kind === 'turned') this.#around.serve(ended.socket, target.ip, ended.tls)
+      if (ended.kind === 'turned') this.#around.serve(ended.socket, peer, ended.tls)
     } catch (cause) {
       note(words(cause))
     }
   }
 
-  /** One session over a connector; where TLS did not come about and may be gone without, a second one in clear. */
-  async #session(connector: Connector, job: (clear: boolean) => Job, hand: Hand): Promise<Ended> {
-    const ended = await this.#dialled(connector, job(false), hand)
-    if (ended.kind !== 'again-in-clear') return ended
-    this.#world.events?.note?.(`connector ${connector.name}: ${ended.why}; trying again without TLS`)
-    return this.#dialled(connector, job(true), hand)
-  }
-
-  /** A session with the first of its servers that takes a connection; whether any answered is told. */
-  async #dialled(connector: Connector, job: Job, hand: Hand): Promise<Ended> {
-    let answered = false
-    const answer = () => {
-      answered = true
-      this.#around.reached(connector)
+  /** One session with a next hop: with the first of its servers that has one, and without what did not work there. */
+  async #session(hop: Hop, job: (beginning: Beginning) => Job, hand: Hand): Promise<SessionEnd> {
+    let why: string | undefined = 'the connection was closed before a greeting came'
+    const answered = () => {
+      why = undefined
+      this.#reached(hop)
     }
-    let why = 'the connection was closed before a greeting came'
     try {
-      const { socket, target } = await this.#firstOf(connector)
-      return await this.#spoken({ ...connector, target }, { raw: socket, job, hand: { ...hand, answered: answer } })
+      const found = await this.#destinations.of(hop)
+      if (found.kind === 'nowhere') return found
+      const left = [...found.servers]
+      let without = this.#spared.get(hop.name, now()) ?? NOTHING
+      for (let server = left.shift(); server; ) {
+        const beginning = { hop, server, without, elsewhere: left.length > 0 }
+        const ended = await this.#spoken(beginning, job(beginning), { ...hand, answered }).catch(cause => {
+          if (left.length === 0) throw cause
+          return { kind: 'elsewhere', by: { status: '4.4.1', why: words(cause) } } as const
+        })
+        if (ended.kind === 'elsewhere' && left.length > 0) {
+          const said = sayOutcome({ kind: 'deferred', by: ended.by })
+          this.#note(hop, `${sayServer(server)}: ${said}; trying the next server`)
+          server = left.shift()
+        } else if (ended.kind === 'again' && !without.has(ended.without)) {
+          // Each can be left out once.
+          without = new Set([...without, ended.without])
+          this.#note(hop, `${ended.why}; trying again without ${SPARED[ended.without]}`)
+        } else return ended
+      }
+      throw new Error('it has no server')
     } catch (cause) {
-      why = words(cause)
+      if (why !== undefined) why = words(cause)
       throw cause
     } finally {
-      if (!answered) this.#around.reached(connector, why)
+      if (why !== undefined) this.#reached(hop, why)
     }
   }
 
-  async #firstOf({ target, others }: Connector): Promise<{ readonly socket: Duplex; readonly target: Target }> {
-    let failure: unknown
-    for (const each of [target, ...others]) {
-      try {
-        return { socket: await this.#world.dial(each.ip, each.port), target: each }
-      } catch (cause) {
-        failure = cause
-      }
-    }
-    throw failure
+  /** Of a connector to one place its state is known to others; that one of many domains is away says nothing of it. */
+  #reached({ connector, domain, lmtp }: Hop, why?: string): void {
+    if (domain === undefined && !lmtp) this.#around.reached(connector, why)
   }
 
-  async #spoken(
-    connector: Connector,
-    { raw, job, hand }: { readonly raw: Duplex; readonly job: Job; readonly hand: Hand },
-  ): Promise<Ended> {
-    const { target, tls, name } = connector
+  #note(hop: Hop, what: string): void {
+    this.#world.events?.note?.(`${sayHop(hop)}: ${what}`)
+  }
+
+  /** TLS is wished for anew each time: whoever took it away may be gone. */
+  #remember({ hop: { name }, without }: Beginning): void {
+    const spared = new Set([...without].filter(each => each !== 'tls'))
+    const known = this.#spared.get(name, now())
+    if (spared.size === 0 || (known && [...spared].every(each => known.has(each)))) return
+    this.#spared.set(name, spared, now() + SPARED_FOR)
+  }
+
+  async #spoken({ hop, server }: Beginning, job: Job, hand: Hand): Promise<Ended> {
+    const { at, tls } = server
+    const raw = 'socket' in at ? await dialFile(at.socket) : await this.#world.dial(at.ip, at.port)
     this.#around.hold(raw)
     const secure = async (socket: Duplex): Promise<Secured> => {
-      const secured = await secureClient(socket, this.#expected(connector))
-      this.#hadTls.add(name)
+      const secured = await secureClient(socket, tls.expected)
+      this.#hadTls.set(hop.name, true, now() + HAD_TLS_FOR)
       return secured
     }
-    const session = { id: `${name}#${++this.#count}`, name: tls?.name ?? target.ip }
+    const session = { id: `${hop.name.replaceAll(' ', '/')}#${++this.#count}`, name: tls.expected.name }
     const wanted = job.order.tls?.floor ?? 'none'
-    if (!tls?.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure })
+    if (!tls.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure })
     const { socket, facts } = await secure(raw)
-    const order = { ...job.order, tls: { ...(job.order.tls ?? NO_TLS), facts } }
+    const order = { ...job.order, tls: { floor: wanted, by: tls.by, ...job.order.tls, facts } }
     return this.#run(socket, session, { ...job, order }, hand)
   }
 
@@ -256,88 +308,67 @@ export class Outgoing {
     }
   }
 
-  #expected({ target, tls }: Connector): Expected {
-    const authorities = tls?.authoritiesFile === undefined ? undefined : this.#world.files.get(tls.authoritiesFile)
-    return {
-      name: tls?.name ?? target.ip,
-      ...(authorities !== undefined && { authorities }),
-      ...(tls?.fingerprint !== undefined && { pin: tls.fingerprint }),
-    }
-  }
-
-  #job(entry: SpoolEntry, connector: Connector, recipients: readonly number[], clear: boolean): Job {
-    const order = this.#order(entry, { to: `${connector.name} [${connector.target.ip}]`, recipients })
+  #job(entry: SpoolEntry, recipients: readonly number[], beginning: Beginning): Job {
+    const { hop } = beginning
     const { names, delay, threshold } = this.#config.workarounds
-    const talk = this.#around.talk(connector)
+    const talk = this.#around.talk(hop.connector)
     const workarounds = { names: new Set(names), delay, threshold, queuedFor: now() - entry.arrived }
-    return {
-      order: { ...order, ...this.#manners(connector, clear), workarounds, ...(talk && { linkState: talk }) },
-      body: () => this.#world.spool.body(entry.id),
+    const letter = letterOf(entry, recipients)
+    const order: Order = {
+      ...letter,
+      outcome: 'relayed',
+      ...this.#manners(beginning),
+      workarounds,
+      ...(talk && { linkState: talk }),
+      ...(hop.lmtp && { lmtp: true, outcome: 'delivered', envelope: this.#addressed(letter.envelope) }),
     }
+    return { order, body: () => this.#world.spool.body(entry.id) }
   }
 
-  #order({ envelope, size }: SpoolEntry, { to, recipients }: Pick<Order, 'to' | 'recipients'>): Order {
-    return { hello: this.#config.hostname, to, envelope, recipients, size, outcome: 'relayed' }
+  /** A store knows mailboxes, and not all the names by which mail for them comes. */
+  #addressed(envelope: Order['envelope']): Order['envelope'] {
+    const recipients = envelope.recipients.map(each => ({ ...each, to: mailboxFor(this.#config, each.to) ?? each.to }))
+    return { ...envelope, recipients }
   }
 
-  /** How a session over this connector begins: hello, TLS, login. */
-  #manners(connector: Connector, clear: boolean): Pick<Order, 'hello' | 'tls' | 'login'> {
-    const { name, tls, login } = connector
-    const by = `connector ${name}`
-    const floor: TlsWish['floor'] = clear ? 'none' : (tls?.floor ?? 'may')
-    const had = this.#hadTls.has(name)
+  /** How a session begins: hello, TLS, login. */
+  #manners({
+    hop,
+    server,
+    without,
+    elsewhere,
+  }: Beginning): Pick<Order, 'hello' | 'to' | 'tls' | 'login' | 'without' | 'elsewhere'> {
+    const { connector } = hop
+    const { by, floor } = server.tls
+    const clear = without.has('tls')
+    const had = this.#hadTls.get(hop.name, now()) !== undefined
     if (clear && had) this.#world.events?.note?.(`${by}: ${TLS_IS_MISSING}`)
+    const tls = { floor: clear ? ('none' as const) : floor, by, had }
+    const { files } = this.#world
+    const { authWithoutTls } = this.#config
     return {
       hello: this.#config.hostname,
-      tls: { floor, by, had },
-      ...(login && { login: this.#login(login, { floor, by }) }),
+      to: server.host === undefined ? `${hop.name} [${sayServer(server)}]` : sayServer(server),
+      tls,
+      without,
+      elsewhere,
+      ...(connector.login && { login: loginWish(connector.login, tls, { files, authWithoutTls }) }),
     }
-  }
-
-  #login({ verb, mechanism, user = '', passwordFile, required }: ConnectorLogin, { floor, by }: TlsWish): LoginWish {
-    const password = passwordFile === undefined ? '' : (this.#world.files.get(passwordFile) ?? '')
-    const choosing = (offered: readonly string[], facts: TlsFacts | undefined) => {
-      const tls = { secured: facts !== undefined, ...(facts?.exporter && { exporter: facts.exporter }) }
-      const has = new Set<Need>(passwordFile === undefined ? ['gss'] : ['password'])
-      // Secret with whom? Unless a line says that it does not matter, a password is not told to who proves nothing.
-      const secured = facts !== undefined && (facts.unproven === undefined || floor === 'require')
-      const found = choose(offered, {
-        tls: { ...tls, secured },
-        plaintextWithoutTls: this.#config.authWithoutTls,
-        has,
-      })
-      const taken = found.find(({ name }) => mechanism === 'any' || name.toLowerCase() === mechanism)
-      return taken?.client({ hashes: HASHES, now: now(), tls, offered, user, password })
-    }
-    return { verb, required, by, choose: choosing }
   }
 }
 
-/** What a session's mechanism needs of the world. Kerberos is only asked where it is wanted: it may not be there. */
-class Credentials {
-  readonly #service: string
-  #answers: Promise<SaslClientAnswers> | undefined
-
-  constructor(service: string) {
-    this.#service = service
-  }
-
-  async answer(question: SaslClientQuestion): Promise<SaslClientAnswer> {
-    this.#answers ??=
-      question.kind === 'gss-initiate'
-        ? gssInitiator(this.#service).then(initiator => new SaslClientAnswers({ initiator }))
-        : Promise.resolve(new SaslClientAnswers())
-    return (await this.#answers).answer(question)
-  }
-
-  async close(): Promise<void> {
-    await (await this.#answers?.catch(() => undefined))?.close()
-  }
+/** What an order says of the message. */
+function letterOf({ envelope, size }: SpoolEntry, recipients: readonly number[]) {
+  return { envelope, recipients, size }
 }
+
+function sayHop({ name, lmtp }: Hop): string {
+  return lmtp ? name : `connector ${name}`
+}
+
+const SPARED: Readonly<Record<Without, string>> = { tls: 'TLS', bdat: 'BDAT', parameters: 'parameters' }
 
 const TURNED = 'the connection that was turned'
-
-const NO_TLS: TlsWish = { floor: 'may', by: '' }
 
 /** The parts of an order that are about a message, where there is none. */
 const NO_MESSAGE: Pick<Order, 'envelope' | 'recipients' | 'size' | 'outcome'> = {

@@ -11,6 +11,8 @@ import { Reports } from './reports.ts'
 
 /** Messages told of at once where nothing else is asked; the rest is counted. */
 export const LIST_LIMIT = 1_000
+/** Messages changed together. */
+const AT_ONCE = 200
 /** A change is made at once; a claim for it need not last. */
 const CLAIM: Duration = 30_000
 
@@ -65,7 +67,10 @@ export class QueueDesk {
     if (!looks && isEverything(filter) && !all) return { ...answer, wrong: 'which messages? (--all means every one)' }
     const queued: Queued[] = []
     const ids: string[] = []
+    const isAll = looks && isEverything(filter)
     for await (const entry of this.#spool.scan()) {
+      // How many there are is known.
+      if (isAll && queued.length >= limit) break
       const each = this.#queued(entry)
       if (!fits(each, filter, at)) continue
       ids.push(entry.id)
@@ -75,13 +80,14 @@ export class QueueDesk {
       const entry = ids.includes(id) ? undefined : await this.#spool.gone(id)
       if (entry) queued.push({ ...this.#queued(entry), gone: true })
     }
-    if (looks) return { ...answer, meant: Math.max(ids.length, queued.length), queued }
+    if (looks) return { ...answer, meant: isAll ? answer.total : Math.max(ids.length, queued.length), queued }
     const done: { id: string; not?: string }[] = []
-    for (const id of ids) {
-      const not = await this.#change(id, verb)
-      done.push({ id, ...(not !== undefined && { not }) })
+    for (let i = 0; i < ids.length; i += AT_ONCE) {
+      // Together they are one flush of the disk, or a few.
+      const group = ids.slice(i, i + AT_ONCE).map(async id => ({ id, not: await this.#change(id, verb) }))
+      for (const { id, not } of await Promise.all(group)) done.push({ id, ...(not !== undefined && { not }) })
+      this.#wake()
     }
-    this.#wake()
     return { ...answer, meant: ids.length, done }
   }
 

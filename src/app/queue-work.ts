@@ -5,6 +5,7 @@ import { now } from '../io/clock.ts'
 import { deliver } from '../io/maildir.ts'
 import { isLocal } from '../mta/acceptance.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import { visitOf } from '../mta/hop.ts'
 import { trailed, triedNews } from '../mta/news.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
@@ -47,8 +48,8 @@ export class QueueWork {
   readonly #passOn: () => void
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
-  /** Next hop → messages that wait because it was away. */
-  readonly #away = new Map<string, Set<string>>()
+  /** Next hop → messages that wait because it was away, and the next hop of each, short of which it may be. */
+  readonly #away = new Map<string, Map<string, string>>()
   /** Messages whose next hop is back, and by which way. */
   readonly #back: { readonly id: string; readonly hop: string }[] = []
   /** Entry and recipient → the connector tried last. */
@@ -57,6 +58,7 @@ export class QueueWork {
   #changes = 0
   #rerouting = false
   #timer: NodeJS.Timeout | undefined
+  #soon: NodeJS.Immediate | undefined
 
   constructor(config: MtaConfig, world: MtaWorld, { routing, lanes, underway, passOn }: AroundWork) {
     this.#config = config
@@ -70,7 +72,7 @@ export class QueueWork {
 
   /** A next hop that was away takes mail again. */
   back(hop: string): void {
-    for (const id of this.#away.get(hop) ?? []) this.#back.push({ id, hop })
+    for (const [id, next] of this.#away.get(hop) ?? []) this.#back.push({ id, hop: next })
     this.#away.delete(hop)
     this.wake()
   }
@@ -78,13 +80,17 @@ export class QueueWork {
   /** Claims nothing more. */
   stop(): void {
     clearTimeout(this.#timer)
+    clearImmediate(this.#soon)
   }
 
   /** There may be something to do. */
   wake(): void {
     if (this.#underway.isStopped) return this.#passOn()
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#pumped(), 0)
+    // Once for all that came in this turn of the loop.
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined
+      this.#pumped()
+    })
   }
 
   /** A spool that cannot be asked now can be asked again. */
@@ -245,16 +251,26 @@ export class QueueWork {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.connector.name)
+        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.hop.connector.name)
         return this.#relay(entry, batch)
     }
   }
 
-  async #relay(entry: SpoolEntry, { connector, recipients }: Batch & { readonly kind: 'relay' }) {
-    const outcomes = await this.#lanes.relay(entry, connector, recipients)
-    if ([...outcomes.values()].some(isAway)) {
-      const waiting = this.#away.get(connector.name) ?? new Set()
-      this.#away.set(connector.name, waiting.add(entry.id))
+  /** As far along the way as somebody answers: mail waits at the break, and not before it. */
+  async #relay(entry: SpoolEntry, { hop, legs, recipients }: Batch & { readonly kind: 'relay' }) {
+    const outcomes = new Map<number, Outcome>()
+    let left = recipients
+    const { connector } = hop
+    const tries = this.#routing.service.tries(connector, legs).map(each => (each === connector ? hop : visitOf(each)))
+    for (const next of tries) {
+      const settled = await this.#lanes.relay(entry, next, left)
+      for (const [recipient, outcome] of settled) outcomes.set(recipient, outcome)
+      left = left.filter(recipient => isAway(settled.get(recipient)))
+      if (left.length === 0) return outcomes
+    }
+    for (const { name } of tries) {
+      const waiting = this.#away.get(name) ?? new Map<string, string>()
+      this.#away.set(name, waiting.set(entry.id, hop.name))
     }
     return outcomes
   }
@@ -287,12 +303,12 @@ function faulted(entry: SpoolEntry, at: Instant, why: string): SpoolEntry {
 
 /** Which way it goes, as operators name it; of a closed set, for metrics. */
 function sayHop(batch: Batch): string {
-  return batch.kind === 'relay' ? `connector ${batch.connector.name}` : batch.kind
+  return batch.kind === 'relay' ? `connector ${batch.hop.connector.name}` : batch.kind
 }
 
 /** Was it the next hop that was not there, and not the message? */
-function isAway(outcome: Outcome): boolean {
-  return outcome.kind === 'deferred' && !('code' in outcome.by) && outcome.by.status === '4.4.1'
+function isAway(outcome: Outcome | undefined): boolean {
+  return outcome?.kind === 'deferred' && !('code' in outcome.by) && outcome.by.status === '4.4.1'
 }
 
 const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }

@@ -16,6 +16,7 @@ import { type Expansion, expand, NO_ALIASES } from '../mta/aliases.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type MessageNews, sayNews, trailed } from '../mta/news.ts'
 import { hasWay } from '../mta/work.ts'
+import { WITNESS_FIELD } from '../routing/witness.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
@@ -78,12 +79,15 @@ export class Sessions {
       socket,
       output => {
         switch (output.kind) {
-          case 'ask':
+          case 'ask': {
             if (output.question.about === 'sasl') answers ??= logins.begin()
-            return this.#answer(output.question, { arriving, answers, linkState, peer }).then(answer => {
+            const given = (answer: Answer) => {
               this.#tellRefused(output.question, answer, peer)
               return server.answer(answer, now())
-            })
+            }
+            const answer = this.#answer(output.question, { arriving, answers, linkState, peer })
+            return answer instanceof Promise ? answer.then(given) : given(answer)
+          }
           case 'message-begins':
             arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
             return undefined
@@ -178,7 +182,7 @@ export class Sessions {
     ])
   }
 
-  async #answer(question: Question, { arriving, answers, linkState, peer }: Listening): Promise<Answer> {
+  #answer(question: Question, { arriving, answers, linkState, peer }: Listening): Answer | Promise<Answer> {
     switch (question.about) {
       case 'mail':
         return { yes: '' }
@@ -193,7 +197,7 @@ export class Sessions {
         return verifyAddress(this.#config, question.text, this.#world.aliases)
       case 'sasl':
         if (!answers) return { no: 'auth-unavailable' }
-        return { sasl: await answers.answer(question.question) }
+        return answers.answer(question.question).then(sasl => ({ sasl }))
       case 'etrn':
         return this.#askedFor.etrn(question.node)
       case 'turn':
@@ -225,7 +229,8 @@ export class Sessions {
   ): Promise<Answer> {
     const answer = await arriving.finish()
     const [first] = transaction.recipients
-    if (first && 'no' in answer && answer.no === 'too-many-hops') this.#routing.loops(first.to, peer)
+    if (first && 'no' in answer && answer.no === 'too-many-hops')
+      this.#routing.loops(first.to, peer, arriving.written(WITNESS_FIELD))
     return answer
   }
 
@@ -234,7 +239,8 @@ export class Sessions {
     const id = newId(at, random)
     const { hostname: host, dialect: name, version } = this.#config
     const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
-    const trace = utf8(traceFields({ host, id, facts, isExchange, version: version ?? usual }, at))
+    const fields = traceFields({ host, id, facts, isExchange, version: version ?? usual }, at)
+    const trace = utf8(`${fields}${this.#routing.witness(envelope.recipients.map(({ to }) => to)) ?? ''}`)
     const { events } = this.#world
     const news = (size: number, messageId?: string): MessageNews => ({
       kind: 'received',

@@ -71,6 +71,8 @@ async function run(
   )
   if (process.getuid?.() === 0) complain('it runs as root; a line such as "user postern" gives that up')
   for (const endpoint of service.endpoints) complain(`listening at ${sayEndpoint(endpoint)}`)
+  for (const endpoint of service.memberEndpoints)
+    complain(`members of the routing group are heard at ${sayEndpoint(endpoint)}`)
   try {
     await asked
   } finally {

@@ -6,7 +6,7 @@ import { QUEUE_NODE } from '../app/mta-control.ts'
 import { openSpool, spoolFolder } from '../app/mta-spool.ts'
 import { type QueueAnswer, QueueDesk, type QueueRequest } from '../app/queue-desk.ts'
 import { PosternError } from '../base/problem.ts'
-import { parseDuration } from '../base/time.ts'
+import { type Duration, parseDuration } from '../base/time.ts'
 import { askControl } from '../io/control.ts'
 import { readConfig } from '../io/files.ts'
 import { checkSpool } from '../io/spool-check.ts'
@@ -72,6 +72,8 @@ export function queueCommands(program: Command): void {
   }
 }
 
+/** A change of a long queue takes its time. */
+const LONG_WAIT: Duration = 600_000
 const CHANGING: ReadonlySet<QueueVerb> = new Set(['retry', 'hold', 'release', 'remove', 'bounce'])
 
 function duration(text: string): number {
@@ -147,7 +149,12 @@ async function ask(config: MtaConfig, file: string, request: QueueRequest): Prom
   }
   if (existsSync(join(folder, CONTROL))) {
     const line = JSON.stringify(request)
-    const heard = await askControl(folder, { ask: 'type', node: QUEUE_NODE, line }).catch(() => undefined)
+    const asked = askControl(folder, { ask: 'type', node: QUEUE_NODE, line }, { wait: LONG_WAIT })
+    const heard = await asked.catch(cause => {
+      // Left behind by a server that was killed.
+      if (cause instanceof PosternError && cause.code === 'POSTERN_NOBODY') return undefined
+      throw cause
+    })
     if (heard?.wrong)
       throw new PosternError('POSTERN_QUEUE', heard.answer.join('\n'), { side: 'server', retry: 'never' })
     if (heard) return JSON.parse(heard.answer[0] ?? '') as QueueAnswer

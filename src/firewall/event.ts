@@ -217,6 +217,12 @@ export function syslogLine(message: Message, { facility, host, process, time, pr
   return printable(`${head} ${formatSyslog(product, message)}`).slice(0, MAX_SYSLOG_LINE)
 }
 
+/** A line as a program gives it to the syslog of its own machine, which knows the time and the host. */
+export function localLine(message: Message, { facility, process, product }: Omit<Header, 'host' | 'time'>): string {
+  const line = `<${facility * 8 + message.severity}>postern[${process}]: ${formatSyslog(product, message)}`
+  return printable(line).slice(0, MAX_SYSLOG_LINE)
+}
+
 /** What a peer said must not begin a line of its own. */
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?')

@@ -17,6 +17,9 @@ export interface GatewayConfig extends Served {
   readonly farms: readonly Farm[]
 }
 
+/** Where a syslog daemon, or systemd's journal, listens. */
+export const LOCAL_SYSLOG = '/dev/log'
+
 export interface LoggingConfig {
   readonly on: boolean
   /** The date at the beginning of every line. */
@@ -24,7 +27,9 @@ export interface LoggingConfig {
   /** 16 to 23: local0 to local7. The PIX's default is 20. */
   readonly facility: number
   readonly hosts: readonly LogHost[]
-  /** What goes to the hosts. */
+  /** The socket of this machine's own syslog, where it is told as well. */
+  readonly local?: string
+  /** What goes to the hosts, and to this machine's own. */
   readonly trap: Severity
   /** What is kept for `show logging`. */
   readonly buffered?: Severity

@@ -1,5 +1,5 @@
 import type { Duration, Instant } from '../base/time.ts'
-import type { ProxyWaits } from './policy.ts'
+import type { ProxyWaits, Settled } from './policy.ts'
 
 /**
  * The time a peer has for the octets of a message: a wait without any, and a rate below which it takes too long. Octets
@@ -49,6 +49,8 @@ export interface Clock {
   /** In upper case, for the record. */
   readonly name: string
   readonly why: string
+  /** The setting that says how long. */
+  readonly by: Settled
   /** Whoever does not read cannot be told. */
   readonly closesAtOnce: boolean
 }
@@ -64,26 +66,30 @@ export interface Times {
   readonly blocked: { readonly client?: Instant; readonly server?: Instant }
   /** When the next octets of a message are due; `undefined` while they could not go on. */
   readonly data: Instant | undefined
+  /** The client's next command is not read before then. */
+  readonly restsUntil: Instant | undefined
 }
 
 /** All that is waited for at once: the session's end, each side that is blocked, and whoever's turn it is. */
 export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
-  const { waiting, openedAt, turnAt, askedAt, blocked, data } = times
-  const clock = (name: string, due: Instant, why: string, closesAtOnce = false): Clock => ({
-    name,
-    due,
-    why,
-    closesAtOnce,
-  })
-  const clocks = [clock('SESSION', openedAt + waits.session, 'the session took too long')]
+  const { waiting, openedAt, turnAt, askedAt, blocked, data, restsUntil } = times
+  const clock = (name: string, due: Instant, by: Settled, why: string): Clock => {
+    return { name, due, why, by, closesAtOnce: by === 'write' }
+  }
+  const clocks = [clock('SESSION', openedAt + waits.session, 'session', 'the session took too long')]
   for (const side of ['client', 'server'] as const) {
     const since = blocked[side]
-    if (since !== undefined) clocks.push(clock('WRITE', since + waits.write, `the ${side} does not read`, true))
+    if (since !== undefined) clocks.push(clock('WRITE', since + waits.write, 'write', `the ${side} does not read`))
   }
-  if (waiting === 'pregreet') clocks.push(clock('PREGREET', openedAt + waits.pregreet, ''))
-  if (waiting === 'idle') clocks.push(clock('IDLE', turnAt + waits.command, 'idle too long'))
-  if (waiting === 'command') clocks.push(clock('COMMAND', turnAt + waits.command, 'idle too long'))
-  if (waiting === 'reply') clocks.push(clock('REPLY', askedAt + waits.reply, 'the server does not answer'))
-  if (waiting === 'data' && data !== undefined) clocks.push(clock('DATA', data, 'the message comes too slowly'))
+  if (restsUntil !== undefined) clocks.push(clock('REST', restsUntil, 'error', ''))
+  if (waiting === 'pregreet') clocks.push(clock('PREGREET', openedAt + waits.pregreet, 'pregreet', ''))
+  if (waiting === 'idle') clocks.push(clock('IDLE', turnAt + waits.command, 'command', 'idle too long'))
+  if (waiting === 'command') clocks.push(clock('COMMAND', turnAt + waits.command, 'command', 'idle too long'))
+  if (waiting === 'reply') clocks.push(clock('REPLY', askedAt + waits.reply, 'reply', 'the server does not answer'))
+  if (waiting === 'data' && data !== undefined) {
+    // Octets that came since the wait began were too few of them.
+    const by = data < turnAt + waits.data ? 'minDataRate' : 'data'
+    clocks.push(clock('DATA', data, by, 'the message comes too slowly'))
+  }
   return clocks
 }

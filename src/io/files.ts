@@ -81,6 +81,21 @@ export function writeWhole(path: string, text: string): void {
   }
 }
 
+/** Keeps a value beside other things of ours, as JSON that only we may read; a crash leaves what was or what is. */
+export function keepJson(path: string, value: unknown): void {
+  if (!isFile(path)) closeSync(openSync(path, 'w', 0o600))
+  writeWhole(path, `${JSON.stringify(value)}\n`)
+}
+
+/** What was kept, or `undefined` where there is nothing, or nothing that can be read. */
+export function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
 /** How many files this process may have open; `undefined` where the system does not tell (it does on Linux). */
 export function openFileLimit(): number | undefined {
   try {

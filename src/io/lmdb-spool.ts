@@ -40,6 +40,18 @@ export interface LmdbSpoolOptions {
   readonly note?: (what: string) => void
 }
 
+/** A message that came just now. */
+interface Fresh {
+  readonly record: SpoolRecord
+  readonly content: Uint8Array
+}
+
+/**
+ * Octets of bodies that are handed over to whoever sends them as they came: what came just now goes at once, mostly, and
+ * need not be read, taken apart and summed up again. What does not fit is read from the tree.
+ */
+const FRESH = 16 * 1024 ** 2
+
 /** What is known of an entry without reading it. */
 interface Slot {
   revision: number
@@ -67,6 +79,9 @@ export class LmdbSpool implements Spool {
   readonly #note: (what: string) => void
   readonly #slots = new Map<SpoolId, Slot>()
   readonly #due = new DueTimes()
+  /** The oldest first. */
+  readonly #fresh = new Map<SpoolId, Fresh>()
+  #freshSize = 0
   /** Ids of those that are gone, oldest first. */
   #remembered: SpoolId[] = []
   readonly #file: { readonly dev: number; readonly ino: number }
@@ -197,7 +212,8 @@ export class LmdbSpool implements Spool {
     }
   }
 
-  async #keep(entry: SpoolEntry, { place, sum, size, content }: IncomingBody): Promise<Kept> {
+  async #keep(entry: SpoolEntry, arriving: IncomingBody): Promise<Kept> {
+    const { place, sum, size, content } = arriving
     const record: SpoolRecord = { entry: { ...entry, size }, body: { place, sum } }
     const refused = await refusal(() =>
       this.#tree.write(({ entries, bodies }) => {
@@ -207,7 +223,22 @@ export class LmdbSpool implements Spool {
     )
     if (refused) return this.#judged(refused, size)
     this.#enter(record)
+    if (content) this.#hold({ record, content })
     return { kept: true }
+  }
+
+  #hold(fresh: Fresh): void {
+    this.#fresh.set(fresh.record.entry.id, fresh)
+    this.#freshSize += fresh.content.length
+    for (const id of this.#fresh.keys()) {
+      if (this.#freshSize <= FRESH) break
+      this.#drop(id)
+    }
+  }
+
+  #drop(id: SpoolId): void {
+    this.#freshSize -= this.#fresh.get(id)?.content.length ?? 0
+    this.#fresh.delete(id)
   }
 
   /** Of a full disk LMDB says that its input or output failed, whatever the reason. */
@@ -276,7 +307,7 @@ export class LmdbSpool implements Spool {
 
   #claimed(id: SpoolId, until: Instant): Claim | undefined {
     const slot = this.#slots.get(id)
-    const record = slot && this.#record(id)
+    const record = slot && (this.#fresh.get(id)?.record ?? this.#record(id))
     if (!slot || !record) {
       if (slot) this.#note(`the spool's record of ${id} cannot be read any more, and is left alone`)
       return undefined
@@ -290,6 +321,7 @@ export class LmdbSpool implements Spool {
     const slot = this.#slots.get(id)
     if (!slot || slot.revision !== revision) return false
     slot.revision = next.revision
+    this.#drop(id)
     const record = stored({ entry: next, body: slot.body })
     await this.#certainly(`what became of ${id}`, report, ({ entries }) => entries.put(id, record))
     slot.claimedUntil = 0
@@ -304,6 +336,7 @@ export class LmdbSpool implements Spool {
     // Out of sight at once: it is done, and nobody may begin with it again.
     this.#slots.delete(id)
     this.#due.delete(id)
+    this.#drop(id)
     const forgotten = last && this.#remember(last.id)
     await this.#certainly(`that ${id} is done`, report, ({ entries, bodies, gone }) => {
       entries.remove(id)
@@ -360,6 +393,8 @@ export class LmdbSpool implements Spool {
   async *body(id: SpoolId): AsyncIterable<Uint8Array> {
     const slot = this.#slots.get(id)
     if (!slot) throw new Error(`${id} is not in the spool`)
+    const fresh = this.#fresh.get(id)
+    if (fresh) return yield fresh.content
     const { place, sum } = slot.body
     let found = 0
     for await (const piece of place === 'tree' ? this.#inTreeBody(id) : fileBody(join(this.#bodies, id))) {

@@ -66,16 +66,26 @@ export function isOutOfFiles(cause: unknown): boolean {
 
 /** Connects, or throws a `PosternError` that says why not. Whoever gives a signal may call it off. */
 export function dial(to: Endpoint, signal?: AbortSignal, localAddress?: string): Promise<net.Socket> {
+  return connected(
+    { ...to, ...(localAddress !== undefined && { localAddress }), noDelay: true },
+    sayEndpoint(to),
+    signal,
+  )
+}
+
+/** Connects to a socket in the file system. */
+export function dialFile(path: string): Promise<net.Socket> {
+  return connected({ path }, path)
+}
+
+function connected(to: net.NetConnectOpts, name: string, signal?: AbortSignal): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    const from = localAddress === undefined ? {} : { localAddress }
-    const socket = net.connect({ ...to, ...from, allowHalfOpen: true, noDelay: true })
+    const socket = net.connect({ ...to, allowHalfOpen: true })
     const fail = (cause: NodeJS.ErrnoException | undefined, why: string) => {
       clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
       socket.destroy()
-      reject(
-        new PosternError('POSTERN_CANNOT_DIAL', `${sayEndpoint(to)} ${why}`, { side: 'server', retry: 'later', cause }),
-      )
+      reject(new PosternError('POSTERN_CANNOT_DIAL', `${name} ${why}`, { side: 'server', retry: 'later', cause }))
     }
     const abort = () => fail(undefined, 'was not waited for')
     const timer = setTimeout(() => fail(undefined, 'did not answer in time'), DIAL_WAIT)

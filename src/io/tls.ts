@@ -1,4 +1,5 @@
 /** TLS on a connection that began without it, or begins with it: both sides, and what is known of it afterwards. */
+import { createHash } from 'node:crypto'
 import tls, { type SecureContext } from 'node:tls'
 
 export type { SecureContext } from 'node:tls'
@@ -6,6 +7,9 @@ export type { SecureContext } from 'node:tls'
 import type { TlsFacts } from '../base/machine.ts'
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
+import type { Tlsa } from '../mta/resolver.ts'
+import { now } from './clock.ts'
+import { daneDoubt, publicKeyOf, shownBy } from './dane.ts'
 import type { Duplex } from './sockets.ts'
 
 /** A handshake takes a few round trips; who needs longer is not there any more. */
@@ -32,8 +36,53 @@ export interface Expected {
   readonly name: string
   /** Who may have signed it, as PEM; absent: whom the system trusts. */
   readonly authorities?: string
-  /** SHA-256 of the certificate in hex; then neither its name nor who signed it matters. */
+  /** SHA-256 in hex of the certificate, or of its public key (SPKI); then neither its name nor who signed it matters. */
   readonly pin?: string
+  /** Records that its certificates must match, one of them (RFC 7672); then who the system trusts does not matter. */
+  readonly tlsa?: readonly Tlsa[]
+  /** Other names that will do as well as `name`. */
+  readonly otherNames?: readonly string[]
+  /** What we show, should the server ask. */
+  readonly own?: OwnKeys
+}
+
+/** A certificate and its key, as PEM. */
+export interface OwnKeys {
+  readonly certificate: Uint8Array
+  readonly key: Uint8Array
+}
+
+/** A client that proved itself, and whether its certificate is for a name. */
+export interface Known {
+  readonly socket: Duplex
+  readonly isFor: (name: string) => boolean
+}
+
+/** The server's side where the client, too, must show a certificate: fails for whoever has none that counts. */
+export function secureKnown(raw: Duplex, { certificate, key }: OwnKeys, authorities: string): Promise<Known> {
+  // Whether a client's certificate counts is only asked by a server of this kind; it listens nowhere.
+  const server = tls.createServer({
+    cert: Buffer.from(certificate),
+    key: Buffer.from(key),
+    ca: authorities,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: OLDEST,
+    handshakeTimeout: HANDSHAKE_WAIT,
+  })
+  return new Promise((resolve, reject) => {
+    const fail = (cause: Error) => {
+      raw.destroy()
+      reject(new PosternError('POSTERN_TLS', reasonOf(cause), { side: 'client', retry: 'later', cause }))
+    }
+    server.on('secureConnection', socket => {
+      const shown = socket.getPeerCertificate()
+      resolve({ socket, isFor: name => tls.checkServerIdentity(name, shown) === undefined })
+    })
+    server.on('tlsClientError', fail)
+    raw.once('close', () => fail(new Error('the connection was closed')))
+    server.emit('connection', raw)
+  })
 }
 
 /** The server's side of the handshake; `byName` has a certificate of its own for some of the names a client asks for. */
@@ -54,32 +103,38 @@ export function secureServer(
 }
 
 /** The client's side. It does not fail for a certificate that proves nothing: `facts.unproven` says so. */
-export async function secureClient(socket: Duplex, { name, authorities, pin }: Expected): Promise<Secured> {
+export async function secureClient(socket: Duplex, expected: Expected): Promise<Secured> {
+  const { name, authorities, own } = expected
   const secure = tls.connect({
     socket: socket as never,
     // An address is no name to ask for (RFC 6066 §3).
     ...(/^[\d.]+$|:/.test(name) ? {} : { servername: name }),
     ...(authorities === undefined ? {} : { ca: authorities }),
+    ...(own && { cert: Buffer.from(own.certificate), key: Buffer.from(own.key) }),
     minVersion: OLDEST,
     rejectUnauthorized: false,
     // Asked below, where the answer does not end the connection.
     checkServerIdentity: () => undefined,
   })
   await settled(secure, 'secureConnect')
-  const unproven = doubt(secure, { name, ...(pin !== undefined && { pin }) })
+  const unproven = doubt(secure, expected)
   return { socket: secure, facts: { ...factsOf(secure), ...(unproven !== undefined && { unproven }) } }
 }
 
-function doubt(secure: tls.TLSSocket, { name, pin }: Expected): string | undefined {
+function doubt(secure: tls.TLSSocket, { name, otherNames = [], pin, tlsa }: Expected): string | undefined {
+  const names = [name, ...otherNames]
   const certificate = secure.getPeerCertificate()
   if (pin !== undefined) {
+    const shown = secure.getPeerX509Certificate()
+    const key = shown ? createHash('sha256').update(publicKeyOf(shown)).digest('hex') : ''
     const found = (certificate.fingerprint256 ?? '').replaceAll(':', '').toLowerCase()
-    return found === pin.replaceAll(':', '').toLowerCase()
-      ? undefined
-      : `its certificate is not the pinned one: ${found}`
+    if ([found, key].includes(pin.replaceAll(':', '').toLowerCase())) return undefined
+    return `its certificate is not the pinned one: ${found}, with the public key ${key}`
   }
+  if (tlsa) return daneDoubt(shownBy(secure), tlsa, { names, now: now() })
   if (!secure.authorized) return `its certificate is not trusted: ${String(secure.authorizationError)}`
-  return tls.checkServerIdentity(name, certificate)?.message
+  const doubts = names.map(each => tls.checkServerIdentity(each, certificate)?.message)
+  return doubts.includes(undefined) ? undefined : doubts[0]
 }
 
 function settled(secure: tls.TLSSocket, event: 'secure' | 'secureConnect'): Promise<void> {

@@ -36,7 +36,7 @@ function literal(ip: string): string {
 }
 
 /** Fields that a message gains on its way; nothing else may stand above what was sent. */
-const TRACE_FIELDS = new Set(['received', 'return-path', 'x-originalarrivaltime', 'delivered-to'])
+const TRACE_FIELDS = new Set(['received', 'return-path', 'x-originalarrivaltime', 'x-postern-routing', 'delivered-to'])
 
 /**
  * Is `arrived` what was sent, under nothing but trace fields? The fields it gained, or where the first difference is.
@@ -60,6 +60,9 @@ export function withoutTrace(
 /** Octets of a line that are looked at: enough to tell a field's name, and a Message-ID of any usual length. */
 const LINE_START = 256
 
+/** Octets that are kept of what the server before us wrote. */
+const KEPT = 8_192
+
 /** The header of a message, counted as it streams past: its octets, and the hops it tells of (RFC 5321 §6.3). */
 export class HeaderWatch {
   /** The first octets of the line under way, so that a line without end costs a constant. */
@@ -74,6 +77,15 @@ export class HeaderWatch {
   messageId: string | undefined
   /** The line before was a Message-ID that goes on here: some write it folded. */
   #isFolded = false
+  /** What the server before us wrote beside its Received, which stands below ours: as much of it as is kept. */
+  #before = ''
+
+  /** The value of a field that the server before us wrote, folded as it came. */
+  written(field: string): string | undefined {
+    // The rest of its Received stands first.
+    const fields = this.#before.split(/\r\n(?![ \t])/)
+    return fields.find(each => lower(each).startsWith(`${lower(field)}:`))?.slice(field.length + 1)
+  }
 
   /** `most`: once a header is longer than this it is only known to be too long. */
   push(chunk: Uint8Array, most: number): void {
@@ -81,6 +93,9 @@ export class HeaderWatch {
       const lf = chunk.indexOf(LF, from)
       const end = lf < 0 ? chunk.length : lf + 1
       this.#start += text(chunk, from, Math.min(end, from + LINE_START - this.#start.length))
+      if (this.hops === 2 && this.#before.length < KEPT) {
+        this.#before += text(chunk, from, Math.min(end, from + KEPT - this.#before.length))
+      }
       this.#length += end - from
       from = end
       if (lf >= 0) this.#endLine()

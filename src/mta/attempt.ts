@@ -8,14 +8,14 @@ import { fromBase64 } from '../base/bytes.ts'
 import type { Machine, TlsFacts, WireOutput } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
 import { type Capabilities, NO_CAPABILITIES, offers, readCapabilities } from '../smtp/capabilities.ts'
-import { Client, type ClientOutput } from '../smtp/client.ts'
+import { Client } from '../smtp/client.ts'
 import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
-import { classify } from './classify.ts'
-import { type Form, isTooMany, mailParams, mostRecipients, rcptParams, unsendableTo, wantedForm } from './fitting.ts'
-import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Workaround } from './order.ts'
+import { type Form, spare, unsendableTo, wantedForm } from './fitting.ts'
+import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Without, type Workaround } from './order.ts'
+import { Transaction, type TransactionOutput, type TransactionTag } from './transaction.ts'
 
 export type { Order } from './order.ts'
 
@@ -28,8 +28,10 @@ export type AttemptOutput =
   /** A mechanism must have something worked out: answer by `answer`. */
   | { readonly kind: 'ask'; readonly question: SaslClientQuestion }
   | { readonly kind: 'outcome'; readonly recipient: number; readonly outcome: Outcome }
-  /** TLS did not come about, and may be gone without: dial again, and leave it out. Nothing was sent yet. */
-  | { readonly kind: 'again-in-clear'; readonly why: string }
+  /** Something did not work and may be gone without: dial again, for those who have no outcome, and leave it out. */
+  | { readonly kind: 'again'; readonly without: Without; readonly why: string }
+  /** The session is not to be had with this server; nothing was said of any message. */
+  | { readonly kind: 'elsewhere'; readonly by: Reply | Failure }
   /** The other side answered a `pull`. */
   | { readonly kind: 'pulled'; readonly reply: Reply }
   /** And said yes to TURN or ATRN: from here on this end is the server, and this machine has no more to say. */
@@ -44,7 +46,7 @@ export type AttemptOutput =
   | { readonly kind: 'done' }
   | { readonly kind: 'trace'; readonly by: 'C' | 'S'; readonly text: string }
 
-type Tag = { readonly step: Step } | { readonly step: 'rcpt'; readonly recipient: number }
+type Tag = TransactionTag | { readonly step: Step }
 type Step =
   | 'greeting'
   | 'ehlo'
@@ -54,12 +56,6 @@ type Step =
   | 'cancel'
   | 'ehlo-again'
   | 'link-state'
-  | 'mail'
-  | 'xexch50'
-  | 'blob'
-  | 'data'
-  | 'end'
-  | 'nobody'
   | 'pull'
   | 'rset'
   | 'quit'
@@ -84,18 +80,10 @@ export class Attempt implements Machine<AttemptOutput> {
   #chunks: readonly Chunk[] = []
   /** The message's form and size as this server gets it. */
   #form: Form
-  /** Of this transaction: whom it is for, whom the server took, and why it took nobody. */
-  #round: readonly number[] = []
-  #accepted: number[] = []
-  #refusal: Reply | undefined
-  /** Recipients beyond what the server takes in one transaction (RFC 5321 §4.5.3.1.10). */
-  #later: number[] = []
   /** Who has no outcome yet. */
   #open: Set<number>
-  #chunking = false
+  #passing: Transaction<Tag> | undefined
   #done = false
-  /** The message is going out: nobody may answer it yet. */
-  #sending = false
   #ehloRefused: string | undefined
   #gaveUp = ''
 
@@ -163,10 +151,9 @@ export class Attempt implements Machine<AttemptOutput> {
   }
 
   endBody(now: Instant): readonly AttemptOutput[] {
-    this.#sending = false
     const { workarounds } = this.#order
     const hold = this.#works('delay_dotcrlf') && workarounds ? workarounds.delay : 0
-    return this.#follow(this.#client.endBody(this.#form.size, { step: 'end' }, now, hold), now)
+    return this.#follow(this.#passing?.endBody(now, hold) ?? [], now)
   }
 
   /** The message in the form that was asked for has so many octets. */
@@ -189,18 +176,20 @@ export class Attempt implements Machine<AttemptOutput> {
     return [...this.#settle({ kind: 'deferred', by: why }), ...this.#finish(), { kind: 'close', how: 'at-once' }]
   }
 
-  #follow(outputs: readonly ClientOutput<Tag>[], now: Instant): readonly AttemptOutput[] {
+  #follow(outputs: readonly TransactionOutput<Tag>[], now: Instant): readonly AttemptOutput[] {
     const out: AttemptOutput[] = []
     for (const output of outputs) {
+      // The connection is being closed already: what else is heard is about nothing.
+      if (this.#done) break
       if (output.kind === 'answered') out.push(...this.#answered(output.tag, output.heard.value, now))
-      else if (output.kind === 'interrupted') out.push(...this.#early(output.heard.value))
+      else if (output.kind === 'interrupted')
+        out.push(...this.#follow(this.#passing?.early(output.heard.value) ?? [], now))
+      else if (output.kind === 'settled') out.push(...this.#settle(output.outcome, output.which))
+      else if (output.kind === 'over') out.push(...this.#over(output.then, now))
+      else if (output.kind === 'again') out.push(output, ...this.#over('hang-up', now))
       else if (output.kind === 'failed') {
-        // The connection is being closed already.
-        if (this.#done) break
-        out.push(
-          ...this.#settle({ kind: 'deferred', by: { status: output.status, why: output.why } }),
-          ...this.#finish(),
-        )
+        const by = { status: output.status, why: output.why }
+        return [...out, ...this.#later(by), ...this.#finish(), { kind: 'close', how: 'at-once' }]
       } else out.push(output)
     }
     return out
@@ -221,9 +210,10 @@ export class Attempt implements Machine<AttemptOutput> {
         return this.#hello(now)
       case 'ehlo':
         if (digit(reply) === 2) {
-          this.#offered = readCapabilities(reply)
+          this.#offered = this.#read(reply)
           return this.#afterHello(now)
         }
+        if (this.#order.lmtp) return this.#giveUp(reply, now)
         this.#ehloRefused = sayReply(reply)
         return this.#say({ kind: 'helo', domain: this.#order.hello }, { step: 'helo' }, now)
       case 'helo':
@@ -236,25 +226,10 @@ export class Attempt implements Machine<AttemptOutput> {
       case 'cancel':
         return this.#noLogin(`a login, which was broken off: ${this.#gaveUp}`, now)
       case 'ehlo-again':
-        if (digit(reply) === 2) this.#offered = readCapabilities(reply)
+        if (digit(reply) === 2) this.#offered = this.#read(reply)
         return this.#linkState(now)
       case 'link-state':
         return this.#afterChunk(reply, now)
-      case 'mail':
-        if (digit(reply) !== 2) this.#refusal = reply
-        return this.#pipelined ? [] : this.#afterMail(now)
-      case 'rcpt':
-        return this.#afterRecipient(tag.recipient, reply, now)
-      case 'xexch50':
-        return this.#afterXexch50(reply, now)
-      case 'blob':
-        return digit(reply) === 2 ? this.#content(now) : this.#dropBlob(reply, now)
-      case 'data':
-        return this.#afterData(reply, now)
-      case 'end':
-        return this.#sending ? this.#early(reply) : this.#afterMessage(reply, now)
-      case 'nobody':
-        return this.#next(now)
       case 'pull':
         return this.#pulled(reply, now)
       case 'rset':
@@ -262,7 +237,7 @@ export class Attempt implements Machine<AttemptOutput> {
       case 'quit':
         return [...this.#finish(), { kind: 'close', how: 'after-writes' }]
       default:
-        return []
+        return this.#follow(this.#passing?.answered(tag, reply, now) ?? [], now)
     }
   }
 
@@ -275,9 +250,16 @@ export class Attempt implements Machine<AttemptOutput> {
     const { hello, login } = this.#order
     // Without EHLO there is neither TLS nor a login, so where one is wished it comes first, masked banner or not.
     const wished = login !== undefined || this.#floor >= FLOORS.indexOf('require')
+    if (this.#order.lmtp) return this.#say({ kind: 'other', verb: 'LHLO', argument: hello }, { step: 'ehlo' }, now)
     if (this.#works('disable_esmtp') && !wished)
       return this.#say({ kind: 'helo', domain: hello }, { step: 'helo' }, now)
     return this.#say({ kind: 'ehlo', domain: hello }, { step: 'ehlo' }, now)
+  }
+
+  #read(reply: Reply): Capabilities {
+    const { without = [], lmtp } = this.#order
+    // Chunks gain nothing with a store, which is not far.
+    return spare(readCapabilities(reply), new Set<Without>(lmtp ? [...without, 'bdat'] : without))
   }
 
   #works(name: Workaround): boolean {
@@ -336,9 +318,9 @@ export class Attempt implements Machine<AttemptOutput> {
   /** TLS did not come about. In clear only where that is allowed, and then from the beginning. */
   #withoutTls(why: string): readonly AttemptOutput[] {
     const over = [...this.#finish(), { kind: 'close', how: 'at-once' } as const]
-    if (this.#floor < FLOORS.indexOf('require')) return [{ kind: 'again-in-clear', why }, ...over]
+    if (this.#floor < FLOORS.indexOf('require')) return [{ kind: 'again', without: 'tls', why }, ...over]
     const by = { status: '4.7.0', why: `${this.#by} requires TLS: ${why}` }
-    return [...this.#settle({ kind: 'deferred', by }), ...over]
+    return [...this.#later(by), ...over]
   }
 
   /** There is no TLS; is that enough? */
@@ -432,11 +414,7 @@ export class Attempt implements Machine<AttemptOutput> {
     return this.#transaction(now)
   }
 
-  // ── the transaction ──────────────────────────────────────────────────────────────────────────────────────────────
-
-  get #pipelined(): boolean {
-    return offers(this.#offered, 'PIPELINING')
-  }
+  // ── the message ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   #transaction(now: Instant): readonly AttemptOutput[] {
     const { pull } = this.#order
@@ -445,143 +423,33 @@ export class Attempt implements Machine<AttemptOutput> {
     if (form) return [{ kind: 'convert', to: form, smtputf8: offers(this.#offered, 'SMTPUTF8') }]
     const unsendable = unsendableTo(this.#offered, this.#order.envelope, this.#form.size)
     if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
-    this.#chunking = offers(this.#offered, 'CHUNKING')
-    this.#later = this.#order.recipients.filter(recipient => this.#open.has(recipient))
-    const isLost = this.#order.envelope.blob !== undefined && !this.#hasBlob
-    return [
-      ...(isLost ? [{ kind: 'note', what: `XEXCH50 is not to be had: ${LOST}` } as const] : []),
-      ...this.#next(now),
-    ]
+    this.#passing = new Transaction(this.#client, {
+      order: this.#order,
+      form: this.#form,
+      offered: this.#offered,
+      loggedIn: this.#loggedIn,
+      recipients: this.#order.recipients.filter(recipient => this.#open.has(recipient)),
+    })
+    return this.#follow(this.#passing.begin(now), now)
   }
 
-  /** The next transaction with those who have not had their turn, or the end. */
-  #next(now: Instant): readonly AttemptOutput[] {
-    if (this.#later.length === 0) return this.#rest(now)
-    this.#round = this.#later.splice(0, mostRecipients(this.#offered))
-    this.#accepted = []
-    this.#refusal = undefined
-    const mail = this.#say(
-      {
-        kind: 'mail',
-        from: this.#order.envelope.from,
-        params: mailParams(this.#offered, this.#order.envelope, this.#form),
-      },
-      { step: 'mail' },
-      now,
-    )
-    return this.#pipelined ? [...mail, ...this.#afterMail(now)] : mail
-  }
-
-  /** RCPT for all of them, and DATA behind them where the peer takes a group. */
-  #afterMail(now: Instant): readonly AttemptOutput[] {
-    if (this.#refusal) return [...this.#settle(this.#verdict(this.#refusal)), ...this.#rest(now)]
-    const out: AttemptOutput[] = []
-    for (const recipient of this.#pipelined ? this.#round : this.#round.slice(0, 1)) {
-      out.push(...this.#rcpt(recipient, now))
-    }
-    if (this.#pipelined && !this.#chunking && !this.#hasBlob) {
-      out.push(...this.#say({ kind: 'data' }, { step: 'data' }, now))
-    }
-    return out
-  }
-
-  #rcpt(recipient: number, now: Instant): readonly AttemptOutput[] {
-    const found = this.#order.envelope.recipients[recipient]
-    if (!found) return []
-    return this.#say(
-      { kind: 'rcpt', to: found.to, params: rcptParams(this.#offered, found) },
-      { step: 'rcpt', recipient },
-      now,
-    )
-  }
-
-  #afterRecipient(recipient: number, reply: Reply, now: Instant): readonly AttemptOutput[] {
-    const round = this.#round
-    const out: AttemptOutput[] = []
-    if (digit(reply) === 2 && !this.#refusal) this.#accepted.push(recipient)
-    else if (!this.#refusal && this.#accepted.length > 0 && isTooMany(reply)) this.#later.push(recipient)
-    else out.push(...this.#settle(this.#verdict(this.#refusal ?? reply), [recipient]))
-    const next = round.indexOf(recipient) + 1
-    if (!this.#pipelined && next < round.length) return [...out, ...this.#rcpt(round[next] ?? -1, now)]
-    if (next < round.length) return out
-    // DATA was said with the group already.
-    if (this.#pipelined && !this.#chunking && !this.#hasBlob) return out
-    if (this.#accepted.length === 0) return [...out, ...this.#rest(now, { open: true })]
-    return [...out, ...(this.#hasBlob ? this.#xexch50(now) : this.#content(now))]
-  }
-
-  #content(now: Instant): readonly AttemptOutput[] {
-    if (!this.#chunking) return this.#say({ kind: 'data' }, { step: 'data' }, now)
-    const chunk = { kind: 'bdat', size: this.#form.size, last: true } as const
-    return [...this.#say(chunk, { step: 'end' }, now), ...this.#wantBody()]
-  }
-
-  get #hasBlob(): boolean {
-    return this.#order.envelope.blob !== undefined && this.#loggedIn && offers(this.#offered, 'XEXCH50')
-  }
-
-  #xexch50(now: Instant): readonly AttemptOutput[] {
-    const { blob } = this.#order.envelope
-    if (!blob) return this.#content(now)
-    const command = { kind: 'xexch50', size: blob.bytes.length, version: blob.version } as const
-    return this.#say(command, { step: 'xexch50' }, now)
-  }
-
-  #afterXexch50(reply: Reply, now: Instant): readonly AttemptOutput[] {
-    const { blob } = this.#order.envelope
-    if (digit(reply) !== 3 || !blob) return this.#dropBlob(reply, now)
-    return this.#follow(this.#client.blob(blob.bytes, { step: 'blob' }, now), now)
-  }
-
-  /** Ordinary mail does without it; that it is lost must be known. */
-  #dropBlob(reply: Reply, now: Instant): readonly AttemptOutput[] {
-    return [{ kind: 'note', what: `XEXCH50 was answered ${sayReply(reply)}: ${LOST}` }, ...this.#content(now)]
-  }
-
-  #afterData(reply: Reply, now: Instant): readonly AttemptOutput[] {
-    if (digit(reply) === 2) {
-      // Nothing was sent yet: a yes to it would count as delivered what nobody has.
-      const by = { status: '4.5.0', why: `DATA was answered ${sayReply(reply)}` }
-      return [...this.#settle({ kind: 'deferred', by }), ...this.#quit(now)]
-    }
-    if (digit(reply) !== 3) {
-      const refused = this.#settle(this.#verdict(this.#refusal ?? reply), this.#accepted)
-      return [...refused, ...this.#rest(now, { open: this.#refusal === undefined })]
-    }
-    if (this.#accepted.length > 0) return this.#wantBody()
-    // It takes data for nobody: an empty message ends that, and counts as delivered for no one (RFC 2920 §3.1).
-    return this.#follow(this.#client.endBody(0, { step: 'nobody' }, now), now)
-  }
-
-  #wantBody(): readonly AttemptOutput[] {
-    this.#sending = true
-    return [{ kind: 'want-body' }]
-  }
-
-  #afterMessage(reply: Reply, now: Instant): readonly AttemptOutput[] {
-    return [...this.#settle(this.#verdict(reply), this.#accepted), ...this.#next(now)]
-  }
-
-  /** A reply in the middle of the message. A refusal counts; a yes cannot mean a message that is not there yet. */
-  #early(reply: Reply): readonly AttemptOutput[] {
-    const by = { status: '4.5.0', why: `answered before the message was over: ${sayReply(reply)}` }
-    const outcome: Outcome = digit(reply) === 2 ? { kind: 'deferred', by } : this.#verdict(reply)
-    // A QUIT would be taken for octets of the message.
-    return [...this.#settle(outcome), ...this.#finish(), { kind: 'close', how: 'at-once' }]
-  }
-
-  #verdict(reply: Reply): Outcome {
-    const outcome = classify(reply, { to: this.#order.to, kind: this.#order.outcome })
-    // Who asked to be told of a delivery is told by those who come after, if they can (RFC 3461 §5.2.2).
-    return outcome.kind === 'relayed' && offers(this.#offered, 'DSN') ? { ...outcome, dsn: true } : outcome
+  #over(then: (TransactionOutput<Tag> & { readonly kind: 'over' })['then'], now: Instant): readonly AttemptOutput[] {
+    if (then === 'hang-up') return [...this.#finish(), { kind: 'close', how: 'at-once' }]
+    return then === 'quit' ? this.#quit(now) : this.#rest(now, { open: then === 'begun' })
   }
 
   #giveUp(by: Reply | Failure, now: Instant): readonly AttemptOutput[] {
-    // Whatever stands in the way of a session, it says nothing about a message: 5xx or not, it is tried again.
-    const outcomes = this.#settle({ kind: 'deferred', by })
+    const outcomes = this.#later(by)
     return 'code' in by && by.code === 421
       ? [...outcomes, ...this.#finish(), { kind: 'close', how: 'after-writes' }]
       : [...outcomes, ...this.#quit(now)]
+  }
+
+  /** Whatever stands in the way of a session, it says nothing about a message: 5xx or not, it is tried again. */
+  #later(by: Reply | Failure): readonly AttemptOutput[] {
+    if (!this.#order.elsewhere || this.#passing) return this.#settle({ kind: 'deferred', by })
+    this.#open = new Set()
+    return [{ kind: 'elsewhere', by }]
   }
 
   /** The outcome of all who have none yet, or of those named. */
@@ -621,5 +489,3 @@ export class Attempt implements Machine<AttemptOutput> {
     return this.#follow(this.#client.say(command, tag, now), now)
   }
 }
-
-const LOST = 'what only Exchange reads of the message is lost here'

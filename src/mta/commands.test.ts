@@ -55,12 +55,29 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     anyConnector,
     fc.constantFrom('none', 'may', 'require implicit', 'verify name mx.example ca ca.pem'),
   ),
-  one('connector-tls', anyConnector, 'pinned', fc.constantFrom('00'.repeat(32), 'AB:'.repeat(31) + 'CD', 'nonsense')),
+  one('connector-tls', anyConnector, 'pinned', fc.constantFrom('00'.repeat(32), `${'AB:'.repeat(31)}CD`, 'nonsense')),
   one('no connector-tls', anyConnector),
+  one(
+    fc.constantFrom('dns server', 'no dns server'),
+    fc.constantFrom('192.0.2.53', '::1 port 5353', '192.0.2.53 trusted'),
+  ),
+  one(
+    'destination-tls',
+    fc.constantFrom('b.example', '*.b.example', '*'),
+    fc.constantFrom('none', 'verify', 'require'),
+  ),
+  one(fc.constantFrom('no destination-tls b.example', 'mta-sts off', 'no mta-sts off', 'no deliver')),
+  one('deliver lmtp', fc.constantFrom('127.0.0.1 port 24', '::1 port 24', '/run/lmtp', '"the store"')),
   one(fc.constantFrom('spool memory', 'spool /var/spool/postern', 'spool "the queue" size 10G', 'no spool')),
   one('queue retry', fc.constantFrom('exchange2003', 'iis', '10m 20m', '10m 10m 10m 15m')),
   one(fc.constantFrom('queue delay-report never', 'queue delay-report 4h', 'no queue delay-report')),
-  one(fc.constantFrom('queue per-destination connections 5 messages 1', 'no queue per-destination')),
+  one(
+    fc.constantFrom(
+      'queue per-destination connections 5 messages 1',
+      'queue per-destination connections 5 messages 9 rest 30s',
+      'no queue per-destination',
+    ),
+  ),
   one(
     'connector-login',
     anyConnector,
@@ -105,7 +122,7 @@ test('whatever is configured, the text of an MTA reads as the same configuration
       const text = show(MTA, config)
       const { config: again, problems } = parse(MTA, text, 'mta.conf')
       // What is wrong with the whole, and no line alone, is still wrong with it.
-      const whole = checkRouting(config.routing).map(({ message }) => message)
+      const whole = checkRouting(config.routing, config.hostname).map(({ message }) => message)
       assert.deepEqual(
         problems.map(({ message }) => message),
         whole,

@@ -5,6 +5,7 @@ import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
 import { formatTarget, parseTargets } from './aliases.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
+import { DESTINATION_COMMANDS } from './destination-commands.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
 import { NETWORK, networkIn, showNetwork, without } from './networks.ts'
 import { QUEUE_COMMANDS } from './queue-commands.ts'
@@ -125,10 +126,11 @@ function mailboxOf(text: string): Mailbox {
 export const MTA: Grammar<MtaConfig> = {
   name: 'mta',
   empty: EMPTY_MTA,
-  check: ({ routing }) => checkRouting(routing),
+  check: ({ routing, hostname }) => checkRouting(routing, hostname),
   commands: [
     ...COMMANDS,
     ...QUEUE_COMMANDS,
+    ...DESTINATION_COMMANDS,
     ...SESSION_COMMANDS,
     ...LOGIN_COMMANDS,
     ...SERVICE_COMMANDS,

@@ -2,7 +2,7 @@ import type { SourceRef } from '../base/problem.ts'
 import type { Severity } from '../base/severity.ts'
 import type { Duration } from '../base/time.ts'
 import type { Served } from '../config/served.ts'
-import { NO_ROUTING, type RoutingConfig } from '../routing/connector.ts'
+import { type ConnectorTls, NO_ROUTING, type RoutingConfig } from '../routing/connector.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import type { Dialect } from '../smtp/dialect.ts'
 import { LIMITS, type Limits } from '../smtp/limits.ts'
@@ -55,6 +55,14 @@ export interface MtaConfig extends Served {
   /** After so long in the queue its sender is told that a message is delayed; 0: never. */
   readonly delayReport: Duration
   readonly destinations: DestinationLimits
+  /** Whom to ask for names; none: the servers of this machine. */
+  readonly dns: readonly DnsServer[]
+  /** What TLS domains are held to whose servers DNS names, whatever their connector says. */
+  readonly domainTls: readonly { readonly space: string; readonly tls: ConnectorTls; readonly at: SourceRef }[]
+  /** Are the MTA-STS policies of such domains asked for? */
+  readonly mtaSts: boolean
+  /** The store that takes mail for local mailboxes; absent: Maildirs. */
+  readonly lmtp?: LmtpTarget
   readonly routing: RoutingConfig
   /** Addresses of ours that stand for others, and a file of more. */
   readonly aliases: readonly Alias[]
@@ -80,7 +88,22 @@ export interface DestinationLimits {
   readonly connections: number
   /** Messages over one connection, one after the other. */
   readonly messages: number
+  /**
+   * How long a connection is kept for the next message. Mail comes in bursts, and a greeting and a hello cost as much as a
+   * message does.
+   */
+  readonly rest: Duration
 }
+
+export interface DnsServer {
+  readonly ip: string
+  readonly port: number
+  /** Does it validate by DNSSEC, and is the way to it such that its word is to be believed? */
+  readonly trusted: boolean
+}
+
+/** A port, or a socket in the file system. */
+export type LmtpTarget = { readonly ip: string; readonly port: number } | { readonly socket: string }
 
 export interface Listen {
   readonly ip: string
@@ -151,7 +174,10 @@ export const EMPTY_MTA: MtaConfig = {
   retry: EXCHANGE_2003.waits,
   expire: EXCHANGE_2003.expire,
   delayReport: 12 * 60 * 60_000,
-  destinations: { connections: 20, messages: 100 },
+  destinations: { connections: 20, messages: 100, rest: 2_000 },
+  dns: [],
+  domainTls: [],
+  mtaSts: true,
   routing: NO_ROUTING,
   aliases: [],
   logs: [],

@@ -5,11 +5,43 @@ import { type Capabilities, offers } from '../smtp/capabilities.ts'
 import type { Param, Params } from '../smtp/params.ts'
 import type { Reply } from '../smtp/reply.ts'
 import type { Failure } from '../spool/entry.ts'
+import type { Without } from './order.ts'
 
 /** A message as a server gets it: what it declares of its octets, and how many there are. */
 export interface Form {
   readonly body: Envelope['body']
   readonly size: number
+}
+
+/** The keywords that go with what is left out. */
+const GONE: Readonly<Record<Without, readonly string[]>> = {
+  tls: ['STARTTLS'],
+  bdat: ['CHUNKING', 'BINARYMIME'],
+  parameters: ['SIZE', '8BITMIME', 'BINARYMIME', 'SMTPUTF8', 'DSN'],
+}
+
+/** What a server offers, but for what did not work there. */
+export function spare(offered: Capabilities, without: ReadonlySet<Without> = NOTHING): Capabilities {
+  const gone = new Set([...without].flatMap(each => GONE[each]))
+  return gone.size === 0
+    ? offered
+    : { ...offered, keywords: new Map([...offered.keywords].filter(([keyword]) => !gone.has(keyword))) }
+}
+
+const NOTHING: ReadonlySet<Without> = new Set()
+
+/** Does a refusal speak of the command and not of the message (RFC 5321 §4.2.2)? */
+export function isOfCommand({ code }: Reply): boolean {
+  return code >= 500 && code <= 504
+}
+
+/**
+ * Does a refusal of MAIL or RCPT speak of their parameters (RFC 5321 §4.1.1.11)? 501 may be about the address as well:
+ * whoever tries again without parameters will hear.
+ */
+export function isOfParameters({ code, status }: Reply, params: Params): boolean {
+  if (params.length === 0) return false
+  return code === 555 || ((code === 501 || code === 504) && (status === undefined || status.startsWith('5.5.')))
 }
 
 /** In which form the server would take what it does not take as it is (RFC 6152 §3, RFC 3030 §3). */
@@ -34,7 +66,7 @@ export function unsendableTo(offered: Capabilities, envelope: Envelope, size: nu
   return { status: '5.3.4', why: `the message has ${size} octets, and the next server takes ${limit}` }
 }
 
-function isPlain({ from, recipients }: Envelope): boolean {
+export function isPlain({ from, recipients }: Envelope): boolean {
   const all = [...(from ? [from] : []), ...recipients.map(({ to }) => to)]
   return all.every(({ local, domain }) => isAscii(local + domain))
 }
@@ -67,8 +99,9 @@ export function mailParams(offered: Capabilities, envelope: Envelope, { body, si
   return params
 }
 
-export function rcptParams(offered: Capabilities, { notify, orcpt }: Recipient): Params {
-  if (!offers(offered, 'DSN')) return []
+export function rcptParams(offered: Capabilities, recipient: Recipient | undefined): Params {
+  if (!recipient || !offers(offered, 'DSN')) return []
+  const { notify, orcpt } = recipient
   return [
     ...(notify === undefined ? [] : [{ keyword: 'NOTIFY', value: notify }]),
     ...(orcpt === undefined ? [] : [{ keyword: 'ORCPT', value: orcpt }]),

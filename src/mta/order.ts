@@ -20,9 +20,21 @@ export interface Order {
   /** Routing state is exchanged before anything else, once this end has logged in. */
   readonly linkState?: LinkStateTalk
   readonly workarounds?: Workarounds
+  /** What was offered before and did not work: it is left out. */
+  readonly without?: ReadonlySet<Without>
+  /** LMTP: LHLO instead of EHLO, and a reply for each recipient behind the message (RFC 2033). */
+  readonly lmtp?: boolean
+  /** Another server can be tried: who turns the session away leaves the recipients without an outcome. */
+  readonly elsewhere?: boolean
   /** Is this the last hop, from where on it is not our affair? */
   readonly outcome: 'delivered' | 'relayed'
 }
+
+/**
+ * What a session can do without where it is offered and does not work, because somebody between masks it: TLS where the
+ * floor allows it; BDAT, for there is DATA; and the parameters of MAIL and RCPT, for what they ask can be done here.
+ */
+export type Without = 'tls' | 'bdat' | 'parameters'
 
 export type Pull = { readonly kind: 'etrn' | 'atrn'; readonly argument: string } | { readonly kind: 'turn' }
 

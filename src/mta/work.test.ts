@@ -87,7 +87,7 @@ test('recipients that go one way are one batch, and those with none have their o
     at('nobody', 'a.example'),
   ]
   const found = batches(CONFIG, entry(...to), 0, { ways: WAYS }).map(batch => [
-    batch.kind === 'relay' ? batch.connector.name : batch.kind,
+    batch.kind === 'relay' ? batch.hop.name : batch.kind,
     batch.recipients,
   ])
   assert.deepEqual(found, [

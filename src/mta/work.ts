@@ -1,20 +1,28 @@
 import { lower } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { Connector } from '../routing/connector.ts'
+import { shared } from '../routing/fan-out.ts'
 import type { Guid } from '../routing/link-state.ts'
 import { nameOf } from '../routing/master.ts'
-import type { Letter, Route } from '../routing/route.ts'
+import type { Leg, Letter, Route } from '../routing/route.ts'
 import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
 import { type Failure, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig, Turn } from './config.ts'
+import { type Hop, hopOf, lmtpHop } from './hop.ts'
 import { trailed, triedNews } from './news.ts'
 
 /** Recipients of one entry that are due and go the same way. */
 export type Batch =
   | { readonly kind: 'local'; readonly mailbox: Mailbox; readonly recipients: readonly number[] }
-  | { readonly kind: 'relay'; readonly connector: Connector; readonly recipients: readonly number[] }
+  /** `legs`: the groups that the ways of all its recipients come through. */
+  | {
+      readonly kind: 'relay'
+      readonly hop: Hop
+      readonly legs: readonly Leg[]
+      readonly recipients: readonly number[]
+    }
   | { readonly kind: 'nowhere'; readonly outcome: Outcome; readonly recipients: readonly number[] }
 
 /** Which way a letter goes now; `routing/service.ts` knows. */
@@ -22,13 +30,15 @@ export interface Ways {
   route(letter: Letter, now: Instant): Route
   /** One of our own connectors; nothing where it is another server's. */
   connector(guid: Guid): Connector | undefined
+  /** The way to one of these members of our own group, or without any to its master; nothing where none is known. */
+  member(names: readonly string[]): Connector | undefined
 }
 
 /** What goes before it is due. */
 export interface Hurried {
   /** Domains, in lower case, whose mail was asked for just now by ETRN, TURN or ATRN; other held mail waits on. */
   readonly asked?: ReadonlySet<string>
-  /** The connector whose other end is back. */
+  /** The next hop that is back. */
   readonly hop?: string
 }
 
@@ -49,9 +59,13 @@ export function batches(
     const [key, batch] = held
       ? waits(held, entry)
       : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })
-    if (state.due > now && !isAsked && key !== `connector ${hop}`) continue
+    if (state.due > now && !isAsked && key !== `connector ${hop}` && key !== hop) continue
     const before = found.get(key)
-    found.set(key, { ...(before ?? batch), recipients: [...(before?.recipients ?? []), recipient] })
+    const recipients = [...(before?.recipients ?? []), recipient]
+    // One copy goes as far as all their ways are the same.
+    if (before?.kind === 'relay' && batch.kind === 'relay') {
+      found.set(key, { ...before, legs: shared(before.legs, batch.legs), recipients })
+    } else found.set(key, { ...(before ?? batch), recipients })
   }
   return [...found.values()]
 }
@@ -70,10 +84,12 @@ export function wayOf(
     return { kind: 'none', by: { status: '4.4.1', why: `no way to ${to.domain} is open: ${found.why}` } }
   const name = nameOf(found.connector)
   if (!connector || found.bridgeheads.length > 0) {
+    const member = ways.member(found.bridgeheads)
+    if (member) return { kind: 'relay', connector: member, legs: [] }
     const why = `the way leads by ${name} at ${found.bridgeheads.join(', ') || 'another server'}, to which no connector leads`
     return { kind: 'none', by: { status: '4.4.4', why } }
   }
-  if (!found.waits) return { kind: 'relay', connector }
+  if (!found.waits) return { kind: 'relay', connector, legs: found.legs }
   const when = connector.isHeld ? 'until it is fetched' : 'until its schedule lets it go'
   return {
     kind: 'none',
@@ -90,7 +106,7 @@ export function hasWay(ways: Ways, { to, now }: { readonly to: Mailbox; readonly
 
 /** Over one of our connectors; or nowhere now, and why. `until`: it is not tried before, and `null`: never by itself. */
 export type Way =
-  | { readonly kind: 'relay'; readonly connector: Connector }
+  | { readonly kind: 'relay'; readonly connector: Connector; readonly legs: readonly Leg[] }
   | { readonly kind: 'none'; readonly by: Failure; readonly until?: Instant | null }
 
 function batchFor(
@@ -100,6 +116,7 @@ function batchFor(
 ): readonly [key: string, batch: Batch] {
   if (isLocal(config, to)) {
     const mailbox = mailboxFor(config, to)
+    if (mailbox && config.lmtp) return relayed(lmtpHop(config.lmtp))
     if (mailbox) return [`mailbox ${formatMailbox(mailbox)}`, { kind: 'local', mailbox, recipients: [] }]
     return nowhere('5.1.1', `no such user: ${formatMailbox(to)}`)
   }
@@ -109,7 +126,16 @@ function batchFor(
     const outcome: Outcome = { kind: 'deferred', by, ...(until !== undefined && { until: until ?? expires }) }
     return [`${by.status} ${by.why}`, { kind: 'nowhere', outcome, recipients: [] }]
   }
-  return [`connector ${way.connector.name}`, { kind: 'relay', connector: way.connector, recipients: [] }]
+  return relayed(hopOf(way.connector, to), way.legs)
+}
+
+function relayed(hop: Hop, legs: readonly Leg[] = []): readonly [string, Batch] {
+  return [keyOf(hop), { kind: 'relay', hop, legs, recipients: [] }]
+}
+
+/** `connector A-to-B`, `connector out b.example`, `lmtp`. */
+function keyOf({ name, lmtp }: Pick<Hop, 'name' | 'lmtp'>): string {
+  return lmtp ? name : `connector ${name}`
 }
 
 /** Which way a recipient's mail goes, as operators name it: `connector A-to-B`, `mailbox bob@b.example`, `turn c.example`. */

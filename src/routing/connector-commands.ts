@@ -22,7 +22,7 @@ function scheduleOf(args: Arguments): Schedule | { readonly problems: readonly D
     : read
 }
 
-function port(port: number): string {
+function port(port = 25): string {
   return port === 25 ? '' : ` port ${port}`
 }
 
@@ -48,14 +48,13 @@ const CONNECTOR: Spec = {
       config,
       before => ({
         ...PLAIN,
-        others: [],
         isHeld: false,
-        ...before,
+        ...withoutDns(before),
         kind: 'routing-group',
         name,
         groups,
         cost,
-        target,
+        targets: [target, ...(before?.targets.slice(1) ?? [])],
         at,
       }),
       name,
@@ -71,8 +70,8 @@ const CONNECTOR: Spec = {
     connectors
       .filter(({ kind }) => kind === 'routing-group')
       .map(
-        ({ name, groups, cost, target }) =>
-          `connector ${name} to ${groups[0]} cost ${cost} target ${target.ip}${port(target.port)}`,
+        ({ name, groups, cost, targets: [target] }) =>
+          `connector ${name} to ${groups[0]} cost ${cost} target ${target?.ip}${port(target?.port)}`,
       ),
 }
 
@@ -104,18 +103,22 @@ const REMOTE: Spec = {
 }
 
 const SMTP_CONNECTOR: Spec = {
-  syntax: 'smtp-connector <connector:name> cost <cost:number> smart-host <ip> [port <port>]',
-  help: 'A way out of the organisation, through a smart host',
+  syntax: 'smtp-connector <connector:name> cost <cost:number> {smart-host <ip> | dns} [port <port>]',
+  help: 'A way out of the organisation: through a smart host, or to each domain’s own servers, as DNS names them',
   apply(config, args, at) {
     const cost = costOf(args)
     if (typeof cost !== 'number') return cost
     const name = args.text('connector')
-    const target = { ip: args.text('ip'), port: args.number('port', 25) }
+    const end = args.number('port', 25)
+    const target = { ip: args.text('ip'), port: end }
     return put(
       config,
       before => {
-        const kept = before?.kind === 'smtp' ? before : { ...before, groups: [] }
-        return { ...PLAIN, others: [], isHeld: false, ...kept, kind: 'smtp', name, cost, target, at }
+        const groups = before?.kind === 'smtp' ? before.groups : []
+        const leads = args.has('dns')
+          ? { targets: [], dns: { port: end } }
+          : { targets: [target, ...(before?.targets.slice(1) ?? [])] }
+        return { ...PLAIN, isHeld: false, ...withoutDns(before), kind: 'smtp', groups, name, cost, ...leads, at }
       },
       name,
     )
@@ -128,9 +131,17 @@ const SMTP_CONNECTOR: Spec = {
   show: ({ connectors }) =>
     connectors
       .filter(({ kind }) => kind === 'smtp')
-      .map(
-        ({ name, cost, target }) => `smtp-connector ${name} cost ${cost} smart-host ${target.ip}${port(target.port)}`,
-      ),
+      .map(({ name, cost, targets: [target], dns }) => {
+        const leads = dns ? `dns${port(dns.port)}` : `smart-host ${target?.ip}${port(target?.port)}`
+        return `smtp-connector ${name} cost ${cost} ${leads}`
+      }),
+}
+
+/** A line that says anew where a connector leads. */
+function withoutDns(before: Connector | undefined): Omit<Connector, 'dns'> | undefined {
+  if (!before) return undefined
+  const { dns: _gone, ...rest } = before
+  return rest
 }
 
 const CONNECTED: Spec = {
@@ -157,21 +168,28 @@ const CONNECTED: Spec = {
 const TARGET: Spec = {
   syntax: 'connector-target <connector:name> <ip> [port <port>]',
   help: 'Another server at the far end, tried after the one before',
-  apply: (config, args) =>
-    change(config, args, connector => ({
+  apply(config, args) {
+    const found = config.connectors.find(each => each.name === args.text('connector'))
+    if (found?.dns) {
+      const message = `connector ${found.name} leads where DNS says`
+      return refuse(args.at('connector'), message, 'expected a connector with a target or a smart host')
+    }
+    return change(config, args, connector => ({
       ...connector,
-      others: [...withoutTarget(connector, args), { ip: args.text('ip'), port: args.number('port', 25) }],
-    })),
+      targets: [...withoutTarget(connector, args), { ip: args.text('ip'), port: args.number('port', 25) }],
+    }))
+  },
   remove: (config, args) =>
-    change(config, args, connector => ({ ...connector, others: withoutTarget(connector, args) })),
+    change(config, args, connector => ({ ...connector, targets: withoutTarget(connector, args) })),
   show: ({ connectors }) =>
-    connectors.flatMap(({ name, others }) =>
-      others.map(each => `connector-target ${name} ${each.ip}${port(each.port)}`),
+    connectors.flatMap(({ name, targets }) =>
+      targets.slice(1).map(each => `connector-target ${name} ${each.ip}${port(each.port)}`),
     ),
 }
 
-function withoutTarget({ others }: Connector, args: Arguments): Connector['others'] {
-  return others.filter(({ ip, port }) => ip !== args.text('ip') || port !== args.number('port', 25))
+/** The first stands in the line of the connector itself. */
+function withoutTarget({ targets }: Connector, args: Arguments): Connector['targets'] {
+  return targets.filter(({ ip, port }, i) => i === 0 || ip !== args.text('ip') || port !== args.number('port', 25))
 }
 
 const SOURCE: Spec = {

@@ -1,4 +1,5 @@
 /** How a session over a connector is held: TLS, login, and asking for mail. */
+import type { Diagnostic } from '../base/problem.ts'
 import { formatDuration } from '../base/time.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
@@ -57,42 +58,52 @@ function tlsOf(args: Arguments): ConnectorTls {
   }
 }
 
+/** How much TLS, as both lines say it that speak of it. */
+export const TLS_SYNTAX =
+  '<floor:none|may|require|verify|pinned> [<fingerprint:word>] [name <certified:domain>] [ca <ca:file>] [implicit]'
+export const TLS_WORDS: Readonly<Record<string, string>> = {
+  none: 'never',
+  may: 'where it is offered, whoever it is with',
+  require: 'nothing is sent in clear',
+  verify: 'and the certificate proves the name',
+  pinned: 'and this is the SHA-256 of the certificate, or of its public key',
+  implicit: 'from the first octet on, as at port 465',
+}
+
+/** What the line says, or what is wrong with it. */
+export function checkedTls(args: Arguments): ConnectorTls | { readonly problems: readonly Diagnostic[] } {
+  const tls = tlsOf(args)
+  const pinned = tls.floor === 'pinned'
+  if (pinned === (tls.fingerprint !== undefined) && (!pinned || /^[0-9a-f]{64}$/.test(tls.fingerprint ?? '')))
+    return tls
+  const message = pinned ? 'not the SHA-256 of a certificate' : 'a fingerprint is for pinned'
+  const hint = 'expected pinned and 64 hex digits, as "openssl x509 -fingerprint -sha256" prints them'
+  const at = args.at(args.has('fingerprint') ? 'fingerprint' : 'floor')
+  return { problems: [{ severity: 'error', message, hint, at }] }
+}
+
+export function sayTls({ floor, fingerprint, name, authoritiesFile, implicit }: ConnectorTls): string {
+  const words = [
+    floor,
+    fingerprint,
+    ...(name === undefined ? [] : ['name', name]),
+    ...(authoritiesFile === undefined ? [] : ['ca', quote(authoritiesFile)]),
+    implicit ? 'implicit' : undefined,
+  ]
+  return words.filter(word => word !== undefined).join(' ')
+}
+
 const TLS: Spec = {
-  syntax:
-    'connector-tls <connector:name> <floor:none|may|require|verify|pinned> [<fingerprint:word>] [name <certified:domain>] [ca <ca:file>] [implicit]',
+  syntax: `connector-tls <connector:name> ${TLS_SYNTAX}`,
   help: 'How much TLS there must be; without such a line it is used where it is offered',
-  words: {
-    none: 'never',
-    may: 'where it is offered, whoever it is with',
-    require: 'nothing is sent in clear',
-    verify: 'and the certificate proves the name',
-    pinned: 'and it is the certificate with this SHA-256',
-    implicit: 'from the first octet on, as at port 465',
-  },
+  words: TLS_WORDS,
   apply(config, args) {
-    const tls = tlsOf(args)
-    const pinned = tls.floor === 'pinned'
-    if (pinned !== (tls.fingerprint !== undefined) || (pinned && !/^[0-9a-f]{64}$/.test(tls.fingerprint ?? ''))) {
-      const message = pinned ? 'not the SHA-256 of a certificate' : 'a fingerprint is for pinned'
-      const hint = 'expected pinned and 64 hex digits, as "openssl x509 -fingerprint -sha256" prints them'
-      const at = args.at(args.has('fingerprint') ? 'fingerprint' : 'floor')
-      return { problems: [{ severity: 'error', message, hint, at }] }
-    }
-    return change(config, args, connector => ({ ...connector, tls }))
+    const tls = checkedTls(args)
+    return 'problems' in tls ? tls : change(config, args, connector => ({ ...connector, tls }))
   },
   remove: (config, args) => change(config, args, ({ tls: _gone, ...connector }) => connector),
   noSyntax: 'connector-tls <connector:name>',
-  show: shown(({ name, tls }) => {
-    if (!tls) return undefined
-    const words = [
-      tls.floor,
-      tls.fingerprint,
-      ...(tls.name === undefined ? [] : ['name', tls.name]),
-      ...(tls.authoritiesFile === undefined ? [] : ['ca', quote(tls.authoritiesFile)]),
-      tls.implicit ? 'implicit' : undefined,
-    ]
-    return `connector-tls ${name} ${words.filter(word => word !== undefined).join(' ')}`
-  }),
+  show: shown(({ name, tls }) => tls && `connector-tls ${name} ${sayTls(tls)}`),
 }
 
 const PULL: Spec = {

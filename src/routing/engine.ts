@@ -15,6 +15,7 @@ import {
   type Version,
 } from './link-state.ts'
 import { groupText, owned } from './orginfo.ts'
+import { waysOf } from './ways.ts'
 
 /** Something that must not happen between honest masters. */
 export type Alarm =
@@ -133,7 +134,7 @@ export class RoutingEngine {
     const news = theirs.flatMap(their => {
       const our = groupOf(this.#table, their.group)
       if (our && !newer(their, our)) return []
-      if (!our || their.group !== this.group || (!this.isMaster && teller === 'own-group')) return [owned(their)]
+      if (!our || their.group !== this.group || (!this.isMaster && teller === 'own-group')) return [taken(their)]
       alarms.push({ kind: 'own-group-raised', group: their.group, version: their.version })
       return this.#contest(our, their, alarms)
     })
@@ -234,6 +235,13 @@ export class RoutingEngine {
     if (this.#claim && this.own && compareStates(this.own, this.#claim) >= 0) this.#claim = undefined
     return changed
   }
+}
+
+/** A state with memory of its own; its ways are read while its texts are at hand. */
+function taken(their: GroupState): GroupState {
+  const state = owned(their)
+  waysOf(state)
+  return state
 }
 
 /** The next version: a part begins again at zero where one before it is raised. That is our choice; nobody wrote it down. */

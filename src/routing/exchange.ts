@@ -55,6 +55,8 @@ export class Exchange {
   #done = false
   /** What is news to this neighbour is told once in a conversation. */
   #hasTold = false
+  /** The digest that we named last: a bare yes is about that table, and ours may have changed since. */
+  #named: Digest | undefined
   /** The two digests at the last summary: the same two again, and nothing moves any more. */
   #stuck = ''
 
@@ -103,8 +105,8 @@ export class Exchange {
     if (heard.length > 0 && heard.every(({ kind }) => kind === 'report')) return outputs
     if (isOver) {
       // Without a digest beside it, it says that all is well; with one, that it gives up.
-      const named = digestIn(heard)
-      return [...outputs, ...this.#finish(named === undefined || named === this.#engine.digest)]
+      const agreed = digestIn(heard) ?? this.#named ?? this.#engine.digest
+      return [...outputs, ...this.#finish(agreed === this.#engine.digest)]
     }
     const answers = heard.flatMap(frame => this.#answer(frame, heard))
     if (answers.length > 0) return [...outputs, ...this.#say(...answers)]
@@ -184,7 +186,9 @@ export class Exchange {
     this.#done = true
     if (inStep) this.#engine.inStepWith(neighbour)
     const said = last && (side === 'server' || lasting) ? this.#say(...last) : []
-    const finding = delta && !inStep ? [this.#finding('out-of-step', 'the tables still differ after all was told')] : []
+    // What changed since we spoke is told next time, and no reason to worry.
+    const isWorse = delta && !inStep && this.#named === this.#engine.digest
+    const finding = isWorse ? [this.#finding('out-of-step', 'the tables still differ after all was told')] : []
     return [...said, ...finding, { kind: 'done', inStep }]
   }
 
@@ -199,6 +203,7 @@ export class Exchange {
 
   #say(...frames: readonly Frame[]): readonly ExchangeOutput[] {
     const { maxFrame = MAX_FRAME } = this.#options
+    this.#named = digestIn(frames) ?? this.#named
     const frame = writeFrame({ kind: 'multi', frames })
     if (frame.length <= maxFrame) return [{ kind: 'say', frame }]
     // Some 1,500 groups in the form of 2000: the other side would refuse it whole, and so would we.

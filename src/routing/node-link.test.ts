@@ -69,7 +69,7 @@ test('a member reports what it can reach, whatever else is being said', () => {
   assert.match(text(report), / REPORT \(1\) 0+f b0+9 c0+1 CONN_NOT_AVAIL {2}\) {2}$/)
   const said = { kind: 'report', server: guid('b', 9), connector: guid('c', 1), available: false }
   assert.deepEqual(links.master.receive(report, 0), [said])
-  assert.equal(links.master.deadline, NODE_LINK_TIMERS.poll)
+  assert.equal(links.master.deadline, NODE_LINK_TIMERS.poll + NODE_LINK_TIMERS.answer)
 })
 
 test('with a routing server of 2000 the form of 2000 is spoken', () => {
@@ -94,6 +94,30 @@ test('news that cross each other settle', () => {
   settle(links, links.master.changed(0), 'member')
   settle(links, links.member.changed(0), 'master')
   assert.equal(member.digest, master.digest)
+})
+
+test('what changes while an answer is under way is told after it, whichever answer that is', () => {
+  for (const side of ['master', 'member'] as const) {
+    for (let moment = 0; moment < 4; moment++) {
+      const { master, member, links } = pair()
+      settle(links, links.master.start(), 'member')
+      master.change('minor', state => state)
+      const engines = { master, member }
+      let octets = written(links.master.changed(0))
+      for (let turn = 0, to: 'master' | 'member' = 'member'; octets.length > 0; turn++) {
+        // Whoever hears next spoke before, and waits.
+        if (turn === moment && to === side && turn > 0) {
+          if (side === 'master') master.change('minor', state => state)
+          else member.absorb(masterOf(2).table, 'other-group')
+          assert.deepEqual(links[side].changed(0), [], 'it waits for its turn')
+        }
+        octets = written(links[to].receive(octets, 0))
+        to = to === 'member' ? 'master' : 'member'
+      }
+      settle(links, links[side].changed(0), side === 'master' ? 'member' : 'master')
+      assert.equal(engines.member.digest, engines.master.digest, `${side} at ${moment}`)
+    }
+  }
 })
 
 test('what is no frame closes the connection, and so does silence', () => {

@@ -40,7 +40,7 @@ test('the case study’s own files say the same as before: mail for b.example le
   assert.equal(way(b, 'a.example'), 'B-to-A B 2')
   assert.equal(way(a, 'elsewhere.example'), '5.4.4')
   const connector = a.connectors.get([...a.connectors.keys()][0] ?? '')
-  assert.deepEqual(connector?.target, { ip: '10.54.7.10', port: 25 })
+  assert.deepEqual(connector?.targets, [{ ip: '10.54.7.10', port: 25 }])
   assert.ok(a.isMaster && b.isMaster)
   assert.equal(a.org, b.org)
 })

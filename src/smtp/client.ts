@@ -127,9 +127,9 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
 
   /**
    * The message is over. After BDAT nothing is said: the size told where the end is. `hold`: so long must the end of DATA
-   * wait, to travel in a segment of its own.
+   * wait, to travel in a segment of its own. As many replies follow as there are tags (RFC 2033 §4.2).
    */
-  endBody(octets: number, tag: Tag, now: Instant, hold: Duration = 0): readonly ClientOutput<Tag>[] {
+  endBody(octets: number, tags: readonly Tag[], now: Instant, hold: Duration = 0): readonly ClientOutput<Tag>[] {
     if (this.#over) return []
     const told = this.#tell('C', `(message of ${octets} octets)`)
     if (!this.#body) {
@@ -140,13 +140,13 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
     const bytes = this.#body.end()
     this.#body = undefined
     if (hold === 0) {
-      this.#expect('end-of-body', tag, now)
+      for (const tag of tags) this.#expect('end-of-body', tag, now)
       return [...told, { kind: 'write', bytes }]
     }
     // The last line's own end goes with it, and only the three octets of the dot are kept back.
     const line = bytes.subarray(0, bytes.length - 3)
     this.#held = { until: now + hold, bytes: bytes.subarray(bytes.length - 3) }
-    this.#expect('end-of-body', tag, now)
+    for (const tag of tags) this.#expect('end-of-body', tag, now)
     return [...told, ...(line.length > 0 ? [{ kind: 'write', bytes: line } as const] : [])]
   }
 

@@ -124,7 +124,7 @@ export const EXTENSIONS: readonly Extension[] = [
     verbs: ['bdat'],
     advertise: always('CHUNKING'),
     server: 'yes; the octets of a refused chunk are taken off the stream all the same',
-    client: 'yes: BDAT is preferred where offered',
+    client: 'yes: BDAT is preferred where offered; where it is refused as unknown, DATA on a new connection',
   },
   {
     keyword: 'BINARYMIME',
@@ -159,7 +159,7 @@ export const EXTENSIONS: readonly Extension[] = [
     verbs: ['starttls'],
     advertise: ({ startTls, secured }) => (startTls && !secured ? 'STARTTLS' : undefined),
     server: 'yes, where there is a certificate; what came in clear behind it ends the session (554)',
-    client: 'yes, by the floor of the connector: none, may, require, verify or pinned',
+    client: 'yes, by the floor of the connector (none, may, require, verify or pinned), DANE and MTA-STS',
   },
   {
     keyword: 'REQUIRETLS',

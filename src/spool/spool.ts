@@ -30,6 +30,8 @@ export type Kept =
 export interface Spool {
   /** Does what it keeps outlive the process? */
   readonly lasts: boolean
+  /** Its folder, if it has one: small things that shall outlive the process may be kept there. */
+  readonly folder?: string
   /**
    * Keep a message. Resolves with `kept: true` only when entry and body would survive whatever this spool says it
    * survives (a memory spool: nothing but the message's own session); 250 is sent after this and never before.

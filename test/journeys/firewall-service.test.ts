@@ -1,14 +1,17 @@
 /** A firewall that runs for good: reload, drain, limits, what it tells, and several servers behind it. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
-import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { formatDiagnostic } from '../../src/base/problem.ts'
 import { parseTranscript } from '../../src/transcript/parse.ts'
 import { formatFailure, play } from '../../src/transcript/play.ts'
+import { unmet } from '../interop/needs.ts'
 import { SUBJECTS } from '../subjects.ts'
 import { type After, configuration, eventually, freePort, gateway, quoting, start } from './gateway.ts'
 import { postern, Talk } from './postern.ts'
@@ -201,6 +204,55 @@ test('events go to a syslog server, a file and a JSON file, with the numbers Cis
   // Silenced by its number, everywhere.
   assert.ok(!events.some(({ id }) => id === 302014) && !heard.some(line => line.includes('302014')))
   assert.equal(statSync(join(dirname(file), 'gw.log')).mode & 0o007, 0)
+})
+
+const needsDaemon = { skip: unmet({ commands: ['python3'] }) }
+
+/** A syslog daemon's socket, and every datagram that came to it, a line each. */
+const DAEMON = [
+  'import socket, sys',
+  's = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)',
+  's.bind(sys.argv[1])',
+  'print("ready", flush=True)',
+  'while True: print(s.recv(4096).decode(), flush=True)',
+].join('\n')
+
+test('the syslog of this machine is told by its own socket, also once it was started anew', needsDaemon, async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'syslog-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const socket = join(folder, 'log')
+  const daemon = async () => {
+    const child = spawn('python3', ['-c', DAEMON, socket], { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.after(() => child.kill('SIGKILL'))
+    let heard = ''
+    child.stdout.setEncoding('utf8').on('data', (more: string) => {
+      heard += more
+    })
+    await eventually(() => heard.includes('ready'))
+    return { child, heard: () => heard }
+  }
+  const first = await daemon()
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
+  const lines = [...gateway(port, server), 'logging on', 'logging facility 23', `logging local ${socket}`]
+  const file = configuration(t, ['hostname gw', ...lines])
+  await start(t, file)
+  await greeting(port)
+  const built = /^<190>postern\[\d+\]: %PIX-6-302013: Built inbound TCP connection \d+ for outside:/m
+  await eventually(() => built.test(first.heard()))
+  first.child.kill('SIGKILL')
+  await once(first.child, 'exit')
+  await greeting(port)
+  rmSync(socket)
+  const second = await daemon()
+  await eventually(async () => {
+    await greeting(port)
+    return built.test(second.heard())
+  })
+  // Nobody listens: it does not begin as if all were well.
+  const nowhere = configuration(t, [...gateway(port, server), 'logging on', `logging local ${folder}/nobody`])
+  const { status, err } = await postern(['firewall', 'run', nowhere])
+  assert.equal(status, 2)
+  assert.match(err, /logging local: no syslog daemon listens at \S+nobody/)
 })
 
 test('metrics answer on loopback by an address of loopback, and nowhere unless a line says so', async t => {

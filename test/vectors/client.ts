@@ -122,7 +122,7 @@ export class ClientUnderTest {
   get outcomes(): readonly (string | undefined)[] {
     return this.#order.recipients.map(each => {
       const outcome = this.#outcomes.get(each)
-      return outcome ? sayOutcome(outcome) : this.again && `again in clear: ${this.again}`
+      return outcome ? sayOutcome(outcome) : this.again && `again: ${this.again}`
     })
   }
 
@@ -149,11 +149,12 @@ export class ClientUnderTest {
         case 'start-tls':
           this.wantsTls = true
           break
-        case 'again-in-clear':
+        case 'again':
           this.again = output.why
           break
         case 'ask':
         case 'convert':
+        case 'elsewhere':
         case 'pulled':
         case 'turned':
         case 'idle':

@@ -101,12 +101,15 @@ function bring(file: string, root: string): void {
 }
 
 function executables(root: string): readonly string[] {
-  return ['usr/sbin', 'usr/bin', 'usr/lib', 'usr/libexec']
-    .filter(top => existsSync(join(root, top)))
-    .flatMap(top => readdirSync(join(root, top), { recursive: true, withFileTypes: true }))
-    .filter(entry => entry.isFile())
-    .map(entry => join(entry.parentPath, entry.name))
-    .filter(file => (statSync(file).mode & 0o111) !== 0)
+  return (
+    ['usr/sbin', 'usr/bin', 'usr/lib', 'usr/libexec']
+      .filter(top => existsSync(join(root, top)))
+      .flatMap(top => readdirSync(join(root, top), { recursive: true, withFileTypes: true }))
+      .filter(entry => entry.isFile())
+      .map(entry => join(entry.parentPath, entry.name))
+      // Plugins need libraries as programs do.
+      .filter(file => (statSync(file).mode & 0o111) !== 0 || file.endsWith('.so'))
+  )
 }
 
 /** Every library that these programs load, the loader itself included, as ldd finds them. */

@@ -163,7 +163,7 @@ export const RESPONSES: readonly ClientVector[] = [
       { after: /EHLO/, send: '250-mx\r\n250 STARTTLS\r\n' },
       { after: /STARTTLS/, send: '454 4.7.0 no\r\n' },
     ],
-    outcomes: [/^again in clear/],
+    outcomes: [/^again/],
     never: NO_MAIL,
     hangs: false,
   },

@@ -1,0 +1,98 @@
+/** The MTA-STS policies of domains: asked for, remembered as long as they say, and kept over a restart. */
+import { lower } from '../base/bytes.ts'
+import { Expiring } from '../base/expiring.ts'
+import type { Duration, Instant } from '../base/time.ts'
+import { now } from '../io/clock.ts'
+import { keepJson, readJson } from '../io/files.ts'
+import { fetchPolicy, type PolicyPlace } from '../io/policy.ts'
+import type { Resolver } from '../mta/resolver.ts'
+import { parseStsPolicy, type StsPolicy, stsId } from '../mta/sts.ts'
+import { words } from './words.ts'
+
+/** Domains whose policies are remembered; the oldest go where there are more. */
+export const MOST_POLICIES = 10_000
+/** So long nobody asks again for a policy that could not be had (RFC 8461 §3.3). */
+export const FAILED_FOR: Duration = 300_000
+
+interface Known {
+  readonly id: string
+  readonly policy: StsPolicy
+  readonly until: Instant
+}
+
+export interface StsWorld {
+  readonly resolver: Resolver
+  readonly note?: (what: string) => void
+  /** Where policies are kept over a restart. */
+  readonly file?: string
+  readonly fetch?: (place: PolicyPlace) => Promise<string>
+}
+
+export class StsPolicies {
+  readonly #world: StsWorld
+  #known = new Map<string, Known>()
+  readonly #failed = new Expiring<true>(MOST_POLICIES)
+
+  constructor(world: StsWorld) {
+    this.#world = world
+    if (world.file !== undefined) this.#known = readKnown(readJson(world.file))
+  }
+
+  /** The policy that binds mail for this domain now. */
+  async of(domain: string): Promise<StsPolicy | undefined> {
+    const name = lower(domain)
+    const answer = await this.#world.resolver.resolve(`_mta-sts.${name}`, 'TXT')
+    const id = answer.kind === 'found' ? stsId(answer.records) : undefined
+    const known = this.#known.get(name)
+    const isCurrent = known !== undefined && now() < known.until
+    // Without a record, or without an answer, what was promised holds on: who can take it away must gain nothing.
+    if (id === undefined || (isCurrent && known.id === id)) return isCurrent ? known.policy : undefined
+    const fresh = this.#failed.get(name, now()) ? undefined : await this.#fetch(name)
+    if (!fresh) return isCurrent ? known.policy : undefined
+    this.#keep(name, { id, policy: fresh, until: now() + fresh.maxAge })
+    return fresh
+  }
+
+  async #fetch(domain: string): Promise<StsPolicy | undefined> {
+    const host = `mta-sts.${domain}`
+    const { resolver, fetch = fetchPolicy } = this.#world
+    try {
+      const answers = await Promise.all([resolver.resolve(host, 'AAAA'), resolver.resolve(host, 'A')])
+      const addresses = answers.flatMap(each => (each.kind === 'found' ? each.records : []))
+      const policy = parseStsPolicy(await fetch({ host, path: '/.well-known/mta-sts.txt', addresses }))
+      if (!('wrong' in policy)) return policy
+      throw new Error(policy.wrong)
+    } catch (cause) {
+      this.#failed.set(domain, true, now() + FAILED_FOR)
+      this.#world.note?.(`the MTA-STS policy of ${domain} cannot be had: ${words(cause)}`)
+      return undefined
+    }
+  }
+
+  #keep(name: string, known: Known): void {
+    this.#known.delete(name)
+    this.#known.set(name, known)
+    const [oldest] = this.#known.keys()
+    if (this.#known.size > MOST_POLICIES && oldest !== undefined) this.#known.delete(oldest)
+    const { file, note } = this.#world
+    if (file === undefined) return
+    try {
+      keepJson(file, Object.fromEntries(this.#known))
+    } catch (cause) {
+      note?.(`MTA-STS policies cannot be kept: ${words(cause)}`)
+    }
+  }
+}
+
+/** What was kept, as far as it makes sense: the rest is asked for again. */
+function readKnown(kept: unknown): Map<string, Known> {
+  const known = new Map<string, Known>()
+  if (typeof kept !== 'object' || kept === null) return known
+  for (const [name, value] of Object.entries(kept as Readonly<Record<string, Partial<Known>>>)) {
+    const { id, policy, until } = value ?? {}
+    const isPolicy = policy && ['enforce', 'testing', 'none'].includes(policy.mode) && Array.isArray(policy.mx)
+    if (typeof id !== 'string' || !isPolicy || typeof until !== 'number') continue
+    if (policy.mx.every(each => typeof each === 'string')) known.set(name, { id, policy, until })
+  }
+  return known
+}

@@ -1,0 +1,29 @@
+import type { Instant } from './time.ts'
+
+/** What holds for a while, under so many names at most: where there is no room, what was set first goes first. */
+export class Expiring<Value> {
+  readonly #most: number
+  readonly #kept = new Map<string, { readonly value: Value; readonly until: Instant }>()
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get(name: string, now: Instant): Value | undefined {
+    const found = this.#kept.get(name)
+    if (!found || now < found.until) return found?.value
+    this.#kept.delete(name)
+    return undefined
+  }
+
+  set(name: string, value: Value, until: Instant): void {
+    this.#kept.delete(name)
+    this.#kept.set(name, { value, until })
+    const [first] = this.#kept.keys()
+    if (this.#kept.size > this.#most && first !== undefined) this.#kept.delete(first)
+  }
+
+  delete(name: string): void {
+    this.#kept.delete(name)
+  }
+}

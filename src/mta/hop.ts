@@ -1,0 +1,44 @@
+import { lower } from '../base/bytes.ts'
+import { type Connector, PLAIN } from '../routing/connector.ts'
+import type { Mailbox } from '../smtp/address.ts'
+import type { LmtpTarget } from './config.ts'
+
+/** Whom sessions are with, and how they are held. Lanes, back-offs and memories go by its name. */
+export interface Hop {
+  /** As operators name it: `A-to-B`, `out b.example`, `lmtp`. */
+  readonly name: string
+  readonly connector: Connector
+  /** The domain whose servers DNS is asked for, where the connector leaves it to DNS. */
+  readonly domain?: string
+  /** The mailboxes of this very server, behind LMTP. */
+  readonly lmtp?: LmtpTarget
+}
+
+/** The next hop of mail that takes a connector: one for all of it, or one for each domain. */
+export function hopOf(connector: Connector, { domain }: Mailbox): Hop {
+  const { name, dns } = connector
+  return dns ? { name: `${name} ${lower(domain)}`, connector, domain } : { name, connector }
+}
+
+/** The far end of a connector, for a session without mail. */
+export function visitOf(connector: Connector): Hop {
+  return { name: connector.name, connector }
+}
+
+const AT = { file: '', line: 0, column: 0, length: 0, text: '' }
+/** What a session with a store on this machine, or beside it, needs of a connector. */
+const STORE: Connector = {
+  ...PLAIN,
+  name: 'lmtp',
+  kind: 'smtp',
+  groups: [],
+  cost: 1,
+  targets: [],
+  tls: { floor: 'none', implicit: false },
+  isHeld: false,
+  at: AT,
+}
+
+export function lmtpHop(lmtp: LmtpTarget): Hop {
+  return { name: STORE.name, connector: STORE, lmtp }
+}

@@ -1,0 +1,77 @@
+/** What our server does where the next one, or a box before it, is not what it says it is. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { freePorts } from '../tools/bench/process.ts'
+import { type Answering, answering, handIn, type Letter, run, until } from './mail-servers.ts'
+
+async function sender(t: { after(work: () => unknown): void }, to: Answering, ...more: readonly string[]) {
+  const [port = 0] = await freePorts(1)
+  const relays = await run([
+    'hostname mail-a.a.example',
+    `listen 127.0.0.1 port ${port}`,
+    'relay-from 127.0.0.0 255.0.0.0',
+    'local-domain a.example',
+    'mailbox alice@a.example',
+    'queue retry 1h',
+    `connector B to B cost 1 target 127.0.0.1 port ${to.port}`,
+    'address-space B smtp b.example',
+    ...more,
+  ])
+  t.after(() => relays.stop())
+  t.after(() => to.close())
+  return {
+    relays,
+    async send(letter: Letter, messages: number) {
+      await handIn(port, { from: 'alice@a.example', ...letter })
+      await until(
+        () => to.connections.flatMap(each => each.messages).length === messages,
+        () => [...relays.notes, ...relays.said].join('\n'),
+      )
+    },
+  }
+}
+
+test('a masked BDAT: the message goes by DATA on another connection, and so do those that come after it', async t => {
+  const to = await answering({
+    offers: ['PIPELINING', 'CHUNKING', '8BITMIME', 'BINARYMIME'],
+    answer: line => (/^(BDAT|Received|Subject|hello|\t|$)/.test(line) ? '500 5.3.3 Unrecognized command' : undefined),
+  })
+  const { relays, send } = await sender(t, to)
+  await send({ to: ['bob@b.example', 'carol@b.example'] }, 1)
+  const [first, second] = to.connections
+  assert.ok(first?.lines.some(line => line.startsWith('BDAT ')))
+  assert.deepEqual(second?.lines.map(line => line.split(' ')[0]).slice(0, 5), ['EHLO', 'MAIL', 'RCPT', 'RCPT', 'DATA'])
+  assert.ok(relays.notes.some(each => /^connector B: BDAT is offered, .*; trying again without BDAT$/.test(each)))
+  await send({ to: 'bob@b.example' }, 2)
+  assert.equal(to.connections.slice(1).filter(({ lines }) => lines.some(line => line.startsWith('BDAT'))).length, 0)
+  assert.equal(relays.notes.filter(each => each.includes('BDAT')).length, 1)
+})
+
+test('masked parameters: the message goes without them, and what it asked of reports is done here', async t => {
+  const to = await answering({
+    offers: ['SIZE 1000000', 'DSN', '8BITMIME'],
+    answer: line => (/^(MAIL|RCPT) \S+ ./.test(line) ? '555 5.5.4 Unsupported option' : undefined),
+  })
+  const { relays, send } = await sender(t, to)
+  await send({ to: 'bob@b.example NOTIFY=SUCCESS', params: ' RET=HDRS ENVID=QQ' }, 1)
+  assert.ok(to.connections[1]?.lines.includes('MAIL FROM:<alice@a.example>'))
+  // Who takes no DSN does not report; so we do.
+  assert.match(await relays.arrived('alice@a.example'), /^Original-Envelope-Id: QQ\r$[\s\S]*^Action: relayed\r$/m)
+})
+
+test('a connection that breaks off in the middle of its recipients goes on with those who have no outcome yet', async t => {
+  const to = await answering({
+    offers: ['PIPELINING', 'CHUNKING', 'LIMITS RCPTMAX=1'],
+    answer: (line, { messages }) =>
+      line.startsWith('BDAT') && messages.length > 0 ? '502 5.5.2 Error: command not recognized' : undefined,
+  })
+  const { relays, send } = await sender(t, to)
+  await send({ to: ['bob@b.example', 'carol@b.example'] }, 2)
+  const rcpts = to.connections.map(({ lines }) => lines.filter(line => line.startsWith('RCPT')))
+  assert.deepEqual(rcpts, [['RCPT TO:<bob@b.example>', 'RCPT TO:<carol@b.example>'], ['RCPT TO:<carol@b.example>']])
+  await until(
+    () => relays.tried.length === 2,
+    () => relays.said.join('\n'),
+  )
+  for (const what of relays.tried) assert.match(what, /relayed/)
+})
