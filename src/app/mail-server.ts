@@ -173,7 +173,8 @@ export class MailServer {
       else this.#early.push({ door, socket })
       return
     }
-    const { remoteAddress } = socket
+    // A zone is ours, and no part of the address.
+    const remoteAddress = socket.remoteAddress?.replace(/%.*$/, '')
     const identity = door.tls ? this.#now.identity : undefined
     // It went away before it was served.
     if (remoteAddress === undefined) socket.destroy()

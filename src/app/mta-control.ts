@@ -1,9 +1,6 @@
 /** What the control socket of a running mail server answers: about its queue, its routes, and its configuration. */
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { now } from '../io/clock.ts'
-import { type ControlAnswer, openControl } from '../io/control.ts'
-import { CONTROL } from '../io/state.ts'
+import { type ControlAnswer, openControl, sweepControl } from '../io/control.ts'
 import type { MtaEvent } from '../mta/news.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Mta } from './mta.ts'
@@ -25,7 +22,7 @@ export interface Controlled {
 /** The spool is ours, so a socket in its folder that nobody answers is nobody's. */
 export async function openMtaControl(folder: string, controlled: Controlled): Promise<{ close(): void }> {
   const { spool, reload, tell } = controlled
-  rmSync(join(folder, CONTROL), { force: true })
+  sweepControl(folder)
   return openControl(folder, async request => {
     const mta = controlled.mta()
     const asked = request.ask === 'routing' ? readQuestion(request.line) : undefined

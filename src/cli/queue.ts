@@ -29,7 +29,7 @@ const WHAT: Readonly<Record<QueueVerb, string>> = {
   check: 'read every message, and compare it with what came',
 }
 
-interface Options {
+export interface QueueOptions {
   readonly from?: string
   readonly to?: string
   readonly hop?: string
@@ -52,7 +52,7 @@ export function queueCommands(program: Command): void {
       .option('--json', 'print JSON, a line for each message')
     if (verb === 'check') {
       command.option('--repair', 'of a server that does not run: put aside what is damaged')
-      command.action(async (file: string, options: Options) => {
+      command.action(async (file: string, options: QueueOptions) => {
         process.exitCode = await check(file, options)
       })
       continue
@@ -66,8 +66,8 @@ export function queueCommands(program: Command): void {
       .option('--reason <text>', 'with this anywhere on their trail')
       .option('--limit <number>', 'show so many at most', Number)
     if (CHANGING.has(verb)) command.option('--all', 'mean every message')
-    command.action(async (file: string, ids: readonly string[], options: Options) => {
-      process.exitCode = await run(file, verb, ids, options)
+    command.action(async (file: string, ids: readonly string[], options: QueueOptions) => {
+      process.exitCode = await runQueue(file, verb, ids, options)
     })
   }
 }
@@ -82,11 +82,12 @@ function duration(text: string): number {
   return read
 }
 
-async function run(
+/** Does it, and gives back the exit status. */
+export async function runQueue(
   file: string,
   verb: Exclude<QueueVerb, 'check'>,
   ids: readonly string[],
-  { json = false, limit, all, from, to, hop, olderThan, reason }: Options,
+  { json = false, limit, all, from, to, hop, olderThan, reason }: QueueOptions,
 ): Promise<number> {
   const { config } = readConfig(MTA, file)
   const filter = Object.fromEntries(
@@ -169,7 +170,7 @@ async function ask(config: MtaConfig, file: string, request: QueueRequest): Prom
   }
 }
 
-async function check(file: string, { repair = false, json = false }: Options): Promise<number> {
+async function check(file: string, { repair = false, json = false }: QueueOptions): Promise<number> {
   const folder = spoolFolder(readConfig(MTA, file).config, dirname(file))
   if (folder === undefined) return EXIT.ok
   const { messages, octets, damaged } = await checkSpool(folder, { repair })

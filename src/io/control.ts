@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync } from 'node:fs'
+import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -37,6 +37,11 @@ export const MAX_REQUEST = 65_536
 /** An answer may be everything a firewall remembers. */
 export const MAX_ANSWER: number = 64 * 1024 * 1024
 const ANSWER_WAIT: Duration = 30_000
+
+/** Takes away a socket that nobody answers at any more, in a folder that is ours. */
+export function sweepControl(folder: string): void {
+  rmSync(join(folder, CONTROL), { force: true })
+}
 
 /** Opens the socket of a folder that is closed to others (`makeState`). */
 export async function openControl(folder: string, handle: ControlHandler): Promise<{ close(): void }> {

@@ -132,3 +132,9 @@ test('the Message-ID is seen as the header passes: folded or not, in any pieces,
     assert.equal(seen('Message-ID: none\r\nReferences: <other>\r\n\r\nMessage-ID: <body>\r\n', size), undefined)
   }
 })
+
+test('an IPv6 client stands in Received: as an address literal (RFC 5321 §4.1.3)', () => {
+  const facts = { ...ARRIVAL.facts, peer: '2001:db8::7' }
+  const fields = traceFields({ ...ARRIVAL, isExchange: false, facts }, KB320636)
+  assert.match(fields, /^Received: from mail-a\.a\.example \(\[IPv6:2001:db8::7\]\)\r\n/)
+})

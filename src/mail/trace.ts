@@ -23,11 +23,16 @@ export function traceFields({ host, id, facts, isExchange, version }: Arrival, n
     )
   }
   return (
-    `Received: from ${hello} ([${peer}])\r\n` +
+    `Received: from ${hello} (${literal(peer)})\r\n` +
     (tls ? `\t(using ${tls.protocol} with cipher ${tls.cipher})\r\n` : '') +
     `\tby ${host} with ${facts.protocol} id ${id};\r\n` +
     `\t${formatDate(now)}\r\n`
   )
+}
+
+/** An address literal (RFC 5321 §4.1.3). */
+function literal(ip: string): string {
+  return ip.includes(':') ? `[IPv6:${ip}]` : `[${ip}]`
 }
 
 /** Fields that a message gains on its way; nothing else may stand above what was sent. */

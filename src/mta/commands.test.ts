@@ -30,6 +30,12 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     fc.constantFrom('mailbox', 'no mailbox'),
     fc.constantFrom('bob@a.example', 'BOB@A.example', 'ann+x@b.example', 'grüße@a.example'),
   ),
+  one(
+    fc.constantFrom('relay-from', 'no relay-from'),
+    fc.constantFrom('2001:db8::/32', '::1/128', '2001:DB8:0::/32', '::/0', '2001:db8::1'),
+  ),
+  one('trust-proxy', fc.constantFrom('2001:db8:1::/48', '::1/128'), fc.constantFrom('xclient', 'proxy-protocol')),
+  one('no trust-proxy 2001:db8:1::/48'),
   one(fc.constantFrom('relay-from', 'no relay-from'), anyIp, fc.constantFrom('255.255.255.0', '255.255.255.255')),
   one('login', fc.constantFrom('u', 'v'), 'password-file', fc.constantFrom('secrets/a', 'b')),
   one('no login', fc.constantFrom('u', 'v')),

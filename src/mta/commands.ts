@@ -7,6 +7,7 @@ import { formatTarget, parseTargets } from './aliases.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
 import { DESTINATION_COMMANDS } from './destination-commands.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
+import { NETWORK, networkIn, showNetwork, without } from './networks.ts'
 import { QUEUE_COMMANDS } from './queue-commands.ts'
 import { SERVICE_COMMANDS } from './service-commands.ts'
 import { SESSION_COMMANDS } from './session-commands.ts'
@@ -89,20 +90,14 @@ const COMMANDS: readonly Spec[] = [
     show: ({ aliasesFile }) => (aliasesFile ? [`aliases ${quote(aliasesFile.file)}`] : []),
   },
   {
-    syntax: 'relay-from <net:ip> <mask>',
+    syntax: `relay-from ${NETWORK}`,
     help: 'Take mail for anywhere from these addresses; without it nobody may relay',
     apply: (config, args) => ({
       ...config,
-      relayFrom: [
-        ...config.relayFrom.filter(({ ip, mask }) => ip !== args.text('net') || mask !== args.text('mask')),
-        { ip: args.text('net'), mask: args.text('mask') },
-      ],
+      relayFrom: [...without(config.relayFrom, networkIn(args)), networkIn(args)],
     }),
-    remove: (config, args) => ({
-      ...config,
-      relayFrom: config.relayFrom.filter(({ ip, mask }) => ip !== args.text('net') || mask !== args.text('mask')),
-    }),
-    show: ({ relayFrom }) => relayFrom.map(({ ip, mask }) => `relay-from ${ip} ${mask}`),
+    remove: (config, args) => ({ ...config, relayFrom: without(config.relayFrom, networkIn(args)) }),
+    show: ({ relayFrom }) => relayFrom.map(each => `relay-from ${showNetwork(each)}`),
   },
   {
     syntax: 'turn-domain <domain> login <user:word>',

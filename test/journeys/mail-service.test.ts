@@ -9,7 +9,7 @@ import { readMaildir } from '../../src/io/maildir.ts'
 import { freePorts } from '../../tools/bench/process.ts'
 import { unmet } from '../interop/needs.ts'
 import { handIn, logged, place, start, until } from './mail-service.ts'
-import { postern, Talk } from './postern.ts'
+import { postern, ROOT, run, Talk } from './postern.ts'
 
 const lines = (port: number, ...more: readonly string[]): readonly string[] => [
   'hostname mail-a.a.example',
@@ -347,4 +347,37 @@ test('mail for an alias goes to all whom it stands for; a sender who asked is to
   await server.says(/nothing was changed\n/)
   assert.match(server.said(), /names:1:1: error: nobody here is nobody-here@a\.example/)
   assert.match(server.said(), /names:2:1: error: a loop: loop@a\.example → loop2@a\.example → loop@a\.example/)
+})
+
+test('IPv6 from end to end: listened at, let in by its network, named as a literal, relayed to', async t => {
+  const [port = 0, far = 0] = await freePorts(2)
+  const only6 = (at: number, ...more: readonly string[]) =>
+    lines(at, ...more).map(line => line.replace('listen 127.0.0.1', 'listen ::1'))
+  const there = place(
+    t,
+    only6(far).map(line => line.replaceAll('a.example', 'far.example')),
+  )
+  const here = place(
+    t,
+    only6(
+      port,
+      'relay-from ::1/128',
+      `connector out to B cost 1 target ::1 port ${far}`,
+      'address-space out smtp *',
+      'logging json mail.log',
+    ),
+  )
+  await start(t, there.file)
+  const server = await start(t, here.file)
+  const sent = await run(`${ROOT}/postern`, ['sendmail', '-C', here.file, '-f', 'joe@a.example', 'alice@far.example'], {
+    input: 'Subject: six\n\nx\n',
+  })
+  assert.deepEqual([sent.status, sent.err], [0, ''])
+  await server.says(/relayed to out \[::1\]: 250/)
+  const box = join(there.folder, 'maildir/alice@far.example')
+  await until(async () => (await readMaildir(box)).length === 1)
+  const [arrived = ''] = (await readMaildir(box)).map(String)
+  assert.equal(arrived.match(/^Received: from mail-\S+ \(\[IPv6:::1\]\)\r$/gm)?.length, 2)
+  const received = logged(join(here.folder, 'mail.log')).find(({ event }) => event === 'received')
+  assert.equal(received?.peer, '::1')
 })
