@@ -1,7 +1,7 @@
 /** The places where a firewall listens: opened and shut in turn, all or nothing where that is asked for. */
 import { PosternError, type SourceRef } from '../base/problem.ts'
 import type { Caller } from '../firewall/access.ts'
-import { close, type Endpoint, endpointOf, listen, type Server, type Socket, sayEndpoint } from '../io/sockets.ts'
+import { type Connected, type Endpoint, type Listening, receive, sayEndpoint } from '../io/sockets.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 
 /** A place where connections come in: by which interface, and what they ask for. */
@@ -15,7 +15,7 @@ export interface Door {
   readonly listen: Endpoint
   /** The line that asks for it. */
   readonly at?: SourceRef
-  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Socket>
+  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Connected>
 }
 
 /** A door that could not be opened. */
@@ -28,7 +28,7 @@ interface OpenDoor {
   door: Door
   /** Where it listens, or did: a port that the kernel chose stays the same. */
   at: Endpoint
-  server: Server | undefined
+  server: Listening | undefined
 }
 
 export interface Change {
@@ -43,12 +43,12 @@ export interface Change {
 }
 
 export class Doors {
-  readonly #accept: (door: Door, socket: Socket) => void
+  readonly #accept: (door: Door, socket: Connected) => void
   #doors: readonly OpenDoor[] = []
   #state: 'open' | 'paused' | 'closed' = 'open'
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(accept: (door: Door, socket: Socket) => void) {
+  constructor(accept: (door: Door, socket: Connected) => void) {
     this.#accept = accept
   }
 
@@ -147,8 +147,8 @@ export class Doors {
   }
 
   async #listen(opened: OpenDoor): Promise<void> {
-    const server = await listen(opened.at, socket => this.#accept(opened.door, socket))
-    opened.at = endpointOf(server)
+    const server = await receive(opened.at, socket => this.#accept(opened.door, socket))
+    opened.at = server.at
     opened.server = server
   }
 }
@@ -161,5 +161,5 @@ function closed(door: Door): OpenDoor {
 function shut(opened: OpenDoor): Promise<void> {
   const { server } = opened
   opened.server = undefined
-  return server ? close(server) : Promise.resolve()
+  return server ? server.close() : Promise.resolve()
 }

@@ -14,8 +14,9 @@ import { now } from '../io/clock.ts'
 import { openFileLimit } from '../io/files.ts'
 import { proxy } from '../io/proxy.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
-import { type Duplex, type Endpoint, isOutOfFiles, type Socket, sayEndpoint } from '../io/sockets.ts'
+import { type Connected, type Endpoint, isOutOfFiles, sayEndpoint } from '../io/sockets.ts'
 import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
+import { Tcp } from '../io/tcp.ts'
 import { type SecureContext, secureClient, secureServer } from '../io/tls.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 import { type Crossing, holds, type Network } from '../topology/topology.ts'
@@ -67,7 +68,7 @@ export class Gateway {
   readonly #admissions = new Map<string, Admission>()
   readonly #doors: Doors
   readonly #connections = new Set<Connection>()
-  readonly #sockets = new Set<Duplex>()
+  readonly #sockets = new Set<Connected>()
   readonly #throttle = new Throttle()
   readonly #rates = new Rates()
   /** Connections at once by what was asked for: there are as many as doors. */
@@ -198,7 +199,7 @@ export class Gateway {
     return admission
   }
 
-  #accept(door: Door, client: Socket): void {
+  #accept(door: Door, client: Connected): void {
     this.#hold(client)
     client.on('error', ignore)
     // Every connection is two sockets: with no file left for the second, the first is of no use.
@@ -217,26 +218,28 @@ export class Gateway {
     if (!isBalancer) return this.#knock(door, client, knock)
     // A balancer's connections are under its clients' limits, but what waits for a header is under the general one.
     if (this.#sockets.size > 2 * this.#config.gateway.limits.connections) return this.#refuse(client)
-    void takeProxyHeader(client).then(header => {
+    const stream = client instanceof Tcp ? client.upgrade() : client
+    void takeProxyHeader(stream).then(header => {
       if (header.kind === 'wrong') {
         this.#tell({ kind: 'bad-header', knock, why: header.why })
-        return this.#refuse(client)
+        return this.#refuse(stream)
       }
-      if (header.kind === 'local') return this.#knock(door, client, knock)
-      this.#knock(door, client, { ...knock, source: header.ends.source, sourcePort: header.ends.sourcePort })
+      if (header.kind === 'local') return this.#knock(door, stream, knock)
+      this.#knock(door, stream, { ...knock, source: header.ends.source, sourcePort: header.ends.sourcePort })
     })
   }
 
-  #refuse(client: Socket, policy?: Policy): void {
+  #refuse(client: Connected, policy?: Policy): void {
     this.refused++
     // One that speaks for itself says why; one that works in place has no words of its own.
     if (policy?.engine.kind !== 'proxy') return reset(client)
-    client.end(TOO_MANY)
+    client.write(TOO_MANY)
+    client.end()
     client.resume()
     setTimeout(() => client.destroy(), GOODBYE_WAIT).unref()
   }
 
-  #knock(door: Door, client: Socket, knock: Knock): void {
+  #knock(door: Door, client: Connected, knock: Knock): void {
     if (client.destroyed) return
     const admission = this.#admission(door.port, knock)
     if (admission.kind === 'refuse') {
@@ -263,12 +266,12 @@ export class Gateway {
     this.#call(door, client, knock, admission)
   }
 
-  #call(door: Door, client: Socket, knock: Knock, admission: Admitted): void {
+  #call(door: Door, client: Connected, knock: Knock, admission: Admitted): void {
     const { to, policy } = admission
     const { source, sourcePort, destination, port } = knock
     const ends: Ends = { source, sourcePort, destination, destinationPort: port }
     // Nobody waits any more for a server when the client is gone, or we are.
-    const dial = async (): Promise<Socket> => {
+    const dial = async (): Promise<Connected> => {
       const call = new AbortController()
       const callOff = () => call.abort()
       this.#calls.add(call)
@@ -389,7 +392,7 @@ export class Gateway {
     this.#tell({ kind: 'resumed', sockets: this.#sockets.size })
   }
 
-  #hold(socket: Duplex): void {
+  #hold(socket: Connected): void {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
   }

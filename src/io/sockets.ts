@@ -5,6 +5,31 @@ export type { Duplex } from 'node:stream'
 
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
+import { dialTcp, lean, listenTcp, type Tcp } from './tcp.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: what an event tells of depends on its name.
+type Listener = (...facts: any[]) => void
+
+/** What whoever passes octets on needs of a connection: a `net.Socket` has it, and so have a tunnel's stream and a `Tcp`. */
+export interface Channel {
+  readonly destroyed: boolean
+  readonly readableEnded: boolean
+  readonly readableLength: number
+  write(octets: Uint8Array): boolean
+  end(): unknown
+  destroy(): unknown
+  resetAndDestroy?(): unknown
+  pause(): unknown
+  resume(): unknown
+  isPaused(): boolean
+  on(event: string, listener: Listener): unknown
+  once(event: string, listener: Listener): unknown
+  off(event: string, listener: Listener): unknown
+  removeAllListeners(event?: string): unknown
+}
+
+/** A connection over TCP. */
+export type Connected = net.Socket | Tcp
 
 export interface Endpoint {
   readonly host: string
@@ -16,6 +41,27 @@ export const DIAL_WAIT: Duration = 30_000
 
 export function sayEndpoint({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** A place where connections come in. */
+export interface Listening {
+  readonly at: Endpoint
+  /** Nobody comes in any more; kept once all who came in are gone. */
+  close(): Promise<void>
+}
+
+/** As `listen`, for whoever passes octets on: connections that cost less, where Node has them. */
+export async function receive(at: Endpoint, accept: (socket: Connected) => void): Promise<Listening> {
+  if (!lean || net.isIP(at.host) === 0) {
+    const server = await listen(at, accept)
+    return { at: endpointOf(server), close: () => close(server) }
+  }
+  try {
+    const { host, port, close } = listenTcp(at.host, at.port, accept)
+    return { at: { host, port }, close }
+  } catch (cause) {
+    throw cannotListen(at, cause as NodeJS.ErrnoException)
+  }
 }
 
 /** Listens, and resolves once it does. Every accepted socket is paused until somebody reads it. */
@@ -73,16 +119,14 @@ export function dial(to: Endpoint, signal?: AbortSignal, localAddress?: string):
       clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
       socket.destroy()
-      reject(
-        new PosternError('POSTERN_CANNOT_DIAL', `${sayEndpoint(to)} ${why}`, { side: 'server', retry: 'later', cause }),
-      )
+      reject(cannotDial(to, why, cause))
     }
     const abort = () => fail(undefined, 'was not waited for')
     const timer = setTimeout(() => fail(undefined, 'did not answer in time'), DIAL_WAIT)
     if (signal?.aborted) return abort()
     signal?.addEventListener('abort', abort, { once: true })
     socket.once('error', (cause: NodeJS.ErrnoException) => {
-      fail(cause, cause.code === 'ECONNREFUSED' ? 'refused the connection' : `cannot be reached: ${cause.message}`)
+      fail(cause, whyOf(cause))
     })
     socket.once('connect', () => {
       clearTimeout(timer)
@@ -91,4 +135,37 @@ export function dial(to: Endpoint, signal?: AbortSignal, localAddress?: string):
       resolve(socket)
     })
   })
+}
+
+/** As `dial`, for whoever passes octets on: a connection that costs less, where Node has it. */
+export function reach(to: Endpoint, signal: AbortSignal): Promise<Connected> {
+  if (!lean || net.isIP(to.host) === 0) return dial(to, signal)
+  return new Promise((resolve, reject) => {
+    const settled = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+    }
+    const fail = (why: string, cause?: NodeJS.ErrnoException): void => {
+      settled()
+      callOff()
+      reject(cannotDial(to, why, cause))
+    }
+    const abort = (): void => fail('was not waited for')
+    const callOff = dialTcp(to.host, to.port, reached => {
+      if (reached instanceof Error) return fail(whyOf(reached), reached)
+      settled()
+      resolve(reached)
+    })
+    const timer = setTimeout(fail, DIAL_WAIT, 'did not answer in time')
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+  })
+}
+
+function whyOf({ code, message }: NodeJS.ErrnoException): string {
+  return code === 'ECONNREFUSED' ? 'refused the connection' : `cannot be reached: ${message}`
+}
+
+function cannotDial(to: Endpoint, why: string, cause: NodeJS.ErrnoException | undefined): PosternError {
+  return new PosternError('POSTERN_CANNOT_DIAL', `${sayEndpoint(to)} ${why}`, { side: 'server', retry: 'later', cause })
 }
