@@ -1,6 +1,6 @@
 import { bytes, CR, copy, DOT, equal, LF, lower, SP, text, upper } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
-import { type Command, parseCommand } from '../smtp/command.ts'
+import { kindOf, parseCommand } from '../smtp/command.ts'
 import { type Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import { asksAbout, judge, type Situation, type Subject } from './judge.ts'
 import { maskLine } from './mask.ts'
@@ -145,17 +145,18 @@ export class CommandSide {
       return
     }
     const verb = verbOf(line)
-    const command = parseCommand(trimEnd(line))
+    const kind = kindOf(trimEnd(line))
     const isChunk = this.#chunk > 0
     this.#chunk = Math.max(0, this.#chunk - line.length)
-    const shown = isChunk ? ofChunk(verb, line.length) : this.#withoutSecrets(line, verb, command)
+    const shown = isChunk ? ofChunk(verb, line.length) : this.#withoutSecrets(line, verb, kind)
     const about = { what: 'command', line: shown.bytes } as const
     if (!this.#heed(segment, { on: 'size', what: 'command-line', size: line.length }, about)) return
     const judgement = this.#judge({ on: 'word', what: 'verb', word: verb.word })
     const { verdict } = judgement
     if (!segment.heed(judgement, { ...about, subject: shown.verb }, this.#options.rateOf)) return
     const isStopped = verdict.kind === 'mask' || verdict.kind === 'discard'
-    if (isStopped && !isChunk && command.kind === 'bdat') this.#chunk = command.size
+    const command = kind === 'bdat' ? parseCommand(trimEnd(line)) : undefined
+    if (isStopped && !isChunk && command?.kind === 'bdat') this.#chunk = command.size
     if (verdict.kind === 'mask') {
       this.#onlooker.say('other')
       const after = maskLine(line, verdict.how, verb.length)
@@ -180,7 +181,8 @@ export class CommandSide {
       return
     }
     // What we cannot read, the server may: it is followed as what its verb says.
-    this.#onlooker.say(command.kind === 'garbled' ? command.verb : said(command))
+    if (command) this.#onlooker.say(command.kind === 'garbled' ? command.verb : said(command))
+    else this.#onlooker.say(kind === 'unreadable' ? 'other' : kind)
     if (verb.word === 'DATA' && this.#policy.engine.kind === 'in-place' && this.#policy.engine.dataFirstBug) {
       this.#believed = true
     }
@@ -289,7 +291,7 @@ export class CommandSide {
    * A line as it may be shown. Behind AUTH stands a secret, and so may the lines after it, whose base64 looks like verbs:
    * they are told of, and not told.
    */
-  #withoutSecrets(line: Uint8Array, { word, length }: Verb, { kind }: Command): Shown {
+  #withoutSecrets(line: Uint8Array, { word, length }: Verb, kind: ReturnType<typeof kindOf>): Shown {
     if (word === 'AUTH' || word === 'X-EXPS') {
       this.#loginBegun = true
       const [verb = '', mechanism = '', ...more] = text(trimEnd(line))

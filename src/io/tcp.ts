@@ -96,6 +96,8 @@ const SHARED = Buffer.allocUnsafeSlow(65_536)
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
+/** As much is copied before it is written. */
+const SMALL = 4_096
 /** Connections that have memory of their own. Others copy what they pass on. */
 export const MAX_OWN = 64
 /** Octets that may wait for the kernel before `write` says that it is enough. */
@@ -116,9 +118,9 @@ export function lasting(octets: Uint8Array): Uint8Array {
 let slab = Buffer.allocUnsafeSlow(SHARED.length)
 let used = 0
 
-/** A copy, in memory that many share: small ones cost next to nothing. */
+/** A copy, in memory that many share where it is small: that costs less than to find out where it is now. */
 function copied(octets: Uint8Array): Uint8Array {
-  if (octets.length > slab.length >> 2) return new Uint8Array(octets)
+  if (octets.length > SMALL) return new Uint8Array(octets)
   if (used + octets.length > slab.length) {
     slab = Buffer.allocUnsafeSlow(slab.length)
     used = 0
@@ -243,8 +245,9 @@ export class Tcp extends EventEmitter {
   write(octets: Uint8Array): boolean {
     if (this.#isGone || this.#socket || octets.length === 0) return true
     const { WriteWrap, state, IS_ASYNC } = handles()
-    const own = lender !== undefined && octets.buffer === lent && lender.#own ? lender : undefined
-    const kept = octets.buffer === SHARED.buffer ? copied(octets) : octets
+    const isSmall = octets.length <= SMALL
+    const own = !isSmall && lender?.owns(octets) ? lender : undefined
+    const kept = isSmall || (!own && octets.buffer === SHARED.buffer) ? copied(octets) : octets
     const request = spare ?? new WriteWrap()
     spare = undefined
     const failed = this.#handle.writeBuffer(request, kept)
@@ -255,7 +258,7 @@ export class Tcp extends EventEmitter {
     if (!state[IS_ASYNC]) {
       spare = request
       // Done, and so is its copy.
-      if (kept !== octets && kept.buffer === slab.buffer) used -= kept.length
+      if (isSmall) used -= kept.length
       return true
     }
     this.#pending += kept.length
@@ -329,6 +332,11 @@ export class Tcp extends EventEmitter {
     return socket
   }
 
+  /** Is this in memory of its own? */
+  owns(octets: Uint8Array): boolean {
+    return this.#own !== undefined && octets.buffer === this.#own.buffer
+  }
+
   #fail(code: number): void {
     if (this.#isGone || this.#socket) return
     this.emit('error', failure(code, 'connection'))
@@ -350,9 +358,17 @@ export class Tcp extends EventEmitter {
   }
 }
 
+const failures = new Map<string, NodeJS.ErrnoException>()
+
+/** One for each: connections that end with a reset are many, and where the program stood tells nothing. */
 function failure(code: number, what: string): NodeJS.ErrnoException {
+  const key = `${what} ${code}`
+  const known = failures.get(key)
+  if (known) return known
   const name = getSystemErrorName(code)
-  return Object.assign(new Error(`${what}: ${name}`), { code: name, errno: code })
+  const made = Object.assign(new Error(`${what}: ${name}`), { code: name, errno: code })
+  failures.set(key, made)
+  return made
 }
 
 /* Listening and dialling. */
