@@ -1,7 +1,7 @@
 /** The places where a firewall listens: opened and shut in turn, all or nothing where that is asked for. */
 import { PosternError, type SourceRef } from '../base/problem.ts'
 import type { Caller } from '../firewall/access.ts'
-import { type Connected, type Endpoint, type Listening, receive, sayEndpoint } from '../io/sockets.ts'
+import { type Call, type Connected, type Endpoint, type Listening, receive, sayEndpoint } from '../io/sockets.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 
 /** A place where connections come in: by which interface, and what they ask for. */
@@ -15,7 +15,7 @@ export interface Door {
   readonly listen: Endpoint
   /** The line that asks for it. */
   readonly at?: SourceRef
-  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Connected>
+  readonly dial: (to: Caller, ends: Ends, call: Call) => Promise<Connected>
 }
 
 /** A door that could not be opened. */

@@ -1,4 +1,5 @@
 /** The firewall, running: doors to listen at, the configuration that judges who comes in, and what passed. */
+import { Bag } from '../base/bag.ts'
 import { bytes } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
@@ -14,7 +15,7 @@ import { now } from '../io/clock.ts'
 import { openFileLimit } from '../io/files.ts'
 import { proxy } from '../io/proxy.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
-import { type Connected, type Endpoint, isOutOfFiles, sayEndpoint } from '../io/sockets.ts'
+import { Call, type Connected, type Endpoint, isOutOfFiles, sayEndpoint } from '../io/sockets.ts'
 import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
 import { Tcp } from '../io/tcp.ts'
 import { type SecureContext, secureClient, secureServer } from '../io/tls.ts'
@@ -67,14 +68,14 @@ export class Gateway {
   /** What the configuration says of callers that have come before, by whence and whither. */
   readonly #admissions = new Map<string, Admission>()
   readonly #doors: Doors
-  readonly #connections = new Set<Connection>()
-  readonly #sockets = new Set<Connected>()
+  readonly #connections = new Bag<Connection>()
+  readonly #sockets = new Bag<Connected>()
   readonly #throttle = new Throttle()
   readonly #rates = new Rates()
   /** Connections at once by what was asked for: there are as many as doors. */
   readonly #byStatic = new Map<string, number>()
   /** Those that wait for a server. */
-  readonly #calls = new Set<AbortController>()
+  readonly #calls = new Bag<Call>()
   /** Sockets that may be open at once before the process runs out of files. */
   readonly #capacity: number
   #resuming: NodeJS.Timeout | undefined
@@ -150,7 +151,7 @@ export class Gateway {
   async stop(): Promise<void> {
     this.#state = 'stopped'
     clearTimeout(this.#resuming)
-    for (const call of this.#calls) call.abort()
+    for (const call of this.#calls) call.off()
     const { empty } = await this.#doors.close()
     for (const { passage } of this.#connections) passage.ending = 'Stopped'
     const ending = [...this.#connections].map(({ over }) => over)
@@ -272,23 +273,23 @@ export class Gateway {
     const ends: Ends = { source, sourcePort, destination, destinationPort: port }
     // Nobody waits any more for a server when the client is gone, or we are.
     const dial = async (): Promise<Connected> => {
-      const call = new AbortController()
-      const callOff = () => call.abort()
-      this.#calls.add(call)
+      const call = new Call()
+      const callOff = () => call.off()
+      const place = this.#calls.add(call)
       client.once('close', callOff)
       try {
-        const server = await door.dial(to, ends, call.signal)
+        const server = await door.dial(to, ends, call)
         this.#hold(server)
         server.on('error', ignore)
-        if (client.destroyed || call.signal.aborted) reset(server)
+        if (client.destroyed || call.isOff) reset(server)
         return server
       } catch (cause) {
         if (isOutOfFiles(cause)) this.#pause()
         const why = cause instanceof Error ? cause.message : String(cause)
-        if (!call.signal.aborted) this.#tell({ kind: 'no-server', knock, why })
+        if (!call.isOff) this.#tell({ kind: 'no-server', knock, why })
         throw cause
       } finally {
-        this.#calls.delete(call)
+        this.#calls.remove(place)
         client.off('close', callOff)
       }
     }
@@ -361,10 +362,10 @@ export class Gateway {
       over,
       ...(stop && { stop }),
     }
-    this.#connections.add(connection)
+    const place = this.#connections.add(connection)
     this.most = Math.max(this.most, this.#connections.size)
     void over.then(() => {
-      this.#connections.delete(connection)
+      this.#connections.remove(place)
       watch?.close()
       const octets = passage.fromClient + passage.fromServer
       const duration = now() - connection.since
@@ -393,8 +394,8 @@ export class Gateway {
   }
 
   #hold(socket: Connected): void {
-    this.#sockets.add(socket)
-    socket.on('close', () => this.#sockets.delete(socket))
+    const place = this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.remove(place))
   }
 }
 

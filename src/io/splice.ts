@@ -1,3 +1,4 @@
+import { Bag } from '../base/bag.ts'
 import { concat } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { Ending } from '../firewall/event.ts'
@@ -167,18 +168,18 @@ interface Idler {
 /** How much later than `CONNECTION_IDLE` a connection may be forgotten. */
 const SWEEP: Duration = 60_000
 
-const idlers = new Set<Idler>()
+const idlers = new Bag<Idler>()
 let sweeping: NodeJS.Timeout | undefined
 
 /** One timer for all connections: one for each socket would be set anew with every segment. */
 function watchIdle(idler: Idler): () => void {
-  idlers.add(idler)
+  const place = idlers.add(idler)
   sweeping ??= setInterval(() => {
     const latest = now() - CONNECTION_IDLE
     for (const each of idlers) if (each.movedAt() <= latest) each.gone()
   }, SWEEP).unref()
   return () => {
-    idlers.delete(idler)
+    idlers.remove(place)
     if (idlers.size > 0) return
     clearInterval(sweeping)
     sweeping = undefined
