@@ -10,7 +10,7 @@ import type { Cause, Policy } from '../firewall/policy.ts'
 import type { ProxyPolicy } from '../firewall/proxy.ts'
 import { Rates } from '../firewall/rates.ts'
 import { Throttle } from '../firewall/throttle.ts'
-import type { Altered, Explanation } from '../firewall/verdict.ts'
+import { type Altered, type Because, type Explanation, isSame } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
 import { openFileLimit } from '../io/files.ts'
 import { proxy } from '../io/proxy.ts'
@@ -81,7 +81,11 @@ export class Gateway {
   #resuming: NodeJS.Timeout | undefined
   #state: 'open' | 'draining' | 'stopped' = 'open'
   #emptied: () => void = () => {}
-  readonly altered: Altered[] = []
+  /** The last of them, in a ring, and where its oldest stands. */
+  readonly #altered: Altered[] = []
+  #oldest = 0
+  /** What each rule did last: most do the same again and again. */
+  readonly #last = new WeakMap<Because, Altered>()
   /** Connections ever let through, and ever refused. */
   passed = 0
   refused = 0
@@ -97,6 +101,11 @@ export class Gateway {
 
   get config(): FirewallConfig {
     return this.#config
+  }
+
+  /** What was altered last, the oldest first. */
+  get altered(): readonly Altered[] {
+    return [...this.#altered.slice(this.#oldest), ...this.#altered.slice(0, this.#oldest)]
   }
 
   get connections(): readonly Connection[] {
@@ -300,7 +309,7 @@ export class Gateway {
         const caller = { address: source, port: sourcePort }
         const watch = this.#events.watch?.(joined, policy)
         const identities = this.#events.identities?.()
-        const altered = this.#altered(joined)
+        const altered = this.#remembers(joined)
         const { passage, over, stop } = proxy(
           client,
           { policy, host: policy.engine.name ?? name, client: caller },
@@ -324,7 +333,7 @@ export class Gateway {
         this.#keep(knock, admission, joined => {
           const watch = this.#events.watch?.(joined, policy)
           const inspector = policy && new Inspector(policy, { peer: source, rates: this.#rates })
-          return { ...splice(client, server, inspector, this.#altered(joined), watch), watch }
+          return { ...splice(client, server, inspector, this.#remembers(joined), watch), watch }
         })
       },
       // The server does not answer: the client hears what it would have heard without us.
@@ -332,12 +341,21 @@ export class Gateway {
     )
   }
 
-  #altered(connection: Joined): (explanation: Explanation) => void {
+  #remembers(connection: Joined): (explanation: Explanation) => void {
     const { crossing } = connection
-    return told => {
-      const explanation = discreet(told)
-      if (this.altered.push({ crossing, explanation }) > MAX_ALTERED) this.altered.shift()
-      this.#tell({ kind: 'altered', connection, explanation })
+    return explanation => {
+      const told = discreet(explanation)
+      const { because } = told
+      const last = this.#last.get(because)
+      const altered =
+        last?.crossing === crossing && isSame(last.explanation, told) ? last : { crossing, explanation: told }
+      if (altered !== last) this.#last.set(because, altered)
+      if (this.#altered.length < MAX_ALTERED) this.#altered.push(altered)
+      else {
+        this.#altered[this.#oldest] = altered
+        this.#oldest = (this.#oldest + 1) % MAX_ALTERED
+      }
+      this.#tell({ kind: 'altered', connection, explanation: altered.explanation })
     }
   }
 

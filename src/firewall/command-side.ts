@@ -36,7 +36,8 @@ export class CommandSide {
   /** DATA was believed before the server took it (CVE-2000-1022). */
   #believed = false
   #watch: MessageWatch | undefined
-  #watches: boolean
+  readonly #watches: boolean
+  readonly #asksOfRelay: boolean
   #recipients = 0
   #invalidRecipients = 0
   #declaredSize: number | undefined
@@ -46,6 +47,7 @@ export class CommandSide {
     this.#policy = policy
     this.#onlooker = onlooker
     this.#options = options
+    this.#asksOfRelay = asksAbout(policy, { on: 'relay' })
     this.#watches = MESSAGE_SUBJECTS.some(about => asksAbout(policy, about))
   }
 
@@ -213,19 +215,17 @@ export class CommandSide {
       const declared = /[ \t]SIZE=(\d{1,15})/i.exec(text(line))?.[1]
       this.#declaredSize = declared === undefined ? undefined : Number(declared)
     } else this.#recipients++
-    const subjects: readonly Subject[] = [
-      ...(verb === 'RCPT' ? [{ on: 'size', what: 'recipients', size: this.#recipients } as const] : []),
-      ...(verb === 'RCPT' ? [{ on: 'relay', domain: domainOf(address) } as const] : []),
-      ...(verb === 'MAIL' && this.#declaredSize !== undefined
-        ? [{ on: 'size', what: 'declared-size', size: this.#declaredSize } as const]
-        : []),
-      { on: 'size', what: role, size: address.length },
-      { on: 'text', what: role, text: address },
-      ...(address.some(isSpecial) ? [{ on: 'octet', what: 'special' } as const] : []),
-    ]
-    for (const subject of subjects) {
-      if (!this.#heed(segment, subject, about)) return
-    }
+    const heed = (subject: Subject): boolean => this.#heed(segment, subject, about)
+    const goesOn =
+      (verb === 'MAIL' || heed({ on: 'size', what: 'recipients', size: this.#recipients })) &&
+      (verb === 'MAIL' || !this.#asksOfRelay || heed({ on: 'relay', domain: domainOf(address) })) &&
+      (verb === 'RCPT' ||
+        this.#declaredSize === undefined ||
+        heed({ on: 'size', what: 'declared-size', size: this.#declaredSize })) &&
+      heed({ on: 'size', what: role, size: address.length }) &&
+      heed({ on: 'text', what: role, text: address }) &&
+      (!address.some(isSpecial) || heed({ on: 'octet', what: 'special' }))
+    if (!goesOn) return
     this.#address(segment, { verb, line, at, isHidden: shown !== line })
   }
 
@@ -274,7 +274,7 @@ export class CommandSide {
     if (!segment.heed(judgement, { what: 'fragment', subject: 'FRAGMENT', line: shown }, this.#options.rateOf)) return
     const { verdict } = judgement
     if (verdict.kind === 'hold' && this.#column === 0 && piece.length <= MAX_HELD) {
-      this.#held = piece.slice()
+      this.#held = copy(piece)
       segment.cut(at, at + piece.length)
     } else if (verdict.kind === 'discard') {
       segment.cut(at, at + piece.length)

@@ -244,8 +244,26 @@ test('xtext goes there and back, and is read strictly', () => {
 })
 
 test('which command a line is does not depend on whether its argument is read', () => {
-  const verb = fc.constantFrom(...COMMAND_KINDS.map(kind => kind.toUpperCase()), 'Mail', 'XYZ', 'X'.repeat(40), '', '-A')
-  const rest = fc.constantFrom('', ' ', '\t', ' FROM:<a@b.example>', ' TO:<c@d.example>', ' 10 LAST', ':', '\0', '\x7f', 'é')
+  const verb = fc.constantFrom(
+    ...COMMAND_KINDS.map(kind => kind.toUpperCase()),
+    'Mail',
+    'XYZ',
+    'X'.repeat(40),
+    '',
+    '-A',
+  )
+  const rest = fc.constantFrom(
+    '',
+    ' ',
+    '\t',
+    ' FROM:<a@b.example>',
+    ' TO:<c@d.example>',
+    ' 10 LAST',
+    ':',
+    '\0',
+    '\x7f',
+    'é',
+  )
   const line = fc.oneof(
     fc.uint8Array({ maxLength: 20 }),
     fc.tuple(verb, rest, fc.string()).map(([a, b, c]) => utf8(`${a}${b}${c}`)),
