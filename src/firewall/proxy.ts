@@ -208,6 +208,7 @@ export class SmtpProxy {
     })
   }
 
+  /** The octets are the caller's again once what is given back is carried out. */
   receive(from: Side, octets: Uint8Array, now: Instant): readonly ProxyOutput[] {
     return this.#run(now, () => {
       if (octets.length === 0) return
@@ -223,6 +224,8 @@ export class SmtpProxy {
         this.#hear()
       }
       this.#work()
+      this.#fromClient.keep()
+      this.#fromServer.keep()
     })
   }
 

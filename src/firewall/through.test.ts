@@ -55,7 +55,7 @@ export class Through {
     const octets = bytes(words)
     const from = this.heard.length
     for (let at = 0; at < octets.length; at += cut) {
-      if (!this.closed) this.#carryOut(this.proxy.receive('client', copy(octets.subarray(at, at + cut)), this.now))
+      if (!this.closed) this.#carryOut(this.#receive('client', octets.subarray(at, at + cut)))
     }
     return this.heard.slice(from)
   }
@@ -67,7 +67,7 @@ export class Through {
 
   server(words: string): string {
     const from = this.heard.length
-    this.#carryOut(this.proxy.receive('server', bytes(words), this.now))
+    this.#carryOut(this.#receive('server', bytes(words)))
     return this.heard.slice(from)
   }
 
@@ -87,6 +87,16 @@ export class Through {
     }
     this.now = until
     return this.heard.slice(from)
+  }
+
+  /** In memory that is used for something else afterwards, as a socket's is. */
+  #receive(from: 'client' | 'server', octets: Uint8Array): readonly ProxyOutput[] {
+    const lent = copy(octets)
+    const outputs = this.proxy
+      .receive(from, lent, this.now)
+      .map(output => (output.kind === 'write' ? { ...output, bytes: copy(output.bytes) } : output))
+    lent.fill(0x5a)
+    return outputs
   }
 
   #carryOut(outputs: readonly ProxyOutput[]): void {
@@ -125,7 +135,7 @@ export class Through {
     // One reply at a time: between two of them the proxy must be where the server was.
     for (const each of words.match(/(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\n/g) ?? []) {
       const backend = this.#backend
-      const outputs = this.proxy.receive('server', bytes(each), this.now)
+      const outputs = this.#receive('server', bytes(each))
       // A server whose connection was given up in the same breath has nothing to be compared with.
       if (!outputs.some(output => output.kind === 'close' && output.at === 'server')) this.onReply?.()
       this.#carryOut(outputs)
