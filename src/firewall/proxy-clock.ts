@@ -66,24 +66,48 @@ export interface Times {
   readonly data: Instant | undefined
 }
 
+type Visit = (name: string, due: Instant, side?: 'client' | 'server') => void
+
 /** All that is waited for at once: the session's end, each side that is blocked, and whoever's turn it is. */
-export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
+function eachClock(waits: ProxyWaits, times: Times, visit: Visit): void {
   const { waiting, openedAt, turnAt, askedAt, blocked, data } = times
-  const clock = (name: string, due: Instant, why: string, closesAtOnce = false): Clock => ({
-    name,
-    due,
-    why,
-    closesAtOnce,
+  visit('SESSION', openedAt + waits.session)
+  if (blocked.client !== undefined) visit('WRITE', blocked.client + waits.write, 'client')
+  if (blocked.server !== undefined) visit('WRITE', blocked.server + waits.write, 'server')
+  if (waiting === 'pregreet') visit('PREGREET', openedAt + waits.pregreet)
+  else if (waiting === 'idle') visit('IDLE', turnAt + waits.command)
+  else if (waiting === 'command') visit('COMMAND', turnAt + waits.command)
+  else if (waiting === 'reply') visit('REPLY', askedAt + waits.reply)
+  else if (data !== undefined) visit('DATA', data)
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  SESSION: 'the session took too long',
+  PREGREET: '',
+  IDLE: 'idle too long',
+  COMMAND: 'idle too long',
+  REPLY: 'the server does not answer',
+  DATA: 'the message comes too slowly',
+}
+
+export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
+  const clocks: Clock[] = []
+  eachClock(waits, times, (name, due, side) => {
+    const why = side === undefined ? (WHY[name] ?? '') : `the ${side} does not read`
+    clocks.push({ name, due, why, closesAtOnce: side !== undefined })
   })
-  const clocks = [clock('SESSION', openedAt + waits.session, 'the session took too long')]
-  for (const side of ['client', 'server'] as const) {
-    const since = blocked[side]
-    if (since !== undefined) clocks.push(clock('WRITE', since + waits.write, `the ${side} does not read`, true))
-  }
-  if (waiting === 'pregreet') clocks.push(clock('PREGREET', openedAt + waits.pregreet, ''))
-  if (waiting === 'idle') clocks.push(clock('IDLE', turnAt + waits.command, 'idle too long'))
-  if (waiting === 'command') clocks.push(clock('COMMAND', turnAt + waits.command, 'idle too long'))
-  if (waiting === 'reply') clocks.push(clock('REPLY', askedAt + waits.reply, 'the server does not answer'))
-  if (waiting === 'data' && data !== undefined) clocks.push(clock('DATA', data, 'the message comes too slowly'))
   return clocks
+}
+
+let earliest = Infinity
+
+function keepEarliest(_name: string, due: Instant): void {
+  if (due < earliest) earliest = due
+}
+
+/** When the first of them is due. Asked after every segment, so it makes nothing. */
+export function dueOf(waits: ProxyWaits, times: Times): Instant {
+  earliest = Infinity
+  eachClock(waits, times, keepEarliest)
+  return earliest
 }

@@ -20,7 +20,7 @@ import { param } from '../smtp/params.ts'
 import { digit, formatReply, type Reply, ReplyReader, reply } from '../smtp/reply.ts'
 import type { Side } from './inspector.ts'
 import type { Proxying } from './policy.ts'
-import { type Clock, clocksOf, RateClock, type Waiting } from './proxy-clock.ts'
+import { type Clock, clocksOf, dueOf, RateClock, type Times, type Waiting } from './proxy-clock.ts'
 import { examine, isSecret, missing, outOfPlace, readLine, type Understood, withoutSecrets } from './proxy-commands.ts'
 import { edits } from './proxy-edit.ts'
 import { type Client, type Hello, HelloSteps, type Step } from './proxy-hello.ts'
@@ -325,26 +325,27 @@ export class SmtpProxy {
     this.#now = now
     this.#out = []
     if (this.#mode !== 'closed') work()
-    let deadline: Instant | undefined
-    for (const { due } of this.#clocks()) deadline = deadline === undefined ? due : Math.min(deadline, due)
-    this.#deadline = deadline
+    this.#deadline = this.#mode === 'closed' ? undefined : dueOf(this.#engine.waits, this.#times())
     return this.#out
   }
 
   #clocks(): readonly Clock[] {
-    if (this.#mode === 'closed') return []
+    return this.#mode === 'closed' ? [] : clocksOf(this.#engine.waits, this.#times())
+  }
+
+  #times(): Times {
     const asked = this.#leg === 'dialing' || this.#queue.next !== undefined
     const idles = this.#mode === 'blind' || this.#handshake !== undefined
     const waiting: Waiting =
       this.#mode === 'pregreet' ? 'pregreet' : idles ? 'idle' : asked ? 'reply' : this.#body ? 'data' : 'command'
-    return clocksOf(this.#engine.waits, {
+    return {
       waiting,
       openedAt: this.#openedAt,
       turnAt: this.#turnAt,
       askedAt: this.#askedAt,
       blocked: this.#blocked,
       data: this.#rate?.due,
-    })
+    }
   }
 
   /* The client's side. */

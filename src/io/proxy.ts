@@ -195,7 +195,9 @@ class Joined {
     socket.end()
     // Read and thrown away, so that the end is seen.
     socket.resume()
-    setTimeout(() => socket.destroy(), LINGER).unref()
+    const timer = setTimeout(() => socket.destroy(), LINGER).unref()
+    // Else every connection would be kept as long, though it is over.
+    socket.once('close', () => clearTimeout(timer))
   }
 
   /** Half a message must not be taken for a whole one: a reset, and under TLS an end without its close_notify. */
