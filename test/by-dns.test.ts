@@ -45,7 +45,7 @@ async function sender(t: Test, zone: Zone, port: number, ...more: readonly strin
       const before = relays.tried.length
       assert.match(await handIn(own, { from: 'alice@a.example', to }), /^250/)
       const first = typeof to === 'string' ? to : ''
-      const found = () => relays.tried.slice(before).find(each => each.includes(first) && !each.startsWith('alice@'))
+      const found = () => relays.tried.slice(before).find(each => each.includes(first) && !each.startsWith('<alice@'))
       await until(() => found() !== undefined, why)
       return found() ?? ''
     },

@@ -108,7 +108,7 @@ async function running(t: After, inspection: Inspection, ...more: readonly strin
     destination: '127.0.0.1',
     destinationPort: port,
     listen: { host: '127.0.0.1', port },
-    dial: (to, _ends, signal) => dial({ host: to.destination, port: to.port }, signal),
+    dial: (to, _ends, call) => dial({ host: to.destination, port: to.port }, call.signal),
   }
   await gateway.open(door)
   return { gateway, port, box, config }

@@ -1,7 +1,7 @@
 /** The places where a firewall or a mail server listens: opened and shut in turn, all or nothing where that is asked for. */
 import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.ts'
 import type { Caller } from '../firewall/access.ts'
-import { close, type Endpoint, endpointOf, listen, type Server, type Socket, sayEndpoint } from '../io/sockets.ts'
+import { type Call, type Connected, type Endpoint, type Listening, sayEndpoint } from '../io/sockets.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 
 /** A place where connections come in: by which interface, and what they ask for. */
@@ -12,7 +12,7 @@ export interface Door extends Place {
   readonly destinationPort: number
   /** The caller's address, where the door knows better than the socket. */
   readonly source?: string
-  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Socket>
+  readonly dial: (to: Caller, ends: Ends, call: Call) => Promise<Connected>
 }
 
 /** What every door has: the firewall's and the mail server's. */
@@ -36,7 +36,7 @@ interface OpenDoor<D extends Place> {
   door: D
   /** Where it listens, or did: a port that the kernel chose stays the same. */
   at: Endpoint
-  server: Server | undefined
+  server: Listening | undefined
 }
 
 export interface Change<D extends Place> {
@@ -50,14 +50,20 @@ export interface Change<D extends Place> {
   readonly commit: () => void
 }
 
-export class Doors<D extends Place = Door> {
-  readonly #accept: (door: D, socket: Socket) => void
+/** `S`: what whoever comes is served on, as `open` gives it. */
+export class Doors<D extends Place, S> {
+  readonly #accept: (door: D, socket: S) => void
+  readonly #open: (at: Endpoint, accept: (socket: S) => void) => Promise<Listening>
   #doors: readonly OpenDoor<D>[] = []
   #state: 'open' | 'paused' | 'closed' = 'open'
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(accept: (door: D, socket: Socket) => void) {
+  constructor(
+    accept: (door: D, socket: S) => void,
+    open: (at: Endpoint, accept: (socket: S) => void) => Promise<Listening>,
+  ) {
     this.#accept = accept
+    this.#open = open
   }
 
   /** Where somebody listens now. */
@@ -159,8 +165,8 @@ export class Doors<D extends Place = Door> {
   }
 
   async #listen(opened: OpenDoor<D>): Promise<void> {
-    const server = await listen(opened.at, socket => this.#accept(opened.door, socket))
-    opened.at = endpointOf(server)
+    const server = await this.#open(opened.at, socket => this.#accept(opened.door, socket))
+    opened.at = server.at
     opened.server = server
   }
 }
@@ -173,5 +179,5 @@ function closed<D extends Place>(door: D): OpenDoor<D> {
 function shut(opened: OpenDoor<Place>): Promise<void> {
   const { server } = opened
   opened.server = undefined
-  return server ? close(server) : Promise.resolve()
+  return server ? server.close() : Promise.resolve()
 }

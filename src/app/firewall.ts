@@ -328,7 +328,7 @@ export class Firewall {
         destinationPort: redirect.mappedPort,
         listen,
         at,
-        dial: (to, ends, signal) => this.#servers.dial(to, ends, signal),
+        dial: (to, ends, call) => this.#servers.dial(to, ends, call),
       })
     }
     return [...doors.values()]

@@ -6,7 +6,7 @@ import { now } from '../io/clock.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { maildirOf } from '../io/maildir.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
-import { dial, type Endpoint, type Socket } from '../io/sockets.ts'
+import { dial, type Endpoint, listening, type Socket } from '../io/sockets.ts'
 import { type SecureContext, secureServer } from '../io/tls.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
@@ -77,7 +77,7 @@ interface Generation {
 }
 
 export class MailServer {
-  readonly #doors = new Doors<MailDoor>((door, socket) => this.#accept(door, socket))
+  readonly #doors = new Doors<MailDoor, Socket>((door, socket) => this.#accept(door, socket), listening)
   #world: MailServerWorld | undefined
   #now: Generation | undefined
   /** Those that were in force before, as long as somebody is with them. */

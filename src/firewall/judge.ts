@@ -47,10 +47,17 @@ export function asksAbout(policy: Policy, about: About): boolean {
   return rulesFor(policy, about) !== undefined
 }
 
+/** What a rule says whatever it is asked about, made once: most rules of a policy decide often. */
+const settled = new WeakMap<Rule, { readonly policy: Policy; readonly because: Because }>()
+
 function becauseOf(policy: Policy, rule: Rule, subject: Subject, situation: Situation): Because {
+  const known = settled.get(rule)
+  if (known?.policy === policy) return known.because
   const { cause = policy.cause, reason, log = false, label = '', action } = rule
   const named = { ...cause, cure: cureFor(cause.cure, rule.match, { subject, situation }) }
-  return { policy: policy.name, cause: named, reason, log: log || action.kind === 'log', label }
+  const because = { policy: policy.name, cause: named, reason, log: log || action.kind === 'log', label }
+  if (!cause.cure.includes('<')) settled.set(rule, { policy, because })
+  return because
 }
 
 /** Longer words are not worth a line of configuration. */

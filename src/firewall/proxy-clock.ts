@@ -70,26 +70,50 @@ export interface Times {
   readonly restsUntil: Instant | undefined
 }
 
+/** Since or until when something is waited for; `side`: who does not read. */
+type Visit = (name: string, due: Instant, by: Settled, side?: 'client' | 'server') => void
+
 /** All that is waited for at once: the session's end, each side that is blocked, and whoever's turn it is. */
-export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
+function eachClock(waits: ProxyWaits, times: Times, visit: Visit): void {
   const { waiting, openedAt, turnAt, askedAt, blocked, data, restsUntil } = times
-  const clock = (name: string, due: Instant, by: Settled, why: string): Clock => {
-    return { name, due, why, by, closesAtOnce: by === 'write' }
-  }
-  const clocks = [clock('SESSION', openedAt + waits.session, 'session', 'the session took too long')]
-  for (const side of ['client', 'server'] as const) {
-    const since = blocked[side]
-    if (since !== undefined) clocks.push(clock('WRITE', since + waits.write, 'write', `the ${side} does not read`))
-  }
-  if (restsUntil !== undefined) clocks.push(clock('REST', restsUntil, 'error', ''))
-  if (waiting === 'pregreet') clocks.push(clock('PREGREET', openedAt + waits.pregreet, 'pregreet', ''))
-  if (waiting === 'idle') clocks.push(clock('IDLE', turnAt + waits.command, 'command', 'idle too long'))
-  if (waiting === 'command') clocks.push(clock('COMMAND', turnAt + waits.command, 'command', 'idle too long'))
-  if (waiting === 'reply') clocks.push(clock('REPLY', askedAt + waits.reply, 'reply', 'the server does not answer'))
-  if (waiting === 'data' && data !== undefined) {
-    // Octets that came since the wait began were too few of them.
-    const by = data < turnAt + waits.data ? 'minDataRate' : 'data'
-    clocks.push(clock('DATA', data, by, 'the message comes too slowly'))
-  }
+  visit('SESSION', openedAt + waits.session, 'session')
+  if (blocked.client !== undefined) visit('WRITE', blocked.client + waits.write, 'write', 'client')
+  if (blocked.server !== undefined) visit('WRITE', blocked.server + waits.write, 'write', 'server')
+  if (restsUntil !== undefined) visit('REST', restsUntil, 'error')
+  if (waiting === 'pregreet') visit('PREGREET', openedAt + waits.pregreet, 'pregreet')
+  else if (waiting === 'idle') visit('IDLE', turnAt + waits.command, 'command')
+  else if (waiting === 'command') visit('COMMAND', turnAt + waits.command, 'command')
+  else if (waiting === 'reply') visit('REPLY', askedAt + waits.reply, 'reply')
+  // Octets that came since the wait began were too few of them.
+  else if (data !== undefined) visit('DATA', data, data < turnAt + waits.data ? 'minDataRate' : 'data')
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  SESSION: 'the session took too long',
+  IDLE: 'idle too long',
+  COMMAND: 'idle too long',
+  REPLY: 'the server does not answer',
+  DATA: 'the message comes too slowly',
+}
+
+export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
+  const clocks: Clock[] = []
+  eachClock(waits, times, (name, due, by, side) => {
+    const why = side === undefined ? (WHY[name] ?? '') : `the ${side} does not read`
+    clocks.push({ name, due, why, by, closesAtOnce: side !== undefined })
+  })
   return clocks
+}
+
+let earliest = Infinity
+
+function keepEarliest(_name: string, due: Instant): void {
+  if (due < earliest) earliest = due
+}
+
+/** When the first of them is due. Asked after every segment, so it makes nothing. */
+export function dueOf(waits: ProxyWaits, times: Times): Instant {
+  earliest = Infinity
+  eachClock(waits, times, keepEarliest)
+  return earliest
 }

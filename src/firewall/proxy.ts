@@ -12,7 +12,7 @@ import type { Instant } from '../base/time.ts'
 import type { Phase } from '../smtp/dialogue.ts'
 import type { Side } from './inspector.ts'
 import { ClientSide } from './proxy-client-side.ts'
-import { type Clock, clocksOf, type Waiting } from './proxy-clock.ts'
+import { type Clock, clocksOf, dueOf, type Times, type Waiting } from './proxy-clock.ts'
 import { wordsOf } from './proxy-rules.ts'
 import { ServerSide } from './proxy-server-side.ts'
 import { type ProxyOptions, type ProxyOutput, ProxySession } from './proxy-session.ts'
@@ -96,6 +96,7 @@ export class SmtpProxy {
     })
   }
 
+  /** The octets are the caller's again once what is given back is carried out. */
   receive(from: Side, octets: Uint8Array, now: Instant): readonly ProxyOutput[] {
     return this.#run(now, session => {
       if (octets.length === 0) return
@@ -111,6 +112,8 @@ export class SmtpProxy {
         this.#server.hear()
       }
       this.#client.work()
+      session.fromClient.keep()
+      session.fromServer.keep()
     })
   }
 
@@ -205,20 +208,22 @@ export class SmtpProxy {
     session.now = now
     session.out = []
     if (session.mode !== 'closed') work(session)
-    let deadline: Instant | undefined
-    for (const { due } of this.#clocks()) deadline = deadline === undefined ? due : Math.min(deadline, due)
-    this.#deadline = deadline
+    this.#deadline = session.mode === 'closed' ? undefined : dueOf(session.engine.waits, this.#times())
     return session.out
   }
 
   #clocks(): readonly Clock[] {
+    const { mode, engine } = this.#session
+    return mode === 'closed' ? [] : clocksOf(engine.waits, this.#times())
+  }
+
+  #times(): Times {
     const session = this.#session
-    if (session.mode === 'closed') return []
     const asked = session.leg === 'dialing' || session.queue.next !== undefined
     const idles = session.mode === 'blind' || session.handshake !== undefined
     const waiting: Waiting =
       session.mode === 'pregreet' ? 'pregreet' : idles ? 'idle' : asked ? 'reply' : session.body ? 'data' : 'command'
-    return clocksOf(session.engine.waits, {
+    return {
       waiting,
       openedAt: this.#openedAt,
       turnAt: session.turnAt,
@@ -226,6 +231,6 @@ export class SmtpProxy {
       blocked: session.blocked,
       data: session.rate?.due,
       restsUntil: session.restsUntil,
-    })
+    }
   }
 }

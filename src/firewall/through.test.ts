@@ -66,7 +66,7 @@ export class Through {
   }
 
   send(octets: Uint8Array): void {
-    if (!this.closed) this.#carryOut(this.proxy.receive('client', copy(octets), this.now))
+    if (!this.closed) this.#carryOut(this.#receive('client', octets))
   }
 
   /** One after the other, as a client that waits for each reply. */
@@ -76,7 +76,7 @@ export class Through {
 
   server(words: string): string {
     const from = this.heard.length
-    this.#carryOut(this.proxy.receive('server', bytes(words), this.now))
+    this.#carryOut(this.#receive('server', bytes(words)))
     return this.heard.slice(from)
   }
 
@@ -96,6 +96,16 @@ export class Through {
     }
     this.now = until
     return this.heard.slice(from)
+  }
+
+  /** In memory that is used for something else afterwards, as a socket's is. */
+  #receive(from: 'client' | 'server', octets: Uint8Array): readonly ProxyOutput[] {
+    const lent = copy(octets)
+    const outputs = this.proxy
+      .receive(from, lent, this.now)
+      .map(output => (output.kind === 'write' ? { ...output, bytes: copy(output.bytes) } : output))
+    lent.fill(0x5a)
+    return outputs
   }
 
   #carryOut(outputs: readonly ProxyOutput[]): void {
@@ -137,7 +147,7 @@ export class Through {
     // One reply at a time: between two of them the proxy must be where the server was.
     for (const each of words.match(/(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\n/g) ?? []) {
       const backend = this.#backend
-      const outputs = this.proxy.receive('server', bytes(each), this.now)
+      const outputs = this.#receive('server', bytes(each))
       // A server whose connection was given up in the same breath has nothing to be compared with.
       if (!outputs.some(output => output.kind === 'close' && output.at === 'server')) this.onReply?.()
       this.#carryOut(outputs)
