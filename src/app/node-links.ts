@@ -11,13 +11,11 @@ import { NodeLink, type NodeLinkOutput } from '../routing/node-link.ts'
 import type { KnownMember } from '../routing/organization.ts'
 import type { RoutingService } from '../routing/service.ts'
 import type { MtaWorld } from './mta-world.ts'
+import { Tally } from './tally.ts'
 import { words } from './words.ts'
 
 /** Connections that have not shown yet who they are; one more is closed at once. */
 export const MAX_UNKNOWN = 20
-
-/** Reasons for refusals that are told apart in the log. */
-export const MAX_REFUSED = 20
 
 /** What the server around it does for it. */
 export interface NodeAround {
@@ -44,8 +42,7 @@ export class NodeLinks {
   readonly #unknown = new Set<Duplex>()
   /** Those over which our master was told what we see. */
   readonly #reported = new WeakSet<NodeLink>()
-  /** Why somebody was refused, and how often: strangers must not fill the log. */
-  readonly #refused = new Map<string, number>()
+  readonly #refused = new Tally('others are refused')
   /** Why our master could not be reached. */
   #apart = ''
   #retry: NodeJS.Timeout | undefined
@@ -141,12 +138,8 @@ export class NodeLinks {
   }
 
   #refuse(who: string, why: string): void {
-    const all = `${who} is refused: ${why}`
-    const what = this.#refused.size < MAX_REFUSED || this.#refused.has(all) ? all : 'others are refused'
-    const times = (this.#refused.get(what) ?? 0) + 1
-    this.#refused.set(what, times)
-    // The 1st, the 10th, the 100th time.
-    if (Number.isInteger(Math.log10(times))) this.#say(times === 1 ? what : `${what} (${times} times)`)
+    const what = this.#refused.count(`${who} is refused: ${why}`)
+    if (what !== undefined) this.#say(what)
   }
 
   #say(what: string): void {
