@@ -14,7 +14,7 @@ import type { MtaWorld } from './mta-world.ts'
 import { Tally } from './tally.ts'
 import { words } from './words.ts'
 
-/** Connections that have not shown yet who they are; one more is closed at once. */
+/** Connections that have not shown yet who they are; for one more the oldest goes: a member shows it in a moment. */
 export const MAX_UNKNOWN = 20
 
 /** What the server around it does for it. */
@@ -88,11 +88,13 @@ export class NodeLinks {
     if (!this.#isRunning) socket.destroy()
     else if (end.authoritiesFile === undefined) {
       this.#greet(socket, ({ address }) => address?.ip === (canonicalIp(peer) ?? peer), `the address ${peer}`)
-    } else if (!keys || authorities === undefined || this.#unknown.size >= MAX_UNKNOWN) socket.destroy()
+    } else if (!keys || authorities === undefined) socket.destroy()
     else void this.#know(socket, peer, keys, authorities)
   }
 
   async #know(socket: Duplex, peer: string, keys: OwnKeys, authorities: string): Promise<void> {
+    const [oldest] = this.#unknown.size >= MAX_UNKNOWN ? this.#unknown : []
+    oldest?.destroy()
     this.#unknown.add(socket)
     try {
       const known = await secureKnown(socket, keys, authorities)
