@@ -116,7 +116,8 @@ export function differencesFrom(ours: LinkStateTable, { told, groups }: Witness)
 function stateFrom(our: GroupState | undefined, { group, version, down }: Told): GroupState {
   if (!our) return { ...NOTHING, group, version }
   const connectors = our.connectors.map(each => {
-    const state = down.includes(each.connector) ? 'down' : 'up'
+    // Of a group with more broken ones than are told, the others are taken to be as we know them.
+    const state = down.includes(each.connector) ? 'down' : down.length < MAX_DOWN ? 'up' : each.state
     return each.state === state ? each : { ...each, state: state as 'up' | 'down' }
   })
   const their = { ...our, version, connectors }
