@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import tls from 'node:tls'
 import { MailServer, readMailServer } from '../src/app/mail-server.ts'
+import { MAX_UNKNOWN } from '../src/app/node-links.ts'
 import { submit } from '../src/app/submission.ts'
 import { bytes } from '../src/base/bytes.ts'
 import { readBytes } from '../src/io/files.ts'
@@ -320,4 +321,20 @@ test('with TLS both show a certificate: who has none, or one for another name, i
     group.notes.join('\n'),
   )
   assert.match(await secure(pair(own.edge ?? misnamed)), /NODEINFO/, 'with the certificate of a member')
+
+  // Who comes and says nothing takes up one of few places, and the members have theirs.
+  const open = new Set<net.Socket>()
+  for (let i = 0; i < 3 * MAX_UNKNOWN; i++) {
+    const socket = net.connect({ host: NODES.hub, port: group.ports.nodes })
+    open.add(socket)
+    socket.on('error', () => {}).on('close', () => open.delete(socket))
+    socket.resume()
+  }
+  await group.until('all but a few are sent away', () => open.size <= MAX_UNKNOWN)
+  assert.equal(group.at('desk').isAttached, true)
+  // They do not keep out who shows a certificate.
+  await group.end('desk')
+  await group.begin('desk')
+  await group.until('a member comes in again', () => group.at('desk').isAttached === true && group.areOne())
+  for (const socket of open) socket.destroy()
 })

@@ -16,6 +16,7 @@ import { formatMailbox, type Mailbox } from '../smtp/address.ts'
 import type { Answer, Question } from '../smtp/session.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { NodeLinks } from './node-links.ts'
+import { Tally } from './tally.ts'
 import { words } from './words.ts'
 
 /** No timer is longer; looking once too often does no harm. */
@@ -40,6 +41,7 @@ export class LinkState {
   readonly #around: Neighbours
   readonly #guids: ReadonlyMap<string, Guid>
   readonly #hostname: string
+  readonly #loops = new Tally('there are other loops')
   /** Does the configuration tell of connectors of other groups? */
   readonly #knowsOthers: boolean
   /** What was last said of each neighbour: the same again is no news. */
@@ -167,12 +169,14 @@ export class LinkState {
     const path = 'path' in way ? way.path.map(name).join(' > ') : way.why
     const witness = written === undefined ? undefined : readWitness(written)
     const apart = [...this.#apart].map(([neighbour, why]) => `not in step with ${neighbour}: ${why}`)
-    const said = [
-      `mail for ${formatMailbox(to)} loops; it came from ${peer} with too many hops, and from here the way is ${path}`,
+    const facts = [
+      `it came from ${peer} with too many hops, and from here the way is ${path}`,
       ...(witness ? this.#disagreement(witness) : [`our digest is ${engine.digest}, and ${peer} wrote of no table`]),
       ...(apart.length > 0 || !this.isSpoken ? apart : ['in step with every neighbour that was asked']),
     ]
-    this.#around.note(`alarm: ${said.join('; ')}`)
+    // Whoever sends one such message can send a thousand.
+    const said = this.#loops.count(facts.join('; '))
+    if (said !== undefined) this.#around.note(`alarm: mail for ${formatMailbox(to)} loops; ${said}`)
   }
 
   /** Our table, and the one that the server before us wrote of, with the groups that they see differently. */

@@ -11,13 +11,11 @@ import { NodeLink, type NodeLinkOutput } from '../routing/node-link.ts'
 import type { KnownMember } from '../routing/organization.ts'
 import type { RoutingService } from '../routing/service.ts'
 import type { MtaWorld } from './mta-world.ts'
+import { Tally } from './tally.ts'
 import { words } from './words.ts'
 
-/** Connections that have not shown yet who they are; one more is closed at once. */
+/** Connections that have not shown yet who they are; for one more the oldest goes: a member shows it in a moment. */
 export const MAX_UNKNOWN = 20
-
-/** Reasons for refusals that are told apart in the log. */
-export const MAX_REFUSED = 20
 
 /** What the server around it does for it. */
 export interface NodeAround {
@@ -44,8 +42,7 @@ export class NodeLinks {
   readonly #unknown = new Set<Duplex>()
   /** Those over which our master was told what we see. */
   readonly #reported = new WeakSet<NodeLink>()
-  /** Why somebody was refused, and how often: strangers must not fill the log. */
-  readonly #refused = new Map<string, number>()
+  readonly #refused = new Tally('others are refused')
   /** Why our master could not be reached. */
   #apart = ''
   #retry: NodeJS.Timeout | undefined
@@ -91,11 +88,13 @@ export class NodeLinks {
     if (!this.#isRunning) socket.destroy()
     else if (end.authoritiesFile === undefined) {
       this.#greet(socket, ({ address }) => address?.ip === (canonicalIp(peer) ?? peer), `the address ${peer}`)
-    } else if (!keys || authorities === undefined || this.#unknown.size >= MAX_UNKNOWN) socket.destroy()
+    } else if (!keys || authorities === undefined) socket.destroy()
     else void this.#know(socket, peer, keys, authorities)
   }
 
   async #know(socket: Duplex, peer: string, keys: OwnKeys, authorities: string): Promise<void> {
+    const [oldest] = this.#unknown.size >= MAX_UNKNOWN ? this.#unknown : []
+    oldest?.destroy()
     this.#unknown.add(socket)
     try {
       const known = await secureKnown(socket, keys, authorities)
@@ -141,12 +140,8 @@ export class NodeLinks {
   }
 
   #refuse(who: string, why: string): void {
-    const all = `${who} is refused: ${why}`
-    const what = this.#refused.size < MAX_REFUSED || this.#refused.has(all) ? all : 'others are refused'
-    const times = (this.#refused.get(what) ?? 0) + 1
-    this.#refused.set(what, times)
-    // The 1st, the 10th, the 100th time.
-    if (Number.isInteger(Math.log10(times))) this.#say(times === 1 ? what : `${what} (${times} times)`)
+    const what = this.#refused.count(`${who} is refused: ${why}`)
+    if (what !== undefined) this.#say(what)
   }
 
   #say(what: string): void {

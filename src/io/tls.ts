@@ -1,5 +1,6 @@
 /** TLS on a connection that began without it, or begins with it: both sides, and what is known of it afterwards. */
 import { createHash } from 'node:crypto'
+import { Duplex } from 'node:stream'
 import tls, { type SecureContext } from 'node:tls'
 
 export type { SecureContext } from 'node:tls'
@@ -10,7 +11,6 @@ import type { Duration } from '../base/time.ts'
 import type { Tlsa } from '../mta/resolver.ts'
 import { now } from './clock.ts'
 import { daneDoubt, publicKeyOf, shownBy } from './dane.ts'
-import type { Duplex } from './sockets.ts'
 
 /** A handshake takes a few round trips; who needs longer is not there any more. */
 export const HANDSHAKE_WAIT: Duration = 30_000
@@ -58,6 +58,8 @@ export interface Known {
   readonly isFor: (name: string) => boolean
 }
 
+const ENDS = ['end', 'close'] as const
+
 /** The server's side where the client, too, must show a certificate: fails for whoever has none that counts. */
 export function secureKnown(raw: Duplex, { certificate, key }: OwnKeys, authorities: string): Promise<Known> {
   // Whether a client's certificate counts is only asked by a server of this kind; it listens nowhere.
@@ -75,13 +77,17 @@ export function secureKnown(raw: Duplex, { certificate, key }: OwnKeys, authorit
       raw.destroy()
       reject(new PosternError('POSTERN_TLS', reasonOf(cause), { side: 'client', retry: 'later', cause }))
     }
+    const left = () => fail(new Error('the connection was closed'))
     server.on('secureConnection', socket => {
+      for (const event of ENDS) raw.off(event, left)
       const shown = socket.getPeerCertificate()
       resolve({ socket, isFor: name => tls.checkServerIdentity(name, shown) === undefined })
     })
     server.on('tlsClientError', fail)
-    raw.once('close', () => fail(new Error('the connection was closed')))
-    server.emit('connection', raw)
+    // A socket that TLS takes over tells no more of itself, and whoever leaves in the middle of the handshake would be
+    // waited for. So TLS gets a stream, and the socket stays ours.
+    for (const event of ENDS) raw.once(event, left)
+    server.emit('connection', Duplex.from({ readable: raw, writable: raw }))
   })
 }
 

@@ -146,11 +146,17 @@ test('whatever is configured, its text reads as the same routing', () => {
   )
 })
 
+/** What is wrong with the whole is not looked for. */
+const LINES: Grammar<RoutingConfig> = { name: 'routing', empty: NO_ROUTING, commands: ROUTING_COMMANDS }
+
 test('every line has a no form that takes it back', () => {
   const base = 'connector A-B to B cost 1 target 10.0.0.1\nsmtp-connector out cost 1 smart-host 10.0.0.9\n'
   const pairs = {
     'group-member B s1.example master': 'no group-member B s1.example',
+    'group-member B s1.example address 10.0.0.1 port 26': 'no group-member B s1.example',
     'group-domain B b.example': 'no group-domain B b.example',
+    'group-domain B b.example at s1.example': 'no group-domain B b.example',
+    'link-state master 10.0.0.1 private': 'no link-state master',
     'group-hub B': 'no group-hub B',
     'connector B-C from B to C cost 5': 'no connector B-C',
     'connector-group out B': 'no connector-group out B',
@@ -166,10 +172,11 @@ test('every line has a no form that takes it back', () => {
     'route-by link-state': 'no route-by',
     'reroute after-glitch': 'no reroute',
     'link-state timer publish 5s': 'no link-state timer publish',
+    'link-state listen 10.0.0.1 port 692 tls ca ca.pem': 'no link-state listen 10.0.0.1 port 692',
   }
   const before = show(ROUTING, parse(ROUTING, base, 'f').config)
   for (const [line, undo] of Object.entries(pairs)) {
-    const { config, problems } = parse(ROUTING, `${base}${line}\n`, 'f')
+    const { config, problems } = parse(LINES, `${base}${line}\n`, 'f')
     assert.deepEqual(problems, [], line)
     assert.ok(show(ROUTING, config).includes(`${line}\n`), line)
     assert.equal(show(ROUTING, parse(ROUTING, `${base}${line}\n${undo}\n`, 'f').config), before, undo)

@@ -185,10 +185,10 @@ export class RoutingEngine {
     return this.#table.filter(({ group }) => (this.#changedAt.get(group) ?? 0) > told)
   }
 
-  /** This neighbour now knows what we know. */
-  inStepWith(neighbour: string): void {
+  /** This neighbour knows what we knew after so many changes: now, or when we last spoke to it. */
+  inStepWith(neighbour: string, changes: number = this.#changes): void {
     this.#told.delete(neighbour)
-    this.#told.set(neighbour, this.#changes)
+    this.#told.set(neighbour, changes)
     // The one that was in step longest ago is told everything again, which is only slower.
     for (const oldest of this.#told.keys()) {
       if (this.#told.size <= MAX_NEIGHBOURS) break

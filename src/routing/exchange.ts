@@ -55,8 +55,9 @@ export class Exchange {
   #done = false
   /** What is news to this neighbour is told once in a conversation. */
   #hasTold = false
-  /** The digest that we named last: a bare yes is about that table, and ours may have changed since. */
-  #named: Digest | undefined
+  /** Changes of the engine when we last spoke, and those that the neighbour was in step with at the last end. */
+  #saidAt = 0
+  #toldAt = -1
   /** The two digests at the last summary: the same two again, and nothing moves any more. */
   #stuck = ''
 
@@ -67,6 +68,11 @@ export class Exchange {
 
   get isDone(): boolean {
     return this.#done
+  }
+
+  /** So many changes of the engine does the neighbour know of, since it was in step last; -1 before it was. */
+  get toldAt(): number {
+    return this.#toldAt
   }
 
   /** The first word of a conversation. Where the connection lasts, another may follow. */
@@ -105,8 +111,10 @@ export class Exchange {
     if (heard.length > 0 && heard.every(({ kind }) => kind === 'report')) return outputs
     if (isOver) {
       // Without a digest beside it, it says that all is well; with one, that it gives up.
-      const agreed = digestIn(heard) ?? this.#named ?? this.#engine.digest
-      return [...outputs, ...this.#finish(agreed === this.#engine.digest)]
+      const named = digestIn(heard)
+      const inStep = named === undefined || named === this.#engine.digest
+      // It speaks of the table that we told of last: what somebody else taught us meanwhile it does not know.
+      return [...outputs, ...this.#finish(inStep, undefined, named === undefined ? this.#saidAt : undefined)]
     }
     const answers = heard.flatMap(frame => this.#answer(frame, heard))
     if (answers.length > 0) return [...outputs, ...this.#say(...answers)]
@@ -181,14 +189,15 @@ export class Exchange {
   }
 
   /** The client just stops, unless the connection lasts: then either side says that it is done. */
-  #finish(inStep: boolean, last?: readonly Frame[]): readonly ExchangeOutput[] {
+  #finish(inStep: boolean, last?: readonly Frame[], toldAt = this.#engine.changes): readonly ExchangeOutput[] {
     const { side, neighbour, lasting = false, delta } = this.#options
     this.#done = true
-    if (inStep) this.#engine.inStepWith(neighbour)
+    if (inStep) {
+      this.#toldAt = toldAt
+      this.#engine.inStepWith(neighbour, toldAt)
+    }
     const said = last && (side === 'server' || lasting) ? this.#say(...last) : []
-    // What changed since we spoke is told next time, and no reason to worry.
-    const isWorse = delta && !inStep && this.#named === this.#engine.digest
-    const finding = isWorse ? [this.#finding('out-of-step', 'the tables still differ after all was told')] : []
+    const finding = delta && !inStep ? [this.#finding('out-of-step', 'the tables still differ after all was told')] : []
     return [...said, ...finding, { kind: 'done', inStep }]
   }
 
@@ -203,7 +212,8 @@ export class Exchange {
 
   #say(...frames: readonly Frame[]): readonly ExchangeOutput[] {
     const { maxFrame = MAX_FRAME } = this.#options
-    this.#named = digestIn(frames) ?? this.#named
+    // A report says nothing of the table.
+    if (frames.some(each => 'digest' in each)) this.#saidAt = this.#engine.changes
     const frame = writeFrame({ kind: 'multi', frames })
     if (frame.length <= maxFrame) return [{ kind: 'say', frame }]
     // Some 1,500 groups in the form of 2000: the other side would refuse it whole, and so would we.

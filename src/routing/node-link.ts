@@ -136,7 +136,7 @@ export class NodeLink implements Machine<NodeLinkOutput> {
       // What it taught us, we need not tell; what changed while it spoke, we must.
       if (!this.#closed && !this.#awaits && this.#exchange.isDone) {
         const isToldNow = outputs.some(output => output.kind === 'done' && output.inStep)
-        if (isToldNow) this.#told = this.#engine.changes
+        if (isToldNow) this.#told = this.#exchange.toldAt
       }
       return outputs
     }

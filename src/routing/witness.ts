@@ -45,13 +45,11 @@ export function witnessOf(
   { server, digest, table }: { readonly server: string; readonly digest: Digest; readonly table: LinkStateTable },
   path: readonly Guid[],
 ): Witness {
-  const onWay = path.flatMap(group => groupOf(table, group) ?? [])
-  const chosen = new Set(onWay)
-  const broken = (state: GroupState) => state.connectors.some(isDown)
-  for (const wanted of [broken, () => true]) {
-    for (const state of table) {
+  const chosen = new Set(path.flatMap(group => groupOf(table, group) ?? []))
+  for (const others of [brokenIn(table), table]) {
+    for (const state of others) {
       if (chosen.size >= MAX_TOLD) break
-      if (wanted(state)) chosen.add(state)
+      chosen.add(state)
     }
   }
   const told = [...chosen].slice(0, MAX_TOLD).map(({ group, version, connectors }) => {
@@ -59,6 +57,21 @@ export function witnessOf(
     return { group, version, down: down.slice(0, MAX_DOWN) }
   })
   return { server, digest, groups: table.length, told }
+}
+
+const broken = new WeakMap<LinkStateTable, readonly GroupState[]>()
+
+/** Groups with something down, as many as are told. A table is looked through once, and not for every message. */
+function brokenIn(table: LinkStateTable): readonly GroupState[] {
+  const known = broken.get(table)
+  if (known) return known
+  const found: GroupState[] = []
+  for (const state of table) {
+    if (found.length >= MAX_TOLD) break
+    if (state.connectors.some(isDown)) found.push(state)
+  }
+  broken.set(table, found)
+  return found
 }
 
 const isDown = ({ state }: { readonly state: 'up' | 'down' }): boolean => state === 'down'
@@ -103,7 +116,8 @@ export function differencesFrom(ours: LinkStateTable, { told, groups }: Witness)
 function stateFrom(our: GroupState | undefined, { group, version, down }: Told): GroupState {
   if (!our) return { ...NOTHING, group, version }
   const connectors = our.connectors.map(each => {
-    const state = down.includes(each.connector) ? 'down' : 'up'
+    // Of a group with more broken ones than are told, the others are taken to be as we know them.
+    const state = down.includes(each.connector) ? 'down' : down.length < MAX_DOWN ? 'up' : each.state
     return each.state === state ? each : { ...each, state: state as 'up' | 'down' }
   })
   const their = { ...our, version, connectors }
