@@ -55,6 +55,11 @@ function saysWhose({ proxies }: MtaConfig, peer: string): boolean {
   return proxies.some(({ network, by }) => by === 'proxy-protocol' && holds(network, peer))
 }
 
+/** The ways that mail takes by a configuration, wherever they stand in it. */
+function sayWays({ routing }: MtaConfig): string {
+  return JSON.stringify(routing, (key, value) => (key === 'at' ? undefined : value))
+}
+
 export interface MailServerWorld {
   readonly spool: Spool
   /** The folder of all Maildirs. */
@@ -158,6 +163,7 @@ export class MailServer {
     }
     mta.start()
     mta.wake()
+    if (before && sayWays(before.config) !== sayWays(config)) mta.reroute()
   }
 
   /** The one in force. */

@@ -119,6 +119,7 @@ export class MailService {
 
   async #reload(): Promise<ControlAnswer> {
     const { file } = this
+    if (this.#state !== 'running') return { answer: ['it is not running'], wrong: true }
     const read = await this.#read()
     const problems = 'files' in read ? await this.#change(read.files) : read.problems
     if (problems.length > 0 || !('files' in read)) {

@@ -96,6 +96,11 @@ export class Mta {
     this.#work.wake()
   }
 
+  /** Other ways may be open: what waits is looked through. */
+  reroute(): void {
+    this.#work.reroute()
+  }
+
   /** Sessions of clients, those of whom this one took over from included. */
   get sessions(): number {
     return this.#door.count

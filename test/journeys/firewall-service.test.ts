@@ -1,9 +1,18 @@
 /** A firewall that runs for good: reload, drain, limits, what it tells, and several servers behind it. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -474,4 +483,27 @@ test('with --json every event is an object on standard output, to the last', asy
     ['started', 'built', 'altered', 'torn-down', 'stopping'],
   )
   assert.ok(events.every(({ message, host }) => message !== '' && host === 'pixfirewall'))
+})
+
+test('started as root it becomes who its file names once its doors are open, and can be typed at by that user', {
+  skip: unmet({ root: true }),
+}, async t => {
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
+  const file = configuration(t, [...gateway(port, server), 'user nobody', 'logging on', 'logging json gateway.json'])
+  // The folder of another user's files must be within that user's reach.
+  chmodSync(dirname(file), 0o755)
+  const { child, said, says } = await start(t, file)
+  const nobody = Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }))
+  const status = readFileSync(`/proc/${child.pid}/status`, 'latin1')
+  assert.match(status, new RegExp(`^Uid:\\t${[nobody, nobody, nobody, nobody].join('\\t')}$`, 'm'))
+  assert.match(status, /^CapPrm:\t0+$/m)
+  assert.equal(statSync(join(dirname(file), 'gateway.json')).uid, nobody)
+  assert.equal(await greeting(port), MASKED)
+  // A reload opens as that user what it opened before.
+  child.kill('SIGHUP')
+  await says(/is in force/)
+  writeFileSync(file, readFileSync(file, 'utf8').replace('user nobody\n', ''))
+  child.kill('SIGHUP')
+  await says(/as whom the firewall runs cannot change while it runs/)
+  assert.equal(await greeting(port), MASKED, said())
 })
