@@ -19,6 +19,8 @@ interface Recipe {
   /** Of main.cf. */
   readonly settings: Readonly<Record<string, string>>
   readonly relays: boolean
+  /** It is the firewall who refuses. */
+  readonly here?: true
 }
 
 const RECIPES: Readonly<Record<string, Recipe>> = {
@@ -26,6 +28,12 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     lines: () => [],
     settings: {},
     relays: true,
+  },
+  'with neither, and its domains named, the firewall takes nothing else': {
+    lines: () => ['strict domain v4.peer.example'],
+    settings: {},
+    relays: false,
+    here: true,
   },
   'a PROXY header tells it who is calling': {
     lines: server => [`proxy-protocol to 127.0.0.1 ${server} version 2`],
@@ -42,7 +50,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
 describe('Postfix behind strict, as the recipe has it', { skip: unmet({ root: true, peers: ['postfix'] }) }, () => {
   after(() => stopAll())
 
-  for (const [name, { lines, settings, relays }] of Object.entries(RECIPES)) {
+  for (const [name, { lines, settings, relays, here = false }] of Object.entries(RECIPES)) {
     test(name, async t => {
       const [server = 0, unused = 0, port = 0] = await freePorts(3)
       const postfix = await startPostfix({ port: server, postern: unused }, settings)
@@ -62,12 +70,10 @@ describe('Postfix behind strict, as the recipe has it', { skip: unmet({ root: tr
       assert.match(await talk.ask('EHLO c.example'), /^250-/)
       assert.match(await talk.ask('MAIL FROM:<a@c.example>'), /^250 /)
       assert.match(await talk.ask('RCPT TO:<ann@v4.peer.example>'), /^250 /)
-      assert.match(
-        await talk.ask('RCPT TO:<b@elsewhere.example>'),
-        relays ? /^250 / : /^[45]54 [45]\.7\.1 .*Relay access denied/,
-      )
+      const refused = here ? /^550 5\.7\.1 Relaying denied/ : /^[45]54 [45]\.7\.1 .*Relay access denied/
+      assert.match(await talk.ask('RCPT TO:<b@elsewhere.example>'), relays ? /^250 / : refused)
       talk.close()
-      const client = relays ? '127.0.0.1' : CALLER
+      const client = relays || here ? '127.0.0.1' : CALLER
       assert.match(postfix.log(), new RegExp(`client=unknown\\[${client.replaceAll('.', '\\.')}\\]`))
     })
   }
