@@ -126,7 +126,7 @@ test('a message that does not reach all of its recipients stops, though the clie
   const lines = ['watchguard smtp-incoming recipients 1', 'watchguard smtp-incoming too-many-recipients drop']
   assert.deepEqual(told(`${hello()}${mail('alice', DATA, two)}`, 'watchguard smtp-incoming 25', ...lines), [
     'stops <alice@a.example>',
-    '  strip command RECIPIENTS: watchguard smtp-incoming recipients 2',
+    '  strip command RECIPIENTS: watchguard smtp-incoming recipients 3',
   ])
 })
 
