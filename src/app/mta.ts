@@ -132,7 +132,7 @@ export class Mta {
               server.answer(answer, now()),
             )
           case 'message-begins':
-            arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
+            arriving = this.#begin(envelopeOf(output.transaction, now()), output.facts, limits)
             return undefined
           case 'body':
             return arriving?.push(output.bytes)
@@ -220,6 +220,7 @@ export class Mta {
       ...(verifies ? ['VRFY'] : []),
       ...(turns.length > 0 ? ['ETRN', 'TURN', 'ATRN'] : []),
       ...(trusted ? ['XCLIENT'] : []),
+      ...(this.config.relayFrom.some(network => holds(network, peer)) ? ['RELAY'] : []),
       ...(this.routing.isSpoken ? ['X-LINK2STATE', 'X-POSTERN-LINKSTATE'] : []),
       'XEXCH50',
     ])

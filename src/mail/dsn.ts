@@ -45,7 +45,7 @@ const WORDS: readonly { readonly action: Action; readonly subject: string; reado
   {
     action: 'relayed',
     subject: 'Relayed mail',
-    opening: 'Your message was handed to a server that will not report on it, for:',
+    opening: 'Your message was handed on to another server, for:',
   },
 ]
 

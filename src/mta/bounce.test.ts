@@ -230,3 +230,15 @@ test('who is late is told of while it is tried, until when, and not at all to <>
   assert.notEqual(late({ ...BOB, notify: 'DELAY' }), undefined)
   assert.equal(late(BOB, null), undefined)
 })
+
+test('who set a time is told where it is handed to who does not keep it, and of each step where that was wished', () => {
+  const deliverBy = (trace: boolean) => ({ deliverBy: { at: 0, mode: 'notify', trace } as const })
+  const untimed: Outcome = { kind: 'relayed', to: 'mail-b', dsn: true, untimed: true }
+  const timed: Outcome = { kind: 'relayed', to: 'mail-b', dsn: true }
+  assert.match(said(owed([[BOB, untimed]], deliverBy(false))), /^Action: relayed\r$/m)
+  assert.match(said(owed([[BOB, untimed]], deliverBy(false))), /relayed to mail-b, which offers no DELIVERBY/)
+  assert.match(said(owed([[BOB, timed]], deliverBy(true))), /^Action: relayed\r$/m)
+  assert.equal(bounce(entry([[BOB, timed]], deliverBy(false)), FACTS), undefined)
+  assert.equal(bounce(entry([[{ ...BOB, notify: 'NEVER' }, untimed]], deliverBy(true)), FACTS), undefined)
+  assert.equal(bounce(entry([[{ ...BOB, notify: 'SUCCESS' }, timed]]), FACTS), undefined)
+})

@@ -52,7 +52,10 @@ function report(
   if (from === null) return undefined
   const recipients = entry.recipients.flatMap((state, recipient): Reported[] => {
     const what = told(state)
-    return what && wishes(envelope.recipients[recipient]?.notify, what.action) ? [{ recipient, ...what }] : []
+    const notify = envelope.recipients[recipient]?.notify
+    const isWished = what && isOurs(state) && wishes(notify, what.action)
+    const isTold = what && (isWished || (notify !== 'NEVER' && isOfTime(entry, state)))
+    return isTold ? [{ recipient, ...what }] : []
   })
   if (recipients.length === 0) return undefined
   return {
@@ -75,12 +78,26 @@ function ended(state: RecipientState): Omit<Reported, 'recipient'> | undefined {
     case 'delivered':
       return { action: 'delivered', status: '2.0.0', why: 'delivered', remote: false }
     case 'relayed':
-      // Who has the message reports on it, if it can; only then is that our affair no longer (RFC 3461 §5.2.2).
-      if (outcome.dsn) return undefined
-      return { action: 'relayed', status: '2.0.0', why: `relayed to ${outcome.to}, which offers no DSN`, remote: false }
+      return { action: 'relayed', status: '2.0.0', why: `relayed to ${outcome.to}${lacking(outcome)}`, remote: false }
     default:
       return undefined
   }
+}
+
+/** Is it for us to tell? Who has the message reports on it, if it can (RFC 3461 §5.2.2). */
+function isOurs(state: RecipientState): boolean {
+  return state.kind !== 'done' || state.outcome.kind !== 'relayed' || state.outcome.dsn !== true
+}
+
+function lacking({ dsn, untimed }: Outcome & { readonly kind: 'delivered' | 'relayed' }): string {
+  const lacks = [...(dsn ? [] : ['DSN']), ...(untimed ? ['DELIVERBY'] : [])]
+  return lacks.length === 0 ? '' : `, which offers no ${lacks.join(' and no ')}`
+}
+
+/** Who set a time is told of it where it leaves those who keep it, and where it was wished of each step (RFC 2852 §4). */
+function isOfTime({ envelope: { deliverBy } }: SpoolEntry, state: RecipientState): boolean {
+  if (!deliverBy || state.kind !== 'done' || state.outcome.kind !== 'relayed') return false
+  return deliverBy.trace || state.outcome.untimed === true
 }
 
 function cause({ by }: Outcome & { readonly kind: 'deferred' | 'failed' }): Omit<Reported, 'recipient' | 'action'> {

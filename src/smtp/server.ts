@@ -385,6 +385,7 @@ export class Server implements Machine<ServerOutput> {
       secured: this.#tls !== undefined,
       startTls,
       services,
+      now: this.#now,
     }
     return dialect
       .ehlo({ ...offer, startTls: startTls && !off.has('STARTTLS') })
@@ -393,7 +394,7 @@ export class Server implements Machine<ServerOutput> {
 
   #mail(from: ReversePath, params: Params): void {
     const { messageSize, messages } = this.#options.limits
-    const checked = checkMailParams(params, this.#listed)
+    const checked = checkMailParams(params, this.#listed, this.#now)
     if ('wrong' in checked) return this.#mistake(checked.situation, checked.wrong)
     if ((checked.facts.size ?? 0) > messageSize) return this.#mistake('too-big')
     if (from && !isAscii(from.local + from.domain) && !checked.facts.smtputf8) return this.#mistake('needs-smtputf8')
