@@ -158,7 +158,7 @@ test('nothing that a peer said begins a field, or a part, of a report', () => {
       id: 'R1',
       arrived: 0,
       now: SATURDAY,
-      header: bytes('Subject: a\r\n'),
+      quoted: { what: 'header', bytes: bytes('Subject: a\r\n') },
       envelope: {
         from: null,
         smtputf8: false,

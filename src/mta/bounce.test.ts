@@ -9,7 +9,12 @@ import { type Bounce, bounce, delayed } from './bounce.ts'
 
 const SATURDAY = 1_001_783_358_000
 const HEADER = 'From: <alice@a.example>\r\nSubject: Are you there?\r\n'
-const FACTS = { host: 'mail-a.a.example', id: 'R1', now: SATURDAY + 60_000, header: bytes(HEADER) }
+const FACTS = {
+  host: 'mail-a.a.example',
+  id: 'R1',
+  now: SATURDAY + 60_000,
+  quoted: { what: 'header' as const, bytes: bytes(HEADER) },
+}
 const BOB: Recipient = { to: { local: 'bob', domain: 'b.example' } }
 const DAVE: Recipient = { to: { local: 'dave', domain: 'd.example' } }
 

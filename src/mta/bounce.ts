@@ -1,5 +1,5 @@
 import type { Instant } from '../base/time.ts'
-import { type Action, formatReport, type Reported } from '../mail/dsn.ts'
+import { type Action, formatReport, type Quoted, type Reported } from '../mail/dsn.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { sayReply } from '../smtp/reply.ts'
 import { isDone, type Outcome, type RecipientState, type SpoolEntry } from '../spool/entry.ts'
@@ -10,12 +10,12 @@ export interface Bounce {
   readonly body: Uint8Array
 }
 
-/** What a report says besides what the entry does: by whom, when, and the header of the message it is about. */
+/** What a report says besides what the entry does: by whom, when, and what it quotes of the message it is about. */
 export interface ReportFacts {
   readonly host: string
   readonly id: string
   readonly now: Instant
-  readonly header: Uint8Array
+  readonly quoted: Quoted
 }
 
 /** Which wish of NOTIFY an action answers, and whether it is told of where no wish was said (RFC 3461 §4.1). */
@@ -32,6 +32,18 @@ const WISHES: Readonly<Record<Action, { readonly word: string; readonly usual: b
  */
 export function bounce(entry: SpoolEntry, facts: ReportFacts): Bounce | undefined {
   return isDone(entry) ? report(entry, facts, ended) : undefined
+}
+
+/** The most of a message that comes back with a report, in octets; of a larger one its header does (as Postfix has it). */
+export const MOST_RETURNED = 50_000
+
+/**
+ * Does all of the message come back, as its sender wished (RFC 3461 §4.3)? Only where it failed: who has it needs it no more.
+ * A binary one would not fit into a report.
+ */
+export function returnsAll({ envelope: { ret, body }, size, recipients }: SpoolEntry): boolean {
+  const failed = recipients.some(state => state.kind === 'done' && state.outcome.kind === 'failed')
+  return ret === 'FULL' && failed && body !== 'binarymime' && size <= MOST_RETURNED
 }
 
 /** The report that recipients are late, for those who still wait (RFC 3464 §2.3.3). */

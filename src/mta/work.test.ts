@@ -184,7 +184,12 @@ test('a trail keeps its beginning and its end, and does not grow for ever', () =
   assert.deepEqual([it.trail[0]?.what, it.trail[9]?.what, it.trail.at(-1)?.what], ['note 0', 'note 9', 'note 999'])
 })
 
-const FACTS = { host: 'mail-a.a.example', id: 'R1', now: DAY, header: bytes('Subject: Are you there?\r\n') }
+const FACTS = {
+  host: 'mail-a.a.example',
+  id: 'R1',
+  now: DAY,
+  quoted: { what: 'header', bytes: bytes('Subject: Are you there?\r\n') },
+}
 
 function done(it: SpoolEntry, ...outcomes: readonly Outcome[]): SpoolEntry {
   return conclude(it, new Map(outcomes.entries()), { plan: EXCHANGE_2003, now: 0 })
