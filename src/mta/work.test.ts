@@ -188,7 +188,7 @@ const FACTS = {
   host: 'mail-a.a.example',
   id: 'R1',
   now: DAY,
-  quoted: { what: 'header', bytes: bytes('Subject: Are you there?\r\n') },
+  quoted: { what: 'header' as const, bytes: bytes('Subject: Are you there?\r\n') },
 }
 
 function done(it: SpoolEntry, ...outcomes: readonly Outcome[]): SpoolEntry {
