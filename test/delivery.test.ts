@@ -75,3 +75,25 @@ test('a connection that breaks off in the middle of its recipients goes on with 
   )
   for (const what of relays.tried) assert.match(what, /relayed/)
 })
+
+test('a message that is held goes when it may, and not before', async t => {
+  const to = await answering()
+  const { relays, send } = await sender(t, to)
+  const began = Date.now()
+  await send({ to: 'bob@b.example', params: ' HOLDFOR=1' }, 1)
+  assert.ok(Date.now() - began >= 1000, relays.said.join('\n'))
+  assert.match(relays.said.join('\n'), /FUTURERELEASE 604800 \d{4}-\d\d-\d\dT/)
+})
+
+test('what was to be there in time comes back when its time is over, and is not sent any more', async t => {
+  const to = await answering({
+    offers: ['DELIVERBY'],
+    answer: line => (line === 'DATA' ? '450 4.3.0 not now' : undefined),
+  })
+  const { relays, send } = await sender(t, to)
+  await send({ to: 'bob@b.example', params: ' BY=1;R MT-PRIORITY=3' }, 0)
+  const report = await relays.arrived('alice@a.example')
+  assert.match(report, /^Action: failed\r\nStatus: 5\.4\.7\r$/m)
+  const tries = to.connections.map(({ lines }) => lines.find(line => line.startsWith('MAIL')))
+  assert.deepEqual(tries, ['MAIL FROM:<alice@a.example> BY=1;R'])
+})

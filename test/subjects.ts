@@ -32,6 +32,7 @@ import { MAIL_ONLY } from '../src/smtp/session.ts'
 import { sayOutcome } from '../src/spool/entry.ts'
 import { crossing } from '../src/topology/topology.ts'
 import type { Act, Part, Subject } from '../src/transcript/play.ts'
+import { CURTAIN } from '../src/transcript/play.ts'
 import { sectionBytes, sectionLines, type Transcript } from '../src/transcript/transcript.ts'
 import { isProxied, ProxySubject } from './proxy-subject.ts'
 
@@ -321,6 +322,8 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
     'requiretls',
     'lmtp',
     'elsewhere',
+    'by',
+    'priority',
   ]
   for (const [line, name = ''] of words) if (!known.includes(name)) fail(file, line)
 
@@ -336,6 +339,7 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
   const from = parsePath(one('from') ?? '')
   if ('wrong' in from) return fail(file, 'from')
   const [ret, envid] = [one('ret'), one('envid')]
+  const [, within = '', mode] = /^(\S+) (return|notify)$/.exec(one('by') ?? '') ?? []
   const whole: Envelope = {
     from: from.path,
     recipients,
@@ -344,6 +348,10 @@ function readOrder({ sections, file }: Transcript, size: number): Order {
     ...(ret && { ret: ret as 'FULL' }),
     ...(envid && { envid }),
     ...(one('requiretls') === 'yes' && { requireTls: true }),
+    ...(mode && {
+      deliverBy: { at: CURTAIN + (parseDuration(within) ?? 0), mode: mode as 'return', trace: false },
+    }),
+    ...(one('priority') && { priority: Number(one('priority')) }),
     ...(one('blob') && { blob: { version: '2', bytes: bytes(one('blob') ?? '') } }),
   }
   const [, verb, mechanism, user, password, required, by] =

@@ -88,7 +88,7 @@ function send({ envelope, message, name = 'postern', firewall, login, limits }: 
           return server.answer({ no: 'no-such-user' }, now)
         if (question.about === 'sasl') return server.answer({ sasl: accounts(question.question) }, now)
         if (question.about === 'message')
-          kept.push({ envelope: envelopeOf(question.transaction), message: concat(pieces) })
+          kept.push({ envelope: envelopeOf(question.transaction, 0), message: concat(pieces) })
         return server.answer({ yes: 'M1' }, now)
       },
     },

@@ -43,7 +43,8 @@ const ALL: Offer = {
   loggedIn: false,
   secured: false,
   startTls: true,
-  services: new Set(EXTENSIONS.map(({ keyword }) => keyword)),
+  services: new Set(['RELAY', ...EXTENSIONS.map(({ keyword }) => keyword)]),
+  now: 0,
 }
 
 function lineOf({ keyword, advertise }: Extension): string {

@@ -67,7 +67,7 @@ export class Lanes {
   #offer(job: Job): void {
     if (this.#isStopped) return job.settle(new Map())
     if (this.#wakeUp(job.hop.name, job)) return
-    const refused = this.#scheduler.offer(job.hop.name, job, now())
+    const refused = this.#scheduler.offer(job.hop.name, job, now(), job.entry.envelope.priority)
     if (refused) job.settle(untried(job, refused))
     else this.#begin()
   }

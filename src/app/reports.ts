@@ -1,9 +1,11 @@
 /** Reports to senders: what an entry owes, as a message of our own. */
-import { concat, NO_BYTES } from '../base/bytes.ts'
+import { concat, copy, NO_BYTES } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { Instant } from '../base/time.ts'
 import { random } from '../io/clock.ts'
-import { bounce, delayed } from '../mta/bounce.ts'
+import type { Quoted } from '../mail/dsn.ts'
+import { MessageForm } from '../mail/form.ts'
+import { bounce, delayed, returnsAll } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type MessageNews, type ReportKind, sayNews, trailed } from '../mta/news.ts'
 import { newEntry, type SpoolEntry } from '../spool/entry.ts'
@@ -18,6 +20,8 @@ export interface Told {
   readonly news?: MessageNews
   readonly report?: OwnMessage
 }
+
+const NOTHING: Quoted = { what: 'header', bytes: NO_BYTES }
 
 export class Reports {
   readonly #config: MtaConfig
@@ -43,13 +47,27 @@ export class Reports {
   async #about(entry: SpoolEntry, tells: typeof bounce, at: Instant): Promise<OwnMessage | undefined> {
     const { hostname: host, expire } = this.#config
     const id = newId(at, random)
-    const facts = { host, id, now: at, header: NO_BYTES }
-    // Asked before its header is read: most owe none.
+    const facts = { host, id, now: at, quoted: NOTHING }
+    // Asked before anything is read: most owe none.
     if (!tells(entry, facts)) return undefined
     // A message whose content rotted is reported all the same.
-    const owed = tells(entry, { ...facts, header: await this.#header(entry).catch(() => NO_BYTES) })
+    const owed = tells(entry, { ...facts, quoted: await this.#quoted(entry).catch(() => NOTHING) })
     const what = sayNews({ kind: 'made', about: entry.id })
     return owed && { entry: newEntry({ id, envelope: owed.envelope, at, expire, what }), body: owed.body }
+  }
+
+  async #quoted(entry: SpoolEntry): Promise<Quoted> {
+    if (!returnsAll(entry)) return { what: 'header', bytes: await this.#header(entry) }
+    const pieces: Uint8Array[] = []
+    for await (const piece of this.#spool.body(entry.id)) pieces.push(copy(piece))
+    const bytes = concat(pieces)
+    // Stray octets and endless lines would make the report one that others refuse.
+    const form = new MessageForm()
+    form.push(bytes)
+    form.end()
+    return form.bodyType === 'binarymime'
+      ? { what: 'header', bytes: await this.#header(entry) }
+      : { what: 'message', bytes }
   }
 
   async #header(entry: SpoolEntry): Promise<Uint8Array> {

@@ -89,7 +89,7 @@ export class Sessions {
             return answer instanceof Promise ? answer.then(given) : given(answer)
           }
           case 'message-begins':
-            arriving = this.#begin(envelopeOf(output.transaction), output.facts, limits)
+            arriving = this.#begin(envelopeOf(output.transaction, now()), output.facts, limits)
             return undefined
           case 'body':
             return arriving?.push(output.bytes)
@@ -177,6 +177,7 @@ export class Sessions {
       ...(verifies ? ['VRFY'] : []),
       ...(turns.length > 0 ? ['ETRN', 'TURN', 'ATRN'] : []),
       ...(trusted ? ['XCLIENT'] : []),
+      ...(this.#config.relayFrom.some(network => holds(network, peer)) ? ['RELAY'] : []),
       ...(this.#routing.isSpoken ? ['X-LINK2STATE', 'X-POSTERN-LINKSTATE'] : []),
       'XEXCH50',
     ])

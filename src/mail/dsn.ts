@@ -13,8 +13,14 @@ export interface Report {
   readonly now: Instant
   readonly envelope: Envelope
   readonly recipients: readonly Reported[]
-  /** The header of the message it is about, without its body. */
-  readonly header: Uint8Array
+  /** The header of the message it is about, or all of it. */
+  readonly quoted: Quoted
+}
+
+/** What comes back of a message (RFC 3461 §4.3): whole lines, none beyond what a message may have. */
+export interface Quoted {
+  readonly what: 'header' | 'message'
+  readonly bytes: Uint8Array
 }
 
 /** RFC 3464 §2.3.3. `relayed`: to a server that will not report. */
@@ -45,7 +51,7 @@ const WORDS: readonly { readonly action: Action; readonly subject: string; reado
   {
     action: 'relayed',
     subject: 'Relayed mail',
-    opening: 'Your message was handed to a server that will not report on it, for:',
+    opening: 'Your message was handed on to another server, for:',
   },
   {
     action: 'expanded',
@@ -54,10 +60,16 @@ const WORDS: readonly { readonly action: Action; readonly subject: string; reado
   },
 ]
 
+/** RFC 3462 §1, §2; RFC 6533 §4. */
+const QUOTED_TYPES = {
+  header: { plain: 'text/rfc822-headers', global: 'message/global-headers' },
+  message: { plain: 'message/rfc822', global: 'message/global' },
+} as const
+
 /** The report as a message, CRLF and all, addressed to the sender of what it is about (RFC 3462, RFC 3464, RFC 6533). */
 export function formatReport(report: Report, to: Mailbox): Uint8Array {
-  const { host, id, arrived, now, envelope, recipients, header } = report
-  // It must not occur in the header that is quoted; an id is unique enough for that.
+  const { host, id, arrived, now, envelope, recipients, quoted } = report
+  // It must not occur in what is quoted; an id is unique enough for that.
   const boundary = `report-${id}`
   const names = recipients.map(({ recipient }) => nameOf(envelope, recipient))
   const isGlobal = !names.every(isAscii)
@@ -95,11 +107,11 @@ export function formatReport(report: Report, to: Mailbox): Uint8Array {
     fields.join('\r\n\r\n'),
     '',
     `--${boundary}`,
-    isGlobal ? 'Content-Type: message/global-headers' : 'Content-Type: text/rfc822-headers',
-    ...(isGlobal ? ['Content-Transfer-Encoding: 8bit'] : []),
+    `Content-Type: ${QUOTED_TYPES[quoted.what][isGlobal ? 'global' : 'plain']}`,
+    ...(isGlobal || quoted.what === 'message' ? ['Content-Transfer-Encoding: 8bit'] : []),
     '',
   ].join('\r\n')
-  return concat([utf8(`${text}\r\n`), header, utf8(`\r\n--${boundary}--\r\n`)])
+  return concat([utf8(`${text}\r\n`), quoted.bytes, utf8(`\r\n--${boundary}--\r\n`)])
 }
 
 function linesOf(recipients: readonly Reported[], names: readonly string[], action: Action): readonly string[] {

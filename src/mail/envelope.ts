@@ -1,4 +1,6 @@
+import type { Instant } from '../base/time.ts'
 import type { Mailbox, ReversePath } from '../smtp/address.ts'
+import type { DeliverBy } from '../smtp/extension.ts'
 import { param } from '../smtp/params.ts'
 import type { Blob, Transaction } from '../smtp/session.ts'
 
@@ -13,6 +15,12 @@ export interface Envelope {
   readonly envid?: string
   /** It may travel under proven TLS only (RFC 8689 §2). */
   readonly requireTls?: boolean
+  /** It is not to be sent before then (RFC 4865). */
+  readonly hold?: Instant
+  /** By when it is to be delivered, or else returned or its sender told (RFC 2852). */
+  readonly deliverBy?: { readonly at: Instant; readonly mode: DeliverBy['mode']; readonly trace: boolean }
+  /** How urgent it is, -9 to 9 (RFC 6710). */
+  readonly priority?: number
   /** What XEXCH50 brought, for servers of the same organisation. */
   readonly blob?: Blob
 }
@@ -24,7 +32,9 @@ export interface Recipient {
   readonly orcpt?: string
 }
 
-export function envelopeOf({ from, params, recipients, smtputf8, body, requireTls, blob }: Transaction): Envelope {
+/** The envelope of a message that was given now. */
+export function envelopeOf(transaction: Transaction, now: Instant): Envelope {
+  const { from, params, recipients, smtputf8, body, requireTls, blob, hold, by, priority } = transaction
   const ret = param(params, 'RET')?.value?.toUpperCase()
   const envid = param(params, 'ENVID')?.value
   return {
@@ -34,6 +44,10 @@ export function envelopeOf({ from, params, recipients, smtputf8, body, requireTl
     ...(ret === 'FULL' || ret === 'HDRS' ? { ret } : {}),
     ...(envid === undefined ? {} : { envid }),
     ...(requireTls && { requireTls }),
+    ...(hold !== undefined && { hold }),
+    // Its time begins when it may go.
+    ...(by && { deliverBy: { at: (hold ?? now) + by.within, mode: by.mode, trace: by.trace } }),
+    ...(priority !== undefined && { priority }),
     ...(blob && { blob }),
     recipients: recipients.map(({ to, params: asked }) => {
       const notify = param(asked, 'NOTIFY')?.value?.toUpperCase()

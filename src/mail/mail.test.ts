@@ -116,26 +116,36 @@ test('HeaderWatch tells a header that is too long, even where it is one line wit
 })
 
 test('envelopeOf() keeps what a sender asked of reports', () => {
-  const envelope = envelopeOf({
-    from: null,
-    params: [
-      { keyword: 'RET', value: 'hdrs' },
-      { keyword: 'ENVID', value: 'QQ' },
-      { keyword: 'SIZE', value: '9' },
-    ],
-    recipients: [
-      { to: { local: 'bob', domain: 'b.example' }, params: [{ keyword: 'NOTIFY', value: 'success,Failure' }] },
-    ],
-    body: '8bitmime',
-    smtputf8: false,
-    requireTls: false,
-  })
+  const envelope = envelopeOf(
+    {
+      from: null,
+      params: [
+        { keyword: 'RET', value: 'hdrs' },
+        { keyword: 'ENVID', value: 'QQ' },
+        { keyword: 'SIZE', value: '9' },
+      ],
+      recipients: [
+        { to: { local: 'bob', domain: 'b.example' }, params: [{ keyword: 'NOTIFY', value: 'success,Failure' }] },
+      ],
+      body: '8bitmime',
+      smtputf8: false,
+      requireTls: false,
+      hold: 5_000,
+      by: { within: 60_000, mode: 'return', trace: true },
+      priority: -3,
+    },
+    1_000,
+  )
   assert.deepEqual(envelope, {
     from: null,
     smtputf8: false,
     body: '8bitmime',
     ret: 'HDRS',
     envid: 'QQ',
+    // Its time begins when it may go.
+    hold: 5_000,
+    deliverBy: { at: 65_000, mode: 'return', trace: true },
+    priority: -3,
     recipients: [{ to: { local: 'bob', domain: 'b.example' }, notify: 'SUCCESS,FAILURE' }],
   })
 })
@@ -148,7 +158,7 @@ test('nothing that a peer said begins a field, or a part, of a report', () => {
       id: 'R1',
       arrived: 0,
       now: SATURDAY,
-      header: bytes('Subject: a\r\n'),
+      quoted: { what: 'header', bytes: bytes('Subject: a\r\n') },
       envelope: {
         from: null,
         smtputf8: false,

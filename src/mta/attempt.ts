@@ -7,6 +7,7 @@
 import { fromBase64 } from '../base/bytes.ts'
 import type { Machine, TlsFacts, WireOutput } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
+import type { Envelope } from '../mail/envelope.ts'
 import { type Capabilities, NO_CAPABILITIES, offers, readCapabilities } from '../smtp/capabilities.ts'
 import { Client } from '../smtp/client.ts'
 import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
@@ -421,7 +422,10 @@ export class Attempt implements Machine<AttemptOutput> {
     if (pull) return this.#say(pull, { step: 'pull' }, now)
     const form = wantedForm(this.#offered, this.#form.body)
     if (form) return [{ kind: 'convert', to: form, smtputf8: offers(this.#offered, 'SMTPUTF8') }]
-    const unsendable = unsendableTo(this.#offered, this.#order.envelope, this.#form.size)
+    const { lmtp, envelope } = this.#order
+    // To a store it is handed, and not sent on: its time is over with it.
+    const sent = lmtp ? withoutTime(envelope) : envelope
+    const unsendable = unsendableTo(this.#offered, sent, this.#form.size)
     if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
     this.#passing = new Transaction(this.#client, {
       order: this.#order,
@@ -488,4 +492,8 @@ export class Attempt implements Machine<AttemptOutput> {
   #say(command: Parameters<Client<Tag>['say']>[0], tag: Tag, now: Instant): readonly AttemptOutput[] {
     return this.#follow(this.#client.say(command, tag, now), now)
   }
+}
+
+function withoutTime({ deliverBy: _done, ...envelope }: Envelope): Envelope {
+  return envelope
 }

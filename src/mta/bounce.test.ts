@@ -9,7 +9,12 @@ import { type Bounce, bounce, delayed } from './bounce.ts'
 
 const SATURDAY = 1_001_783_358_000
 const HEADER = 'From: <alice@a.example>\r\nSubject: Are you there?\r\n'
-const FACTS = { host: 'mail-a.a.example', id: 'R1', now: SATURDAY + 60_000, header: bytes(HEADER) }
+const FACTS = {
+  host: 'mail-a.a.example',
+  id: 'R1',
+  now: SATURDAY + 60_000,
+  quoted: { what: 'header' as const, bytes: bytes(HEADER) },
+}
 const BOB: Recipient = { to: { local: 'bob', domain: 'b.example' } }
 const DAVE: Recipient = { to: { local: 'dave', domain: 'd.example' } }
 
@@ -229,4 +234,16 @@ test('who is late is told of while it is tried, until when, and not at all to <>
   assert.equal(late({ ...BOB, notify: 'FAILURE' }), undefined)
   assert.notEqual(late({ ...BOB, notify: 'DELAY' }), undefined)
   assert.equal(late(BOB, null), undefined)
+})
+
+test('who set a time is told where it is handed to who does not keep it, and of each step where that was wished', () => {
+  const deliverBy = (trace: boolean) => ({ deliverBy: { at: 0, mode: 'notify', trace } as const })
+  const untimed: Outcome = { kind: 'relayed', to: 'mail-b', dsn: true, untimed: true }
+  const timed: Outcome = { kind: 'relayed', to: 'mail-b', dsn: true }
+  assert.match(said(owed([[BOB, untimed]], deliverBy(false))), /^Action: relayed\r$/m)
+  assert.match(said(owed([[BOB, untimed]], deliverBy(false))), /relayed to mail-b, which offers no DELIVERBY/)
+  assert.match(said(owed([[BOB, timed]], deliverBy(true))), /^Action: relayed\r$/m)
+  assert.equal(bounce(entry([[BOB, timed]], deliverBy(false)), FACTS), undefined)
+  assert.equal(bounce(entry([[{ ...BOB, notify: 'NEVER' }, untimed]], deliverBy(true)), FACTS), undefined)
+  assert.equal(bounce(entry([[{ ...BOB, notify: 'SUCCESS' }, timed]]), FACTS), undefined)
 })

@@ -1,5 +1,5 @@
 import type { Instant } from '../base/time.ts'
-import { type Action, formatReport, type Reported } from '../mail/dsn.ts'
+import { type Action, formatReport, type Quoted, type Reported } from '../mail/dsn.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { sayReply } from '../smtp/reply.ts'
 import { isDone, type Outcome, type RecipientState, type SpoolEntry } from '../spool/entry.ts'
@@ -10,12 +10,12 @@ export interface Bounce {
   readonly body: Uint8Array
 }
 
-/** What a report says besides what the entry does: by whom, when, and the header of the message it is about. */
+/** What a report says besides what the entry does: by whom, when, and what it quotes of the message it is about. */
 export interface ReportFacts {
   readonly host: string
   readonly id: string
   readonly now: Instant
-  readonly header: Uint8Array
+  readonly quoted: Quoted
 }
 
 /** Which wish of NOTIFY an action answers, and whether it is told of where no wish was said (RFC 3461 §4.1). */
@@ -33,6 +33,18 @@ const WISHES: Readonly<Record<Action, { readonly word: string; readonly usual: b
  */
 export function bounce(entry: SpoolEntry, facts: ReportFacts): Bounce | undefined {
   return isDone(entry) ? report(entry, facts, ended) : undefined
+}
+
+/** The most of a message that comes back with a report, in octets; of a larger one its header does (as Postfix has it). */
+export const MOST_RETURNED = 50_000
+
+/**
+ * Does all of the message come back, as its sender wished (RFC 3461 §4.3)? Only where it failed: who has it needs it no more.
+ * A binary one would not fit into a report.
+ */
+export function returnsAll({ envelope: { ret, body }, size, recipients }: SpoolEntry): boolean {
+  const failed = recipients.some(state => state.kind === 'done' && state.outcome.kind === 'failed')
+  return ret === 'FULL' && failed && body !== 'binarymime' && size <= MOST_RETURNED
 }
 
 /** The report that recipients are late, for those who still wait (RFC 3464 §2.3.3). */
@@ -53,7 +65,10 @@ function report(
   if (from === null) return undefined
   const recipients = entry.recipients.flatMap((state, recipient): Reported[] => {
     const what = told(state)
-    return what && wishes(envelope.recipients[recipient]?.notify, what.action) ? [{ recipient, ...what }] : []
+    const notify = envelope.recipients[recipient]?.notify
+    const isWished = what && isOurs(state) && wishes(notify, what.action)
+    const isTold = what && (isWished || (notify !== 'NEVER' && isOfTime(entry, state)))
+    return isTold ? [{ recipient, ...what }] : []
   })
   if (recipients.length === 0) return undefined
   return {
@@ -78,12 +93,26 @@ function ended(state: RecipientState): Omit<Reported, 'recipient'> | undefined {
     case 'expanded':
       return { action: 'expanded', status: '2.0.0', why: `sent on to ${outcome.to}`, remote: false }
     case 'relayed':
-      // Who has the message reports on it, if it can; only then is that our affair no longer (RFC 3461 §5.2.2).
-      if (outcome.dsn) return undefined
-      return { action: 'relayed', status: '2.0.0', why: `relayed to ${outcome.to}, which offers no DSN`, remote: false }
+      return { action: 'relayed', status: '2.0.0', why: `relayed to ${outcome.to}${lacking(outcome)}`, remote: false }
     default:
       return undefined
   }
+}
+
+/** Is it for us to tell? Who has the message reports on it, if it can (RFC 3461 §5.2.2). */
+function isOurs(state: RecipientState): boolean {
+  return state.kind !== 'done' || state.outcome.kind !== 'relayed' || state.outcome.dsn !== true
+}
+
+function lacking({ dsn, untimed }: { readonly dsn?: boolean; readonly untimed?: boolean }): string {
+  const lacks = [...(dsn ? [] : ['DSN']), ...(untimed ? ['DELIVERBY'] : [])]
+  return lacks.length === 0 ? '' : `, which offers no ${lacks.join(' and no ')}`
+}
+
+/** Who set a time is told of it where it leaves those who keep it, and where it was wished of each step (RFC 2852 §4). */
+function isOfTime({ envelope: { deliverBy } }: SpoolEntry, state: RecipientState): boolean {
+  if (!deliverBy || state.kind !== 'done' || state.outcome.kind !== 'relayed') return false
+  return deliverBy.trace || state.outcome.untimed === true
 }
 
 function cause({ by }: Outcome & { readonly kind: 'deferred' | 'failed' }): Omit<Reported, 'recipient' | 'action'> {

@@ -1,4 +1,5 @@
 /** What the next server takes, by what it offers: the form of a message, its parameters, and what cannot be sent at all. */
+import type { Instant } from '../base/time.ts'
 import type { Envelope, Recipient } from '../mail/envelope.ts'
 import { isAscii } from '../smtp/address.ts'
 import { type Capabilities, offers } from '../smtp/capabilities.ts'
@@ -17,7 +18,7 @@ export interface Form {
 const GONE: Readonly<Record<Without, readonly string[]>> = {
   tls: ['STARTTLS'],
   bdat: ['CHUNKING', 'BINARYMIME'],
-  parameters: ['SIZE', '8BITMIME', 'BINARYMIME', 'SMTPUTF8', 'DSN'],
+  parameters: ['SIZE', '8BITMIME', 'BINARYMIME', 'SMTPUTF8', 'DSN', 'DELIVERBY', 'MT-PRIORITY'],
 }
 
 /** What a server offers, but for what did not work there. */
@@ -52,7 +53,7 @@ export function wantedForm(offered: Capabilities, body: Envelope['body']): '7bit
   return body === '8bitmime' && !eight ? '7bit' : undefined
 }
 
-/** What the server would have to take and does not say it can, in whatever form (RFC 6531 §3.5, RFC 8689 §4.2.1). */
+/** What the server would have to take and does not say it can, in whatever form (RFC 6531 §3.5, RFC 8689 §4.2.1, RFC 2852 §4). */
 export function unsendableTo(offered: Capabilities, envelope: Envelope, size: number): Failure | undefined {
   if (envelope.requireTls && !offers(offered, 'REQUIRETLS')) {
     const why = 'the message requires TLS on all its way, and the next server takes no REQUIRETLS'
@@ -60,6 +61,10 @@ export function unsendableTo(offered: Capabilities, envelope: Envelope, size: nu
   }
   if (envelope.smtputf8 && !offers(offered, 'SMTPUTF8') && !isPlain(envelope)) {
     return { status: '5.6.7', why: 'an address is outside ASCII, and the next server takes no SMTPUTF8' }
+  }
+  if (envelope.deliverBy?.mode === 'return' && !offers(offered, 'DELIVERBY')) {
+    const why = 'the message must be delivered in time or come back, and the next server takes no DELIVERBY'
+    return { status: '5.3.3', why }
   }
   const limit = Number(offered.keywords.get('SIZE')?.[0] ?? 0)
   if (limit === 0 || size <= limit || Number.isNaN(limit)) return undefined
@@ -84,7 +89,11 @@ export function isTooMany({ code, status }: Reply): boolean {
   return status === undefined ? code === 452 || code === 552 : status.endsWith('.5.3')
 }
 
-export function mailParams(offered: Capabilities, envelope: Envelope, { body, size }: Form): Params {
+export function mailParams(
+  offered: Capabilities,
+  envelope: Envelope,
+  { form: { body, size }, now }: { readonly form: Form; readonly now: Instant },
+): Params {
   const params: Param[] = []
   if (offers(offered, 'SIZE')) params.push({ keyword: 'SIZE', value: String(size) })
   if (body !== '7bit' && offers(offered, body.toUpperCase())) {
@@ -92,12 +101,26 @@ export function mailParams(offered: Capabilities, envelope: Envelope, { body, si
   }
   if (envelope.smtputf8 && offers(offered, 'SMTPUTF8')) params.push({ keyword: 'SMTPUTF8' })
   if (envelope.requireTls) params.push({ keyword: 'REQUIRETLS' })
+  const { deliverBy, priority } = envelope
+  if (deliverBy && offers(offered, 'DELIVERBY')) params.push({ keyword: 'BY', value: sayBy(deliverBy, now) })
+  if (priority !== undefined && offers(offered, 'MT-PRIORITY')) {
+    params.push({ keyword: 'MT-PRIORITY', value: String(priority) })
+  }
   if (offers(offered, 'DSN')) {
     if (envelope.ret) params.push({ keyword: 'RET', value: envelope.ret })
     if (envelope.envid !== undefined) params.push({ keyword: 'ENVID', value: envelope.envid })
   }
   return params
 }
+
+/** What is left of the time, in whole seconds (RFC 2852 §4). */
+function sayBy({ at, mode, trace }: NonNullable<Envelope['deliverBy']>, now: Instant): string {
+  const seconds = Math.max(-MOST_SECONDS, Math.min(MOST_SECONDS, Math.floor((at - now) / 1000)))
+  return `${mode === 'return' ? Math.max(1, seconds) : seconds};${mode === 'return' ? 'R' : 'N'}${trace ? 'T' : ''}`
+}
+
+/** Nine digits (RFC 2852 §4). */
+const MOST_SECONDS = 999_999_999
 
 export function rcptParams(offered: Capabilities, recipient: Recipient | undefined): Params {
   if (!recipient || !offers(offered, 'DSN')) return []

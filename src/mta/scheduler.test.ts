@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { FIRST_CONNECTIONS, Scheduler, type SchedulerLimits } from './scheduler.ts'
+import { DEGREE_WORTH, FIRST_CONNECTIONS, Scheduler, type SchedulerLimits } from './scheduler.ts'
 
 const LIMITS: SchedulerLimits = { connections: 8, messages: 3, total: 10, waits: [1_000, 5_000] }
 
@@ -138,4 +138,18 @@ test('whatever happens, no limit is passed, nothing is lost and nothing goes twi
       assert.equal(seen.size + returned, made)
     }),
   )
+})
+
+test('who is more urgent goes first in its lane, and who has waited long enough before that', () => {
+  const it = new Scheduler<string>({ ...LIMITS, connections: 1, messages: 99 })
+  it.offer('a', 'first', 0)
+  assert.deepEqual(jobs(it), ['first'])
+  it.offer('a', 'bulk', 0, -9)
+  it.offer('a', 'plain', 0)
+  it.offer('a', 'plain too', 1)
+  it.offer('a', 'urgent', 2, 5)
+  it.offer('a', 'late and urgent', 10 * DEGREE_WORTH, 9)
+  it.offer('a', 'later than all', 10 * DEGREE_WORTH)
+  const order = Array.from({ length: 6 }, (_, i) => it.next('a', i))
+  assert.deepEqual(order, ['urgent', 'plain', 'plain too', 'late and urgent', 'bulk', 'later than all'])
 })

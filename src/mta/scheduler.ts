@@ -23,8 +23,17 @@ export interface Refused {
   readonly why: string
 }
 
+/** So long a message must have waited to go before one that is more urgent by one degree: nobody waits for ever. */
+export const DEGREE_WORTH: Duration = 300_000
+
+interface Waiting<Job> {
+  readonly job: Job
+  /** Who has the lowest goes first. */
+  readonly rank: number
+}
+
 interface Lane<Job> {
-  readonly waiting: Job[]
+  readonly waiting: Waiting<Job>[]
   open: number
   allowed: number
   /** How often in a row it was not there. */
@@ -51,11 +60,19 @@ export class Scheduler<Job> {
     return this.#open
   }
 
-  /** A job for a next hop; refused while the hop is known to be away. */
-  offer(hop: string, job: Job, now: Instant): Refused | undefined {
+  /**
+   * A job for a next hop; refused while the hop is known to be away. `priority`, -9 to 9, moves it before those of its lane
+   * that are less urgent and have not waited much longer (RFC 6710 §4.3).
+   */
+  offer(hop: string, job: Job, now: Instant, priority = 0): Refused | undefined {
     const lane = this.#lane(hop)
     if (lane.away && now < lane.away.until) return lane.away
-    lane.waiting.push(job)
+    const rank = now - priority * DEGREE_WORTH
+    // Nearly all belong at the end.
+    let at = lane.waiting.length
+    while (at > 0 && (lane.waiting[at - 1]?.rank ?? rank) > rank) at--
+    if (at === lane.waiting.length) lane.waiting.push({ job, rank })
+    else lane.waiting.splice(at, 0, { job, rank })
     return undefined
   }
 
@@ -67,11 +84,11 @@ export class Scheduler<Job> {
       for (const [hop, lane] of [...this.#lanes]) {
         if (this.#open >= this.#limits.total) break
         if (lane.open >= allowedOf(lane) || (lane.away && now < lane.away.until)) continue
-        const job = lane.waiting.shift()
-        if (job === undefined) continue
+        const first = lane.waiting.shift()
+        if (!first) continue
         lane.open++
         this.#open++
-        begun.push({ hop, job })
+        begun.push({ hop, job: first.job })
         isAny = true
         // Its next turn comes after everybody else's.
         this.#lanes.delete(hop)
@@ -86,7 +103,7 @@ export class Scheduler<Job> {
    * a session ends after its share even if there was more to send over it.
    */
   next(hop: string, sent: number): Job | undefined {
-    return this.mayStay(hop, sent) ? this.#lanes.get(hop)?.waiting.shift() : undefined
+    return this.mayStay(hop, sent) ? this.#lanes.get(hop)?.waiting.shift()?.job : undefined
   }
 
   /** May a session that has sent so many send another, now or when there is one? */
@@ -122,12 +139,12 @@ export class Scheduler<Job> {
       lane.away = { until: now + wait, why }
       lane.allowed = FIRST_CONNECTIONS
     }
-    return { away: lane.away, jobs: lane.waiting.splice(0) }
+    return { away: lane.away, jobs: lane.waiting.splice(0).map(({ job }) => job) }
   }
 
   /** Takes out all that waits: nothing more is to be begun. */
   clear(): readonly Job[] {
-    return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0))
+    return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0).map(({ job }) => job))
   }
 
   /** A session is over. */

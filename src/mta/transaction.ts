@@ -90,7 +90,7 @@ export class Transaction<Tag> {
     switch (tag.step) {
       case 'mail':
         if (digit(reply) !== 2) {
-          if (isOfParameters(reply, this.#mailParams) && this.#canSpare) return withoutParameters('MAIL', reply)
+          if (isOfParameters(reply, this.#mailParams(now)) && this.#canSpare) return withoutParameters('MAIL', reply)
           this.#refusal = reply
         }
         return this.#pipelined ? [] : this.#afterMail(now)
@@ -136,20 +136,20 @@ export class Transaction<Tag> {
     this.#accepted = []
     this.#refusal = undefined
     const { from } = order.envelope
-    const command = { kind: 'mail', from, params: this.#mailParams } as const
+    const command = { kind: 'mail', from, params: this.#mailParams(now) } as const
     const mail = this.#client.say(command, { step: 'mail' }, now)
     return this.#pipelined ? [...mail, ...this.#afterMail(now)] : mail
   }
 
-  get #mailParams(): Params {
+  #mailParams(now: Instant): Params {
     const { order, offered, form } = this.#passage
-    return mailParams(offered, order.envelope, form)
+    return mailParams(offered, order.envelope, { form, now })
   }
 
   /** Can what the parameters ask be done without them? */
   get #canSpare(): boolean {
     const { envelope } = this.#passage.order
-    return !envelope.requireTls && (!envelope.smtputf8 || isPlain(envelope))
+    return !envelope.requireTls && envelope.deliverBy?.mode !== 'return' && (!envelope.smtputf8 || isPlain(envelope))
   }
 
   /** Does DATA leave with the group? */
@@ -249,7 +249,10 @@ export class Transaction<Tag> {
     const { order, offered } = this.#passage
     const outcome = classify(reply, { to: order.to, kind: order.outcome })
     // Who asked to be told of a delivery is told by those who come after, if they can (RFC 3461 §5.2.2).
-    return outcome.kind === 'relayed' && offers(offered, 'DSN') ? { ...outcome, dsn: true } : outcome
+    if (outcome.kind !== 'relayed') return outcome
+    // Who is to tell of the time likewise (RFC 2852 §4).
+    const timed = order.envelope.deliverBy === undefined || offers(offered, 'DELIVERBY')
+    return { ...outcome, ...(offers(offered, 'DSN') && { dsn: true }), ...(!timed && { untimed: true }) }
   }
 }
 

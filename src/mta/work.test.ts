@@ -7,13 +7,13 @@ import { guid, md5, sha256 } from '../routing/any-table.test.ts'
 import { organization } from '../routing/organization.ts'
 import { RoutingService } from '../routing/service.ts'
 import type { Mailbox } from '../smtp/address.ts'
-import { dueAt, isDone, MAX_NOTES, noted, type Outcome, type SpoolEntry } from '../spool/entry.ts'
+import { dueAt, isDone, MAX_NOTES, newEntry, noted, type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { EXCHANGE_2003, nextTry } from '../spool/retry.ts'
 import { acceptRecipient } from './acceptance.ts'
 import { bounce } from './bounce.ts'
 import { MTA } from './commands.ts'
 import type { MtaConfig } from './config.ts'
-import { batches, conclude, hastened } from './work.ts'
+import { batches, conclude, hastened, isLate } from './work.ts'
 
 const TEXT = `hostname mail-a.a.example
 local-domain a.example
@@ -184,7 +184,12 @@ test('a trail keeps its beginning and its end, and does not grow for ever', () =
   assert.deepEqual([it.trail[0]?.what, it.trail[9]?.what, it.trail.at(-1)?.what], ['note 0', 'note 9', 'note 999'])
 })
 
-const FACTS = { host: 'mail-a.a.example', id: 'R1', now: DAY, header: bytes('Subject: Are you there?\r\n') }
+const FACTS = {
+  host: 'mail-a.a.example',
+  id: 'R1',
+  now: DAY,
+  quoted: { what: 'header' as const, bytes: bytes('Subject: Are you there?\r\n') },
+}
 
 function done(it: SpoolEntry, ...outcomes: readonly Outcome[]): SpoolEntry {
   return conclude(it, new Map(outcomes.entries()), { plan: EXCHANGE_2003, now: 0 })
@@ -304,4 +309,63 @@ test('whoever another way opened for is due at once, and nobody else', () => {
   )
   assert.equal(after.revision, 1)
   assert.equal(after.trail.at(-1)?.what, 'a way opened')
+})
+
+/** An entry as it is when it comes, with the time that its sender set. */
+const timed = (envelope: Partial<SpoolEntry['envelope']>): SpoolEntry =>
+  newEntry({
+    id: 'T1',
+    envelope: {
+      from: at('alice', 'a.example'),
+      recipients: [{ to: at('bob', 'b.example') }],
+      smtputf8: false,
+      body: '7bit',
+      ...envelope,
+    },
+    at: 0,
+    expire: 2 * 24 * 60 * MINUTE,
+    what: 'received',
+  })
+const by = (minutes: number, mode: 'return' | 'notify') => ({ at: minutes * MINUTE, mode, trace: false })
+
+test('a message that is held is due when it may go, and its days begin then', () => {
+  const held = timed({ hold: 60 * MINUTE })
+  assert.deepEqual(batches(CONFIG, held, 60 * MINUTE - 1, { ways: WAYS }), [])
+  assert.equal(batches(CONFIG, held, 60 * MINUTE, { ways: WAYS }).length, 1)
+  assert.equal(held.expires, (60 + 2 * 24 * 60) * MINUTE)
+  assert.equal(held.trail[1]?.what, 'held until 1970-01-01T01:00:00Z')
+  // Nobody is late who was asked to wait.
+  const [after] = [12 * 60 * MINUTE]
+  assert.equal(isLate(held, { after, now: after }), false)
+  assert.equal(isLate(held, { after, now: 13 * 60 * MINUTE }), true)
+  const past = timed({ hold: -1 })
+  assert.equal(batches(CONFIG, past, 0, { ways: WAYS }).length, 1)
+})
+
+test('what is to come back when its time is over is looked at then, not sent any more, and fails', () => {
+  const entry = timed({ deliverBy: by(25, 'return') })
+  assert.equal(entry.expires, 25 * MINUTE)
+  const twice = [10, 20].reduce(
+    (before, minute) => conclude(before, new Map([[0, later]]), { plan: EXCHANGE_2003, now: minute * MINUTE }),
+    entry,
+  )
+  const [state] = twice.recipients
+  assert.equal(state?.kind === 'waiting' && state.due, 25 * MINUTE)
+  const [batch] = batches(CONFIG, twice, 25 * MINUTE, { ways: WAYS })
+  assert.ok(batch?.kind === 'nowhere')
+  assert.equal(sayOutcome(batch.outcome), 'failed: 5.4.7 it was not delivered by the time that its sender set')
+})
+
+test('of what is late its sender is told when its time is over, and it is tried on', () => {
+  const entry = timed({ deliverBy: by(5, 'notify') })
+  assert.equal(entry.expires, 2 * 24 * 60 * MINUTE)
+  const once = conclude(entry, new Map([[0, later]]), { plan: EXCHANGE_2003, now: 0 })
+  assert.equal(dueAt(once), 5 * MINUTE)
+  assert.equal(isLate(once, { after: 0, now: 5 * MINUTE - 1 }), false)
+  assert.equal(isLate(once, { after: 0, now: 5 * MINUTE }), true)
+  assert.equal(isLate({ ...once, toldLate: 1 }, { after: 0, now: 5 * MINUTE }), false)
+  const [batch] = batches(CONFIG, once, 5 * MINUTE, { ways: WAYS })
+  assert.equal(batch?.kind, 'relay')
+  const next = conclude(once, new Map([[0, later]]), { plan: EXCHANGE_2003, now: 5 * MINUTE })
+  assert.equal(dueAt(next), 15 * MINUTE)
 })

@@ -50,15 +50,18 @@ export function batches(
   { ways, asked, hop }: Hurried & { readonly ways: Ways },
 ): readonly Batch[] {
   const found = new Map<string, Batch>()
+  const isOver = isTooLate(entry, now)
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
     if (state?.kind !== 'waiting') continue
     const isAsked = asked?.has(lower(to.domain)) ?? false
     if (state.due > now && !isAsked && hop === undefined) continue
     const held = isAsked ? undefined : turnFor(config, to)
-    const [key, batch] = held
-      ? waits(held, entry)
-      : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })
+    const [key, batch] = isOver
+      ? nowhere('5.4.7', 'it was not delivered by the time that its sender set')
+      : held
+        ? waits(held, entry)
+        : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })
     if (state.due > now && !isAsked && key !== `connector ${hop}` && key !== hop) continue
     const before = found.get(key)
     const recipients = [...(before?.recipients ?? []), recipient]
@@ -70,14 +73,20 @@ export function batches(
   return [...found.values()]
 }
 
+/** Is the time over after which it is not to be delivered any more (RFC 2852 §4)? */
+function isTooLate({ envelope: { deliverBy } }: SpoolEntry, now: Instant): boolean {
+  return deliverBy?.mode === 'return' && now >= deliverBy.at
+}
+
 /** The way of one recipient's copy. */
 export function wayOf(
   ways: Ways,
   { envelope, size }: SpoolEntry,
   { to, now }: { readonly to: Mailbox; readonly now: Instant },
 ): Way {
-  const { from } = envelope
-  const found = ways.route({ to, from, size, isSystem: from === null }, now)
+  const { from, priority = 0 } = envelope
+  const degree = priority < 0 ? 'low' : priority > 0 ? 'high' : 'normal'
+  const found = ways.route({ to, from, size, isSystem: from === null, priority: degree }, now)
   if (found.kind === 'unreachable') return { kind: 'none', by: { status: found.status, why: found.why } }
   const connector = ways.connector(found.connector.connector)
   if (found.kind === 'hold')
@@ -183,7 +192,10 @@ export function conclude(
     if (outcome.kind !== 'deferred') return { kind: 'done', at: now, outcome }
     const attempts = state.attempts + 1
     const until = now < entry.expires ? outcome.until : undefined
-    const due = until ?? nextTry(plan, { attempts, now, expires: entry.expires })
+    const planned = until ?? nextTry(plan, { attempts, now, expires: entry.expires })
+    // When its time is over it is looked at: delivered just in time, or its sender told.
+    const set = entry.envelope.deliverBy?.at
+    const due = planned !== undefined && set !== undefined && now < set ? Math.min(planned, set) : planned
     if (due !== undefined) return { kind: 'waiting', due, attempts, last: outcome }
     return { kind: 'done', at: now, outcome: { kind: 'failed', by: expired(outcome) } }
   })
@@ -194,10 +206,12 @@ export function conclude(
 
 /** Has it waited so long that its sender is to be told, and was not yet? `after` 0: never. */
 export function isLate(
-  { arrived, toldLate }: SpoolEntry,
+  { arrived, toldLate, envelope: { hold = arrived, deliverBy } }: SpoolEntry,
   { after, now }: { readonly after: Duration; readonly now: Instant },
 ): boolean {
-  return after > 0 && toldLate === undefined && now - arrived >= after
+  if (toldLate !== undefined) return false
+  if (deliverBy?.mode === 'notify' && now >= deliverBy.at) return true
+  return after > 0 && now - Math.max(arrived, hold) >= after
 }
 
 function expired(last: Outcome) {

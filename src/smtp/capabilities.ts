@@ -1,4 +1,5 @@
 import { upper } from '../base/bytes.ts'
+import type { Instant } from '../base/time.ts'
 import type { Reply } from './reply.ts'
 
 /** What an EHLO reply offers: keyword, in upper case, → its arguments. */
@@ -17,6 +18,7 @@ export interface Offer {
   /** How the client may log in now. */
   readonly mechanisms: readonly string[]
   readonly loggedIn: boolean
+  readonly now: Instant
   readonly secured: boolean
   /** Is there a certificate to start TLS with? */
   readonly startTls: boolean

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { advertised, checkMailParams, checkRcptParams, EXTENSIONS, listedBy } from './extension.ts'
+import { advertised, checkMailParams, checkRcptParams, EXTENSIONS, listedBy, MOST_HOLD } from './extension.ts'
 import { COMMAND_LINE, lineLimit, MAIL_LINE } from './limits.ts'
 import { parseParams } from './params.ts'
 
@@ -72,6 +72,7 @@ test('our own list says what works now, and nothing else', () => {
     secured: false,
     startTls: true,
     services: new Set(['ETRN']),
+    now: Date.parse('2026-01-31T08:00:00Z'),
   }
   const clear = listedBy(advertised(offer))
   assert.deepEqual(
@@ -83,4 +84,73 @@ test('our own list says what works now, and nothing else', () => {
     ['STARTTLS', 'REQUIRETLS', 'AUTH'].map(each => inside.has(each)),
     [false, true, false],
   )
+})
+
+const NOW = Date.parse('2026-01-31T08:00:00Z')
+const timed = (words: string) => {
+  const params = parseParams(words)
+  assert.ok(!('wrong' in params))
+  const checked = checkMailParams(params, EVERYTHING, NOW)
+  return 'wrong' in checked ? checked.situation : checked.facts
+}
+
+test('a time to hold a message until is at most a week away, and not over', () => {
+  const hold = (words: string) => {
+    const facts = timed(words)
+    return typeof facts === 'string' ? facts : (facts.hold ?? 0) - NOW
+  }
+  assert.equal(hold('HOLDFOR=60'), 60_000)
+  assert.equal(hold('HOLDFOR=604800'), MOST_HOLD)
+  assert.equal(hold('HOLDUNTIL=2026-01-31T10:00:00+01:00'), 3_600_000)
+  assert.equal(hold('HOLDUNTIL=2026-02-07T08:00:00Z'), MOST_HOLD)
+  for (const wrong of [
+    'HOLDFOR=604801',
+    'HOLDFOR=-1',
+    'HOLDFOR=1h',
+    'HOLDFOR',
+    'HOLDUNTIL=2026-02-07T08:00:01Z',
+    'HOLDUNTIL=2026-01-31T07:59:59Z',
+    'HOLDUNTIL=tomorrow',
+    'HOLDFOR=60 HOLDUNTIL=2026-01-31T10:00:00Z',
+  ])
+    assert.equal(hold(wrong), 'bad-argument', wrong)
+})
+
+test('by when a message is to be delivered, and how urgent it is', () => {
+  const facts = (words: string) => {
+    const found = timed(words)
+    return typeof found === 'string' ? found : [found.by, found.priority]
+  }
+  assert.deepEqual(facts('BY=120;R MT-PRIORITY=-9'), [{ within: 120_000, mode: 'return', trace: false }, -9])
+  assert.deepEqual(facts('BY=-5;nt MT-PRIORITY=0'), [{ within: -5_000, mode: 'notify', trace: true }, 0])
+  for (const wrong of [
+    'BY=0;R',
+    'BY=-1;R',
+    'BY=1',
+    'BY=1;X',
+    'BY=1234567890;N',
+    'MT-PRIORITY=10',
+    'MT-PRIORITY=-0',
+    'MT-PRIORITY',
+  ])
+    assert.equal(facts(wrong), 'bad-argument', wrong)
+})
+
+test('who may not relay is offered neither a hold nor a priority', () => {
+  const offer = {
+    maxSize: 1,
+    maxRecipients: 1,
+    maxMessages: 1,
+    mechanisms: [],
+    loggedIn: false,
+    secured: false,
+    startTls: false,
+    services: new Set<string>(),
+    now: NOW,
+  }
+  const held = (more: object) =>
+    advertised({ ...offer, ...more }).filter(line => /^FUTURERELEASE|^MT-PRIORITY/.test(line))
+  assert.deepEqual(held({}), [])
+  const both = ['FUTURERELEASE 604800 2026-02-07T08:00:00Z', 'MT-PRIORITY']
+  assert.deepEqual([held({ loggedIn: true }), held({ services: new Set(['RELAY']) })], [both, both])
 })

@@ -1,7 +1,9 @@
+import type { Duration, Instant } from '../base/time.ts'
+import { formatTimestamp, parseTimestamp } from '../base/timestamp.ts'
 import { isAscii } from './address.ts'
 import { keywordOf, type Offer } from './capabilities.ts'
 import type { CommandKind } from './command.ts'
-import { fromXtext, type Params } from './params.ts'
+import { fromXtext, type Params, param } from './params.ts'
 
 /**
  * The extensions we know, each whole in one row: what it adds to MAIL and RCPT, and how far it works as server and as
@@ -27,7 +29,7 @@ export interface Extension {
 export interface ParamSpec {
   readonly of: 'mail' | 'rcpt'
   readonly keyword: string
-  check(value: string | undefined): string | undefined
+  check(value: string | undefined, now: Instant | undefined): string | undefined
 }
 
 /** What the parameters of MAIL say about the message. */
@@ -38,7 +40,24 @@ export interface MailFacts {
   readonly requireTls: boolean
   /** Octets, as declared. */
   readonly size?: number
+  /** It is not to be sent before then (RFC 4865). */
+  readonly hold?: Instant
+  /** How urgent it is, -9 to 9 (RFC 6710). */
+  readonly priority?: number
+  readonly by?: DeliverBy
 }
+
+/** By when it must be delivered (RFC 2852), from when it was given. */
+export interface DeliverBy {
+  readonly within: Duration
+  /** Then it is returned, or its sender is told that it is late. */
+  readonly mode: 'return' | 'notify'
+  /** Each server that hands it on tells the sender. */
+  readonly trace: boolean
+}
+
+/** A message is held for so long at most; then it has gone, or been given up, before anybody forgot it. */
+export const MOST_HOLD: Duration = 7 * 86_400_000
 
 export const NO_MAIL_FACTS: MailFacts = { body: '7bit', smtputf8: false, requireTls: false }
 
@@ -70,6 +89,35 @@ const orcpt = (value: string | undefined): string | undefined =>
 
 /** NEVER stands alone (RFC 3461 §4.1). */
 const NOTIFY = /^(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2})$/i
+
+function holdFor(value: string | undefined): string | undefined {
+  const fits = value !== undefined && /^\d{1,9}$/.test(value) && Number(value) * 1000 <= MOST_HOLD
+  return fits ? undefined : `${MOST_HOLD / 1000} seconds at most were expected`
+}
+
+/** Where nobody tells the time, any will do. */
+function holdUntil(value: string | undefined, now: Instant | undefined): string | undefined {
+  const until = parseTimestamp(value ?? '')
+  if (until === undefined) return 'a time such as 2026-01-31T08:00:00Z was expected'
+  if (now === undefined) return undefined
+  if (until < now) return 'a time to come was expected'
+  return until - now <= MOST_HOLD ? undefined : `no later than ${formatTimestamp(now + MOST_HOLD)} was expected`
+}
+
+/** RFC 2852 §4: `BY=120;R`, and where senders are to be told of each step `BY=120;NT`. */
+const BY = /^(-?\d{1,9});([RN])(T?)$/i
+
+function byTime(value: string | undefined): string | undefined {
+  const [, seconds, mode] = BY.exec(value ?? '') ?? []
+  if (seconds === undefined || mode === undefined) return 'seconds;R or seconds;N was expected'
+  return mode.toUpperCase() === 'N' || Number(seconds) > 0 ? undefined : 'with R more than no time was expected'
+}
+
+/** For who may relay here: a stranger's mail is neither kept for later nor put before that of others. */
+const forOurs =
+  (line: (now: Instant) => string) =>
+  ({ services, loggedIn, now }: Offer): string | undefined =>
+    loggedIn || services.has('RELAY') ? line(now) : undefined
 
 const always = (line: string) => (): string => line
 
@@ -147,6 +195,14 @@ export const EXTENSIONS: readonly Extension[] = [
     client: 'yes: handed on where offered',
   },
   {
+    keyword: 'DELIVERBY',
+    source: 'RFC 2852',
+    params: [{ of: 'mail', keyword: 'BY', check: byTime }],
+    advertise: always('DELIVERBY'),
+    server: 'yes: returned when its time is over (R), or its sender told (N); T tells of each step',
+    client: 'yes: what is left of the time; where it is not offered, R fails with 5.3.3, and N is reported as relayed',
+  },
+  {
     keyword: 'LIMITS',
     source: 'RFC 9422',
     advertise: ({ maxMessages, maxRecipients }) => `LIMITS MAILMAX=${maxMessages} RCPTMAX=${maxRecipients}`,
@@ -178,6 +234,26 @@ export const EXTENSIONS: readonly Extension[] = [
       mechanisms.length > 0 && !loggedIn ? `AUTH ${mechanisms.join(' ')}` : undefined,
     server: 'PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, NTLM, GSSAPI: those that can be checked here',
     client: 'the same, the strongest that both have',
+  },
+  {
+    keyword: 'FUTURERELEASE',
+    source: 'RFC 4865',
+    params: [
+      { of: 'mail', keyword: 'HOLDFOR', check: holdFor },
+      { of: 'mail', keyword: 'HOLDUNTIL', check: holdUntil },
+    ],
+    advertise: forOurs(now => `FUTURERELEASE ${MOST_HOLD / 1000} ${formatTimestamp(now + MOST_HOLD)}`),
+    server: 'yes, for who has logged in or may relay: seven days at most',
+    client: 'not used: a message is held here',
+  },
+  {
+    keyword: 'MT-PRIORITY',
+    source: 'RFC 6710',
+    params: [{ of: 'mail', keyword: 'MT-PRIORITY', check: matching(/^(?:0|-?[1-9])$/, '-9 to 9') }],
+    advertise: forOurs(() => 'MT-PRIORITY'),
+    server:
+      'yes, for who has logged in or may relay: who waits for one next hop goes by it, and by how long it has waited',
+    client: 'yes: handed on where offered',
   },
   {
     keyword: 'X-EXPS',
@@ -278,11 +354,15 @@ const SPECS: readonly (ParamSpec & { readonly needs: string })[] = EXTENSIONS.fl
  * Which parameter cannot be taken, and why: 555 for one we do not know or have not listed, 501 for a wrong value
  * (RFC 5321 §4.1.1.11). `listed`: the keywords of the EHLO list that the client was given; behind HELO there are none.
  */
-function firstWrong(of: ParamSpec['of'], given: Params, listed: ReadonlySet<string>): Fault | undefined {
+function firstWrong(
+  of: ParamSpec['of'],
+  given: Params,
+  { listed, now }: { readonly listed: ReadonlySet<string>; readonly now: Instant | undefined },
+): Fault | undefined {
   for (const { keyword, value } of given) {
     const spec = SPECS.find(each => each.of === of && each.keyword === keyword)
     if (!spec || !listed.has(spec.needs)) return { situation: 'bad-parameter', wrong: keyword }
-    const wrong = spec.check(value)
+    const wrong = spec.check(value, now)
     if (wrong !== undefined) return { situation: 'bad-argument', wrong: `${keyword}: ${wrong}` }
     if (keyword === 'BODY' && value?.toUpperCase() === 'BINARYMIME' && !listed.has('BINARYMIME')) {
       return { situation: 'bad-parameter', wrong: 'BODY=BINARYMIME' }
@@ -291,21 +371,38 @@ function firstWrong(of: ParamSpec['of'], given: Params, listed: ReadonlySet<stri
   return undefined
 }
 
-export function checkMailParams(given: Params, listed: ReadonlySet<string>): Checked<MailFacts> {
-  const wrong = firstWrong('mail', given, listed)
+/** `now`: for whoever acts on times in them. */
+export function checkMailParams(given: Params, listed: ReadonlySet<string>, now?: Instant): Checked<MailFacts> {
+  const wrong = firstWrong('mail', given, { listed, now })
   if (wrong) return wrong
+  if (param(given, 'HOLDFOR') && param(given, 'HOLDUNTIL')) {
+    return { situation: 'bad-argument', wrong: 'HOLDFOR and HOLDUNTIL: one of the two was expected' }
+  }
   let facts = NO_MAIL_FACTS
   for (const { keyword, value } of given) {
     if (keyword === 'SIZE') facts = { ...facts, size: Number(value) }
     if (keyword === 'BODY') facts = { ...facts, body: (value ?? '').toLowerCase() as MailFacts['body'] }
     if (keyword === 'SMTPUTF8') facts = { ...facts, smtputf8: true }
     if (keyword === 'REQUIRETLS') facts = { ...facts, requireTls: true }
+    if (keyword === 'HOLDFOR') facts = { ...facts, hold: (now ?? 0) + Number(value) * 1000 }
+    if (keyword === 'HOLDUNTIL') facts = { ...facts, hold: parseTimestamp(value ?? '') ?? 0 }
+    if (keyword === 'MT-PRIORITY') facts = { ...facts, priority: Number(value) }
+    if (keyword === 'BY') facts = { ...facts, by: deliverBy(value) }
   }
   return { facts }
 }
 
+function deliverBy(value = ''): DeliverBy {
+  const [, seconds, mode, trace] = BY.exec(value) ?? []
+  return {
+    within: Number(seconds) * 1000,
+    mode: mode?.toUpperCase() === 'R' ? 'return' : 'notify',
+    trace: trace !== '',
+  }
+}
+
 export function checkRcptParams(given: Params, listed: ReadonlySet<string>): Checked<undefined> {
-  return firstWrong('rcpt', given, listed) ?? { facts: undefined }
+  return firstWrong('rcpt', given, { listed, now: undefined }) ?? { facts: undefined }
 }
 
 /** The keywords that lines of an EHLO list are about. */

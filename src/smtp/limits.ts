@@ -129,8 +129,11 @@ export const MAX_SURPLUS = 1000
 /** Octets of a command line, its end included: 512, and what each extension adds (RFC 5321 §4.5.3.1.4). */
 export const COMMAND_LINE = 512
 
-/** SIZE 26, BODY 17, RET and ENVID 8 + 108, AUTH 500, SMTPUTF8 10, REQUIRETLS 11 (RFC 1870, 6152, 3461, 4954, 6531, 8689). */
-export const MAIL_LINE: number = COMMAND_LINE + 26 + 17 + 116 + 500 + 10 + 11
+/**
+ * SIZE 26, BODY 17, RET and ENVID 8 + 108, AUTH 500, SMTPUTF8 10, REQUIRETLS 11, BY 17, HOLDUNTIL 34, MT-PRIORITY 15
+ * (RFC 1870, 6152, 3461, 4954, 6531, 8689, 2852, 4865, 6710).
+ */
+export const MAIL_LINE: number = COMMAND_LINE + 26 + 17 + 116 + 500 + 10 + 11 + 17 + 34 + 15
 /** NOTIFY 28 and ORCPT 507 (RFC 3461 §4). */
 export const RCPT_LINE: number = COMMAND_LINE + 28 + 507
 /** RFC 4954 §4. */

@@ -365,6 +365,7 @@ export class Server implements Machine<ServerOutput> {
       secured: talk.tls !== undefined,
       startTls,
       services,
+      now: talk.now,
     }
     return dialect
       .ehlo({ ...offer, startTls: startTls && !off.has('STARTTLS') })
@@ -374,7 +375,7 @@ export class Server implements Machine<ServerOutput> {
   #mail(from: ReversePath, params: Params): void {
     const talk = this.#talk
     const { messageSize, messages } = this.#options.limits
-    const checked = checkMailParams(params, talk.listed)
+    const checked = checkMailParams(params, talk.listed, talk.now)
     if ('wrong' in checked) return talk.mistake(checked.situation, checked.wrong)
     if ((checked.facts.size ?? 0) > messageSize) return talk.mistake('too-big')
     if (from && !isAscii(from.local + from.domain) && !checked.facts.smtputf8) return talk.mistake('needs-smtputf8')

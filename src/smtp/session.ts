@@ -108,7 +108,10 @@ export interface ServerOptions {
   readonly requireTls: boolean
   /** The connection began with TLS (RFC 8314 §3). */
   readonly tls: TlsFacts | undefined
-  /** What works beyond mail: VRFY, ETRN, TURN, ATRN, X-LINK2STATE, XEXCH50, XCLIENT, X-POSTERN-LINKSTATE. */
+  /**
+   * What works beyond mail: VRFY, ETRN, TURN, ATRN, X-LINK2STATE, XEXCH50, XCLIENT, X-POSTERN-LINKSTATE; and RELAY, where the
+   * client may relay without a login.
+   */
   readonly services: ReadonlySet<string>
   /** Keywords that are switched off: not listed, and their verbs unknown. */
   readonly off: ReadonlySet<string>

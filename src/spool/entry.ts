@@ -1,4 +1,5 @@
 import type { Duration, Instant } from '../base/time.ts'
+import { formatTimestamp } from '../base/timestamp.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { type Reply, sayReply } from '../smtp/reply.ts'
 
@@ -22,7 +23,7 @@ export interface SpoolEntry {
   readonly trail: readonly Note[]
 }
 
-/** A message that is new here, due at once. */
+/** A message that is new here, due at once unless it is to be held. */
 export function newEntry({
   id,
   envelope,
@@ -37,15 +38,20 @@ export function newEntry({
   /** Where it comes from, as its trail begins. */
   readonly what: string
 }): SpoolEntry {
+  const due = Math.max(at, envelope.hold ?? at)
+  const { deliverBy } = envelope
+  // What is to be returned when its time is over has no more time than that (RFC 2852 §4).
+  const expires = deliverBy?.mode === 'return' ? Math.min(due + expire, deliverBy.at) : due + expire
+  const held = due > at ? [{ at, what: `held until ${formatTimestamp(due)}` }] : []
   return {
     id,
     revision: 0,
     arrived: at,
-    expires: at + expire,
+    expires,
     envelope,
     size: 0,
-    recipients: envelope.recipients.map(() => ({ kind: 'waiting', due: at, attempts: 0 })),
-    trail: [{ at, what }],
+    recipients: envelope.recipients.map(() => ({ kind: 'waiting', due, attempts: 0 })),
+    trail: [{ at, what }, ...held],
   }
 }
 
@@ -63,13 +69,16 @@ export type RecipientState =
 
 /** What became of one recipient in one attempt. */
 export type Outcome =
-  /** `dsn`: whoever it was relayed to sees to the reports that were asked for. */
-  /** `expanded`: it was an alias, and stands for others of the same entry. */
+  /**
+   * `dsn`: whoever it was relayed to sees to the reports that were asked for; `untimed`: but not to the time that it has.
+   * `expanded`: it was an alias, and stands for others of the same entry.
+   */
   | {
       readonly kind: 'delivered' | 'relayed' | 'expanded'
       readonly to: string
       readonly by?: Reply
       readonly dsn?: boolean
+      readonly untimed?: boolean
     }
   /** `until`: it is not tried before, whatever the plan. */
   | { readonly kind: 'deferred'; readonly by: Reply | Failure; readonly until?: Instant }

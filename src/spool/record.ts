@@ -133,6 +133,11 @@ const whole: Shape<number> = (value, at) =>
 /** An expiry or a due time may be computed, and need not be whole. */
 const time: Shape<number> = (value, at) =>
   typeof value === 'number' && Number.isFinite(value) ? value : { wrong: `${at}: expected a time` }
+/** RFC 6710 §2. */
+const degree: Shape<number> = (value, at) =>
+  typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= 9
+    ? value
+    : { wrong: `${at}: expected -9 to 9` }
 const octets: Shape<Uint8Array> = (value, at) =>
   (typeof value === 'string' ? fromBase64(value) : undefined) ?? { wrong: `${at}: expected base64` }
 
@@ -153,6 +158,7 @@ const GONE: Shape<Outcome> = object<Of<Outcome, 'relayed'>>({
   to: text,
   by: optional(REPLY),
   dsn: optional(flag),
+  untimed: optional(flag),
 })
 const OUTCOME: Shape<Outcome> = tagged<Outcome>('kind', {
   delivered: GONE,
@@ -190,6 +196,11 @@ const ENVELOPE: Shape<Envelope> = object<Envelope>({
   ret: optional(oneOf('FULL', 'HDRS')),
   envid: optional(text),
   requireTls: optional(flag),
+  hold: optional(time),
+  deliverBy: optional(
+    object<NonNullable<Envelope['deliverBy']>>({ at: time, mode: oneOf('return', 'notify'), trace: flag }),
+  ),
+  priority: optional(degree),
   blob: optional(object<Blob>({ version: text, bytes: octets })),
 })
 

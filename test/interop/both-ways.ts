@@ -18,6 +18,8 @@ export interface Suite {
   readonly tls?: boolean
   /** What we relay to it, and it takes; without binary, that is to reach it encoded. */
   readonly takes?: readonly Kind[]
+  /** Does it know DSN? Then each is to tell the other's people of a delivery. */
+  readonly reports?: boolean
   /** What it relays to us, when we hand it in there. */
   readonly relays?: readonly Kind[]
 }
@@ -35,7 +37,7 @@ export function bothWays({ tls = false, ...suite }: Suite): void {
   if (tls) run({ ...suite, name: `${suite.name} under TLS`, tls })
 }
 
-function run({ name, needs = {}, tls: secure = false, start, takes = [], relays = [] }: Suite): void {
+function run({ name, needs = {}, tls: secure = false, start, takes = [], relays = [], reports = false }: Suite): void {
   describe(name, { skip: unmet(secure ? { ...needs, commands: ['openssl'] } : needs) }, () => {
     let running: Running
     before(async () => {
@@ -81,6 +83,38 @@ function run({ name, needs = {}, tls: secure = false, start, takes = [], relays 
           assertSame(arrived, sent.content)
           // Our own field, which stands on top, says by what it came (RFC 3848).
           assert.match(arrived.toString('latin1', 0, 500), secure ? / with ESMTPS id / : / with ESMTP id /)
+        })
+      }
+      if (reports) {
+        const asked = {
+          mail: 'RET=HDRS ENVID=QQ314159',
+          rcpt: 'NOTIFY=SUCCESS ORCPT=rfc822;first@elsewhere.example',
+        }
+        const assertDelivered = (report: Buffer, by: RegExp) => {
+          const said = report.toString('latin1')
+          assert.match(said, /^Action: delivered\r$/im)
+          assert.match(said, /^Original-Envelope-Id: QQ314159\r$/im)
+          assert.match(said, /^Original-Recipient: rfc822; ?first@elsewhere\.example\r$/im)
+          assert.match(said, by)
+        }
+        test(`${name} tells our people over ${NAMES[family]} that it delivered, and not we`, async () => {
+          const { us, them } = running
+          const [from, to] = [ours(family), theirs(family)]
+          const sent = letter('dot-led lines', { from, to })
+          await handIn(us.port, { from, to, letter: sent, reports: asked })
+          assertSame(await them.arrived(sent.token, to), sent.content)
+          const report = await us.arrived(from, sent.token).catch(cause => {
+            throw new Error(`${cause.message}\n${them.said()}`)
+          })
+          assertDelivered(report, /^Reporting-MTA: dns; ?\S+\.peer\.example\r$/im)
+        })
+        test(`we tell the people of ${name} over ${NAMES[family]} that we delivered, and it does not`, async () => {
+          const { us, them, port } = running
+          const [from, to] = [theirs(family), ours(family)]
+          const sent = letter('dot-led lines', { from, to })
+          await handIn(port, { from, to, letter: sent, reports: asked })
+          assertSame(await us.arrived(to, sent.token), sent.content)
+          assertDelivered(await them.arrived(sent.token, from), /^Reporting-MTA: dns; mx\.postern\.example\r$/im)
         })
       }
       if (takes.length > 0 && relays.length > 0) {

@@ -9,4 +9,5 @@ bothWays({
   tls: true,
   takes: TEXTS,
   relays: TEXTS,
+  reports: true,
 })

@@ -6,7 +6,18 @@ import type { Letter } from './letter.ts'
 /** Hands a letter to the server at a port of 127.0.0.1, as one chunk where it takes chunks; gives back its last reply. */
 export async function handIn(
   port: number,
-  { from, to, letter }: { readonly from: string; readonly to: string; readonly letter: Letter },
+  {
+    from,
+    to,
+    letter,
+    reports,
+  }: {
+    readonly from: string
+    readonly to: string
+    readonly letter: Letter
+    /** What is asked of reports: parameters of MAIL and of RCPT. */
+    readonly reports?: { readonly mail: string; readonly rcpt: string }
+  },
 ): Promise<string> {
   const { body, content } = letter
   const talk = await Talk.to(`127.0.0.1:${port}`)
@@ -18,8 +29,8 @@ export async function handIn(
   assert.match(await talk.hear(), /^220/)
   const offered = await ask('EHLO client.interop.example', '250')
   const parameter = body !== '7bit' && offered.includes('8BITMIME') ? ` BODY=${body.toUpperCase()}` : ''
-  await ask(`MAIL FROM:<${from}>${parameter}`, '250')
-  await ask(`RCPT TO:<${to}>`, '25')
+  await ask(`MAIL FROM:<${from}>${parameter}${reports ? ` ${reports.mail}` : ''}`, '250')
+  await ask(`RCPT TO:<${to}>${reports ? ` ${reports.rcpt}` : ''}`, '25')
   if (offered.includes('CHUNKING')) {
     talk.say(`BDAT ${content.length} LAST\r\n`)
     talk.say(content)

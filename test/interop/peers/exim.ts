@@ -26,6 +26,7 @@ daemon_smtp_ports = ${port}
 spool_directory = /var/spool/exim4
 log_file_path = /var/log/exim4/%slog
 message_size_limit = 0
+dsn_advertise_hosts = *
 acl_smtp_rcpt = acl_any
 ${tls ? SERVER_TLS : 'tls_advertise_hosts ='}
 # Nothing here has a name that could be looked up.
