@@ -380,7 +380,8 @@ export class LmdbSpool implements Spool {
     }
     for (let said = false; ; said = true) {
       try {
-        await this.#tree.write(whole)
+        // The message is there until then, so nothing is lost meanwhile.
+        await this.#tree.write(whole, { lazy: true })
         if (own) this.#enter(own)
         return
       } catch (cause) {
