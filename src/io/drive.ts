@@ -279,8 +279,12 @@ export class Drive<Output extends { readonly kind: string }> {
       this.#socket.destroy()
       return
     }
-    this.#socket.end()
-    setTimeout(() => this.#socket.destroy(), LINGER).unref()
+    const socket = this.#socket
+    socket.end()
+    if (socket.destroyed) return
+    // Whoever waits for it no longer must not be held in memory by it.
+    const linger = setTimeout(() => socket.destroy(), LINGER).unref()
+    socket.once('close', () => clearTimeout(linger))
   }
 
   /** Deadlines mostly move on, with every line: the timer is left alone then, and looks again when it is up. */

@@ -32,6 +32,7 @@ export function digit({ code }: Reply): number {
 export const REPLY_LINE = 512
 /** A challenge (RFC 4954 §4) and a frame of link state have their own limits. */
 const UNCUT = new Set([334, 200])
+const BREAKS = /[\r\n\0]/
 
 /**
  * The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. `encode` is
@@ -43,11 +44,13 @@ export function formatReply(said: Reply, encode: (text: string) => Uint8Array = 
 
 function formatted({ code, status, text: lines }: Reply, encode: (text: string) => Uint8Array): Uint8Array {
   const said = lines.length === 0 ? [''] : lines
+  const behind = status === undefined ? '' : `${status} `
   let out = ''
-  for (const [i, line] of said.entries()) {
+  for (let i = 0; i < said.length; i++) {
+    const line = said[i] ?? ''
     // A line break inside a text would be a second reply, whatever put it there.
-    const clean = line.replace(/[\r\n\0]/g, '?')
-    const start = `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}`
+    const clean = BREAKS.test(line) ? line.replace(/[\r\n\0]/g, '?') : line
+    const start = `${code}${i === said.length - 1 ? ' ' : '-'}${behind}`
     out += `${start}${UNCUT.has(code) ? clean : fitting(clean, REPLY_LINE - 2 - start.length, encode)}\r\n`
   }
   // A frame of link state is of octets already, and counts them.
