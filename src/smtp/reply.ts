@@ -13,6 +13,16 @@ export function reply(code: number, status: string | undefined, ...lines: string
   return status === undefined ? { code, text: lines } : { code, status, text: lines }
 }
 
+/** Replies that are said again and again, and the octets of each. */
+const FORMATTED = new WeakMap<Reply, Uint8Array>()
+
+/** A reply whose octets are made once. */
+export function standing(code: number, status: string | undefined, ...lines: string[]): Reply {
+  const made = reply(code, status, ...lines)
+  FORMATTED.set(made, formatReply(made))
+  return made
+}
+
 /** The first digit decides what happens next (RFC 5321 §4.2.1). */
 export function digit({ code }: Reply): number {
   return Math.floor(code / 100)
@@ -22,21 +32,25 @@ export function digit({ code }: Reply): number {
 export const REPLY_LINE = 512
 /** A challenge (RFC 4954 §4) and a frame of link state have their own limits. */
 const UNCUT = new Set([334, 200])
+const BREAKS = /[\r\n\0]/
 
 /**
  * The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. `encode` is
  * `bytes` for a reply that was read off a wire, whose text is an octet per character.
  */
-export function formatReply(
-  { code, status, text: lines }: Reply,
-  encode: (text: string) => Uint8Array = utf8,
-): Uint8Array {
+export function formatReply(said: Reply, encode: (text: string) => Uint8Array = utf8): Uint8Array {
+  return FORMATTED.get(said) ?? formatted(said, encode)
+}
+
+function formatted({ code, status, text: lines }: Reply, encode: (text: string) => Uint8Array): Uint8Array {
   const said = lines.length === 0 ? [''] : lines
+  const behind = status === undefined ? '' : `${status} `
   let out = ''
-  for (const [i, line] of said.entries()) {
+  for (let i = 0; i < said.length; i++) {
+    const line = said[i] ?? ''
     // A line break inside a text would be a second reply, whatever put it there.
-    const clean = line.replace(/[\r\n\0]/g, '?')
-    const start = `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}`
+    const clean = BREAKS.test(line) ? line.replace(/[\r\n\0]/g, '?') : line
+    const start = `${code}${i === said.length - 1 ? ' ' : '-'}${behind}`
     out += `${start}${UNCUT.has(code) ? clean : fitting(clean, REPLY_LINE - 2 - start.length, encode)}\r\n`
   }
   // A frame of link state is of octets already, and counts them.
