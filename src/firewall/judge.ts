@@ -104,9 +104,7 @@ function matches(match: Match, subject: Subject, situation: Situation): boolean 
     case 'octet':
       return subject.on === 'octet' && subject.what === match.what ? true : undefined
     case 'text':
-      return subject.on === 'text' && subject.what === match.what
-        ? match.like.some(each => patternOf(each).test(subject.text))
-        : undefined
+      return subject.on === 'text' && subject.what === match.what ? isLikeAny(match.like, subject.text) : undefined
     case 'fragment':
       return subject.on === 'fragment' ? subject.verb === undefined || !match.without.has(subject.verb) : undefined
     case 'relay':
@@ -114,6 +112,11 @@ function matches(match: Match, subject: Subject, situation: Situation): boolean 
     default:
       return undefined
   }
+}
+
+function isLikeAny(patterns: readonly string[], text: Uint8Array): boolean {
+  for (const each of patterns) if (patternOf(each).test(text)) return true
+  return false
 }
 
 /** The domain itself, or one above it, is in the set. */

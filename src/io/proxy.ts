@@ -96,7 +96,7 @@ class Joined {
         const end = isWhole ? chunk.length : Math.min(chunk.length, at + SLICE)
         const slice = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end)
         at = end
-        this.#do(() => this.#machine.receive(side, slice, now()))
+        this.#take(side, slice)
       }
     })
     socket.on('drain', () => {
@@ -109,17 +109,33 @@ class Joined {
     socket.resume()
   }
 
+  #take(side: Side, octets: Uint8Array): void {
+    try {
+      this.#done(this.#machine.receive(side, octets, now()))
+    } catch {
+      this.#failed()
+    }
+  }
+
   #do(work: () => readonly ProxyOutput[]): void {
     try {
-      this.#carryOut(work())
-      this.#readOrNot()
-      this.#arm()
+      this.#done(work())
     } catch {
-      // We are wrong, or an adapter is: this connection ends, and no other.
-      this.#giveUp('client')
-      this.#giveUp('server')
-      clearTimeout(this.#timer)
+      this.#failed()
     }
+  }
+
+  #done(outputs: readonly ProxyOutput[]): void {
+    this.#carryOut(outputs)
+    this.#readOrNot()
+    this.#arm()
+  }
+
+  /** We are wrong, or an adapter is: this connection ends, and no other. */
+  #failed(): void {
+    this.#giveUp('client')
+    this.#giveUp('server')
+    clearTimeout(this.#timer)
   }
 
   /** What is written to one side in one go leaves in one piece. */
