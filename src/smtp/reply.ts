@@ -1,4 +1,4 @@
-import { bytes, copy, text, utf8, utf8Text } from '../base/bytes.ts'
+import { bytes, copy, SP, text, utf8, utf8Text } from '../base/bytes.ts'
 import type { Heard, Line, LineSplitter } from './line.ts'
 
 /** A reply: its code, the enhanced status of RFC 3463 where there is one, and its text, a string per line. */
@@ -108,16 +108,14 @@ export class ReplyReader {
       if (line === undefined && splitter.isOverlong) return { fault: 'overlong', line: '' }
       if (line === undefined) return undefined
       if (line === 'overlong') return { fault: 'overlong', line: '' }
-      const said = text(line.bytes)
-      const found = /^([2-5]\d\d)([ -]|$)/.exec(said)
-      if (!found) return { fault: 'no-code', line: said }
-      const code = Number(found[1])
-      if (this.#lines.length > 0 && code !== this.#code) return { fault: 'codes-differ', line: said }
-      if (this.#lines.length >= caps.lines) return { fault: 'too-many-lines', line: said }
+      const code = codeOf(line.bytes)
+      if (code === undefined) return { fault: 'no-code', line: text(line.bytes) }
+      if (this.#lines.length > 0 && code !== this.#code) return { fault: 'codes-differ', line: text(line.bytes) }
+      if (this.#lines.length >= caps.lines) return { fault: 'too-many-lines', line: text(line.bytes) }
       this.#octets += line.bytes.length
-      if (this.#octets > caps.octets) return { fault: 'too-long', line: said.slice(0, 128) }
+      if (this.#octets > caps.octets) return { fault: 'too-long', line: text(line.bytes, 0, 128) }
       this.#code = code
-      const isLast = found[2] !== '-'
+      const isLast = line.bytes[3] !== HYPHEN
       // The others wait for it, longer than the memory they came in need last.
       this.#lines.push(isLast ? line : { ...line, bytes: copy(line.bytes) })
       if (isLast) {
@@ -128,6 +126,17 @@ export class ReplyReader {
       }
     }
   }
+}
+
+const HYPHEN = 0x2d
+const [ZERO, TWO, FIVE, NINE] = [0x30, 0x32, 0x35, 0x39]
+
+/** The three digits that a line of a reply begins with, and behind which it ends, or a blank or a hyphen stands. */
+function codeOf(line: Uint8Array): number | undefined {
+  const [a = 0, b = 0, c = 0] = [line[0], line[1], line[2]]
+  const isCode = a >= TWO && a <= FIVE && b >= ZERO && b <= NINE && c >= ZERO && c <= NINE
+  if (!isCode || (line.length > 3 && line[3] !== SP && line[3] !== HYPHEN)) return undefined
+  return 100 * (a - ZERO) + 10 * (b - ZERO) + (c - ZERO)
 }
 
 function understand(code: number, lines: readonly Line[]): Reply {
