@@ -56,12 +56,15 @@ async function run(file: string, { quiet = false, json = false }: RunOptions): P
   // Before anything is up: from now on an end is an orderly one.
   const ended = until('SIGINT', 'SIGTERM')
   const events = quiet || json ? () => {} : say
-  const { firewall, warnings } = await Firewall.start(file, { json, events })
+  // One that comes before there is anything to reload is no reason to end.
+  let running: Firewall | undefined
   const reload = () =>
-    void firewall.reload().then(({ answer }) => {
+    void running?.reload().then(({ answer }) => {
       for (const line of answer) complain(line)
     })
   process.on('SIGHUP', reload)
+  const { firewall, warnings } = await Firewall.start(file, { json, events })
+  running = firewall
   try {
     for (const warning of warnings) complain(formatDiagnostic(warning))
     const { doors } = firewall.gateway
