@@ -45,7 +45,7 @@ async function sender(t: Test, zone: Zone, port: number, ...more: readonly strin
       const before = relays.tried.length
       assert.match(await handIn(own, { from: 'alice@a.example', to }), /^250/)
       const first = typeof to === 'string' ? to : ''
-      const found = () => relays.tried.slice(before).find(each => each.includes(first) && !each.startsWith('alice@'))
+      const found = () => relays.tried.slice(before).find(each => each.includes(first) && !each.startsWith('<alice@'))
       await until(() => found() !== undefined, why)
       return found() ?? ''
     },
@@ -72,7 +72,7 @@ test('mail goes to the best server that is there, and takes the next where one i
     },
     port,
   )
-  assert.match(await send('bob@b.example'), /^bob@b\.example: relayed to mx3\.b\.example \[127\.0\.0\.13\]: 250/)
+  assert.match(await send('bob@b.example'), /^<bob@b\.example> relayed to mx3\.b\.example \[127\.0\.0\.13\]: 250/)
   assert.equal(messages('127.0.0.13'), 1)
   assert.equal(messages('127.0.0.14'), 0)
   assert.equal(all['127.0.0.12']?.connections.length, 1)

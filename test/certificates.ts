@@ -16,32 +16,37 @@ const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes
 
 /** A certificate for this server, under its names on loopback and those given, and the authority that signed it. */
 export function makeCertificates(folder: string, names: readonly string[] = []): Certificates {
+  return certify(makeAuthority(folder), folder, names)
+}
+
+/** An authority of its own: its certificate, and the key it signs with. */
+export interface Authority {
+  readonly authority: string
+  readonly authorityKey: string
+}
+
+export function makeAuthority(folder: string): Authority {
   mkdirSync(folder, { recursive: true })
-  const at = (name: string): string => join(folder, name)
-  const [authority, authorityKey, certificate, key, request, extensions] = [
-    'authority.pem',
-    'authority.key',
-    'server.pem',
-    'server.key',
-    'request.pem',
-    'extensions.conf',
-  ].map(at) as [string, string, string, string, string, string]
-  openssl(
-    'req',
-    '-x509',
-    ...EC,
-    '-days',
-    '30',
-    '-subj',
-    '/CN=Authority of a test',
-    '-keyout',
-    authorityKey,
-    '-out',
-    authority,
-  )
+  const [authority, authorityKey] = [join(folder, 'authority.pem'), join(folder, 'authority.key')]
+  const subject = ['-days', '30', '-subj', '/CN=Authority of a test']
+  openssl('req', '-x509', ...EC, ...subject, '-keyout', authorityKey, '-out', authority)
+  return { authority, authorityKey }
+}
+
+/** A certificate that an authority signed, for a server and for a client. */
+export function certify(
+  { authority, authorityKey }: Authority,
+  folder: string,
+  names: readonly string[] = [],
+): Certificates {
+  mkdirSync(folder, { recursive: true })
+  const [certificate, key, request, extensions] = ['server.pem', 'server.key', 'request.pem', 'extensions.conf'].map(
+    name => join(folder, name),
+  ) as [string, string, string, string]
   openssl('req', ...EC, '-subj', `/CN=${names[0] ?? 'localhost'}`, '-keyout', key, '-out', request)
   const subjects = [...LOOPBACK, ...names.map(name => `DNS:${name}`)].join(',')
-  writeFileSync(extensions, `subjectAltName=${subjects}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n`)
+  const usage = 'extendedKeyUsage=serverAuth,clientAuth'
+  writeFileSync(extensions, `subjectAltName=${subjects}\n${usage}\nbasicConstraints=CA:FALSE\n`)
   const signed = ['-CA', authority, '-CAkey', authorityKey, '-CAcreateserial', '-days', '30', '-extfile', extensions]
   openssl('x509', '-req', '-in', request, ...signed, '-out', certificate)
   return { authority, certificate, key }

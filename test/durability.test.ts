@@ -81,25 +81,31 @@ address-space sink smtp sink.example
     said += chunk
   })
   for (let i = 0; i < 1_000 && !said.includes('listening at') && child.exitCode === null; i++) await sleep(20)
-  const talk = await Talk.to(`127.0.0.1:${port}`)
-  await talk.hear()
-  await talk.ask('EHLO client.example')
   const ids: string[] = []
-  const sizes = [10, 4_000, 400_000]
-  for (const size of sizes) {
-    for (const line of ['MAIL FROM:<bob@b.example>', 'RCPT TO:<ann@sink.example>', 'DATA']) {
-      assert.match(await talk.ask(line), /^[23]5/)
+  const sizes: number[] = []
+  const hand = async (each: readonly number[]): Promise<void> => {
+    const talk = await Talk.to(`127.0.0.1:${port}`)
+    t.after(() => talk.close())
+    await talk.hear()
+    await talk.ask('EHLO client.example')
+    for (const size of each) {
+      for (const line of ['MAIL FROM:<bob@b.example>', 'RCPT TO:<ann@sink.example>', 'DATA']) {
+        assert.match(await talk.ask(line), /^[23]5/)
+      }
+      const answer = await talk.ask(`Subject: x\r\n\r\n${`${'y'.repeat(68)}\r\n`.repeat(Math.ceil(size / 70))}.`)
+      const [, id = ''] = /^250 .*Queued as (\S+)/.exec(answer) ?? []
+      assert.notEqual(id, '', answer)
+      ids.push(id)
+      sizes.push(size)
     }
-    const answer = await talk.ask(`Subject: x\r\n\r\n${`${'y'.repeat(68)}\r\n`.repeat(Math.ceil(size / 70))}.`)
-    const [, id = ''] = /^250 .*Queued as (\S+)/.exec(answer) ?? []
-    assert.notEqual(id, '', answer)
-    ids.push(id)
   }
+  await hand([10, 4_000, 400_000])
+  // Many at once share a flush, and none may be answered by that of another.
+  await Promise.all(Array.from({ length: 6 }, () => hand([4_000, 10, 4_000, 300_000, 4_000])))
   // The server, not its tracer, which ends with it.
   const [, pid = ''] = /^(\d+) /.exec(readFileSync(trace, 'latin1')) ?? []
   process.kill(Number(pid), 'SIGKILL')
   await closed
-  talk.close()
 
   const calls = callsOf(readFileSync(trace, 'latin1'))
   assert.ok(

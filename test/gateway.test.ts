@@ -28,7 +28,7 @@ const door = (port: number): Door => ({
   destination: '127.0.0.1',
   destinationPort: port,
   listen: { host: '127.0.0.1', port },
-  dial: (to, _ends, signal) => dial({ host: to.destination, port: to.port }, signal),
+  dial: (to, _ends, call) => dial({ host: to.destination, port: to.port }, call.signal),
 })
 
 function gateway(t: After, config: FirewallConfig): { readonly it: Gateway; readonly events: GatewayEvent[] } {
@@ -97,7 +97,7 @@ test('a stop sends away who waits for a server that never answers', async t => {
   const signals: AbortSignal[] = []
   const never: Door = {
     ...door(port),
-    dial: (_to, _ends, signal) => {
+    dial: (_to, _ends, { signal }) => {
       signals.push(signal)
       return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('called off'))))
     },

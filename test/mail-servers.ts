@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MailServer, type MailServerWorld, readMailServer } from '../src/app/mail-server.ts'
 import { readMaildir } from '../src/io/maildir.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
+import { sayNews } from '../src/mta/news.ts'
 import { Talk } from './journeys/postern.ts'
 
 /** A folder for what the servers of this file need and keep. */
@@ -21,7 +22,7 @@ export interface Running {
   readonly notes: readonly string[]
   /** What was said, either way: `out C: EHLO a.example`. */
   readonly said: readonly string[]
-  /** What became of each try: the last line of a message's trail. */
+  /** What became of each try, for each recipient: the last line of a message's trail. */
   readonly tried: readonly string[]
   arrived(mailbox: string): Promise<string>
   stop(): Promise<void>
@@ -43,7 +44,9 @@ export async function run(lines: readonly string[], world: Partial<MailServerWor
     events: {
       note: what => notes.push(what),
       line: (_id, direction, by, text) => said.push(`${direction} ${by}: ${text}`),
-      tried: ({ trail }) => tried.push(trail.at(-1)?.what ?? ''),
+      tell(event) {
+        if (event.kind === 'message' && event.news.kind === 'tried') tried.push(sayNews(event.news))
+      },
     },
   })
   return {

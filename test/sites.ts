@@ -161,12 +161,15 @@ export class Sites {
     return `${found.kind} ${found.path.map(group => routing.names.get(group)).join(' ')} ${found.cost}`
   }
 
-  async send(from: string, to: string, subject: string): Promise<void> {
-    const [sender, recipient] = [from, to].map(site => parseMailbox(`user@${site.toLowerCase()}.example`))
+  async send(from: string, to: string | readonly string[], subject: string): Promise<void> {
+    const [sender, ...recipients] = [from, ...[to].flat()].map(site => {
+      const read = parseMailbox(`user@${site.toLowerCase()}.example`)
+      assert.ok(!('wrong' in read))
+      return read
+    })
     const at = this.#at.get(from)
-    assert.ok(at && sender && recipient && !('wrong' in sender) && !('wrong' in recipient))
-    const nowhere = { file: '', line: 1, column: 1, length: 1, text: '' }
-    const folder = { entry: from, from: sender, to: recipient, folder: '', at: nowhere }
+    assert.ok(at && sender)
+    const folder = { entry: from, from: sender, to: recipients }
     assert.equal(await submit(at, folder, bytes(`Subject: ${subject}\r\n\r\nHello\r\n`)), undefined)
   }
 
@@ -177,6 +180,12 @@ export class Sites {
     return found === undefined
       ? undefined
       : [...found.matchAll(/^Received: .*?by (\S+)/gms)].map(([, host]) => host ?? '')
+  }
+
+  /** What a site's user was told of mail that could not be delivered. */
+  async report(site: string): Promise<string | undefined> {
+    const mails = await readMaildir(maildirOf(this.#folder, `user@${site.toLowerCase()}.example`))
+    return mails.map(each => each.toString('latin1')).find(each => each.includes('report-type=delivery-status'))
   }
 
   async until(what: string, so: () => boolean | Promise<boolean>): Promise<void> {

@@ -1,6 +1,6 @@
 /** What the spool on disk promises, when the process or the disk ends in the middle. */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LmdbSpool, type LmdbSpoolOptions } from '../src/io/lmdb-spool.ts'
 import type { Kept } from '../src/spool/spool.ts'
+import { smallDisk } from './small-disk.ts'
 import { bodyOf, contentOf, entryOf, SIZES, whole } from './spool-messages.ts'
 
 interface After {
@@ -38,16 +39,6 @@ function open(t: After, path: string, options: LmdbSpoolOptions = {}): LmdbSpool
   const spool = LmdbSpool.open(path, options)
   undo(t, () => spool.close())
   return spool
-}
-
-/** A small file system of its own, where we may make one; the reason where we may not. */
-function smallDisk(t: After, megabytes: number): string | { readonly skip: string } {
-  if (process.getuid?.() !== 0) return { skip: 'needs root, to mount a small file system' }
-  const path = folder(t)
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path], { encoding: 'utf8' })
-  if (mounted.status !== 0) return { skip: `no small file system can be mounted: ${mounted.stderr?.trim()}` }
-  undo(t, () => spawnSync('umount', ['-l', path]))
-  return path
 }
 
 const why = (kept: Kept): string => (kept.kept ? 'kept' : kept.why)
@@ -95,7 +86,7 @@ for (const leftFree of [0, 2_000_000]) {
   for (const size of [30_000, 300_000]) {
     const what = `${size} octets each, ${leftFree} of the disk left alone`
     test(`a full disk: refused for want of space, nothing lost, and taken again when there is room (${what})`, async t => {
-      const path = smallDisk(t, 6)
+      const path = smallDisk(work => undo(t, work), 6)
       if (typeof path !== 'string') return t.skip(path.skip)
       const spool = open(t, path, { leftFree })
       const put = (id: string) => spool.put(entryOf(id), bodyOf(id, size))

@@ -234,7 +234,11 @@ describe('TLS that comes and goes', () => {
 
   test('where it was had before, its absence is told: whether the handshake fails, or STARTTLS is gone from the list', async t => {
     for (const second of [['broken', 'clear'], ['clear']] as const) {
-      const { port, mails, relays } = await send(t, ['tls', ...second])
+      const { port, mails, relays } = await send(
+        t,
+        ['tls', ...second],
+        'queue per-destination connections 20 messages 1',
+      )
       await handIn(port, 'bob@b.example')
       await until(
         () => mails.length === 1,

@@ -109,7 +109,9 @@ function proxy(name: string, policy: ProxyPolicy): Through {
       const secured = UNDER_TLS.has(extension.keyword)
       const leg = { secured, canSecure: true, loggedIn: false, edits: false }
       const heard = { code: 250, text: ['mail.example', 'CHUNKING', lineOf(extension)] }
-      const args = makeOffer(heard, new Rules(policy, {}, () => {}), leg).keywords.get(extension.keyword)
+      const args = makeOffer(heard, new Rules(policy, {}, { tell() {}, slow() {} }), leg).keywords.get(
+        extension.keyword,
+      )
       if (!args) return 'taken out'
       const line = [extension.keyword, ...args].join(' ')
       return line === lineOf(extension).replaceAll('=', ' ') ? 'listed' : `listed as \`${line}\``

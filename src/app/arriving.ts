@@ -5,19 +5,27 @@ import type { SpoolEntry } from '../spool/entry.ts'
 import type { Kept, Spool } from '../spool/spool.ts'
 import { words } from './words.ts'
 
+/** What was seen of a message as it passed. */
+export interface Seen {
+  readonly size: number
+  readonly messageId: string | undefined
+}
+
 /** A message on its way into the spool: what the session hands out is what the spool reads, at the spool's pace. */
 export class Arriving {
   readonly #watch = new HeaderWatch()
   readonly #limits: Limits
   readonly #pieces: Uint8Array[] = []
   readonly #kept: Promise<Kept>
-  readonly #conclude: (kept: Kept) => Promise<Answer>
+  readonly #conclude: (kept: Kept, seen: Seen) => Promise<Answer>
+  #size = 0
   #over: 'whole' | { readonly why: string } | undefined
   #wakeReader: () => void = () => {}
   #wakeWriter: () => void = () => {}
   #failed = false
+  #refused: Answer | undefined
 
-  constructor(spool: Spool, entry: SpoolEntry, limits: Limits, conclude: (kept: Kept) => Promise<Answer>) {
+  constructor(spool: Spool, entry: SpoolEntry, limits: Limits, conclude: (kept: Kept, seen: Seen) => Promise<Answer>) {
     this.#limits = limits
     this.#conclude = conclude
     this.#kept = spool.put(entry, this.#read()).then(
@@ -38,12 +46,23 @@ export class Arriving {
   push(piece: Uint8Array): Promise<undefined> | undefined {
     if (this.#failed) return undefined
     this.#watch.push(piece, this.#limits.headerSize)
+    this.#size += piece.length
     this.#pieces.push(piece)
     this.#wakeReader()
     if (this.#pieces.length < 16) return undefined
     return new Promise(resolve => {
       this.#wakeWriter = () => resolve(undefined)
     })
+  }
+
+  /** The value of a field that the server before us wrote above the message. */
+  written(field: string): string | undefined {
+    return this.#watch.written(field)
+  }
+
+  /** Whatever it is, it will not be kept. */
+  refuse(answer: Answer): void {
+    this.#refused = answer
   }
 
   abandon(why: string): void {
@@ -57,12 +76,12 @@ export class Arriving {
         ? { no: 'too-many-hops' }
         : this.#watch.size > this.#limits.headerSize
           ? { no: 'header-too-long' }
-          : undefined
+          : this.#refused
     if (refused) this.abandon('refused')
     else this.#over ??= 'whole'
     this.#wakeReader()
     const kept = await this.#kept
-    return refused ?? this.#conclude(kept)
+    return refused ?? this.#conclude(kept, { size: this.#size, messageId: this.#watch.messageId })
   }
 
   async *#read(): AsyncIterable<Uint8Array> {

@@ -158,8 +158,9 @@ export class CaseStudy extends Story {
         line: (session, direction, by, said) => {
           if (heard.length < MAX_LINES) heard.push({ session, direction, by, text: said })
         },
-        tried: entry => {
-          if (seen.size < MAX_LINES) seen.set(entry.id, entry)
+        tell: event => {
+          if (event.kind !== 'message' || event.news.kind !== 'tried') return
+          if (seen.size < MAX_LINES) seen.set(event.entry.id, event.entry)
         },
       }
     }

@@ -137,12 +137,18 @@ class Sending {
   async #send(body: () => AsyncIterable<Uint8Array>): Promise<void> {
     const [attempt, drive] = [this.#attempt, this.#drive]
     try {
+      let last: Uint8Array | undefined
       for await (const piece of body()) {
         if (this.#socket.destroyed) return
-        drive.do(() => attempt.body(piece, now()))
-        await drive.idle()
+        if (last) {
+          const before = last
+          drive.do(() => attempt.body(before, now()))
+          await drive.idle()
+        }
+        last = piece
       }
-      drive.do(() => attempt.endBody(now()))
+      // The last piece leaves in one write with the end.
+      drive.do(() => [...(last ? attempt.body(last, now()) : []), ...attempt.endBody(now())])
     } catch (cause) {
       drive.do(() => attempt.abandon({ status: '4.3.0', why: `the message cannot be read: ${words(cause)}` }))
     }

@@ -38,3 +38,13 @@ test('a Door shortens the limits of who comes in under stress, and no limit is w
   assert.deepEqual([idle, errors, junk, recipients], [10_000, 2, 10, 1000])
   assert.equal(door.limits({ ...LIMITS, idle: 5_000 }).idle, 5_000)
 })
+
+test('of IPv6 a client is its /64: one host has all of it, and cannot come again under another address', () => {
+  const door = new Door({ most: 100, perClient: 1, perMinute: 0 })
+  const enter = (peer: string) => door.enter(peer, { known: false, now: 0 })
+  assert.ok(enter('2001:db8:0:1::1'))
+  assert.ok(!enter('2001:db8:0:1:ffff::2'))
+  assert.ok(enter('2001:db8:0:2::1'))
+  door.leave('2001:db8:0:1::1')
+  assert.ok(enter('2001:db8:0:1:ffff::2'))
+})

@@ -1,5 +1,6 @@
 /** Who may have a session: so many at once, so many from one client, and a reserve for the peers we know. */
 import type { Instant } from '../base/time.ts'
+import { parseIpv6 } from '../config/ip.ts'
 import type { SessionLimits } from '../mta/config.ts'
 import { type Limits, stressed } from '../smtp/limits.ts'
 
@@ -11,15 +12,26 @@ const MINUTE = 60_000
 /** Clients whose sessions of the last minute are remembered. */
 const MAX_REMEMBERED = 100_000
 
+/** Whom an address stands for: of IPv6, the /64 that one host has all of (RFC 6177). */
+function clientOf(peer: string): string {
+  const groups = peer.includes(':') ? parseIpv6(peer) : undefined
+  return groups ? groups.slice(0, 4).join(':') : peer
+}
+
 /** Counts the sessions that come and go. */
 export class Door {
-  readonly #limits: SessionLimits
+  #limits: SessionLimits
   readonly #open = new Map<string, number>()
   /** Of each client, how many came in which minute. */
   readonly #came = new Map<string, { minute: number; count: number }>()
   #count = 0
 
   constructor(limits: SessionLimits) {
+    this.#limits = limits
+  }
+
+  /** Whoever comes from now on is held to these. */
+  holdTo(limits: SessionLimits): void {
     this.#limits = limits
   }
 
@@ -30,18 +42,20 @@ export class Door {
   /** May this client have another session? If so it has it, until `leave`. */
   enter(peer: string, { known, now }: { readonly known: boolean; readonly now: Instant }): boolean {
     const { most, perClient } = this.#limits
-    const here = this.#open.get(peer) ?? 0
-    const hurried = this.#isHurried(peer, now)
+    const client = clientOf(peer)
+    const here = this.#open.get(client) ?? 0
+    const hurried = this.#isHurried(client, now)
     if (this.#count >= (known ? most : most * RESERVE) || (!known && (here >= perClient || hurried))) return false
-    this.#open.set(peer, here + 1)
+    this.#open.set(client, here + 1)
     this.#count++
     return true
   }
 
   leave(peer: string): void {
-    const here = (this.#open.get(peer) ?? 1) - 1
-    if (here > 0) this.#open.set(peer, here)
-    else this.#open.delete(peer)
+    const client = clientOf(peer)
+    const here = (this.#open.get(client) ?? 1) - 1
+    if (here > 0) this.#open.set(client, here)
+    else this.#open.delete(client)
     this.#count--
   }
 

@@ -1,60 +1,78 @@
-/** The places where a firewall listens: opened and shut in turn, all or nothing where that is asked for. */
-import { PosternError, type SourceRef } from '../base/problem.ts'
+/** The places where a firewall or a mail server listens: opened and shut in turn, all or nothing where that is asked for. */
+import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.ts'
 import type { Caller } from '../firewall/access.ts'
-import { close, type Endpoint, endpointOf, listen, type Server, type Socket, sayEndpoint } from '../io/sockets.ts'
+import { type Call, type Connected, type Endpoint, type Listening, sayEndpoint } from '../io/sockets.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 
 /** A place where connections come in: by which interface, and what they ask for. */
-export interface Door {
+export interface Door extends Place {
   /** The interface they arrive at. */
   readonly port: string
   readonly destination: string
   readonly destinationPort: number
   /** The caller's address, where the door knows better than the socket. */
   readonly source?: string
+  readonly dial: (to: Caller, ends: Ends, call: Call) => Promise<Connected>
+}
+
+/** What every door has: the firewall's and the mail server's. */
+export interface Place {
   readonly listen: Endpoint
   /** The line that asks for it. */
   readonly at?: SourceRef
-  readonly dial: (to: Caller, ends: Ends, signal: AbortSignal) => Promise<Socket>
 }
 
 /** A door that could not be opened. */
-export interface ShutDoor {
-  readonly door: Door
+export interface ShutDoor<D extends Place = Door> {
+  readonly door: D
   readonly cause: PosternError
 }
 
-interface OpenDoor {
-  door: Door
-  /** Where it listens, or did: a port that the kernel chose stays the same. */
-  at: Endpoint
-  server: Server | undefined
+export function shutDiagnostic({ door, cause }: ShutDoor<Place>): Diagnostic {
+  return { severity: 'error', message: cause.message, ...(door.at && { at: door.at }) }
 }
 
-export interface Change {
+interface OpenDoor<D extends Place> {
+  door: D
+  /** Where it listens, or did: a port that the kernel chose stays the same. */
+  at: Endpoint
+  server: Listening | undefined
+}
+
+export interface Change<D extends Place> {
   /** The doors from now on; those there are, where nothing is said. */
-  readonly doors?: readonly Door[]
+  readonly doors?: readonly D[]
   /** Is there anybody whom this door would let in? It stays shut otherwise. */
-  readonly admits: (door: Door) => boolean
+  readonly admits: (door: D) => boolean
   /** One that cannot be opened leaves everything as it was. */
   readonly orNothing: boolean
   /** Called once it is certain that the change happens. */
   readonly commit: () => void
 }
 
-export class Doors {
-  readonly #accept: (door: Door, socket: Socket) => void
-  #doors: readonly OpenDoor[] = []
+/** `S`: what whoever comes is served on, as `open` gives it. */
+export class Doors<D extends Place, S> {
+  readonly #accept: (door: D, socket: S) => void
+  readonly #open: (at: Endpoint, accept: (socket: S) => void) => Promise<Listening>
+  #doors: readonly OpenDoor<D>[] = []
   #state: 'open' | 'paused' | 'closed' = 'open'
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(accept: (door: Door, socket: Socket) => void) {
+  constructor(
+    accept: (door: D, socket: S) => void,
+    open: (at: Endpoint, accept: (socket: S) => void) => Promise<Listening>,
+  ) {
     this.#accept = accept
+    this.#open = open
   }
 
   /** Where somebody listens now. */
   get open(): readonly Endpoint[] {
-    return this.#doors.flatMap(({ at, server }) => (server ? [at] : []))
+    return this.openWhere(() => true)
+  }
+
+  openWhere(is: (door: D) => boolean): readonly Endpoint[] {
+    return this.#doors.flatMap(({ at, server, door }) => (server && is(door) ? [at] : []))
   }
 
   get isPaused(): boolean {
@@ -62,7 +80,7 @@ export class Doors {
   }
 
   /** One more, and where it is; one that admits nobody is shut again, and keeps its place. */
-  add(door: Door, admits: boolean): Promise<Endpoint> {
+  add(door: D, admits: boolean): Promise<Endpoint> {
     return this.#serially(async () => {
       const opened = closed(door)
       await this.#listen(opened)
@@ -73,14 +91,14 @@ export class Doors {
   }
 
   /** Opens what can be opened and shuts what is to be shut; the answer names those that could not be opened. */
-  change({ doors, admits, orNothing, commit }: Change): Promise<readonly ShutDoor[]> {
+  change({ doors, admits, orNothing, commit }: Change<D>): Promise<readonly ShutDoor<D>[]> {
     return this.#serially(async () => {
       const before = this.#doors
       const wanted = doors
         ? doors.map(door => ({ door, opened: this.#doorAt(door) }))
         : before.map(opened => ({ door: opened.door, opened }))
-      const fresh: OpenDoor[] = []
-      const failed: ShutDoor[] = []
+      const fresh: OpenDoor<D>[] = []
+      const failed: ShutDoor<D>[] = []
       for (const { door, opened } of wanted) {
         if (opened.server || this.#state !== 'open' || !admits(door)) continue
         try {
@@ -113,7 +131,7 @@ export class Doors {
   }
 
   /** Opens again what was open; `false` where a door could not be, and another try is needed. */
-  resume(admits: (door: Door) => boolean): Promise<boolean> {
+  resume(admits: (door: D) => boolean): Promise<boolean> {
     return this.#serially(async () => {
       if (this.#state !== 'paused') return true
       this.#state = 'open'
@@ -142,24 +160,24 @@ export class Doors {
     return done
   }
 
-  #doorAt(door: Door): OpenDoor {
+  #doorAt(door: D): OpenDoor<D> {
     return this.#doors.find(({ at }) => sayEndpoint(at) === sayEndpoint(door.listen)) ?? closed(door)
   }
 
-  async #listen(opened: OpenDoor): Promise<void> {
-    const server = await listen(opened.at, socket => this.#accept(opened.door, socket))
-    opened.at = endpointOf(server)
+  async #listen(opened: OpenDoor<D>): Promise<void> {
+    const server = await this.#open(opened.at, socket => this.#accept(opened.door, socket))
+    opened.at = server.at
     opened.server = server
   }
 }
 
-function closed(door: Door): OpenDoor {
+function closed<D extends Place>(door: D): OpenDoor<D> {
   return { door, at: door.listen, server: undefined }
 }
 
 /** From now on nobody comes in; kept once all who came in are gone. */
-function shut(opened: OpenDoor): Promise<void> {
+function shut(opened: OpenDoor<Place>): Promise<void> {
   const { server } = opened
   opened.server = undefined
-  return server ? close(server) : Promise.resolve()
+  return server ? server.close() : Promise.resolve()
 }

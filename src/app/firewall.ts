@@ -1,6 +1,5 @@
 /** A firewall of its own: its file, its doors, what it tells, and its console. */
 import { dirname, resolve } from 'node:path'
-import { upper } from '../base/bytes.ts'
 import { type Diagnostic, formatDiagnostic, PosternError, type SourceRef } from '../base/problem.ts'
 import { sayDuration } from '../base/time.ts'
 import { rewrite } from '../config/rewrite.ts'
@@ -15,22 +14,20 @@ import { staticsOf } from '../firewall/translation.ts'
 import { now, timestamp } from '../io/clock.ts'
 import { type ControlAnswer, openControl } from '../io/control.ts'
 import { ConfigurationError, readBytes, readConfig, writeWhole } from '../io/files.ts'
-import { Metrics } from '../io/metrics.ts'
 import { type Recording, Recordings } from '../io/recorder.ts'
 import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
 import type { Watch } from '../io/splice.ts'
 import { makeState, removeState } from '../io/state.ts'
 import type { SecureContext } from '../io/tls.ts'
-import { COMMAND_KINDS } from '../smtp/command.ts'
+import { become, fileFor, folderFor, type User, whoToBecome } from '../io/user.ts'
 import { transcriptHead } from '../transcript/record.ts'
 import { Console } from './console.ts'
-import type { Door, ShutDoor } from './doors.ts'
+import { type Door, shutDiagnostic } from './doors.ts'
+import { countEvent, type FirewallMetrics, firewallMetrics } from './firewall-metrics.ts'
 import { type Connection, Gateway, type Identities } from './gateway.ts'
 import { closeOutlets, type Identity, Journal, type Outlets, openOutlets } from './journal.ts'
 import { certified } from './mta-files.ts'
 import { Servers } from './servers.ts'
-
-const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
 
 /** `show conn`, in the PIX's form, with what inspects each. */
 export function showConnections(gateway: Gateway): readonly string[] {
@@ -73,10 +70,6 @@ function versionLines({ hostname, product, version }: FirewallConfig): readonly 
   ]
 }
 
-function shutDiagnostic({ door, cause }: ShutDoor): Diagnostic {
-  return { severity: 'error', message: cause.message, ...(door.at && { at: door.at }) }
-}
-
 export interface FirewallOptions {
   /** One JSON object on standard output for each event. */
   readonly json?: boolean
@@ -99,7 +92,7 @@ export class Firewall {
   readonly gateway: Gateway
   readonly #journal: Journal
   readonly #servers: Servers
-  readonly #metrics: Metrics
+  readonly #metrics: FirewallMetrics
   readonly #console: Console
   readonly #events: (event: GatewayEvent) => void
   readonly #since = now()
@@ -118,12 +111,12 @@ export class Firewall {
       watch: (connection, policy) => this.#watch(connection, policy),
     })
     this.#servers = new Servers(config.gateway, event => this.#tell(event))
-    this.#metrics = new Metrics(() => ({
-      connections: this.gateway.connections.length,
-      doors: this.gateway.doors.length,
-      logLost: this.#journal.lost,
-      servers: this.#servers.health,
-    }))
+    this.#metrics = firewallMetrics({
+      connections: () => this.gateway.connections.length,
+      doors: () => this.gateway.doors.length,
+      logLost: () => this.#journal.lost,
+      servers: () => this.#servers.health,
+    })
     this.#console = new Console({
       config: () => this.gateway.config,
       configure: next => this.#configure(next),
@@ -154,8 +147,12 @@ export class Firewall {
     const { config, warnings } = readConfig(FIREWALL, file)
     const firewall = new Firewall(file, config, options)
     try {
+      const user = whoToBecome(config.gateway.user)
+      // What root opens or makes here is the user's to write, or a reload could not open it again.
+      if (user) firewall.#giveTo(user, config.gateway)
       const problems = await firewall.#furnish(config, true)
       if (problems.length > 0) throw new ConfigurationError(problems)
+      if (user) become(user)
       await firewall.#openControl()
     } catch (cause) {
       await firewall.stop()
@@ -215,6 +212,7 @@ export class Firewall {
   #said: ReadonlySet<string> = new Set()
 
   async #furnish(config: FirewallConfig, orNothing: boolean): Promise<readonly Diagnostic[]> {
+    if (config.gateway.user?.name !== this.gateway.config.gateway.user?.name) return [cannotChangeUser(config.gateway)]
     const { furniture, problems } = await this.#prepare(config.gateway, config)
     if (orNothing && problems.length > 0) {
       // The doors are tried all the same, so that everything that is wrong is said at once.
@@ -274,7 +272,10 @@ export class Firewall {
     const isSame = metrics?.ip === this.#metricsOf?.ip && metrics?.port === this.#metricsOf?.port
     const answering =
       metrics && !isSame
-        ? await attempt(() => this.#metrics.listen(metrics.ip, metrics.port, () => this.gateway.isOpen), metrics.at)
+        ? await attempt(
+            () => this.#metrics.listen(metrics.ip, metrics.port, () => (this.gateway.isOpen ? undefined : 'stopping')),
+            metrics.at,
+          )
         : undefined
     const identities = await this.#readIdentities(config, attempt)
     const none: Outlets = { config: logging, identity, lines: [], json: [] }
@@ -297,6 +298,11 @@ export class Firewall {
   async #discard({ outlets, metrics }: Furniture): Promise<void> {
     await closeOutlets(outlets)
     await metrics?.close()
+  }
+
+  #giveTo(user: User, { logging, record }: GatewayConfig): void {
+    for (const { file } of logging.files) fileFor(user, this.#path(file))
+    if (record) folderFor(user, this.#path(record.folder))
   }
 
   /** Paths are meant from where the file stands. */
@@ -322,7 +328,7 @@ export class Firewall {
         destinationPort: redirect.mappedPort,
         listen,
         at,
-        dial: (to, ends, signal) => this.#servers.dial(to, ends, signal),
+        dial: (to, ends, call) => this.#servers.dial(to, ends, call),
       })
     }
     return [...doors.values()]
@@ -357,33 +363,9 @@ export class Firewall {
   }
 
   #tell(event: GatewayEvent): void {
-    this.#count(event)
+    countEvent(this.#metrics, event)
     this.#journal.tell(event)
     this.#events(event)
-  }
-
-  #count(event: GatewayEvent): void {
-    switch (event.kind) {
-      case 'built': {
-        const { from, to } = event.connection.crossing
-        return this.#metrics.count('postern_connections_total', { from: from.name, to: to.name })
-      }
-      case 'torn-down':
-        return this.#metrics.count('postern_octets_total', {}, event.octets)
-      case 'denied':
-      case 'no-server':
-      case 'bad-header':
-        return this.#metrics.count('postern_refused_total', { why: event.kind })
-      case 'limited':
-        return this.#metrics.count('postern_refused_total', { why: event.limit })
-      case 'altered': {
-        // A verb nobody knows could be any: peers must not make series of their own.
-        const { what, subject, losses } = event.explanation
-        const isKnown = subject === '' || losses.length > 0 || VERBS.has(subject)
-        return this.#metrics.count('postern_altered_total', { what, subject: isKnown ? subject : 'other' })
-      }
-      default:
-    }
   }
 
   #watch(connection: Joined, policy: Policy | undefined): Watch | undefined {
@@ -403,6 +385,11 @@ export class Firewall {
     const recording: Recording = recordings.begin(transcriptHead(prose, subject, lines, connects))
     return recording
   }
+}
+
+function cannotChangeUser({ user }: GatewayConfig): Diagnostic {
+  const message = 'as whom the firewall runs cannot change while it runs: it wants a restart'
+  return { severity: 'error', message, ...(user && { at: user.at }) }
 }
 
 function identityOf({ hostname, product }: FirewallConfig): Identity {

@@ -14,6 +14,8 @@ import { submit } from './submission.ts'
 export const FOUR_SITES = 'four-sites'
 
 const SERVERS = ['mail-a', 'mail-b', 'mail-c', 'mail-d'] as const
+/** A member of group A that no other site talks to. */
+const MEMBER = 'mail-a2'
 const FIREWALLS = ['fw-a', 'fw-b'] as const
 const GUARD = 'fixup protocol smtp 25'
 /** Notes kept of what each server had to say. */
@@ -70,6 +72,11 @@ export class FourSites extends Story {
 
   get #agree(): boolean {
     return new Set(SERVERS.map(node => this.#digestOf(node))).size === 1
+  }
+
+  /** Does the member of A know what its master knows? */
+  get #isTold(): boolean {
+    return this.#digestOf(MEMBER) === this.#digestOf('mail-a')
   }
 
   /** `A > B > C at 20`, as a server knows it now. */
@@ -144,7 +151,7 @@ export class FourSites extends Story {
   /** 1. */
   async #allUp(): Promise<void> {
     const converged = await this.until(
-      () => this.#isWhole && this.#way('mail-a', this.#recipient) === 'A > B > C at 20',
+      () => this.#isWhole && this.#isTold && this.#way('mail-a', this.#recipient) === 'A > B > C at 20',
     )
     const sent = await this.send('MAIL_A')
     const results = await this.arrivals('MAIL_A')
@@ -157,6 +164,7 @@ export class FourSites extends Story {
         line(`After ${converged} all four have one table. Its digest:`),
         ...this.#digestLines(),
         line(''),
+        line(`${MEMBER}, a member of group A without a connector, has the same from its master, mail-a, by TCP 691.`),
         line(`mail-a sends to C by ${this.#way('mail-a', this.#recipient)}:`),
         ...results.map(({ said }) => line(`  ${said}`)),
         line(`  one  ${road}`),
@@ -167,6 +175,7 @@ export class FourSites extends Story {
           this.#agree,
           `${new Set(SERVERS.map(node => this.#digestOf(node))).size} digests`,
         ),
+        expected('the member of A has it from its master', this.#isTold, this.#digestOf(MEMBER)),
         expected(
           'A knows of the connectors between B and C from the network',
           this.#way('mail-a', this.#recipient) === 'A > B > C at 20',
@@ -189,7 +198,9 @@ export class FourSites extends Story {
     this.lab.cut('link-bc')
     await this.#write('two')
     const { road, took } = await this.#arrival('two')
-    const spread = await this.until(() => this.#agree && this.#way('mail-a', this.#recipient) === 'A > D > C at 25')
+    const spread = await this.until(
+      () => this.#agree && this.#isTold && this.#way('mail-a', this.#recipient) === 'A > D > C at 25',
+    )
     await this.#write('three')
     const next = await this.#arrival('three')
     this.told(
@@ -214,6 +225,11 @@ export class FourSites extends Story {
         ),
         expected('new mail does not try the broken way', next.road === 'mail-a > mail-d > mail-c', next.road),
         expected('four tables are one again', this.#agree, 'they differ'),
+        expected(
+          'the member of A knows it, too',
+          this.#way(MEMBER, this.#recipient) === 'A > D > C at 25',
+          this.#way(MEMBER, this.#recipient),
+        ),
       ],
       { way: this.#way('mail-a', this.#recipient), roads: { two: road, three: next.road } },
     )
@@ -345,7 +361,12 @@ export class FourSites extends Story {
         ),
         expected('A takes the dead road', stale === 'A > B > C at 20', stale),
         expected(
-          'the loop ends, with an alarm that says with whom we are not in step',
+          'the loop ends, with an alarm that names the two tables and shows how they differ',
+          ['tables of', 'a.example (digest', 'b.example (digest', 'B-C: '].every(part => alarm?.what.includes(part)),
+          alarm?.what ?? 'no alarm',
+        ),
+        expected(
+          'and says with whom we are not in step',
           alarm?.what.includes('not in step with connector') === true,
           alarm?.what ?? 'no alarm',
         ),

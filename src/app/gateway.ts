@@ -1,4 +1,5 @@
 /** The firewall, running: doors to listen at, the configuration that judges who comes in, and what passed. */
+import { Bag } from '../base/bag.ts'
 import { bytes } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
@@ -9,13 +10,14 @@ import type { Cause, Policy } from '../firewall/policy.ts'
 import type { ProxyPolicy } from '../firewall/proxy.ts'
 import { Rates } from '../firewall/rates.ts'
 import { Throttle } from '../firewall/throttle.ts'
-import type { Altered, Explanation } from '../firewall/verdict.ts'
+import { type Altered, type Because, type Explanation, isSame } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
 import { openFileLimit } from '../io/files.ts'
 import { proxy } from '../io/proxy.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
-import { type Duplex, type Endpoint, isOutOfFiles, type Socket, sayEndpoint } from '../io/sockets.ts'
+import { Call, type Connected, type Endpoint, isOutOfFiles, receive, sayEndpoint } from '../io/sockets.ts'
 import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
+import { Tcp } from '../io/tcp.ts'
 import { type SecureContext, secureClient, secureServer } from '../io/tls.ts'
 import type { Ends } from '../topology/proxy-protocol.ts'
 import { type Crossing, holds, type Network } from '../topology/topology.ts'
@@ -65,21 +67,25 @@ export class Gateway {
   #config: FirewallConfig
   /** What the configuration says of callers that have come before, by whence and whither. */
   readonly #admissions = new Map<string, Admission>()
-  readonly #doors: Doors
-  readonly #connections = new Set<Connection>()
-  readonly #sockets = new Set<Duplex>()
+  readonly #doors: Doors<Door, Connected>
+  readonly #connections = new Bag<Connection>()
+  readonly #sockets = new Bag<Connected>()
   readonly #throttle = new Throttle()
   readonly #rates = new Rates()
   /** Connections at once by what was asked for: there are as many as doors. */
   readonly #byStatic = new Map<string, number>()
   /** Those that wait for a server. */
-  readonly #calls = new Set<AbortController>()
+  readonly #calls = new Bag<Call>()
   /** Sockets that may be open at once before the process runs out of files. */
   readonly #capacity: number
   #resuming: NodeJS.Timeout | undefined
   #state: 'open' | 'draining' | 'stopped' = 'open'
   #emptied: () => void = () => {}
-  readonly altered: Altered[] = []
+  /** The last of them, in a ring, and where its oldest stands. */
+  readonly #altered: Altered[] = []
+  #oldest = 0
+  /** What each rule did last: most do the same again and again. */
+  readonly #last = new WeakMap<Because, Altered>()
   /** Connections ever let through, and ever refused. */
   passed = 0
   refused = 0
@@ -89,12 +95,17 @@ export class Gateway {
     this.name = name
     this.#config = config
     this.#events = events
-    this.#doors = new Doors((door, socket) => this.#accept(door, socket))
+    this.#doors = new Doors((door, socket) => this.#accept(door, socket), receive)
     this.#capacity = Math.max(2, (openFileLimit() ?? Infinity) - RESERVED_FILES)
   }
 
   get config(): FirewallConfig {
     return this.#config
+  }
+
+  /** What was altered last, the oldest first. */
+  get altered(): readonly Altered[] {
+    return [...this.#altered.slice(this.#oldest), ...this.#altered.slice(0, this.#oldest)]
   }
 
   get connections(): readonly Connection[] {
@@ -149,7 +160,7 @@ export class Gateway {
   async stop(): Promise<void> {
     this.#state = 'stopped'
     clearTimeout(this.#resuming)
-    for (const call of this.#calls) call.abort()
+    for (const call of this.#calls) call.off()
     const { empty } = await this.#doors.close()
     for (const { passage } of this.#connections) passage.ending = 'Stopped'
     const ending = [...this.#connections].map(({ over }) => over)
@@ -198,7 +209,7 @@ export class Gateway {
     return admission
   }
 
-  #accept(door: Door, client: Socket): void {
+  #accept(door: Door, client: Connected): void {
     this.#hold(client)
     client.on('error', ignore)
     // Every connection is two sockets: with no file left for the second, the first is of no use.
@@ -217,26 +228,28 @@ export class Gateway {
     if (!isBalancer) return this.#knock(door, client, knock)
     // A balancer's connections are under its clients' limits, but what waits for a header is under the general one.
     if (this.#sockets.size > 2 * this.#config.gateway.limits.connections) return this.#refuse(client)
-    void takeProxyHeader(client).then(header => {
+    const stream = client instanceof Tcp ? client.upgrade() : client
+    void takeProxyHeader(stream).then(header => {
       if (header.kind === 'wrong') {
         this.#tell({ kind: 'bad-header', knock, why: header.why })
-        return this.#refuse(client)
+        return this.#refuse(stream)
       }
-      if (header.kind === 'local') return this.#knock(door, client, knock)
-      this.#knock(door, client, { ...knock, source: header.ends.source, sourcePort: header.ends.sourcePort })
+      if (header.kind === 'local') return this.#knock(door, stream, knock)
+      this.#knock(door, stream, { ...knock, source: header.ends.source, sourcePort: header.ends.sourcePort })
     })
   }
 
-  #refuse(client: Socket, policy?: Policy): void {
+  #refuse(client: Connected, policy?: Policy): void {
     this.refused++
     // One that speaks for itself says why; one that works in place has no words of its own.
     if (policy?.engine.kind !== 'proxy') return reset(client)
-    client.end(TOO_MANY)
+    client.write(TOO_MANY)
+    client.end()
     client.resume()
     setTimeout(() => client.destroy(), GOODBYE_WAIT).unref()
   }
 
-  #knock(door: Door, client: Socket, knock: Knock): void {
+  #knock(door: Door, client: Connected, knock: Knock): void {
     if (client.destroyed) return
     const admission = this.#admission(door.port, knock)
     if (admission.kind === 'refuse') {
@@ -263,29 +276,29 @@ export class Gateway {
     this.#call(door, client, knock, admission)
   }
 
-  #call(door: Door, client: Socket, knock: Knock, admission: Admitted): void {
+  #call(door: Door, client: Connected, knock: Knock, admission: Admitted): void {
     const { to, policy } = admission
     const { source, sourcePort, destination, port } = knock
     const ends: Ends = { source, sourcePort, destination, destinationPort: port }
     // Nobody waits any more for a server when the client is gone, or we are.
-    const dial = async (): Promise<Socket> => {
-      const call = new AbortController()
-      const callOff = () => call.abort()
-      this.#calls.add(call)
+    const dial = async (): Promise<Connected> => {
+      const call = new Call()
+      const callOff = () => call.off()
+      const place = this.#calls.add(call)
       client.once('close', callOff)
       try {
-        const server = await door.dial(to, ends, call.signal)
+        const server = await door.dial(to, ends, call)
         this.#hold(server)
         server.on('error', ignore)
-        if (client.destroyed || call.signal.aborted) reset(server)
+        if (client.destroyed || call.isOff) reset(server)
         return server
       } catch (cause) {
         if (isOutOfFiles(cause)) this.#pause()
         const why = cause instanceof Error ? cause.message : String(cause)
-        if (!call.signal.aborted) this.#tell({ kind: 'no-server', knock, why })
+        if (!call.isOff) this.#tell({ kind: 'no-server', knock, why })
         throw cause
       } finally {
-        this.#calls.delete(call)
+        this.#calls.remove(place)
         client.off('close', callOff)
       }
     }
@@ -296,7 +309,7 @@ export class Gateway {
         const caller = { address: source, port: sourcePort }
         const watch = this.#events.watch?.(joined, policy)
         const identities = this.#events.identities?.()
-        const altered = this.#altered(joined)
+        const altered = this.#remembers(joined)
         const { passage, over, stop } = proxy(
           client,
           { policy, host: policy.engine.name ?? name, client: caller },
@@ -320,7 +333,7 @@ export class Gateway {
         this.#keep(knock, admission, joined => {
           const watch = this.#events.watch?.(joined, policy)
           const inspector = policy && new Inspector(policy, { peer: source, rates: this.#rates })
-          return { ...splice(client, server, inspector, this.#altered(joined), watch), watch }
+          return { ...splice(client, server, inspector, this.#remembers(joined), watch), watch }
         })
       },
       // The server does not answer: the client hears what it would have heard without us.
@@ -328,12 +341,21 @@ export class Gateway {
     )
   }
 
-  #altered(connection: Joined): (explanation: Explanation) => void {
+  #remembers(connection: Joined): (explanation: Explanation) => void {
     const { crossing } = connection
-    return told => {
-      const explanation = discreet(told)
-      if (this.altered.push({ crossing, explanation }) > MAX_ALTERED) this.altered.shift()
-      this.#tell({ kind: 'altered', connection, explanation })
+    return explanation => {
+      const told = discreet(explanation)
+      const { because } = told
+      const last = this.#last.get(because)
+      const altered =
+        last?.crossing === crossing && isSame(last.explanation, told) ? last : { crossing, explanation: told }
+      if (altered !== last) this.#last.set(because, altered)
+      if (this.#altered.length < MAX_ALTERED) this.#altered.push(altered)
+      else {
+        this.#altered[this.#oldest] = altered
+        this.#oldest = (this.#oldest + 1) % MAX_ALTERED
+      }
+      this.#tell({ kind: 'altered', connection, explanation: altered.explanation })
     }
   }
 
@@ -358,10 +380,10 @@ export class Gateway {
       over,
       ...(stop && { stop }),
     }
-    this.#connections.add(connection)
+    const place = this.#connections.add(connection)
     this.most = Math.max(this.most, this.#connections.size)
     void over.then(() => {
-      this.#connections.delete(connection)
+      this.#connections.remove(place)
       watch?.close()
       const octets = passage.fromClient + passage.fromServer
       const duration = now() - connection.since
@@ -389,9 +411,9 @@ export class Gateway {
     this.#tell({ kind: 'resumed', sockets: this.#sockets.size })
   }
 
-  #hold(socket: Duplex): void {
-    this.#sockets.add(socket)
-    socket.on('close', () => this.#sockets.delete(socket))
+  #hold(socket: Connected): void {
+    const place = this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.remove(place))
   }
 }
 

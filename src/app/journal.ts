@@ -1,10 +1,12 @@
 /** What a running firewall tells: syslog servers, files, and what is kept for `show logging`. */
 import { PosternError } from '../base/problem.ts'
+import { SEVERITIES, type Severity } from '../base/severity.ts'
 import type { Product } from '../firewall/config.ts'
-import { factsOf, type GatewayEvent, levelled, messageOf, syslogLine } from '../firewall/event.ts'
-import { type LoggingConfig, NO_GATEWAY, SEVERITIES, type Severity } from '../firewall/gateway-config.ts'
+import { factsOf, type GatewayEvent, levelled, localLine, messageOf, syslogLine } from '../firewall/event.ts'
+import { type LoggingConfig, NO_GATEWAY } from '../firewall/gateway-config.ts'
 import { formatSyslog } from '../firewall/syslog.ts'
 import { timestamp } from '../io/clock.ts'
+import { localSink } from '../io/local-syslog.ts'
 import { type JsonLog, openJsonLog } from '../io/log.ts'
 import { fileSink, type Sink, tcpSink, udpSink } from '../io/syslog.ts'
 
@@ -16,11 +18,18 @@ export interface Identity {
   readonly product: Product
 }
 
+interface Outlet {
+  readonly level: Severity
+  readonly sink: Sink
+  /** Of this machine: it knows the time and the host. */
+  readonly isLocal?: true
+}
+
 /** Where lines go; made whole before it replaces another. */
 export interface Outlets {
   readonly config: LoggingConfig
   readonly identity: Identity
-  readonly lines: readonly { readonly level: Severity; readonly sink: Sink }[]
+  readonly lines: readonly Outlet[]
   readonly json: readonly { readonly level: Severity; readonly log: JsonLog }[]
 }
 
@@ -55,7 +64,9 @@ export class Journal {
     if (lines.length > 0) {
       const header = { facility: config.facility, process: process.pid, time: config.timestamp ? time : undefined }
       const line = syslogLine(message, { ...header, ...identity })
-      for (const { level, sink } of lines) if (severity <= level) sink.write(line)
+      for (const { level, sink, isLocal } of lines) {
+        if (severity <= level) sink.write(isLocal ? localLine(message, { ...header, ...identity }) : line)
+      }
     }
     for (const { level, log } of json) {
       if (severity <= level) log.write(severity, message.text, { id: message.id, ...factsOf(event) })
@@ -93,10 +104,11 @@ export class Journal {
       `    Facility: ${config.facility}`,
       `    Timestamp logging: ${config.timestamp ? 'enabled' : 'disabled'}`,
       level('Buffer logging', config.buffered),
-      `${level('Trap logging', config.hosts.length > 0 ? config.trap : undefined)}, ${this.#told} messages, ${this.lost} lost`,
+      `${level('Trap logging', config.hosts.length > 0 || config.local !== undefined ? config.trap : undefined)}, ${this.#told} messages, ${this.lost} lost`,
       ...config.hosts.map(({ ip, port, transport, number }) =>
         `        Logging to ${port} ${ip} ${transport}/${number}`.replace('to  ', 'to '),
       ),
+      ...(config.local === undefined ? [] : [`        Logging to ${config.local}`]),
       ...config.files.map(({ form, file, level }) => `        Logging to ${form} ${file}, level ${SEVERITIES[level]}`),
       ...this.#buffer,
     ]
@@ -105,7 +117,7 @@ export class Journal {
 
 /** Opens everything the configuration names, or throws with the first that cannot be; then nothing stays open. */
 export async function openOutlets(config: LoggingConfig, identity: Identity): Promise<Outlets> {
-  const lines: { level: Severity; sink: Sink }[] = []
+  const lines: Outlet[] = []
   const json: { level: Severity; log: JsonLog }[] = []
   const outlets: Outlets = { config, identity, lines, json }
   if (!config.on) return outlets
@@ -121,6 +133,18 @@ export async function openOutlets(config: LoggingConfig, identity: Identity): Pr
       await closeOutlets(outlets)
       const why = (cause as Error).message
       throw new PosternError('POSTERN_CANNOT_LOG', `logging ${form}: cannot write to ${file}: ${why}`, {
+        side: 'us',
+        retry: 'never',
+        cause,
+      })
+    }
+  }
+  if (config.local !== undefined) {
+    try {
+      lines.push({ level: config.trap, sink: await localSink(config.local), isLocal: true })
+    } catch (cause) {
+      await closeOutlets(outlets)
+      throw new PosternError('POSTERN_CANNOT_LOG', `logging local: ${(cause as Error).message}`, {
         side: 'us',
         retry: 'never',
         cause,

@@ -182,7 +182,8 @@ export class Lab {
         maildir: (mailbox: string) => this.maildir(mailbox),
         ...(handlers && { events: handlers }),
       }
-      this.mtas.set(name, new Mta(mta, world))
+      // A letter has a conversation of its own, so that it meets what stands between as it is now.
+      this.mtas.set(name, new Mta({ ...mta, destinations: { ...mta.destinations, rest: 0 } }, world))
     }
     for (const entry of config.entries) this.entries.set(entry.name, await this.#openEntry(entry))
     // Every connector's road is built before it is needed, so that a lab that cannot work says so at once.
@@ -384,7 +385,7 @@ export class Lab {
         dial: async () => this.#hold(await dial(next)),
       })
     }
-    if (mta && !next) return this.#listen(socket => mta.serve(socket, carried.source))
+    if (mta && !next) return this.#listen(socket => this.#served(mta, socket, carried))
     if (next && hop.enters === 'tunnel') {
       this.#outlets.set(outletKey(hop.node, carried), next)
       return next
@@ -400,6 +401,13 @@ export class Lab {
       })
     }
     throw new PosternError('POSTERN_NO_ROAD', `${hop.node} cannot pass a connection on`, { side: 'us', retry: 'never' })
+  }
+
+  /** To the port of its own group's members, or to where it takes mail. */
+  #served(mta: Mta, socket: Socket, { source, destination, port }: Carried): void {
+    const end = mta.config.routing.nodeListens.find(each => each.ip === destination && each.port === port)
+    if (end) mta.routing.take(end, socket, source)
+    else mta.serve(socket, source)
   }
 
   async #listen(accept: (socket: Socket) => void): Promise<Endpoint> {

@@ -29,6 +29,10 @@ export class Lanes {
   readonly #outgoing: Outgoing
   readonly #scheduler: Scheduler<Job>
   readonly #isBack: (hop: string) => void
+  /** Next hop → sessions that rest there, the longest first; each is given a job, or nothing to end by. */
+  readonly #resting = new Map<string, ((job: Job | undefined) => void)[]>()
+  readonly #restTime: Duration
+  #isStopping = false
   #isStopped = false
 
   /** `isBack`: a next hop that was away takes mail again. */
@@ -36,6 +40,7 @@ export class Lanes {
     this.#outgoing = outgoing
     this.#isBack = isBack
     const { destinations, retry } = config
+    this.#restTime = destinations.rest
     // Not longer than the messages wait, or they would come in vain.
     const waits = AWAY.map((away, i) => Math.min(away, retry[Math.min(i, retry.length - 1)] ?? away))
     this.#scheduler = new Scheduler({ ...destinations, total: MAX_OUTGOING, waits })
@@ -45,8 +50,11 @@ export class Lanes {
     return new Promise(settle => this.#offer({ entry, hop, recipients, settle, again: false }))
   }
 
-  /** Begins nothing more: who waits for a turn is told at once, by no outcome at all. */
-  stop(): void {
+  /** No connection rests any more. `all`: nothing more is begun; who waits for a turn is told at once, by no outcome at all. */
+  stop({ all }: { readonly all: boolean }): void {
+    this.#isStopping = true
+    for (const hop of [...this.#resting.keys()]) while (this.#wakeUp(hop, undefined));
+    if (!all) return
     this.#isStopped = true
     for (const job of this.#scheduler.clear()) job.settle(new Map())
   }
@@ -58,6 +66,7 @@ export class Lanes {
 
   #offer(job: Job): void {
     if (this.#isStopped) return job.settle(new Map())
+    if (this.#wakeUp(job.hop.name, job)) return
     const refused = this.#scheduler.offer(job.hop.name, job, now(), job.entry.envelope.priority)
     if (refused) job.settle(untried(job, refused))
     else this.#begin()
@@ -65,6 +74,39 @@ export class Lanes {
 
   #begin(): void {
     for (const { hop, job } of this.#scheduler.begin(now())) void this.#session(hop, job)
+    if (this.#resting.size === 0 || !this.#scheduler.isWanted()) return
+    // Somebody waits for a connection: the one that rests longest goes.
+    for (const hop of this.#resting.keys()) if (this.#wakeUp(hop, undefined)) return
+  }
+
+  /** A session that rests goes on with a job, or ends; `false` where none does. */
+  #wakeUp(hop: string, job: Job | undefined): boolean {
+    const resting = this.#resting.get(hop)
+    // The one that came last is the surest to be there still.
+    const woken = job ? resting?.pop() : resting?.shift()
+    if (resting?.length === 0) this.#resting.delete(hop)
+    woken?.(job)
+    return woken !== undefined
+  }
+
+  get #mayRest(): boolean {
+    return this.#restTime > 0 && !this.#isStopping
+  }
+
+  #rest(hop: string): Promise<Job | undefined> {
+    return new Promise(resolve => {
+      const wake = (job: Job | undefined) => {
+        clearTimeout(timer)
+        resolve(job)
+      }
+      const timer = setTimeout(() => {
+        const others = this.#resting.get(hop)?.filter(each => each !== wake) ?? []
+        if (others.length > 0) this.#resting.set(hop, others)
+        else this.#resting.delete(hop)
+        resolve(undefined)
+      }, this.#restTime)
+      this.#resting.set(hop, [...(this.#resting.get(hop) ?? []), wake])
+    })
   }
 
   async #session(hop: string, first: Job): Promise<void> {
@@ -81,8 +123,10 @@ export class Lanes {
         job.settle(outcomes)
       },
     })
-    const next = (): Turning | undefined => {
-      const job = this.#scheduler.next(hop, sent)
+    const next = async (): Promise<Turning | undefined> => {
+      const job =
+        this.#scheduler.next(hop, sent) ??
+        (this.#mayRest && this.#scheduler.mayStay(hop, sent) ? await this.#rest(hop) : undefined)
       return job && turning(job)
     }
     const why = await this.#outgoing.relay(first.hop, turning(first), next)

@@ -2,15 +2,21 @@
 import type { Duration, Instant } from '../base/time.ts'
 import { now, random } from '../io/clock.ts'
 import { HASHES, md5 } from '../io/hashes.ts'
+import type { Duplex } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { LinkStateTalk } from '../mta/order.ts'
-import type { Connector } from '../routing/connector.ts'
+import type { Connector, NodeEnd } from '../routing/connector.ts'
 import { type Exchange, type ExchangeOutput, type Finding, speaksOfChanges } from '../routing/exchange.ts'
 import { type Guid, toHex } from '../routing/link-state.ts'
 import { organization } from '../routing/organization.ts'
+import { diffLines, namesOf } from '../routing/report.ts'
 import { RoutingService, type ServiceOutput } from '../routing/service.ts'
+import { differencesFrom, readWitness, type Witness, witnessField, witnessOf } from '../routing/witness.ts'
 import { formatMailbox, type Mailbox } from '../smtp/address.ts'
 import type { Answer, Question } from '../smtp/session.ts'
+import type { MtaWorld } from './mta-world.ts'
+import { NodeLinks } from './node-links.ts'
+import { Tally } from './tally.ts'
 import { words } from './words.ts'
 
 /** No timer is longer; looking once too often does no harm. */
@@ -34,6 +40,10 @@ export class LinkState {
   readonly #peers: ReadonlySet<string>
   readonly #around: Neighbours
   readonly #guids: ReadonlyMap<string, Guid>
+  readonly #hostname: string
+  readonly #loops = new Tally('there are other loops')
+  /** Does the configuration tell of connectors of other groups? */
+  readonly #knowsOthers: boolean
   /** What was last said of each neighbour: the same again is no news. */
   readonly #said = new Map<string, string>()
   /** Connectors that did not answer when they were tried last. */
@@ -43,14 +53,41 @@ export class LinkState {
   /** Neighbours whose table may differ from ours, and why. */
   readonly #apart = new Map<string, string>()
 
-  constructor({ hostname, localDomains, routing }: MtaConfig, around: Neighbours) {
+  /** The connections within our own group. */
+  readonly #links: NodeLinks | undefined
+
+  /** `world`: how members of its group are reached; without it they are not. */
+  constructor(
+    { hostname, localDomains, routing }: MtaConfig,
+    around: Neighbours,
+    world?: Pick<MtaWorld, 'dial' | 'files' | 'keys'>,
+  ) {
     const here = { server: hostname, domains: localDomains, sha256: HASHES.sha256, incarnation: toHex(random(16)) }
     const known = organization(routing, here)
     this.service = new RoutingService(known, routing, md5)
     this.names = known.routes.names ?? new Map()
     this.#peers = new Set(routing.peers)
     this.#around = around
+    this.#hostname = hostname
+    this.#knowsOthers = routing.elsewhere.length > 0
     this.#guids = new Map([...known.connectors].map(([guid, { name }]) => [name, guid]))
+    if (!world || (routing.nodeListens.length === 0 && !routing.nodeMaster)) return
+    this.#links = new NodeLinks({ config: routing, hostname, service: this.service }, world, {
+      heard: outputs => this.#heard(outputs),
+      attached: (member, isAttached) => this.#act(this.service.attached(member, isAttached, now())),
+      note: what => around.note(what),
+    })
+  }
+
+  /** Somebody came to where our group's members are heard. */
+  take(end: NodeEnd, socket: Duplex, peer: string): void {
+    if (this.#links) this.#links.take(end, socket, peer)
+    else socket.destroy()
+  }
+
+  /** Is there a connection to our group's master? Nothing where it is not looked for. */
+  get isAttached(): boolean | undefined {
+    return this.#links?.isAttached
   }
 
   /** Takes what others know, as if they had told it. */
@@ -60,6 +97,11 @@ export class LinkState {
     this.names = new Map(all)
   }
 
+  /** Is there anybody with whom our table could disagree? */
+  get #isOneOfMany(): boolean {
+    return this.isSpoken || this.#links !== undefined || this.#knowsOthers
+  }
+
   /** Whether routing state is exchanged at all: who believes nobody is not asked to be believed. */
   get isSpoken(): boolean {
     return this.#peers.size > 0
@@ -67,11 +109,13 @@ export class LinkState {
 
   start(): void {
     this.#isRunning = true
+    this.#links?.start()
     this.#act(this.service.tick(now()))
   }
 
   stop(): void {
     this.#isRunning = false
+    this.#links?.stop()
     clearTimeout(this.#timer)
   }
 
@@ -103,15 +147,54 @@ export class LinkState {
     return this.#apart
   }
 
-  /** Mail came back too often: two tables disagree, or something beyond them does. */
-  loops(to: Mailbox, peer: string): void {
+  /**
+   * What is written on mail that goes on to another group: by what table we route it. Nothing where routing state is
+   * neither told nor configured, so that a single server adds nothing to mail.
+   */
+  witness(recipients: readonly Mailbox[]): string | undefined {
+    if (!this.#isOneOfMany) return undefined
+    const { engine } = this.service
+    const [way] = recipients.flatMap(to => {
+      const found = this.service.route({ to }, now())
+      return 'path' in found && found.path.length > 1 ? [found.path] : []
+    })
+    return way && witnessField(witnessOf({ server: this.#hostname, digest: engine.digest, table: engine.table }, way))
+  }
+
+  /** Mail came back too often. `written`: by what table the server before us sent it here. */
+  loops(to: Mailbox, peer: string, written?: string): void {
+    const { engine } = this.service
+    const name = namesOf(this)
     const way = this.service.route({ to }, now())
-    const path = 'path' in way ? way.path.map(group => this.names.get(group) ?? group).join(' > ') : way.why
+    const path = 'path' in way ? way.path.map(name).join(' > ') : way.why
+    const witness = written === undefined ? undefined : readWitness(written)
     const apart = [...this.#apart].map(([neighbour, why]) => `not in step with ${neighbour}: ${why}`)
-    const tables = apart.length > 0 ? apart.join('; ') : 'in step with every neighbour that was asked'
-    this.#around.note(
-      `alarm: mail for ${formatMailbox(to)} loops; it came from ${peer} with too many hops, and from here the way is ${path}; ${tables}; our digest is ${this.service.engine.digest}`,
-    )
+    const facts = [
+      `it came from ${peer} with too many hops, and from here the way is ${path}`,
+      ...(witness ? this.#disagreement(witness) : [`our digest is ${engine.digest}, and ${peer} wrote of no table`]),
+      ...(apart.length > 0 || !this.isSpoken ? apart : ['in step with every neighbour that was asked']),
+    ]
+    // Whoever sends one such message can send a thousand.
+    const said = this.#loops.count(facts.join('; '))
+    if (said !== undefined) this.#around.note(`alarm: mail for ${formatMailbox(to)} loops; ${said}`)
+  }
+
+  /** Our table, and the one that the server before us wrote of, with the groups that they see differently. */
+  #disagreement(witness: Witness): readonly string[] {
+    const { engine } = this.service
+    const [ours, theirs] = [
+      `${this.#hostname} (digest ${engine.digest})`,
+      `${witness.server} (digest ${witness.digest})`,
+    ]
+    const found = differencesFrom(engine.table, witness)
+    if (found.length > 0) {
+      return [
+        `the tables of ${ours} and ${theirs} disagree`,
+        ...diffLines(found, namesOf(this)).map(line => line.trim()),
+      ]
+    }
+    if (witness.digest === engine.digest) return [`${ours} and ${theirs} have one table: what loops is beyond it`]
+    return [`the tables of ${ours} and ${theirs} disagree, about a group that is not on the way`]
   }
 
   /** Did the connector fail when it was tried last? */
@@ -173,6 +256,7 @@ export class LinkState {
         void this.#tell(output.connector)
         break
       case 'changed':
+        this.#links?.changed()
         this.#around.changed()
         break
       case 'published':
@@ -183,7 +267,9 @@ export class LinkState {
         break
       case 'report': {
         const name = this.service.connector(output.connector)?.name ?? output.connector
-        this.#around.note(`routing: connector ${name} is ${output.available ? 'up' : 'down'}; this server is no master`)
+        this.#links?.report(output.connector, output.available)
+        const told = this.#links?.isAttached ? 'its master is told' : 'no master is there to be told'
+        this.#around.note(`routing: connector ${name} is ${output.available ? 'up' : 'down'}; ${told}`)
         break
       }
     }

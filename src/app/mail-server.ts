@@ -1,17 +1,19 @@
 /** A mail server of its own: what its file says, listening where it says. */
 import { dirname } from 'node:path'
-import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.ts'
+import type { Diagnostic } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { maildirOf } from '../io/maildir.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
-import { close, dial, type Endpoint, endpointOf, listen, type Server, type Socket } from '../io/sockets.ts'
+import { dial, type Endpoint, listening, type Socket } from '../io/sockets.ts'
 import { type SecureContext, secureServer } from '../io/tls.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { NodeEnd } from '../routing/connector.ts'
 import type { Spool } from '../spool/spool.ts'
 import { holds } from '../topology/topology.ts'
+import { Doors, type Place, shutDiagnostic } from './doors.ts'
 import { Mta } from './mta.ts'
 import { type MtaFiles, openMtaFiles } from './mta-files.ts'
 import type { MtaEvents, MtaWorld } from './mta-world.ts'
@@ -53,10 +55,9 @@ function saysWhose({ proxies }: MtaConfig, peer: string): boolean {
   return proxies.some(({ network, by }) => by === 'proxy-protocol' && holds(network, peer))
 }
 
-/** What a line asks for cannot be had: it is this line that is to be changed. */
-function asProblem(cause: unknown, at: SourceRef): Diagnostic {
-  if (!(cause instanceof PosternError)) throw cause
-  return { severity: 'error', message: cause.message, at }
+/** The ways that mail takes by a configuration, wherever they stand in it. */
+function sayWays({ routing }: MtaConfig): string {
+  return JSON.stringify(routing, (key, value) => (key === 'at' ? undefined : value))
 }
 
 export interface MailServerWorld {
@@ -67,58 +68,125 @@ export interface MailServerWorld {
   readonly fetchPolicy?: MtaWorld['fetchPolicy']
 }
 
-export class MailServer {
+/** Where mail is taken; `tls`: under TLS from the first octet on (RFC 8314 §3). */
+interface MailDoor extends Place {
+  readonly tls: boolean
+  /** Not mail comes in here, but members of our routing group. */
+  readonly members?: NodeEnd
+}
+
+/** One configuration in force: the server that works by it, and what its files hold. */
+interface Generation {
   readonly mta: Mta
-  readonly #spool: Spool
-  readonly #servers: Server[] = []
+  readonly identity: SecureContext | undefined
+}
+
+export class MailServer {
+  readonly #doors = new Doors<MailDoor, Socket>((door, socket) => this.#accept(door, socket), listening)
+  #world: MailServerWorld | undefined
+  #now: Generation | undefined
+  /** Those that were in force before, as long as somebody is with them. */
+  readonly #before = new Set<Mta>()
+  /** Who came before anybody could be served. */
+  #early: { readonly door: MailDoor; readonly socket: Socket }[] = []
   readonly #handshakes = new Set<Socket>()
 
-  private constructor(mta: Mta, spool: Spool) {
-    this.mta = mta
-    this.#spool = spool
-  }
-
-  /** Listens at every address of the configuration, or at none: all that cannot be had are told together. */
-  static async start(
-    { config, files, logins, identity }: MailServerFiles,
-    { spool, maildir, events, fetchPolicy }: MailServerWorld,
-  ): Promise<MailServer> {
-    const mta = new Mta(config, {
-      spool,
-      files,
-      logins,
-      ...(identity && { identity }),
-      dial: (host, port) => dial({ host, port }),
-      maildir: mailbox => maildirOf(maildir, mailbox),
-      ...(events && { events }),
-      ...(fetchPolicy && { fetchPolicy }),
-    })
-    const server = new MailServer(mta, spool)
-    const problems: Diagnostic[] = []
-    for (const { ip, port, tls, at } of config.listens) {
-      const identified = tls ? identity : undefined
-      await server.#listen({ host: ip, port }, identified).catch(cause => problems.push(asProblem(cause, at)))
-    }
-    if (problems.length > 0) {
-      await server.stop({ grace: 0 })
-      throw new ConfigurationError(problems)
-    }
-    mta.start()
-    mta.wake()
+  /** Listens at every address of the configuration, and serves: `listen`, then `begin`. */
+  static async start(files: MailServerFiles, world: MailServerWorld): Promise<MailServer> {
+    const server = new MailServer()
+    await server.listen(files.config)
+    server.begin(files, world)
     return server
   }
 
-  /** With an identity under TLS from the first octet on (RFC 8314 §3). */
-  async #listen(at: Endpoint, identity: SecureContext | undefined): Promise<void> {
-    const server = await listen(at, socket => {
-      socket.on('error', () => {})
-      const { remoteAddress } = socket
-      // It went away before it was served.
-      if (remoteAddress === undefined) socket.destroy()
-      else if (saysWhose(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
-      else this.#serve(socket, remoteAddress, identity)
+  /**
+   * Listens at every address of the configuration, or at none: all that cannot be had are told together. Who comes waits
+   * until `begin`, before which root may be given up.
+   */
+  async listen(config: MtaConfig): Promise<void> {
+    const shut = await this.#open(config, () => {})
+    if (shut.length > 0) throw new ConfigurationError(shut)
+  }
+
+  begin(files: MailServerFiles, world: MailServerWorld): void {
+    this.#world = world
+    this.#enforce(files, world)
+    const early = this.#early
+    this.#early = []
+    for (const { door, socket } of early) this.#accept(door, socket)
+  }
+
+  /**
+   * From now on this is the configuration: for who comes, and for the queue. Who is here keeps the one they came in with. Or
+   * nothing changes, and what is given back says why.
+   */
+  configure(files: MailServerFiles): Promise<readonly Diagnostic[]> {
+    return this.#open(files.config, () => {
+      if (this.#world) this.#enforce(files, this.#world)
     })
-    this.#servers.push(server)
+  }
+
+  #open({ listens, routing }: MtaConfig, commit: () => void): Promise<readonly Diagnostic[]> {
+    const doors = listens.map(({ ip, port, tls, at }) => ({ listen: { host: ip, port }, tls, at }))
+    const forMembers = routing.nodeListens.map(end => ({
+      listen: { host: end.ip, port: end.port },
+      tls: false,
+      members: end,
+      at: end.at,
+    }))
+    return this.#doors
+      .change({ doors: [...doors, ...forMembers], admits: () => true, orNothing: true, commit })
+      .then(shut => shut.map(shutDiagnostic))
+  }
+
+  #enforce(
+    { config, warnings: _told, ...files }: MailServerFiles,
+    { spool, maildir, events, fetchPolicy }: MailServerWorld,
+  ): void {
+    const before = this.#now?.mta
+    const mta = new Mta(
+      config,
+      {
+        spool,
+        ...files,
+        dial: (host, port, from) => dial({ host, port }, undefined, from),
+        maildir: mailbox => maildirOf(maildir, mailbox),
+        ...(events && { events }),
+        ...(fetchPolicy && { fetchPolicy }),
+      },
+      before,
+    )
+    this.#now = { mta, identity: files.identity }
+    if (before) {
+      this.#before.add(before)
+      void before.retire(mta).finally(() => this.#before.delete(before))
+    }
+    mta.start()
+    mta.wake()
+    if (before && sayWays(before.config) !== sayWays(config)) mta.reroute()
+  }
+
+  /** The one in force. */
+  get mta(): Mta {
+    if (!this.#now) throw new Error('nothing is in force before begin()')
+    return this.#now.mta
+  }
+
+  #accept(door: MailDoor, socket: Socket): void {
+    socket.on('error', () => {})
+    if (!this.#now) {
+      if (this.#early.length >= MAX_HANDSHAKES) socket.destroy()
+      else this.#early.push({ door, socket })
+      return
+    }
+    // A zone is ours, and no part of the address.
+    const remoteAddress = socket.remoteAddress?.replace(/%.*$/, '')
+    const identity = door.tls ? this.#now.identity : undefined
+    // It went away before it was served.
+    if (remoteAddress === undefined) socket.destroy()
+    else if (door.members) this.mta.routing.take(door.members, socket, remoteAddress)
+    else if (saysWhose(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
+    else this.#serve(socket, remoteAddress, identity)
   }
 
   #serve(socket: Socket, peer: string, identity: SecureContext | undefined): void {
@@ -158,7 +226,12 @@ export class MailServer {
 
   /** Where it listens, in the order of the configuration. */
   get endpoints(): readonly Endpoint[] {
-    return this.#servers.map(endpointOf)
+    return this.#doors.openWhere(({ members }) => members === undefined)
+  }
+
+  /** Where it hears the members of its routing group. */
+  get memberEndpoints(): readonly Endpoint[] {
+    return this.#doors.openWhere(({ members }) => members !== undefined)
   }
 
   /**
@@ -167,15 +240,14 @@ export class MailServer {
    */
   async stop({ grace = STOP_GRACE }: { readonly grace?: Duration } = {}): Promise<void> {
     const end = now() + grace
-    const closed = this.#servers.map(close)
+    const { empty } = await this.#doors.close()
     for (const socket of this.#handshakes) socket.destroy()
-    while (now() < end && !this.#spool.lasts && (await this.#isDue()))
+    for (const { socket } of this.#early) socket.destroy()
+    const spool = this.#world?.spool
+    while (spool && now() < end && !spool.lasts && ((await spool.nextDue()) ?? Infinity) <= now())
       await new Promise(resolve => setTimeout(resolve, LOOK_AGAIN))
-    await this.mta.stop(Math.max(0, end - now()))
-    await Promise.all(closed)
-  }
-
-  async #isDue(): Promise<boolean> {
-    return ((await this.#spool.nextDue()) ?? Infinity) <= now()
+    const all = [...(this.#now ? [this.#now.mta] : []), ...this.#before]
+    await Promise.all(all.map(mta => mta.stop(Math.max(0, end - now()))))
+    await empty
   }
 }

@@ -4,12 +4,14 @@ import { type Diagnostic, PosternError, type SourceRef } from '../base/problem.t
 import { ConfigurationError, readBytes } from '../io/files.ts'
 import { readSecret } from '../io/keys.ts'
 import { identity } from '../io/tls.ts'
+import { type Alias, Aliases, parseAliases } from '../mta/aliases.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { NodeEnd } from '../routing/connector.ts'
 import { openLogins } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
-export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity'>
+export type MtaFiles = Pick<MtaWorld, 'files' | 'logins' | 'identity' | 'keys' | 'aliases'>
 
 /** Reads them all, or throws a `ConfigurationError` with everything that is wrong with any of them. */
 export async function openMtaFiles(
@@ -35,10 +37,18 @@ export async function openMtaFiles(
     if (text !== undefined) files.set(file, text)
   }
   const { tls } = config
-  const found = tls && (await attempt(tls.at, () => certified(path(tls.certificateFile), path(tls.keyFile))))
+  const [certificate, key] = tls ? [path(tls.certificateFile), path(tls.keyFile)] : []
+  const found = tls && certificate && key ? await attempt(tls.at, () => certified(certificate, key)) : undefined
+  const keys = certificate && key && found && { certificate: readBytes(certificate), key: readBytes(key) }
   const logins = await openLogins(config, files, path, { open: attempt, trouble })
-  for (const listen of config.listens) {
-    if (!listen.tls || tls) continue
+  const { aliasesFile } = config
+  const listed = aliasesFile && (await attempt(aliasesFile.at, () => readAliases(path(aliasesFile.file))))
+  // A line of the configuration is nearer than one of the file.
+  const aliases = new Aliases(config, [...(listed ?? []), ...config.aliases])
+  problems.push(...aliases.problems())
+  const secured = [...config.listens.filter(listen => listen.tls), ...nodeEnds(config).filter(isSecured)]
+  for (const listen of secured) {
+    if (tls) break
     const hint = 'add a line such as: tls certificate mail.pem key mail.key'
     problems.push({ severity: 'error', message: 'TLS needs a certificate, and none is named', hint, at: listen.at })
   }
@@ -47,7 +57,7 @@ export async function openMtaFiles(
     problems.push({ severity: 'error', message: '"tls required" needs a certificate, and none is named', hint })
   }
   if (problems.length > 0) throw new ConfigurationError(problems)
-  return { files, logins, ...(found && { identity: found }) }
+  return { files, logins, aliases, ...(found && { identity: found }), ...(keys && { keys }) }
 }
 
 interface NamedFile {
@@ -64,8 +74,26 @@ function namedFiles({ logins, routing, domainTls }: MtaConfig): readonly NamedFi
   const domains = domainTls.flatMap(({ tls, at }): NamedFile[] =>
     tls.authoritiesFile === undefined ? [] : [{ file: tls.authoritiesFile, at, kind: 'text' }],
   )
-  const ours = logins.map(({ passwordFile, at }) => ({ file: passwordFile, at, kind: 'secret' }) as const)
-  return [...ours, ...theirs, ...domains]
+  const members = nodeEnds({ routing }).flatMap(({ authoritiesFile: file, at }): NamedFile[] =>
+    file === undefined ? [] : [{ file, at, kind: 'text' }],
+  )
+  const passwords = logins.map(({ passwordFile, at }): NamedFile => ({ file: passwordFile, at, kind: 'secret' }))
+  return [...passwords, ...theirs, ...members, ...domains]
+}
+
+/** Both kinds of end of the connections between members of a group. */
+function nodeEnds({ routing: { nodeListens, nodeMaster } }: Pick<MtaConfig, 'routing'>): readonly NodeEnd[] {
+  return nodeMaster ? [...nodeListens, nodeMaster] : nodeListens
+}
+
+function isSecured({ authoritiesFile }: NodeEnd): boolean {
+  return authoritiesFile !== undefined
+}
+
+function readAliases(path: string): readonly Alias[] {
+  const { aliases, problems } = parseAliases(readText(path), path)
+  if (problems.length > 0) throw new ConfigurationError(problems)
+  return aliases
 }
 
 function readText(path: string): string {

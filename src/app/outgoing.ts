@@ -92,7 +92,7 @@ export class Outgoing {
    * Sends one entry after the other over a connection of our own, as long as there is a next. Why the other end could not be
    * reached, if it could not.
    */
-  async relay(hop: Hop, first: Turning, next: () => Turning | undefined): Promise<string | undefined> {
+  async relay(hop: Hop, first: Turning, next: () => Promise<Turning | undefined>): Promise<string | undefined> {
     let turning: Turning | undefined = first
     let outcomes = new Map<number, Outcome>()
     let beginning: Beginning | undefined
@@ -118,7 +118,7 @@ export class Outgoing {
         outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
         next: async () => {
           await settle()
-          turning = next()
+          turning = await next()
           return (
             turning && beginning && this.#job(turning.entry, turning.recipients, { ...beginning, elsewhere: false })
           )

@@ -1,8 +1,8 @@
 /** Carries out what an operator asks of a queue: of a running server's, or of a spool that nobody uses. */
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
-import { bounce } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import type { MtaEvent, OperatorVerb } from '../mta/news.ts'
 import { CHANGES, fits, isEverything, type Queued, type QueueFilter, type QueueVerb, removed } from '../mta/queue.ts'
 import { hopFor, type Ways } from '../mta/work.ts'
 import { isDone, type SpoolEntry } from '../spool/entry.ts'
@@ -11,6 +11,8 @@ import { Reports } from './reports.ts'
 
 /** Messages told of at once where nothing else is asked; the rest is counted. */
 export const LIST_LIMIT = 1_000
+/** Messages changed together. */
+const AT_ONCE = 200
 /** A change is made at once; a claim for it need not last. */
 const CLAIM: Duration = 30_000
 
@@ -38,6 +40,7 @@ export interface QueueAnswer {
 export interface Around {
   readonly ways: Ways
   readonly wake?: () => void
+  readonly tell?: (event: MtaEvent) => void
 }
 
 export class QueueDesk {
@@ -46,13 +49,15 @@ export class QueueDesk {
   readonly #reports: Reports
   readonly #ways: Ways
   readonly #wake: () => void
+  readonly #tell: ((event: MtaEvent) => void) | undefined
 
-  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {} }: Around) {
+  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {}, tell }: Around) {
     this.#config = config
     this.#ways = ways
     this.#spool = spool
     this.#reports = new Reports(config, spool)
     this.#wake = wake
+    this.#tell = tell
   }
 
   async ask({ verb, filter, limit = LIST_LIMIT, all = false }: QueueRequest): Promise<QueueAnswer> {
@@ -62,7 +67,10 @@ export class QueueDesk {
     if (!looks && isEverything(filter) && !all) return { ...answer, wrong: 'which messages? (--all means every one)' }
     const queued: Queued[] = []
     const ids: string[] = []
+    const isAll = looks && isEverything(filter)
     for await (const entry of this.#spool.scan()) {
+      // How many there are is known.
+      if (isAll && queued.length >= limit) break
       const each = this.#queued(entry)
       if (!fits(each, filter, at)) continue
       ids.push(entry.id)
@@ -72,13 +80,14 @@ export class QueueDesk {
       const entry = ids.includes(id) ? undefined : await this.#spool.gone(id)
       if (entry) queued.push({ ...this.#queued(entry), gone: true })
     }
-    if (looks) return { ...answer, meant: Math.max(ids.length, queued.length), queued }
+    if (looks) return { ...answer, meant: isAll ? answer.total : Math.max(ids.length, queued.length), queued }
     const done: { id: string; not?: string }[] = []
-    for (const id of ids) {
-      const not = await this.#change(id, verb)
-      done.push({ id, ...(not !== undefined && { not }) })
+    for (let i = 0; i < ids.length; i += AT_ONCE) {
+      // Together they are one flush of the disk, or a few.
+      const group = ids.slice(i, i + AT_ONCE).map(async id => ({ id, not: await this.#change(id, verb) }))
+      for (const { id, not } of await Promise.all(group)) done.push({ id, ...(not !== undefined && { not }) })
+      this.#wake()
     }
-    this.#wake()
     return { ...answer, meant: ids.length, done }
   }
 
@@ -91,12 +100,13 @@ export class QueueDesk {
   }
 
   /** Why it was not done; nothing when it was. */
-  async #change(id: string, verb: 'retry' | 'hold' | 'release' | 'remove' | 'bounce'): Promise<string | undefined> {
+  async #change(id: string, verb: OperatorVerb): Promise<string | undefined> {
     const at = now()
     const claim = await this.#spool.take(id, at, at + CLAIM)
     if (!claim) return 'it is being tried just now, or is gone'
     if (verb === 'remove') {
       await this.#spool.remove(claim, { last: removed(claim.entry, at) })
+      this.#tell?.({ kind: 'message', entry: claim.entry, news: { kind: 'operated', verb } })
       return undefined
     }
     const next = CHANGES[verb](claim.entry, at)
@@ -104,9 +114,14 @@ export class QueueDesk {
       await this.#spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
       return next.not
     }
-    if (isDone(next))
-      await this.#spool.remove(claim, { last: next, report: await this.#reports.about(next, bounce, at) })
-    else await this.#spool.update(claim, next)
+    this.#tell?.({ kind: 'message', entry: next, news: { kind: 'operated', verb } })
+    if (!isDone(next)) {
+      await this.#spool.update(claim, next)
+      return undefined
+    }
+    const { entry, news, report } = await this.#reports.told(next, 'end', at)
+    await this.#spool.remove(claim, { last: entry, report })
+    if (news) this.#tell?.({ kind: 'message', entry, news })
     return undefined
   }
 }

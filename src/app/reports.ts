@@ -5,8 +5,9 @@ import type { Instant } from '../base/time.ts'
 import { random } from '../io/clock.ts'
 import type { Quoted } from '../mail/dsn.ts'
 import { MessageForm } from '../mail/form.ts'
-import { type bounce, returnsAll } from '../mta/bounce.ts'
+import { bounce, delayed, returnsAll } from '../mta/bounce.ts'
 import type { MtaConfig } from '../mta/config.ts'
+import { type MessageNews, type ReportKind, sayNews, trailed } from '../mta/news.ts'
 import { newEntry, type SpoolEntry } from '../spool/entry.ts'
 import type { OwnMessage, Spool } from '../spool/spool.ts'
 
@@ -14,6 +15,13 @@ import type { OwnMessage, Spool } from '../spool/spool.ts'
 const REPORTED_HEADER = 16_384
 
 const NOTHING: Quoted = { what: 'header', bytes: NO_BYTES }
+
+/** An entry and what it owes its sender now. */
+export interface Told {
+  readonly entry: SpoolEntry
+  readonly news?: MessageNews
+  readonly report?: OwnMessage
+}
 
 export class Reports {
   readonly #config: MtaConfig
@@ -24,8 +32,19 @@ export class Reports {
     this.#spool = spool
   }
 
-  /** The report that an entry owes, of one kind or the other; nothing where none is owed. */
-  async about(entry: SpoolEntry, tells: typeof bounce, at: Instant): Promise<OwnMessage | undefined> {
+  /** The entry with a note of the report that it owes now, and the report; as it was where none is owed. */
+  async told(entry: SpoolEntry, what: ReportKind, at: Instant): Promise<Told> {
+    const report = await this.#about(entry, what === 'end' ? bounce : delayed, at)
+    if (report) {
+      const news: MessageNews = { kind: 'reported', what, by: report.entry.id }
+      return { entry: trailed(entry, news, at), news, report }
+    }
+    if (what === 'end') return { entry }
+    const news: MessageNews = { kind: 'late' }
+    return { entry: trailed(entry, news, at), news }
+  }
+
+  async #about(entry: SpoolEntry, tells: typeof bounce, at: Instant): Promise<OwnMessage | undefined> {
     const { hostname: host, expire } = this.#config
     const id = newId(at, random)
     const facts = { host, id, now: at, quoted: NOTHING }
@@ -33,7 +52,7 @@ export class Reports {
     if (!tells(entry, facts)) return undefined
     // A message whose content rotted is reported all the same.
     const owed = tells(entry, { ...facts, quoted: await this.#quoted(entry).catch(() => NOTHING) })
-    const what = `report about ${entry.id}`
+    const what = sayNews({ kind: 'made', about: entry.id })
     return owed && { entry: newEntry({ id, envelope: owed.envelope, at, expire, what }), body: owed.body }
   }
 

@@ -1,6 +1,7 @@
 /** What may be asked about routing, of files or of what runs, and the answer as lines. */
 import { PosternError } from '../base/problem.ts'
 import type { Instant } from '../base/time.ts'
+import type { Target } from '../routing/connector.ts'
 import { readFrame, writeFrame } from '../routing/frame.ts'
 import { differences, type Guid, type LinkStateTable } from '../routing/link-state.ts'
 import {
@@ -9,8 +10,10 @@ import {
   dotOf,
   explainFacts,
   explainLines,
+  type Handing,
   type Named,
   namesOf,
+  type Standing,
   showFacts,
   showLines,
   spaceRoutes,
@@ -18,7 +21,7 @@ import {
   tableFacts,
   tableLines,
 } from '../routing/report.ts'
-import type { Letter } from '../routing/route.ts'
+import type { Letter, Route } from '../routing/route.ts'
 import type { RoutingService } from '../routing/service.ts'
 import { parseMailbox } from '../smtp/address.ts'
 
@@ -34,6 +37,8 @@ export interface RoutingQuestion {
 export interface RoutingSubject {
   readonly service: RoutingService
   readonly names: ReadonlyMap<Guid, string>
+  /** Does its group's master hear it? Nothing where it does not try. */
+  readonly isAttached?: boolean | undefined
 }
 
 /** Reads a question that came over a socket; `undefined` for anything else. */
@@ -55,25 +60,49 @@ export function readQuestion(text: string): RoutingQuestion | undefined {
 }
 
 /** Throws a `PosternError` for an address that is none. */
-export function answerRouting(
-  { service, names }: RoutingSubject,
-  question: RoutingQuestion,
-  now: Instant,
-): readonly string[] {
+export function answerRouting(subject: RoutingSubject, question: RoutingQuestion, now: Instant): readonly string[] {
+  const { service, names } = subject
   const { table, digest } = service.engine
-  const named: Named = { table, names }
+  const named: Named = { table, names, servers: service.servers }
+  const here = standingOf(subject)
   const name = namesOf(named)
   const { what, form } = question
   if (what === 'dump') return [writeFrame({ kind: 'orginfo', digest, groups: table }), JSON.stringify([...names])]
   if (form === 'dot') return dotOf(named)
   if (form === 'svg') return svgOf(named)
-  if (what === 'show') return form === 'json' ? [JSON.stringify(showFacts(named, digest))] : showLines(named, digest)
+  if (what === 'show') {
+    return form === 'json' ? [JSON.stringify(showFacts(named, digest, here))] : showLines(named, digest, here)
+  }
   if (what === 'table') {
     const routes = spaceRoutes(table, to => service.route({ to }, now))
     return form === 'json' ? [JSON.stringify(tableFacts(routes, name))] : tableLines(routes, name)
   }
   const explanation = service.explain(letterOf(question), now)
-  return form === 'json' ? [JSON.stringify(explainFacts(explanation, name))] : explainLines(explanation, name)
+  const tries = handings(service, explanation.route)
+  return form === 'json'
+    ? [JSON.stringify(explainFacts(explanation, name, tries))]
+    : explainLines(explanation, name, tries)
+}
+
+function standingOf({ service, isAttached }: RoutingSubject): Standing {
+  const { engine, servers } = service
+  const { own, server, group, isMaster } = engine
+  const nameOf = (of: Guid) => servers.get(of) ?? of
+  const master = isMaster || !own ? {} : { master: nameOf(own.master) }
+  return { server: nameOf(server), group, ...master, ...(isAttached !== undefined && { isAttached }) }
+}
+
+/** Whom a letter is handed to, in order: of use where that is not the next group alone. */
+function handings(service: RoutingService, route: Route): readonly Handing[] {
+  if (route.kind !== 'relay') return []
+  const connector = route.bridgeheads.length === 0 ? service.connector(route.connector.connector) : undefined
+  const member = connector ? undefined : service.member(route.bridgeheads)
+  const tries = connector ? service.tries(connector, route.legs) : member ? [member] : []
+  return tries.map(({ name, targets }) => ({ name, at: targets.map(sayTarget).join(', ') || 'as DNS says' }))
+}
+
+function sayTarget({ ip, port }: Target): string {
+  return port === 25 ? ip : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
 }
 
 function letterOf({ to = '', from, size }: RoutingQuestion): Letter {

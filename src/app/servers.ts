@@ -6,7 +6,7 @@ import { serversAt } from '../firewall/commands-gateway.ts'
 import type { GatewayEvent } from '../firewall/event.ts'
 import type { Farm, GatewayConfig, ProxiedTo } from '../firewall/gateway-config.ts'
 import { greets } from '../io/probe.ts'
-import { dial, type Endpoint, type Socket, sayEndpoint } from '../io/sockets.ts'
+import { type Call, type Connected, type Endpoint, reach, sayEndpoint } from '../io/sockets.ts'
 import { type Ends, formatProxyHeader } from '../topology/proxy-protocol.ts'
 
 /** Probes that must fail, one after the other, before a server counts as down. One that succeeds brings it up again. */
@@ -59,16 +59,16 @@ export class Servers {
   }
 
   /** A connection to the first server that answers, those that are up before the others. */
-  async dial(to: Caller, ends: Ends, signal: AbortSignal): Promise<Socket> {
+  async dial(to: Caller, ends: Ends, call: Call): Promise<Connected> {
     let failure: unknown
     for (const server of this.#order({ host: to.destination, port: to.port })) {
       try {
-        const socket = await dial(server, signal)
+        const socket = await reach(server, call)
         const told = this.#told(server)
         if (told) socket.write(formatProxyHeader(told.version, ends))
         return socket
       } catch (cause) {
-        if (signal.aborted) throw cause
+        if (call.isOff) throw cause
         failure = cause
       }
     }

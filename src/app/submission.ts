@@ -5,23 +5,28 @@ import type { Duration } from '../base/time.ts'
 import { dial, type Endpoint, type Socket } from '../io/sockets.ts'
 import type { MailFolder } from '../lab/config.ts'
 import type { Order } from '../mta/attempt.ts'
+import type { Mailbox } from '../smtp/address.ts'
 import { LineSplitter } from '../smtp/line.ts'
 import { MAX_REPLY_LINES, ReplyReader } from '../smtp/reply.ts'
 import { type Outcome, sayOutcome } from '../spool/entry.ts'
 import { runAttempt } from './delivery.ts'
 
+/** A message to hand in; to one person, or to several. */
+export type Submission = Pick<MailFolder, 'entry' | 'from'> & { readonly to: Mailbox | readonly Mailbox[] }
+
 /** Hands in one message. Gives back why it was refused, or nothing. */
-export async function submit(to: Endpoint, folder: MailFolder, content: Uint8Array): Promise<string | undefined> {
+export async function submit(to: Endpoint, folder: Submission, content: Uint8Array): Promise<string | undefined> {
+  const recipients = [folder.to].flat()
   const order: Order = {
     hello: `client.${folder.from.domain}`,
     to: folder.entry,
     envelope: {
       from: folder.from,
-      recipients: [{ to: folder.to }],
+      recipients: recipients.map(each => ({ to: each })),
       smtputf8: false,
       body: content.some(octet => octet > 127) ? '8bitmime' : '7bit',
     },
-    recipients: [0],
+    recipients: [...recipients.keys()],
     size: content.length,
     outcome: 'relayed',
   }
@@ -36,9 +41,9 @@ export async function submit(to: Endpoint, folder: MailFolder, content: Uint8Arr
       outcome: (_recipient, outcome) => outcomes.push(outcome),
     },
   )
-  const last = outcomes[0]
-  if (!last) return 'no answer'
-  return last.kind === 'relayed' ? undefined : sayOutcome(last)
+  if (outcomes.length === 0) return 'no answer'
+  const refused = outcomes.find(({ kind }) => kind !== 'relayed')
+  return refused && sayOutcome(refused)
 }
 
 /** A conversation held by hand: each line asked waits for its reply, which comes as the lines that were heard. */

@@ -81,7 +81,9 @@ export class WhichVerb extends Story {
     const tried = new Map<string, string>()
     let masked: string | undefined
     const mta = (node: string): MtaEvents => ({
-      tried: ({ id, recipients, trail }) => {
+      tell: event => {
+        if (event.kind !== 'message' || event.news.kind !== 'tried') return
+        const { id, recipients, trail } = event.entry
         const what = trail[trail.length - 1]?.what ?? ''
         tried.set(`${node} ${id}`, `${recipients[0]?.kind === 'waiting' ? 'waits' : 'done'} ${what}`)
       },

@@ -9,5 +9,7 @@ const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // Crockford's: no I, L, O, U,
 export function newId(now: Instant, random: Random): string {
   let time = ''
   for (let rest = now, i = 0; i < 9; i++, rest = Math.floor(rest / 32)) time = DIGITS[rest % 32] + time
-  return time + Array.from(random(7), byte => DIGITS[byte % 32]).join('')
+  let id = time
+  for (const byte of random(7)) id += DIGITS[byte % 32]
+  return id
 }

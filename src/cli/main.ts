@@ -2,6 +2,7 @@
 /** The command: it reads what was asked, and says what came of it. */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { EX } from '../mail/sendmail.ts'
 import { configCommands } from './config.ts'
 import { diagnoseCommand, STATUS } from './diagnose.ts'
 import { firewallCommands } from './firewall.ts'
@@ -12,6 +13,7 @@ import { mtaCommands } from './mta.ts'
 import { complain, EXIT, explainFailure, statusOf } from './print.ts'
 import { queueCommands } from './queue.ts'
 import { routingCommands } from './routing.ts'
+import { calledAsSendmail, sendmail } from './sendmail.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   readonly version: string
@@ -31,6 +33,10 @@ mtaCommands(program)
 queueCommands(program)
 diagnoseCommand(program)
 listenCommand(program)
+// For the list of commands; it is called above.
+program
+  .command('sendmail')
+  .description('hand in a message as sendmail does: -t -i -f SENDER -- RECIPIENT…; also by that name, through a link')
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
 
@@ -44,8 +50,11 @@ process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
 // A log that nobody reads any more is no reason to cut the connections it would have told of.
 process.stderr.on('error', () => {})
 
+const asSendmail = calledAsSendmail(process.argv)
 try {
-  await program.parseAsync()
+  // Its options are older than any rule for them.
+  if (asSendmail) process.exitCode = await sendmail(asSendmail.name, asSendmail.args)
+  else await program.parseAsync()
 } catch (cause) {
   if (cause instanceof CommanderError) {
     // A check of Nagios takes 2 for its own word.
@@ -53,7 +62,7 @@ try {
     process.exitCode = cause.exitCode === 0 ? EXIT.ok : misuse
   } else {
     complain(explainFailure(cause))
-    process.exitCode = statusOf(cause)
+    process.exitCode = asSendmail ? EX.software : statusOf(cause)
   }
 }
 

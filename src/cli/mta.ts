@@ -1,20 +1,17 @@
-import { rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
-import { MailServer, readMailServer } from '../app/mail-server.ts'
-import { openSpool, spoolFolder } from '../app/mta-spool.ts'
-import { QueueDesk, type QueueRequest } from '../app/queue-desk.ts'
-import { answerRouting, readQuestion } from '../app/routing-desk.ts'
-import { formatDiagnostic } from '../base/problem.ts'
-import { now } from '../io/clock.ts'
-import { openControl } from '../io/control.ts'
+import { MailService } from '../app/mail-service.ts'
+import { SERVER_NODE } from '../app/mta-control.ts'
+import { spoolFolder } from '../app/mta-spool.ts'
+import { formatDiagnostic, PosternError } from '../base/problem.ts'
+import { parse } from '../config/parse.ts'
+import { askControl } from '../io/control.ts'
+import { readBytes } from '../io/files.ts'
 import { sayEndpoint } from '../io/sockets.ts'
-import { CONTROL } from '../io/state.ts'
-import { printable, sayLogin, sayReceived, sayTried } from '../mta/news.ts'
-import type { Spool } from '../spool/spool.ts'
+import { MTA } from '../mta/commands.ts'
+import { type MtaEvent, sayEvent } from '../mta/news.ts'
 import { passwordCommand } from './password.ts'
 import { complain, EXIT, log } from './print.ts'
-import { QUEUE_NODE } from './queue.ts'
 import { until } from './signals.ts'
 
 /** `postern mta …`: the mail transfer agent. */
@@ -22,6 +19,13 @@ export function mtaCommands(program: Command): void {
   const mta = program.command('mta').description('the mail transfer agent')
   runCommand(mta)
   passwordCommand(mta)
+  mta
+    .command('reload')
+    .description('let a running server read its file again: all of it is put in force, or nothing is')
+    .argument('<file>', 'the configuration of the mail server, as for postern mta run')
+    .action(async (file: string) => {
+      process.exitCode = await reload(file)
+    })
 }
 
 function runCommand(mta: Command): void {
@@ -34,6 +38,7 @@ function runCommand(mta: Command): void {
       'the folder of all Maildirs, one for each mailbox (default: maildir, beside the file)',
     )
     .option('--quiet', 'say nothing of single messages')
+    .option('--json', 'print JSON, a line for each thing that happens, on standard output')
     .action(async (file: string, options: RunOptions) => {
       process.exitCode = await run(file, options)
     })
@@ -42,56 +47,72 @@ function runCommand(mta: Command): void {
 interface RunOptions {
   readonly maildir?: string
   readonly quiet?: boolean
+  readonly json?: boolean
 }
 
-async function run(file: string, { maildir = join(dirname(file), 'maildir'), quiet }: RunOptions): Promise<number> {
-  const files = await readMailServer(file)
-  for (const warning of files.warnings) complain(formatDiagnostic(warning))
+async function run(
+  file: string,
+  { maildir = join(dirname(file), 'maildir'), quiet = false, json = false }: RunOptions,
+): Promise<number> {
   const asked = until('SIGINT', 'SIGTERM')
-  const spool = openSpool(files.config, dirname(file), complain)
-  const server = await MailServer.start(files, {
-    spool,
-    maildir,
-    events: {
-      note: what => log(printable(what)),
-      ...(!quiet && {
-        received: entry => log(sayReceived(entry)),
-        tried: (entry, outcomes) => {
-          for (const line of sayTried(entry, outcomes.keys(), now())) log(line)
-        },
-        login: (peer, what) => log(sayLogin(peer, what)),
-      }),
-    },
-  })
+  const service = await MailService.start(file, { maildir, json, look: event => look(event, quiet || json) })
+  const reload = () =>
+    void service.reload().then(({ answer }) => {
+      for (const line of answer) complain(line)
+    })
+  process.on('SIGHUP', reload)
+  const { spool, spoolFolder: folder } = service
+  for (const warning of service.warnings) complain(formatDiagnostic(warning))
   complain(`mailboxes are Maildirs below ${maildir}`)
-  const folder = spoolFolder(files.config, dirname(file))
   complain(
     folder === undefined
       ? 'the queue is in memory: what waits in it is lost when this process ends'
-      : `messages wait in ${folder}: ${count(spool.count)}`,
+      : `messages wait in ${folder}: ${count(spool?.count ?? 0)}`,
   )
-  const control = folder === undefined ? undefined : await openQueueControl(folder, server, spool)
-  for (const endpoint of server.endpoints) complain(`listening at ${sayEndpoint(endpoint)}`)
-  await asked
-  control?.close()
-  await server.stop()
-  const left = spool.count
-  await spool.close()
-  if (left > 0) complain(`stopped with ${count(left)} in the queue${spool.lasts ? '' : ', now lost'}`)
+  if (process.getuid?.() === 0) complain('it runs as root; a line such as "user postern" gives that up')
+  for (const endpoint of service.endpoints) complain(`listening at ${sayEndpoint(endpoint)}`)
+  for (const endpoint of service.memberEndpoints)
+    complain(`members of the routing group are heard at ${sayEndpoint(endpoint)}`)
+  try {
+    await asked
+  } finally {
+    process.off('SIGHUP', reload)
+    await service.stop()
+  }
+  const left = spool?.count ?? 0
+  if (left > 0) complain(`stopped with ${count(left)} in the queue${spool?.lasts ? '' : ', now lost'}`)
   return EXIT.ok
+}
+
+/** For whoever sits before it: what a log would say, in words. `quiet`: nothing of single messages. */
+function look(event: MtaEvent, quiet: boolean): void {
+  switch (event.kind) {
+    case 'note':
+      return log(sayEvent(event))
+    case 'message':
+    case 'refused':
+    case 'login':
+    case 'turned-away':
+      return quiet ? undefined : log(sayEvent(event))
+    // The rest is said in full where it happens.
+    default:
+  }
 }
 
 const count = (messages: number): string => `${messages} ${messages === 1 ? 'message' : 'messages'}`
 
-/** What `postern queue` asks of the running server. The spool is ours, so a socket there that nobody answers is nobody's. */
-async function openQueueControl(folder: string, { mta }: MailServer, spool: Spool): Promise<{ close(): void }> {
-  const desk = new QueueDesk(mta.config, spool, { ways: mta.routing.service, wake: () => mta.wake() })
-  rmSync(join(folder, CONTROL), { force: true })
-  return openControl(folder, async request => {
-    const asked = request.ask === 'routing' ? readQuestion(request.line) : undefined
-    if (asked) return { answer: answerRouting(mta.routing, asked, now()), wrong: false }
-    if (request.ask !== 'type' || request.node !== QUEUE_NODE)
-      return { answer: ['a mail server has a queue and routes only'], wrong: true }
-    return { answer: [JSON.stringify(await desk.ask(JSON.parse(request.line) as QueueRequest))], wrong: false }
-  })
+/** Asks the running server to read its file again, and says what came of it. */
+async function reload(file: string): Promise<number> {
+  // Its mistakes are the server's to tell.
+  const { config } = parse(MTA, readBytes(file).toString('utf8'), file)
+  const folder = spoolFolder(config, dirname(file))
+  if (folder === undefined) {
+    throw new PosternError('POSTERN_NO_CONTROL', `${file} says "spool memory": send the server SIGHUP instead`, {
+      side: 'us',
+      retry: 'never',
+    })
+  }
+  const { answer, wrong } = await askControl(folder, { ask: 'type', node: SERVER_NODE, line: 'reload' })
+  for (const line of answer) complain(line)
+  return wrong ? EXIT.misuse : EXIT.ok
 }

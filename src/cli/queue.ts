@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { atRest } from '../app/link-state.ts'
+import { QUEUE_NODE } from '../app/mta-control.ts'
 import { openSpool, spoolFolder } from '../app/mta-spool.ts'
 import { type QueueAnswer, QueueDesk, type QueueRequest } from '../app/queue-desk.ts'
 import { PosternError } from '../base/problem.ts'
-import { parseDuration } from '../base/time.ts'
+import { type Duration, parseDuration } from '../base/time.ts'
 import { askControl } from '../io/control.ts'
 import { readConfig } from '../io/files.ts'
 import { checkSpool } from '../io/spool-check.ts'
@@ -14,9 +15,6 @@ import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type QueueVerb, sayExplain, sayList, sayShow } from '../mta/queue.ts'
 import { complain, EXIT, print } from './print.ts'
-
-/** The name under which a mail server's control socket knows its queue. */
-export const QUEUE_NODE = 'queue'
 
 const WHAT: Readonly<Record<QueueVerb, string>> = {
   list: 'list the messages that wait',
@@ -31,7 +29,7 @@ const WHAT: Readonly<Record<QueueVerb, string>> = {
   check: 'read every message, and compare it with what came',
 }
 
-interface Options {
+export interface QueueOptions {
   readonly from?: string
   readonly to?: string
   readonly hop?: string
@@ -54,7 +52,7 @@ export function queueCommands(program: Command): void {
       .option('--json', 'print JSON, a line for each message')
     if (verb === 'check') {
       command.option('--repair', 'of a server that does not run: put aside what is damaged')
-      command.action(async (file: string, options: Options) => {
+      command.action(async (file: string, options: QueueOptions) => {
         process.exitCode = await check(file, options)
       })
       continue
@@ -68,12 +66,14 @@ export function queueCommands(program: Command): void {
       .option('--reason <text>', 'with this anywhere on their trail')
       .option('--limit <number>', 'show so many at most', Number)
     if (CHANGING.has(verb)) command.option('--all', 'mean every message')
-    command.action(async (file: string, ids: readonly string[], options: Options) => {
-      process.exitCode = await run(file, verb, ids, options)
+    command.action(async (file: string, ids: readonly string[], options: QueueOptions) => {
+      process.exitCode = await runQueue(file, verb, ids, options)
     })
   }
 }
 
+/** A change of a long queue takes its time. */
+const LONG_WAIT: Duration = 600_000
 const CHANGING: ReadonlySet<QueueVerb> = new Set(['retry', 'hold', 'release', 'remove', 'bounce'])
 
 function duration(text: string): number {
@@ -82,11 +82,12 @@ function duration(text: string): number {
   return read
 }
 
-async function run(
+/** Does it, and gives back the exit status. */
+export async function runQueue(
   file: string,
   verb: Exclude<QueueVerb, 'check'>,
   ids: readonly string[],
-  { json = false, limit, all, from, to, hop, olderThan, reason }: Options,
+  { json = false, limit, all, from, to, hop, olderThan, reason }: QueueOptions,
 ): Promise<number> {
   const { config } = readConfig(MTA, file)
   const filter = Object.fromEntries(
@@ -148,7 +149,12 @@ async function ask(config: MtaConfig, file: string, request: QueueRequest): Prom
   }
   if (existsSync(join(folder, CONTROL))) {
     const line = JSON.stringify(request)
-    const heard = await askControl(folder, { ask: 'type', node: QUEUE_NODE, line }).catch(() => undefined)
+    const asked = askControl(folder, { ask: 'type', node: QUEUE_NODE, line }, { wait: LONG_WAIT })
+    const heard = await asked.catch(cause => {
+      // Left behind by a server that was killed.
+      if (cause instanceof PosternError && cause.code === 'POSTERN_NOBODY') return undefined
+      throw cause
+    })
     if (heard?.wrong)
       throw new PosternError('POSTERN_QUEUE', heard.answer.join('\n'), { side: 'server', retry: 'never' })
     if (heard) return JSON.parse(heard.answer[0] ?? '') as QueueAnswer
@@ -164,7 +170,7 @@ async function ask(config: MtaConfig, file: string, request: QueueRequest): Prom
   }
 }
 
-async function check(file: string, { repair = false, json = false }: Options): Promise<number> {
+async function check(file: string, { repair = false, json = false }: QueueOptions): Promise<number> {
   const folder = spoolFolder(readConfig(MTA, file).config, dirname(file))
   if (folder === undefined) return EXIT.ok
   const { messages, octets, damaged } = await checkSpool(folder, { repair })

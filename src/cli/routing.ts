@@ -3,10 +3,11 @@ import type { Command } from 'commander'
 import { atRest, type LinkState } from '../app/link-state.ts'
 import { spoolFolder } from '../app/mta-spool.ts'
 import { answerRouting, compareTables, type RoutingQuestion, readDump } from '../app/routing-desk.ts'
+import { words } from '../app/words.ts'
 import { type Diagnostic, PosternError } from '../base/problem.ts'
 import { now } from '../io/clock.ts'
 import { askControl } from '../io/control.ts'
-import { ConfigurationError, readConfig } from '../io/files.ts'
+import { ConfigurationError, isFile, readConfig } from '../io/files.ts'
 import { runningStates, type State } from '../io/state.ts'
 import { MTA } from '../mta/commands.ts'
 import { EXIT, print } from './print.ts'
@@ -51,13 +52,15 @@ export function routingCommands(program: Command): void {
     .action((options: Options) => say(options, { what: 'show', form: formOf(options) }))
   linkState
     .command('diff')
-    .description('how the tables of two mail servers of the running laboratory differ; status 1 if they do')
-    .argument('<node>', 'one mail server')
+    .description('how the tables of two mail servers that run differ; status 1 if they do')
+    .argument('<server>', 'a mail server of the running laboratory, or the configuration of one that runs by itself')
     .argument('<other>', 'the other')
     .option('--json', 'print JSON')
     .action(async (node: string, other: string, { json = false }: Options) => {
       const question: RoutingQuestion = { what: 'dump', form: 'text' }
-      const [ours, theirs] = await Promise.all([node, other].map(each => askRunning(each, question)))
+      const [ours, theirs] = await Promise.all(
+        [node, other].map(each => (isFile(each) ? askServer(each, question) : askRunning(each, question))),
+      )
       const { lines, same } = compareTables(readDump(ours ?? []), readDump(theirs ?? []), json ? 'json' : 'text')
       for (const line of lines) print(line)
       process.exitCode = same ? EXIT.ok : EXIT.failed
@@ -110,7 +113,10 @@ async function askServer(file: string, question: RoutingQuestion): Promise<reado
   const { config } = readConfig(MTA, file)
   const folder = spoolFolder(config, dirname(file))
   if (folder === undefined) throw misuse(`${file} says "spool memory": such a server cannot be asked`)
-  const { answer, wrong } = await askControl(folder, { ask: 'routing', node: '', line: JSON.stringify(question) })
+  const asking = askControl(folder, { ask: 'routing', node: '', line: JSON.stringify(question) })
+  const { answer, wrong } = await asking.catch(cause => {
+    throw misuse(`no server of ${file} runs here, as far as ${folder} tells: ${words(cause)}`)
+  })
   if (wrong) throw misuse(answer.join(' '))
   return answer
 }

@@ -3,11 +3,14 @@ import { parseEndpoint } from '../app/vantages.ts'
 import { bytes } from '../base/bytes.ts'
 import { cite, PosternError } from '../base/problem.ts'
 import { codeOf, heardBytes, MAX_HEARD, verbOf } from '../diagnosis/observation.ts'
+import type { Caller } from '../firewall/access.ts'
 import { admit } from '../firewall/admission.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
+import type { Fate } from '../firewall/fate.ts'
+import { type Dialogue, dialoguesOf, type Spoken } from '../firewall/recorded.ts'
 import { mappedFor, staticsOf } from '../firewall/translation.ts'
-import { type Dialogue, dialoguesOf, type Fate, type Spoken, whatIf } from '../firewall/what-if.ts'
+import { whatIf } from '../firewall/what-if.ts'
 import { now } from '../io/clock.ts'
 import { type Connection, readCapture } from '../io/connections.ts'
 import { ConfigurationError, readBytes, readConfig, readHead } from '../io/files.ts'
@@ -44,9 +47,12 @@ export function whatIfCommand(firewall: Command): void {
 
 function run(file: string, options: WhatIfOptions): number {
   const { config } = readConfig(FIREWALL, file)
-  const fates = options.sessions
-    .flatMap(readSession)
-    .flatMap(dialogue => whatIf(dialogue, admission(config, dialogue, options), now()).map(fate => fate))
+  const fates = options.sessions.flatMap(readSession).flatMap(dialogue => {
+    const caller = callerOf(config, dialogue, options)
+    const admission = admit(config, config.hostname, caller.at, caller)
+    const canSecure = config.proxies.certificates.length > 0
+    return whatIf(dialogue, admission, { client: { address: caller.source }, canSecure, now: now() })
+  })
   if (fates.length === 0) throw misuse('no message was taken in these dialogues: there is nothing to tell')
   for (const fate of fates) options.json ? print(JSON.stringify(facts(fate))) : printFate(fate)
   const count = (outcome: Fate['outcome']): number => fates.filter(each => each.outcome === outcome).length
@@ -100,8 +106,8 @@ function chunk(said: string): Uint8Array {
   return new Uint8Array(size).fill(0x78)
 }
 
-/** What the configuration says to this call: as it was recorded, where no option says otherwise. */
-function admission(config: FirewallConfig, { caller }: Dialogue, options: WhatIfOptions) {
+/** Who calls whom, and where: as it was recorded, where no option says otherwise. */
+function callerOf(config: FirewallConfig, { caller }: Dialogue, options: WhatIfOptions): Caller & { at: string } {
   const statics = staticsOf(config)
   // A capture may have been made behind the firewall, where the server has its own address.
   const seen = caller?.destination
@@ -118,14 +124,7 @@ function admission(config: FirewallConfig, { caller }: Dialogue, options: WhatIf
   }
   const source = options.source ?? caller?.source ?? DOCUMENTATION
   const port = Number(options.port ?? caller?.port ?? door?.redirect?.mappedPort ?? 25)
-  const admission = admit(config, config.hostname, at, { source, destination, port })
-  if (admission.kind === 'inspect' && admission.policy?.engine.kind === 'proxy') {
-    const { command } = admission.policy.cause
-    throw misuse(
-      `\`${command}\` puts a proxy there, which says words of its own: a record cannot tell what came of them`,
-    )
-  }
-  return admission
+  return { at, source, destination, port }
 }
 
 /** Somebody outside, when nobody says who (RFC 5737 §3). */
@@ -133,7 +132,7 @@ const DOCUMENTATION = '198.51.100.1'
 
 const STYLES = { stops: 'red', changes: 'bad', passes: 'good' } as const
 
-function printFate({ outcome, from, to, at, explanations, refused }: Fate): void {
+function printFate({ outcome, from, to, at, explanations, refused, assumed }: Fate): void {
   print(`${styled(outcome.padEnd(8), STYLES[outcome])} ${cite(at)} ${from} to ${to.join(' ')}`)
   if (refused !== undefined) print(`   not let in: ${refused}`)
   for (const { did, what, subject, because, losses } of explanations) {
@@ -142,15 +141,17 @@ function printFate({ outcome, from, to, at, explanations, refused }: Fate): void
     for (const { what: lost, felt } of losses.slice(0, 1)) print(`      missed: ${lost}; ${felt}`)
     print(`      cure: ${because.cause.cure}`)
   }
+  for (const words of assumed) print(`   assumed: ${words}`)
 }
 
-function facts({ outcome, from, to, at, explanations, refused }: Fate) {
+function facts({ outcome, from, to, at, explanations, refused, assumed }: Fate) {
   return {
     outcome,
     from,
     to,
     at: cite(at),
     ...(refused !== undefined && { refused }),
+    ...(assumed.length > 0 && { assumed }),
     because: explanations.map(({ did, what, subject, because }) => ({
       did,
       what,

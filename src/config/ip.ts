@@ -93,3 +93,25 @@ export function prefixLength6(mask: string): number | undefined {
   const length = groups?.reduce((bits, group) => bits + group.toString(2).replaceAll('0', '').length, 0)
   return length !== undefined && mask6(length) === mask ? length : undefined
 }
+
+const PRIVATE_NETWORKS = [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['169.254.0.0', 16],
+  ['127.0.0.0', 8],
+] as const
+
+/** Can only a network of one's own have this address: RFC 1918, RFC 4193, link-local, or loopback? */
+export function isPrivate(ip: string): boolean {
+  const value = parseIpv4(ip)
+  if (value !== undefined) {
+    return PRIVATE_NETWORKS.some(
+      ([network, bits]) => value >>> (32 - bits) === (parseIpv4(network) ?? 0) >>> (32 - bits),
+    )
+  }
+  const groups = parseIpv6(ip)
+  if (!groups) return false
+  const first = groups[0] ?? 0
+  return formatIpv6(groups) === '::1' || (first & 0xfe00) === 0xfc00 || (first & 0xffc0) === 0xfe80
+}

@@ -1,27 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { bytes, text } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import { parse } from '../config/parse.ts'
+import { show } from '../config/show.ts'
 import { type Admission, admit } from './admission.ts'
 import { FIREWALL } from './commands.ts'
+import { Inspector } from './inspector.ts'
+import { SITE_B } from './site-b.test.ts'
 import { untranslate } from './translation.ts'
-
-/** Site B of the case study. The tunnel comes in at a third interface. */
-const SITE_B = `nameif ethernet0 outside security0
-nameif ethernet1 inside security100
-nameif ethernet2 vpn security50
-fixup protocol smtp 25
-access-list vpn_in permit tcp 10.53.7.0 255.255.255.0 host 10.54.7.10 eq smtp
-ip address outside 192.0.2.2 255.255.255.0
-ip address inside 10.54.7.1 255.255.255.0
-ip address vpn 10.54.250.1 255.255.255.0
-global (outside) 1 interface
-nat (inside) 1 10.54.7.0 255.255.255.0 0 0
-static (inside,vpn) 10.54.7.0 10.54.7.0 netmask 255.255.255.0 0 0
-access-group vpn_in in interface vpn
-route outside 0.0.0.0 0.0.0.0 192.0.2.1 1
-route vpn 10.53.0.0 255.255.0.0 10.54.250.2 1
-`
 
 function ask(config: string, port: string, source: string, destination: string, to = 25): Admission {
   const { config: parsed, problems } = parse(FIREWALL, config, 'fw-b.conf')
@@ -278,6 +265,33 @@ service-policy outside_policy interface outside
   assert.equal(of(own, 8025), 'ASA inspect esmtp strictly')
   assert.equal(of(own, 589), 'nothing')
   assert.equal(of(own.replace('interface outside\n', 'interface dmz\n'), 588), 'ASA inspect esmtp strictly')
+})
+
+test('inspect smtp is MailGuard as an FWSM has it: both ways, seven commands, a greeting of asterisks', () => {
+  const smtp = (ASA + MPF).replace('inspect esmtp', 'inspect smtp')
+  const policyOf = (text: string, from: string, source: string, destination: string) => {
+    const admission = ask(text, from, source, destination)
+    return admission.kind === 'refuse' ? undefined : admission.policy
+  }
+  for (const policy of [
+    policyOf(smtp, 'outside', '203.0.113.9', '192.0.2.10'),
+    policyOf(smtp, 'inside', '10.54.7.10', '203.0.113.9'),
+  ]) {
+    assert.equal(policy?.name, 'FWSM inspect smtp')
+    assert.match(policy?.cause.cure ?? '', /^policy-map \S+ \/ class \S+ \/ no inspect smtp$/)
+    const inspector = new Inspector(policy)
+    const heard = (from: 'client' | 'server', words: string) =>
+      inspector
+        .receive(from, bytes(words))
+        .map(output => (output.kind === 'forward' ? text(output.bytes) : ''))
+        .join('')
+    assert.equal(heard('server', '220 mx 2000\r\n'), '220 *******\r\n')
+    assert.equal(heard('client', 'EHLO a.example\r\n'), 'XXXX a.example\r\n')
+  }
+  // Of the two the last one stands, and either is shown as it was written.
+  const { config } = parse(FIREWALL, smtp.replace('inspect smtp', 'inspect esmtp\n  inspect smtp'), 'fwsm.conf')
+  assert.match(show(FIREWALL, config), /^ {2}inspect smtp$/m)
+  assert.doesNotMatch(show(FIREWALL, config), /inspect esmtp/)
 })
 
 test('a policy is made once for a configuration, so that its rules are indexed once', () => {

@@ -5,6 +5,7 @@ import { parse } from '../config/parse.ts'
 import { CHECKED_KEYWORDS, check, isTakenForPix, suffers } from './check.ts'
 import { checkJson, sayCheck } from './check-report.ts'
 import { FIREWALL } from './commands.ts'
+import { SITE_B } from './site-b.test.ts'
 
 function checked(text: string) {
   const { config, problems } = parse(FIREWALL, text, 'fw.conf')
@@ -24,22 +25,6 @@ const pairOf = ({ found }: ReturnType<typeof checked>, from: string, to: string)
 
 const warningsOf = ({ found }: ReturnType<typeof checked>) =>
   found.warnings.map(({ message, at }) => `${at ? cite(at) : ''} ${message}`)
-
-const SITE_B = `nameif ethernet0 outside security0
-nameif ethernet1 inside security100
-nameif ethernet2 vpn security50
-fixup protocol smtp 25
-access-list vpn_in permit tcp 10.53.7.0 255.255.255.0 host 10.54.7.10 eq smtp
-ip address outside 192.0.2.2 255.255.255.0
-ip address inside 10.54.7.1 255.255.255.0
-ip address vpn 10.54.250.1 255.255.255.0
-global (outside) 1 interface
-nat (inside) 1 10.54.7.0 255.255.255.0 0 0
-static (inside,vpn) 10.54.7.0 10.54.7.0 netmask 255.255.255.0 0 0
-access-group vpn_in in interface vpn
-route outside 0.0.0.0 0.0.0.0 192.0.2.1 1
-route vpn 10.53.0.0 255.255.0.0 10.54.250.2 1
-`
 
 test('the site of the case study: mail from the tunnel loses every extension, and none the other way', () => {
   const site = checked(SITE_B)
@@ -62,6 +47,18 @@ test('the site of the case study: mail from the tunnel loses every extension, an
   assert.deepEqual(warningsOf(site), [
     'fw.conf:4 TLS is stripped: STARTTLS does not get through, and mail crosses in clear or not at all',
   ])
+})
+
+test('a translation that has no effect here is listed, and said to be why nobody comes in', () => {
+  const lines = ['static (inside,vpn) 192.0.2.9 access-list POL', 'nat (inside,outside) source static A B']
+  const plain =
+    'static (inside,vpn) 10.54.7.0 10.54.7.0 netmask 255.255.255.0 0 0\naccess-group vpn_in in interface vpn'
+  const { found, ...site } = checked(SITE_B.replace(plain, lines.join('\n')))
+  assert.deepEqual(found.notEnforced, lines)
+  assert.match(
+    pairOf({ found, ...site }, 'outside', 'inside').closed ?? '',
+    /neither by an access list, nor of both ends/,
+  )
 })
 
 test('once it is cured nothing suffers', () => {

@@ -7,7 +7,7 @@ import { admit } from './admission.ts'
 import { notEnforced } from './commands-kept.ts'
 import type { FirewallConfig, Placed } from './config.ts'
 import { inspectionOf } from './inspection.ts'
-import { judge } from './judge.ts'
+import { judge, withLimit } from './judge.ts'
 import { lossesOf } from './losses.ts'
 import { GREETING_START, maskGreeting } from './mask.ts'
 import { warning } from './objection.ts'
@@ -109,7 +109,10 @@ function checkPair(config: FirewallConfig, from: Interface, to: Interface): Pair
   }
   const pair = { from, to, direction: way.direction, open: distinct(open) }
   if (open.length === 0) {
-    const reason = closed ?? (way.direction === 'outbound' ? 'no route leads there' : 'nothing is translated there')
+    const untranslated = config.kept.nat
+      ? 'nothing is translated there that has effect here: neither by an access list, nor of both ends at once'
+      : 'nothing is translated there'
+    const reason = closed ?? (way.direction === 'outbound' ? 'no route leads there' : untranslated)
     return { ...pair, closed: way.direction === 'lateral' && !config.sameSecurity ? SAME_LEVEL : reason }
   }
   policy ??= inspectionOf(config, way, { source: '', destination: '', port: 25 })
@@ -286,12 +289,13 @@ function suffering(policy: Policy, { match, action, reason, cause = policy.cause
   if (inner.on !== 'size' && inner.on !== 'text' && inner.on !== 'octet' && inner.on !== 'relay') return []
   const name = inner.on === 'relay' ? 'relay' : inner.what
   const over = inner.on === 'size' ? ` ${match.on === 'not' ? 'up to' : 'over'} ${inner.over}` : ''
-  const isAnswered = action.kind === 'answer' || action.kind === 'normalise'
+  const isAnswered = action.kind === 'answer' || action.kind === 'normalise' || action.kind === 'fold'
   // What is left out or said otherwise is missed itself; it does not take the rest with it.
   const isAlone = isAnswered || action.kind === 'strip' || action.kind === 'replace'
   const loss = isAlone ? undefined : lossesOf('session', name)[0]
   const felt = loss ? `${loss.what}: ${loss.felt}` : reason
-  return [{ what: `${action.kind} ${name}${over}`, felt, isAnswered, because: { cause, reason } }]
+  const cure = inner.on === 'size' ? withLimit(cause.cure, inner.over) : cause.cure
+  return [{ what: `${action.kind} ${name}${over}`, felt, isAnswered, because: { cause: { ...cause, cure }, reason } }]
 }
 
 /** Several rules of one kind may say the same. */

@@ -1,6 +1,6 @@
 import { bytes, CR, copy, DOT, equal, LF, lower, SP, text, upper } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
-import { type Command, parseCommand } from '../smtp/command.ts'
+import { kindOf, parseCommand } from '../smtp/command.ts'
 import { type Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import { asksAbout, judge, type Situation, type Subject } from './judge.ts'
 import { maskLine } from './mask.ts'
@@ -36,7 +36,8 @@ export class CommandSide {
   /** DATA was believed before the server took it (CVE-2000-1022). */
   #believed = false
   #watch: MessageWatch | undefined
-  #watches: boolean
+  readonly #watches: boolean
+  readonly #asksOfRelay: boolean
   #recipients = 0
   #invalidRecipients = 0
   #declaredSize: number | undefined
@@ -46,6 +47,7 @@ export class CommandSide {
     this.#policy = policy
     this.#onlooker = onlooker
     this.#options = options
+    this.#asksOfRelay = asksAbout(policy, { on: 'relay' })
     this.#watches = MESSAGE_SUBJECTS.some(about => asksAbout(policy, about))
   }
 
@@ -145,17 +147,18 @@ export class CommandSide {
       return
     }
     const verb = verbOf(line)
-    const command = parseCommand(trimEnd(line))
+    const kind = kindOf(trimEnd(line))
     const isChunk = this.#chunk > 0
     this.#chunk = Math.max(0, this.#chunk - line.length)
-    const shown = isChunk ? ofChunk(verb, line.length) : this.#withoutSecrets(line, verb, command)
+    const shown = isChunk ? ofChunk(verb, line.length) : this.#withoutSecrets(line, verb, kind)
     const about = { what: 'command', line: shown.bytes } as const
     if (!this.#heed(segment, { on: 'size', what: 'command-line', size: line.length }, about)) return
     const judgement = this.#judge({ on: 'word', what: 'verb', word: verb.word })
     const { verdict } = judgement
     if (!segment.heed(judgement, { ...about, subject: shown.verb }, this.#options.rateOf)) return
     const isStopped = verdict.kind === 'mask' || verdict.kind === 'discard'
-    if (isStopped && !isChunk && command.kind === 'bdat') this.#chunk = command.size
+    const command = kind === 'bdat' ? parseCommand(trimEnd(line)) : undefined
+    if (isStopped && !isChunk && command?.kind === 'bdat') this.#chunk = command.size
     if (verdict.kind === 'mask') {
       this.#onlooker.say('other')
       const after = maskLine(line, verdict.how, verb.length)
@@ -180,7 +183,8 @@ export class CommandSide {
       return
     }
     // What we cannot read, the server may: it is followed as what its verb says.
-    this.#onlooker.say(command.kind === 'garbled' ? command.verb : said(command))
+    if (command) this.#onlooker.say(command.kind === 'garbled' ? command.verb : said(command))
+    else this.#onlooker.say(kind === 'unreadable' ? 'other' : kind)
     if (verb.word === 'DATA' && this.#policy.engine.kind === 'in-place' && this.#policy.engine.dataFirstBug) {
       this.#believed = true
     }
@@ -211,19 +215,17 @@ export class CommandSide {
       const declared = /[ \t]SIZE=(\d{1,15})/i.exec(text(line))?.[1]
       this.#declaredSize = declared === undefined ? undefined : Number(declared)
     } else this.#recipients++
-    const subjects: readonly Subject[] = [
-      ...(verb === 'RCPT' ? [{ on: 'size', what: 'recipients', size: this.#recipients } as const] : []),
-      ...(verb === 'RCPT' ? [{ on: 'relay', domain: domainOf(address) } as const] : []),
-      ...(verb === 'MAIL' && this.#declaredSize !== undefined
-        ? [{ on: 'size', what: 'declared-size', size: this.#declaredSize } as const]
-        : []),
-      { on: 'size', what: role, size: address.length },
-      { on: 'text', what: role, text: address },
-      ...(address.some(isSpecial) ? [{ on: 'octet', what: 'special' } as const] : []),
-    ]
-    for (const subject of subjects) {
-      if (!this.#heed(segment, subject, about)) return
-    }
+    const heed = (subject: Subject): boolean => this.#heed(segment, subject, about)
+    const goesOn =
+      (verb === 'MAIL' || heed({ on: 'size', what: 'recipients', size: this.#recipients })) &&
+      (verb === 'MAIL' || !this.#asksOfRelay || heed({ on: 'relay', domain: domainOf(address) })) &&
+      (verb === 'RCPT' ||
+        this.#declaredSize === undefined ||
+        heed({ on: 'size', what: 'declared-size', size: this.#declaredSize })) &&
+      heed({ on: 'size', what: role, size: address.length }) &&
+      heed({ on: 'text', what: role, text: address }) &&
+      (!address.some(isSpecial) || heed({ on: 'octet', what: 'special' }))
+    if (!goesOn) return
     this.#address(segment, { verb, line, at, isHidden: shown !== line })
   }
 
@@ -272,7 +274,7 @@ export class CommandSide {
     if (!segment.heed(judgement, { what: 'fragment', subject: 'FRAGMENT', line: shown }, this.#options.rateOf)) return
     const { verdict } = judgement
     if (verdict.kind === 'hold' && this.#column === 0 && piece.length <= MAX_HELD) {
-      this.#held = piece.slice()
+      this.#held = copy(piece)
       segment.cut(at, at + piece.length)
     } else if (verdict.kind === 'discard') {
       segment.cut(at, at + piece.length)
@@ -289,7 +291,7 @@ export class CommandSide {
    * A line as it may be shown. Behind AUTH stands a secret, and so may the lines after it, whose base64 looks like verbs:
    * they are told of, and not told.
    */
-  #withoutSecrets(line: Uint8Array, { word, length }: Verb, { kind }: Command): Shown {
+  #withoutSecrets(line: Uint8Array, { word, length }: Verb, kind: ReturnType<typeof kindOf>): Shown {
     if (word === 'AUTH' || word === 'X-EXPS') {
       this.#loginBegun = true
       const [verb = '', mechanism = '', ...more] = text(trimEnd(line))

@@ -28,6 +28,7 @@ const EVERYTHING = [
   'logging host inside 192.0.2.9',
   'logging host inside 192.0.2.9 tcp/1470',
   'logging host 2001:db8::9 udp/5514',
+  'logging local',
   'logging file "my log" errors',
   'logging json gw.json informational',
   'no logging message 302013',

@@ -2,6 +2,7 @@ import type { Diagnostic } from '../base/problem.ts'
 import { type Duration, formatDuration } from '../base/time.ts'
 import { DURATION, SIZE } from '../config/argument.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { servedCommands } from '../config/served.ts'
 import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
 import { showNetwork } from './access.ts'
@@ -21,26 +22,6 @@ type Spec = CommandSpec<GatewayConfig>
 
 function error(message: string, at: Diagnostic['at'], hint: string): { readonly problems: readonly Diagnostic[] } {
   return { problems: [{ severity: 'error', message, hint, ...(at && { at }) }] }
-}
-
-const METRICS: Spec = {
-  syntax: 'metrics listen <ip> <port>',
-  noSyntax: 'metrics listen [<ip> [<port>]]',
-  help: 'Answer /metrics (Prometheus) and /healthz there; nowhere unless this line says so, and only on loopback',
-  apply(config, args, at) {
-    const ip = args.text('ip')
-    // They tell who talks to whom, and ask for no password.
-    if (!isLoopback(ip)) {
-      return error(`metrics are not for the network of ${ip}`, args.at('ip'), 'expected 127.0.0.1 or ::1')
-    }
-    return { ...config, metrics: { ip, port: args.number('port'), at } }
-  },
-  remove: ({ metrics: _, ...config }) => config,
-  show: ({ metrics }) => (metrics ? [`metrics listen ${metrics.ip} ${metrics.port}`] : []),
-}
-
-function isLoopback(ip: string): boolean {
-  return ip.startsWith('127.') || ip === '::1'
 }
 
 const RECORD: Spec = {
@@ -269,7 +250,7 @@ export function serversAt(config: GatewayConfig, server: Place): readonly Place[
 
 export const GATEWAY_COMMANDS: readonly Spec[] = [
   ...within<GatewayConfig, 'logging'>('logging', LOGGING_COMMANDS),
-  METRICS,
+  ...servedCommands<GatewayConfig>(),
   RECORD,
   ...LIMITS,
   PEER,

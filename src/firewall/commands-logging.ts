@@ -1,26 +1,18 @@
 import type { Diagnostic } from '../base/problem.ts'
+import { SEVERITIES } from '../base/severity.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { LEVEL, levelOf } from '../config/served.ts'
 import { quote } from '../config/text.ts'
 import {
+  LOCAL_SYSLOG,
   type LogFile,
   type LoggingConfig,
   type LogHost,
   NO_GATEWAY,
-  SEVERITIES,
-  type Severity,
   SYSLOG_PORT,
 } from './gateway-config.ts'
 
 type Spec = CommandSpec<LoggingConfig>
-
-const LEVEL = `<level:${[...SEVERITIES, ...SEVERITIES.keys()].join('|')}>`
-
-function levelOf(args: Arguments, otherwise: Severity): Severity {
-  const word = args.optional('level')
-  if (word === undefined) return otherwise
-  const named = SEVERITIES.indexOf(word as (typeof SEVERITIES)[number])
-  return (named < 0 ? Number(word) : named) as Severity
-}
 
 function error(message: string, at: Diagnostic['at'], hint: string): { readonly problems: readonly Diagnostic[] } {
   return { problems: [{ severity: 'error', message, hint, ...(at && { at }) }] }
@@ -60,7 +52,7 @@ const FACILITY: Spec = {
 const TRAP: Spec = {
   syntax: `logging trap ${LEVEL}`,
   noSyntax: `logging trap [${LEVEL}]`,
-  help: 'What goes to the hosts: messages of this level and worse',
+  help: 'What goes to the hosts and to `logging local`: messages of this level and worse',
   apply: (config, args) => ({ ...config, trap: levelOf(args, 6) }),
   remove: config => ({ ...config, trap: NO_GATEWAY.logging.trap }),
   show: ({ trap }) => (trap === NO_GATEWAY.logging.trap ? [] : [`logging trap ${SEVERITIES[trap]}`]),
@@ -104,6 +96,15 @@ function sameHost(a: LogHost, b: LogHost): boolean {
 function showHost({ port, ip, transport, number }: LogHost): string {
   const how = transport === 'udp' && number === SYSLOG_PORT ? '' : ` ${transport}/${number}`
   return `logging host ${port === '' ? '' : `${port} `}${ip}${how}`
+}
+
+const LOCAL: Spec = {
+  syntax: 'logging local [<socket:file>]',
+  help: `Send messages to the syslog of this machine (${LOCAL_SYSLOG}), or to journald behind it`,
+  apply: (config, args) => ({ ...config, local: args.text('socket', LOCAL_SYSLOG) }),
+  remove: ({ local: _, ...config }) => config,
+  show: ({ local }) =>
+    local === undefined ? [] : [local === LOCAL_SYSLOG ? 'logging local' : `logging local ${quote(local)}`],
 }
 
 const FILE: Spec = {
@@ -163,4 +164,15 @@ function keptLine(args: Arguments): string {
   return [args.text('where'), args.optional('rest')].filter(part => part !== undefined).join(' ')
 }
 
-export const LOGGING_COMMANDS: readonly Spec[] = [ON, TIMESTAMP, FACILITY, BUFFERED, TRAP, HOST, FILE, MESSAGE, KEPT]
+export const LOGGING_COMMANDS: readonly Spec[] = [
+  ON,
+  TIMESTAMP,
+  FACILITY,
+  BUFFERED,
+  TRAP,
+  HOST,
+  LOCAL,
+  FILE,
+  MESSAGE,
+  KEPT,
+]

@@ -157,8 +157,9 @@ const POLICY_MAP: Spec = {
   show: ({ mpf }) =>
     mpf.policies.flatMap(({ name, classes }: PolicyMap) => [
       `policy-map ${name}`,
-      ...classes.flatMap(({ name, esmtp, kept }) => [
+      ...classes.flatMap(({ name, smtp, esmtp, kept }) => [
         ` class ${name}`,
+        ...(smtp ? ['  inspect smtp'] : []),
         ...(esmtp ? [`  inspect esmtp${esmtp.map === undefined ? '' : ` ${esmtp.map}`}`] : []),
         ...kept.map(line => `  ${line}`),
       ]),
@@ -210,9 +211,21 @@ const INSPECT_ESMTP: Spec = {
       const hint = knownNames(config.mpf.esmtpMaps)
       return error(`no policy-map type inspect esmtp is called "${map}"`, args.at('map'), hint)
     }
-    return inClass(config, args, found => ({ ...found, esmtp: { at, ...(map !== undefined && { map }) } }))
+    return inClass(config, args, ({ smtp: _, ...found }) => ({
+      ...found,
+      esmtp: { at, ...(map !== undefined && { map }) },
+    }))
   },
   remove: (config, args) => inClass(config, args, ({ esmtp: _, ...found }) => found),
+  show: () => [],
+}
+
+const INSPECT_SMTP: Spec = {
+  syntax: 'inspect smtp',
+  mode: POLICY_CLASS_MODE,
+  help: 'Inspect SMTP as MailGuard, both ways: only HELO MAIL RCPT DATA RSET NOOP QUIT pass (FWSM)',
+  apply: (config, args, at) => inClass(config, args, ({ esmtp: _, ...found }) => ({ ...found, smtp: { at } })),
+  remove: (config, args) => inClass(config, args, ({ smtp: _, ...found }) => found),
   show: () => [],
 }
 
@@ -294,6 +307,7 @@ export const MPF_BEHIND_MAPS: readonly Spec[] = [
   POLICY_MAP,
   POLICY_CLASS,
   INSPECT_ESMTP,
+  INSPECT_SMTP,
   INSPECT_OTHER,
   ...CLASS_ACTIONS,
   SERVICE_POLICY,

@@ -32,10 +32,33 @@ const EVERYTHING = [
   'strict domain b.example',
   'strict certificate "my cert.pem" key my.key',
   'strict certificate mx.pem key mx.key name mx.b.example',
+  'strict extension ETRN',
+  'no strict extension DSN',
+  'strict mechanism GSSAPI',
+  'no strict mechanism PLAIN',
+  'strict allow relay-forms',
+  'strict allow address-literals',
+  'strict allow address-specials',
   'strict message-size 10m',
+  'strict header-size 32k',
+  'strict header-line 998',
+  'strict recipients 50',
+  'strict invalid-recipients 5',
+  'strict errors 10',
+  'strict junk 20',
   'strict greet-wait 6s',
+  'strict command-wait 1m',
+  'strict data-wait 2m',
+  'strict reply-wait 3m',
+  'strict write-wait 4m',
+  'strict session-wait 1h',
+  'strict data-rate 100',
+  'strict error-delay 5s',
+  'strict soft-errors 3',
   'strict tls require',
   'strict onward-tls must',
+  'strict auth-in-clear',
+  'strict talking-ahead wait',
   'strict bare-line-ends space',
   'strict xclient',
   'no watchguard smtp-incoming esmtp',
@@ -157,6 +180,10 @@ test('what no Firebox knows is refused where it stands, with what it knows', () 
     'watchguard smtp-incoming header A:B',
     'watchguard smtp-incoming idle-timeout 0s',
     'watchguard smtp-incoming deny-message Grüße',
+    'strict extension X-EXPS',
+    'strict mechanism A.B',
+    'strict recipients 0',
+    'strict command-wait 10ms',
   ].join('\n')
   const { problems } = parse(FIREWALL, text, 'gw.conf')
   assert.deepEqual(
@@ -167,6 +194,10 @@ test('what no Firebox knows is refused where it stands, with what it knows', () 
       '3:33 expected letters, digits, hyphens',
       '4:39 expected a second at least: nobody could say anything',
       '5:39 expected printable ASCII, 998 characters at most',
+      '6:18 the proxy knows no such extension, and would not pass it on',
+      '7:18 expected letters, digits, - and _, 20 at most',
+      '8:19 expected 1 at least',
+      '9:21 expected a second at least',
     ],
   )
   assert.match(problems[0]?.hint ?? '', /^known: 8BITMIME, .*X-EXPS/)
@@ -188,6 +219,7 @@ test('strict names the line of its own that decided, and what to write to have i
     const did = what === 'verb' ? 'answer' : 'strip'
     assert.equal(because({ on: 'word', what, word: 'XEXCH50' }), `${did} 1: strict site host 198.51.100.1`)
   }
+  assert.equal(because({ on: 'word', what: 'verb', word: 'ETRN' }), 'answer 1: strict extension ETRN')
   // No line of its own changes this.
-  assert.equal(because({ on: 'word', what: 'verb', word: 'ETRN' }), 'answer 1: no strict smtp 25')
+  assert.equal(because({ on: 'word', what: 'verb', word: 'TURN' }), 'answer 1: no strict smtp 25')
 })

@@ -8,6 +8,7 @@ import { showAccessRule } from './access.ts'
 import { FIREWALL } from './commands.ts'
 import type { FirewallConfig } from './config.ts'
 import { pixProfile } from './profiles/pix.ts'
+import { SITE_B } from './site-b.test.ts'
 import { DEFAULT_FIXUPS } from './versions.ts'
 
 function read(text: string): FirewallConfig {
@@ -90,22 +91,7 @@ test('a part of an inspected range cannot be switched off, and the way out is to
 })
 
 test('the site of the case study reads as it stands in the field, and is shown as it was written', () => {
-  const text = `nameif ethernet0 outside security0
-nameif ethernet1 inside security100
-nameif ethernet2 vpn security50
-hostname pixfirewall
-fixup protocol smtp 25
-access-list vpn_in permit tcp 10.53.7.0 255.255.255.0 host 10.54.7.10 eq smtp
-ip address outside 192.0.2.2 255.255.255.0
-ip address inside 10.54.7.1 255.255.255.0
-ip address vpn 10.54.250.1 255.255.255.0
-global (outside) 1 interface
-nat (inside) 1 10.54.7.0 255.255.255.0 0 0
-static (inside,vpn) 10.54.7.0 10.54.7.0 netmask 255.255.255.0 0 0
-access-group vpn_in in interface vpn
-route outside 0.0.0.0 0.0.0.0 192.0.2.1 1
-route vpn 10.53.0.0 255.255.0.0 10.54.250.2 1
-`
+  const text = SITE_B.replace('fixup', 'hostname pixfirewall\nfixup')
   assert.equal(show(FIREWALL, read(text)), text)
 })
 

@@ -165,6 +165,8 @@ export interface PolicyMap {
 export interface PolicyClass {
   readonly name: string
   readonly esmtp?: Placed<{ readonly map?: string }>
+  /** As an FWSM has it: the seven commands of MailGuard, both ways. */
+  readonly smtp?: Placed<object>
   /** What else is done to this class: kept and shown, and not enforced here. */
   readonly kept: readonly string[]
 }

@@ -1,12 +1,13 @@
 /** What happens to a running firewall, and how each is told: as a Cisco syslog line, and as plain facts. */
 import { bytes, show } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
+import type { Severity } from '../base/severity.ts'
 import { type Duration, sayDuration } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { Crossing } from '../topology/topology.ts'
 import type { Caller } from './access.ts'
 import type { Product } from './config.ts'
-import type { LoggingConfig, Severity } from './gateway-config.ts'
+import type { LoggingConfig } from './gateway-config.ts'
 import { formatSyslog, type SyslogLine, syslogOf } from './syslog.ts'
 import { type Explanation, isKnownVerb } from './verdict.ts'
 
@@ -214,6 +215,12 @@ export function syslogLine(message: Message, { facility, host, process, time, pr
   const priority = facility * 8 + message.severity
   const head = `<${priority}>1 ${time ?? '-'} ${printable(host)} postern ${process} ${message.id} -`
   return printable(`${head} ${formatSyslog(product, message)}`).slice(0, MAX_SYSLOG_LINE)
+}
+
+/** A line as a program gives it to the syslog of its own machine, which knows the time and the host. */
+export function localLine(message: Message, { facility, process, product }: Omit<Header, 'host' | 'time'>): string {
+  const line = `<${facility * 8 + message.severity}>postern[${process}]: ${formatSyslog(product, message)}`
+  return printable(line).slice(0, MAX_SYSLOG_LINE)
 }
 
 /** What a peer said must not begin a line of its own. */

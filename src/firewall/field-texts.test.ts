@@ -291,6 +291,40 @@ isakmp key ******** address 198.51.100.1 netmask 255.255.255.255
 no snmp-server location
 Cryptochecksum:0123456789abcdef0123456789abcdef
 `,
+  'a tunnel that ends on a PIX, and every way of naming ports': `PIX Version 6.1(1)
+${INTERFACES}fixup protocol smtp 25-26
+no fixup protocol smtp 25
+fixup protocol h323 ras 1718-1719
+fixup protocol sip udp 5060
+fixup protocol dns maximum-length 512
+access-list 101 permit tcp any host 192.0.2.10 gt 1023
+access-list 101 permit tcp any host 192.0.2.10 range 25 26
+access-list 101 deny tcp any neq smtp any lt 25
+access-group 101 in interface outside
+crypto ipsec transform-set T esp-3des esp-md5-hmac
+crypto map M 10 ipsec-isakmp
+crypto map M 10 match address 101
+crypto map M 10 set peer 198.51.100.1
+crypto map M 10 set transform-set T
+crypto map M interface outside
+isakmp enable outside
+isakmp key ******** address 198.51.100.1 netmask 255.255.255.255
+isakmp policy 10 authentication pre-share
+isakmp policy 10 encryption 3des
+isakmp policy 10 hash md5
+isakmp policy 10 group 2
+isakmp policy 10 lifetime 86400
+`,
+  'a service module with its own inspection': `FWSM Version 3.1(1)
+nameif Vlan10 outside security0
+nameif Vlan20 inside security100
+class-map inspection_default
+ match default-inspection-traffic
+policy-map global_policy
+ class inspection_default
+  inspect smtp
+service-policy global_policy global
+`,
   'MailGuard in every variant': `fixup protocol smtp 25-26
 mailguard banner cmap
 mailguard unknown-verb noop

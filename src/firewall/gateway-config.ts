@@ -1,12 +1,11 @@
-import type { SourceRef } from '../base/problem.ts'
+import type { Severity } from '../base/severity.ts'
 import type { Duration } from '../base/time.ts'
+import type { Served } from '../config/served.ts'
 import type { Network } from '../topology/topology.ts'
 
 /** How a firewall runs: what it tells whom, what it keeps, how many it lets in, and to which servers. */
-export interface GatewayConfig {
+export interface GatewayConfig extends Served {
   readonly logging: LoggingConfig
-  /** Where metrics may be asked for; nowhere unless a line says so. */
-  readonly metrics?: { readonly ip: string; readonly port: number; readonly at: SourceRef }
   readonly record?: RecordConfig
   readonly limits: LimitsConfig
   /** How long open connections are waited for when the firewall is stopped. */
@@ -18,20 +17,8 @@ export interface GatewayConfig {
   readonly farms: readonly Farm[]
 }
 
-/** 0 is worst; the words are `SEVERITIES`. */
-export type Severity = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7
-
-/** As Cisco spells the severities of RFC 5424 §6.2.1, the worst first. */
-export const SEVERITIES = [
-  'emergencies',
-  'alerts',
-  'critical',
-  'errors',
-  'warnings',
-  'notifications',
-  'informational',
-  'debugging',
-] as const
+/** Where a syslog daemon, or systemd's journal, listens. */
+export const LOCAL_SYSLOG = '/dev/log'
 
 export interface LoggingConfig {
   readonly on: boolean
@@ -40,7 +27,9 @@ export interface LoggingConfig {
   /** 16 to 23: local0 to local7. The PIX's default is 20. */
   readonly facility: number
   readonly hosts: readonly LogHost[]
-  /** What goes to the hosts. */
+  /** The socket of this machine's own syslog, where it is told as well. */
+  readonly local?: string
+  /** What goes to the hosts, and to this machine's own. */
   readonly trap: Severity
   /** What is kept for `show logging`. */
   readonly buffered?: Severity

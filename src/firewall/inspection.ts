@@ -74,8 +74,8 @@ function asaPolicy(config: FirewallConfig, way: Crossing, caller: Caller, realPo
   for (const service of ordered) {
     const policy = named(maps, service.policy)
     for (const each of policy?.classes ?? []) {
-      if (!each.esmtp || !isOfClass(config, named(classes, each.name), each, caller, realPort)) continue
-      return esmtpPolicy(config, service, each)
+      if ((!each.esmtp && !each.smtp) || !isOfClass(config, named(classes, each.name), each, caller, realPort)) continue
+      return each.smtp ? smtpPolicy(config, service, each) : esmtpPolicy(config, service, each)
     }
   }
   return undefined
@@ -105,6 +105,20 @@ function isOfClass(
     default:
       return false
   }
+}
+
+/** MailGuard as an FWSM has it: both ways, and of a greeting only asterisks are left, as its users saw. */
+function smtpPolicy(config: FirewallConfig, service: Placed<ServicePolicy>, { name, smtp }: PolicyClass): Policy {
+  const at = smtp?.at ?? service.at
+  const cause: Cause = {
+    at,
+    command: 'inspect smtp',
+    cure: `policy-map ${service.policy} / class ${name} / no inspect smtp`,
+  }
+  return once(config, `${service.policy} ${name} inspect smtp`, () => ({
+    ...pix('5.1', cause, { direction: 'both', banner: 'stars', ...config.mailguard }),
+    name: 'FWSM inspect smtp',
+  }))
 }
 
 function esmtpPolicy(config: FirewallConfig, service: Placed<ServicePolicy>, { name, esmtp }: PolicyClass): Policy {

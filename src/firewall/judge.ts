@@ -1,4 +1,5 @@
 import { text } from '../base/bytes.ts'
+import { NUMBER, SIZE } from '../config/argument.ts'
 import { holds } from '../topology/topology.ts'
 import { type Pattern, pattern } from './pattern.ts'
 import type { Match, OctetKind, Policy, Rule, SizeKind, TextKind, WordKind } from './policy.ts'
@@ -46,22 +47,40 @@ export function asksAbout(policy: Policy, about: About): boolean {
   return rulesFor(policy, about) !== undefined
 }
 
+/** What a rule says whatever it is asked about, made once: most rules of a policy decide often. */
+const settled = new WeakMap<Rule, { readonly policy: Policy; readonly because: Because }>()
+
 function becauseOf(policy: Policy, rule: Rule, subject: Subject, situation: Situation): Because {
+  const known = settled.get(rule)
+  if (known?.policy === policy) return known.because
   const { cause = policy.cause, reason, log = false, label = '', action } = rule
-  const named = { ...cause, cure: cureFor(cause.cure, subject, situation) }
-  return { policy: policy.name, cause: named, reason, log: log || action.kind === 'log', label }
+  const named = { ...cause, cure: cureFor(cause.cure, rule.match, { subject, situation }) }
+  const because = { policy: policy.name, cause: named, reason, log: log || action.kind === 'log', label }
+  if (!cause.cure.includes('<')) settled.set(rule, { policy, because })
+  return because
 }
 
 /** Longer words are not worth a line of configuration. */
 const MAX_CURED = 255
 
 /** The line with what it is about. A word that could not be typed is left to whoever types. */
-function cureFor(cure: string, subject: Subject, { peer }: Situation): string {
+function cureFor(
+  cure: string,
+  match: Match,
+  { subject, situation: { peer } }: { readonly subject: Subject; readonly situation: Situation },
+): string {
   if (!cure.includes('<')) return cure
+  if (subject.on === 'size' && match.on === 'size') return withLimit(cure, match.over, subject.size)
   const word = subject.on === 'word' ? subject.word : subject.on === 'relay' ? subject.domain : textOf(subject)
   const canBeTyped = word.length <= MAX_CURED && /^[A-Za-z0-9@._/+=-]+$/.test(word)
   const withWord = canBeTyped ? cure.replace('<word>', word) : cure
   return peer === undefined ? withWord : withWord.replace('<peer>', peer)
+}
+
+/** The line with a limit that lets this size pass: twice the one there is, or more where that is not enough. */
+export function withLimit(cure: string, over: number, size: number = over + 1): string {
+  const twice = Math.max(2 * over, size)
+  return cure.replace('<size>', SIZE.show(twice)).replace('<number>', NUMBER.show(Math.max(twice, size + 1)))
 }
 
 function textOf(subject: Subject): string {
@@ -103,10 +122,14 @@ function matches(match: Match, subject: Subject, situation: Situation): boolean 
     case 'fragment':
       return subject.on === 'fragment' ? subject.verb === undefined || !match.without.has(subject.verb) : undefined
     case 'relay':
-      return subject.on === 'relay' ? !isWithin(subject.domain, match.except) : undefined
+      return subject.on === 'relay' ? !isOurs(subject.domain, match) : undefined
     default:
       return undefined
   }
+}
+
+function isOurs(domain: string, { except, literals = false }: Match & { readonly on: 'relay' }): boolean {
+  return (literals && domain.startsWith('[')) || isWithin(domain, except)
 }
 
 /** The domain itself, or one above it, is in the set. */

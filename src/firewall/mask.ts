@@ -46,7 +46,8 @@ export function moveOn({ at, previous, column }: GreetingCursor, piece: Uint8Arr
 export function maskGreeting(segment: Uint8Array, how: MaskKind, cursor: GreetingCursor): Uint8Array {
   const out = copy(segment)
   let { at, previous, column } = cursor
-  for (const [i, octet] of segment.entries()) {
+  for (let i = 0; i < segment.length; i++) {
+    const octet = segment[i] ?? 0
     const begins = how === 'stars-by-line' ? column : at
     if (begins >= 4 && octet !== CR && octet !== LF) out[i] = greetingOctet(octet, how, at - 4, previous)
     previous = octet
@@ -88,7 +89,8 @@ export function maskLine(line: Uint8Array, how: MaskKind, verbLength: number): U
 export function maskKeyword(words: Uint8Array, ordinal: number | undefined): Uint8Array {
   const out = copy(words)
   let last = -1
-  for (const [i, octet] of words.entries()) {
+  for (let i = 0; i < words.length; i++) {
+    const octet = words[i]
     if (octet === CR || octet === LF) continue
     out[i] = X
     last = i

@@ -28,7 +28,8 @@ export function pattern(source: string): Pattern | { readonly wrong: string; rea
     return { wrong: `the pattern needs more than ${MAX_PATTERN_STATES} states: its counts are too large`, at: 0 }
   }
   const { states } = program
-  return { source, test: text => run(states, start, text) }
+  const first = firstOf(states, start)
+  return { source, test: text => run(states, start, first, text) }
 }
 
 /* The pattern as a tree. */
@@ -294,7 +295,31 @@ class Builder {
 
 /* All states at once. */
 
-function run(states: readonly State[], start: number, text: Uint8Array): boolean {
+/** Octets that a match may begin with; `undefined` where it may begin with none. */
+function firstOf(states: readonly State[], start: number): Uint8Array | undefined {
+  const first = new Uint8Array(256)
+  const seen = new Set<number>()
+  const stack = [start]
+  for (let index = stack.pop(); index !== undefined; index = stack.pop()) {
+    if (seen.has(index)) continue
+    seen.add(index)
+    const state = states[index]
+    if (!state || state.kind === 'match') return undefined
+    if (state.kind === 'octet')
+      state.set.forEach((is, octet) => {
+        if (is === 1) first[octet] = 1
+      })
+    else if (state.kind === 'split') stack.push(state.next, state.other)
+    else stack.push(state.next)
+  }
+  return first
+}
+
+function run(states: readonly State[], start: number, first: Uint8Array | undefined, text: Uint8Array): boolean {
+  let from = 0
+  // Most patterns name octets that most texts have none of.
+  if (first) while (from < text.length && first[text[from] ?? 0] === 0) from++
+  if (first && from === text.length) return false
   /** When a state was reached last, so that each is followed once per octet. */
   const seen = new Int32Array(states.length).fill(-1)
   let current: number[] = []
@@ -330,11 +355,12 @@ function run(states: readonly State[], start: number, text: Uint8Array): boolean
     return false
   }
 
-  for (let at = 0; ; at++) {
+  for (let at = from; ; at++) {
     // What is not anchored may begin at any octet.
     if (follow(start, at, current)) return true
     if (at === text.length) return false
     const octet = text[at] ?? 0
+    if (current.length === 0) continue
     const next: number[] = []
     for (const index of current) {
       const state = states[index]

@@ -17,15 +17,21 @@ export interface Policy {
   /** The line of configuration that put it in force, and the one that takes it out. */
   readonly cause: Cause
   /** Lines of their own for what the engine does by itself; where one has none, the policy's stands for it. */
-  readonly settled?: Readonly<Partial<Record<keyof Proxying, Cause>>>
+  readonly settled?: Readonly<Partial<Record<Settled, Cause>>>
 }
+
+/** Something that the engine of a proxy does by itself. */
+export type Settled = keyof Proxying | keyof ProxyWaits
 
 /** Which line decided, and which would decide otherwise. */
 export interface Cause {
   readonly at: SourceRef
   /** The command as it stands, or as it is implied: `fixup protocol smtp 25`. */
   readonly command: string
-  /** `<word>` in the cure of a rule becomes the word or text that was judged, `<peer>` whoever connected. */
+  /**
+   * In the cure of a rule `<word>` becomes the word or text that was judged, `<peer>` whoever connected, and `<size>` or
+   * `<number>` what would have let this pass: twice the limit, or more where that is not enough.
+   */
   readonly cure: string
 }
 
@@ -57,8 +63,8 @@ export type Match =
   | { readonly on: 'octet'; readonly what: OctetKind }
   /** A piece of a command line that is not a whole line, as typed by hand, and holds no complete verb of the set. */
   | { readonly on: 'fragment'; readonly without: ReadonlySet<string> }
-  /** The recipient's domain is none of these, nor below one. In lower case. */
-  | { readonly on: 'relay'; readonly except: ReadonlySet<string> }
+  /** The recipient's domain is none of these, nor below one, nor with `literals` an address. In lower case. */
+  | { readonly on: 'relay'; readonly except: ReadonlySet<string>; readonly literals?: boolean }
   /** Whoever connects is in one of these networks. */
   | { readonly on: 'peer'; readonly within: readonly Network[] }
   /** It speaks of the same, and the other does not match (`match not`). */
@@ -138,6 +144,8 @@ export type Action =
   | { readonly kind: 'strip' }
   /** Said otherwise: a header field's value, an attachment, a greeting, an address. */
   | { readonly kind: 'replace'; readonly by: string }
+  /** Lines of a header that are too long are folded at blanks, to no more than so many octets (RFC 5322 §2.2.3). */
+  | { readonly kind: 'fold'; readonly to: number }
   /** Octets made what they should have been. */
   | { readonly kind: 'normalise'; readonly to: 'crlf' | 'space' | 'nothing' }
 
@@ -199,6 +207,8 @@ export interface Proxying {
   readonly waits: ProxyWaits
   /** Octets a second below which a message takes too long; 0 for none. */
   readonly minDataRate: number
+  /** Refused commands after which each further one costs its client the wait `error`. */
+  readonly softErrors: number
 }
 
 export interface ProxyWaits {
@@ -214,4 +224,6 @@ export interface ProxyWaits {
   readonly write: Duration
   /** For everything: a session that is older ends. */
   readonly session: Duration
+  /** Between a refused command and the next one, once there were too many; 0 for none. */
+  readonly error: Duration
 }

@@ -1,5 +1,5 @@
 import type { Duration, Instant } from '../base/time.ts'
-import type { ProxyWaits } from './policy.ts'
+import type { ProxyWaits, Settled } from './policy.ts'
 
 /**
  * The time a peer has for the octets of a message: a wait without any, and a rate below which it takes too long. Octets
@@ -49,6 +49,8 @@ export interface Clock {
   /** In upper case, for the record. */
   readonly name: string
   readonly why: string
+  /** The setting that says how long. */
+  readonly by: Settled
   /** Whoever does not read cannot be told. */
   readonly closesAtOnce: boolean
 }
@@ -64,26 +66,54 @@ export interface Times {
   readonly blocked: { readonly client?: Instant; readonly server?: Instant }
   /** When the next octets of a message are due; `undefined` while they could not go on. */
   readonly data: Instant | undefined
+  /** The client's next command is not read before then. */
+  readonly restsUntil: Instant | undefined
 }
 
+/** Since or until when something is waited for; `side`: who does not read. */
+type Visit = (name: string, due: Instant, by: Settled, side?: 'client' | 'server') => void
+
 /** All that is waited for at once: the session's end, each side that is blocked, and whoever's turn it is. */
+function eachClock(waits: ProxyWaits, times: Times, visit: Visit): void {
+  const { waiting, openedAt, turnAt, askedAt, blocked, data, restsUntil } = times
+  visit('SESSION', openedAt + waits.session, 'session')
+  if (blocked.client !== undefined) visit('WRITE', blocked.client + waits.write, 'write', 'client')
+  if (blocked.server !== undefined) visit('WRITE', blocked.server + waits.write, 'write', 'server')
+  if (restsUntil !== undefined) visit('REST', restsUntil, 'error')
+  if (waiting === 'pregreet') visit('PREGREET', openedAt + waits.pregreet, 'pregreet')
+  else if (waiting === 'idle') visit('IDLE', turnAt + waits.command, 'command')
+  else if (waiting === 'command') visit('COMMAND', turnAt + waits.command, 'command')
+  else if (waiting === 'reply') visit('REPLY', askedAt + waits.reply, 'reply')
+  // Octets that came since the wait began were too few of them.
+  else if (data !== undefined) visit('DATA', data, data < turnAt + waits.data ? 'minDataRate' : 'data')
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  SESSION: 'the session took too long',
+  IDLE: 'idle too long',
+  COMMAND: 'idle too long',
+  REPLY: 'the server does not answer',
+  DATA: 'the message comes too slowly',
+}
+
 export function clocksOf(waits: ProxyWaits, times: Times): readonly Clock[] {
-  const { waiting, openedAt, turnAt, askedAt, blocked, data } = times
-  const clock = (name: string, due: Instant, why: string, closesAtOnce = false): Clock => ({
-    name,
-    due,
-    why,
-    closesAtOnce,
+  const clocks: Clock[] = []
+  eachClock(waits, times, (name, due, by, side) => {
+    const why = side === undefined ? (WHY[name] ?? '') : `the ${side} does not read`
+    clocks.push({ name, due, why, by, closesAtOnce: side !== undefined })
   })
-  const clocks = [clock('SESSION', openedAt + waits.session, 'the session took too long')]
-  for (const side of ['client', 'server'] as const) {
-    const since = blocked[side]
-    if (since !== undefined) clocks.push(clock('WRITE', since + waits.write, `the ${side} does not read`, true))
-  }
-  if (waiting === 'pregreet') clocks.push(clock('PREGREET', openedAt + waits.pregreet, ''))
-  if (waiting === 'idle') clocks.push(clock('IDLE', turnAt + waits.command, 'idle too long'))
-  if (waiting === 'command') clocks.push(clock('COMMAND', turnAt + waits.command, 'idle too long'))
-  if (waiting === 'reply') clocks.push(clock('REPLY', askedAt + waits.reply, 'the server does not answer'))
-  if (waiting === 'data' && data !== undefined) clocks.push(clock('DATA', data, 'the message comes too slowly'))
   return clocks
+}
+
+let earliest = Infinity
+
+function keepEarliest(_name: string, due: Instant): void {
+  if (due < earliest) earliest = due
+}
+
+/** When the first of them is due. Asked after every segment, so it makes nothing. */
+export function dueOf(waits: ProxyWaits, times: Times): Instant {
+  earliest = Infinity
+  eachClock(waits, times, keepEarliest)
+  return earliest
 }

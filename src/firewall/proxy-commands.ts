@@ -10,7 +10,7 @@ import type { Params } from '../smtp/params.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
 import { type Offer, passesTls, readParams } from './proxy-offer.ts'
 import { type Refusal, type Rules, refusal, wordsOf } from './proxy-rules.ts'
-import { PASS, type Verdict } from './verdict.ts'
+import { type Because, PASS, type Verdict } from './verdict.ts'
 
 /** Octets of one XEXCH50 blob. Exchange sends a few thousand. */
 export const MAX_EXCH50 = 1_048_576
@@ -93,6 +93,7 @@ export interface View {
   /** Every phase that may be by the time the command is the server's. */
   readonly phases: ReadonlySet<Phase>
   readonly offered: Offer['keywords']
+  readonly withheld: Offer['withheld']
   /** Is the client's side under TLS, and could it be? */
   readonly secured: boolean
   readonly canSecure: boolean
@@ -118,7 +119,7 @@ export function examine(command: Understood, octets: Uint8Array, view: View): Ou
   const what = said(command)
   const verb = upper(command.kind)
   const shown = isSecret(command.kind) ? bytes(secretless(command)) : octets
-  const refuse = (otherwise: Reply, reason: string, verdict?: Verdict): Outcome => ({
+  const refuse: Refuse = (otherwise, reason, verdict) => ({
     kind: 'refuse',
     refusal: refusal(verb, shown, otherwise, reason, verdict),
   })
@@ -182,7 +183,7 @@ export function missing(what: Said, phase: Phase): string {
   return `${upper(what)} may not come now`
 }
 
-type Refuse = (otherwise: Reply, reason: string, verdict?: Verdict) => Outcome
+type Refuse = (otherwise: Reply, reason: string | Because, verdict?: Verdict) => Outcome
 
 function hello(command: Command & { readonly kind: 'ehlo' | 'helo' }, { rules }: View, refuse: Refuse): Outcome {
   const name = utf8(command.domain)
@@ -195,17 +196,17 @@ function hello(command: Command & { readonly kind: 'ehlo' | 'helo' }, { rules }:
 }
 
 function mail(command: Command & { readonly kind: 'mail' }, octets: Uint8Array, view: View, refuse: Refuse): Outcome {
-  const { rules, offered } = view
+  const { rules, offered, withheld } = view
   const { engine } = rules.policy
   const { from } = command
   const against = from ? address('sender', from, octets, rules) : undefined
   if (against) return refuse(reply(550, '5.7.1', 'Sender refused'), '', against)
   if (engine.tls === 'require' && !view.secured) {
-    return refuse(reply(530, '5.7.0', 'Must issue a STARTTLS command first'), 'no mail without TLS')
+    return refuse(reply(530, '5.7.0', 'Must issue a STARTTLS command first'), rules.own('no mail without TLS', 'tls'))
   }
   const params = keptParams(command.params, rules)
-  const read = readParams('mail', params, offered)
-  if ('refusal' in read) return refuse(read.refusal, 'the client was not offered this')
+  const read = readParams('mail', params, { keywords: offered, withheld })
+  if ('refusal' in read) return refuse(read.refusal, read.because ?? 'the client was not offered this')
   const size = read.facts?.size ?? 0
   const large = rules.judgeAll({ on: 'size', what: 'declared-size', size }, { on: 'size', what: 'message', size })
   if (large.kind !== 'pass') return refuse(reply(552, '5.3.4', 'Message size exceeds the limit'), '', large)
@@ -215,7 +216,7 @@ function mail(command: Command & { readonly kind: 'mail' }, octets: Uint8Array, 
 }
 
 function rcpt(command: Command & { readonly kind: 'rcpt' }, octets: Uint8Array, view: View, refuse: Refuse): Outcome {
-  const { rules, offered } = view
+  const { rules, offered, withheld } = view
   const { to } = command
   const denied = reply(550, '5.7.1', `Unable to relay for ${formatMailbox(to)}`)
   const against = address('recipient', to, octets, rules)
@@ -225,9 +226,10 @@ function rcpt(command: Command & { readonly kind: 'rcpt' }, octets: Uint8Array, 
   const relay = isPostmaster ? PASS : rules.judge({ on: 'relay', domain: lower(to.domain) })
   if (relay.kind !== 'pass' && !view.login) return refuse(denied, '', relay)
   const params = keptParams(command.params, rules)
-  const read = readParams('rcpt', params, offered)
-  if ('refusal' in read) return refuse(read.refusal, 'the client was not offered this')
-  if (!isPlain(to) && !offered.has('SMTPUTF8')) return refuse(NEEDS_SMTPUTF8, 'SMTPUTF8 is not offered')
+  const read = readParams('rcpt', params, { keywords: offered, withheld })
+  if ('refusal' in read) return refuse(read.refusal, read.because ?? 'the client was not offered this')
+  if (!isPlain(to) && !offered.has('SMTPUTF8'))
+    return refuse(NEEDS_SMTPUTF8, withheld.get('SMTPUTF8') ?? 'SMTPUTF8 is not offered')
   const many = rules.judge({ on: 'size', what: 'recipients', size: view.recipients + 1 })
   if (many.kind === 'strip' || many.kind === 'answer') {
     // Not an error of the client's: the rest are to come in another transaction (RFC 5321 §4.5.3.1.10).
@@ -277,17 +279,21 @@ function keptParams(params: Params, rules: Rules): Params {
 
 function login(command: Command & { readonly kind: 'auth' | 'x-exps' }, view: View, refuse: Refuse): Outcome {
   const word = upper(command.kind)
+  const { rules, withheld } = view
   if (view.login) return refuse(reply(503, '5.5.1', 'Already authenticated'), 'one login is enough')
+  const notOffered = withheld.get(word) ?? 'the client was not offered this'
   const mechanisms = view.offered.get(word)
   if (!mechanisms) {
-    const inClear = !view.secured && !view.rules.policy.engine.authInClear
+    const inClear = !view.secured && !rules.policy.engine.authInClear
     const wording = inClear
       ? reply(538, '5.7.11', 'Encryption required for authentication')
       : reply(502, '5.5.1', `${word} is not available`)
-    return refuse(wording, 'the client was not offered this')
+    return refuse(wording, notOffered)
   }
   if (mechanisms.some(each => upper(each) === command.mechanism)) return pass(command)
-  return refuse(reply(504, '5.5.4', 'Authentication mechanism not supported'), 'the client was not offered this')
+  const judged = rules.judge({ on: 'word', what: 'auth-mechanism', word: command.mechanism })
+  const because = judged.kind === 'pass' ? notOffered : judged.because
+  return refuse(reply(504, '5.5.4', 'Authentication mechanism not supported'), because)
 }
 
 function startTls({ rules, secured, canSecure, login: loggedIn, offered }: View, refuse: Refuse): Outcome {
@@ -297,7 +303,7 @@ function startTls({ rules, secured, canSecure, login: loggedIn, offered }: View,
   if (passesTls(engine, { canSecure })) {
     if (offered.has('STARTTLS')) return pass({ kind: 'starttls' })
   } else if (engine.tls !== 'off' && canSecure) return { kind: 'start-tls' }
-  return refuse(reply(502, '5.5.1', 'STARTTLS is not available'), 'the client was not offered this')
+  return refuse(reply(502, '5.5.1', 'STARTTLS is not available'), rules.own('the client was not offered this', 'tls'))
 }
 
 function notForYou(verb: string): Reply {

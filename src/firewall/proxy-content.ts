@@ -5,7 +5,7 @@ import { type Reply, reply } from '../smtp/reply.ts'
 import { asksAbout } from './judge.ts'
 import type { OctetKind, SizeKind } from './policy.ts'
 import { type Rules, wordsOf } from './proxy-rules.ts'
-import { type Explanation, explain, PASS, type Verdict } from './verdict.ts'
+import { type Because, type Explanation, explain, PASS, type Verdict } from './verdict.ts'
 
 /** Received: fields before a message is taken to loop (RFC 5321 §6.3 wants at least 100). */
 export const MAX_HOPS = 100
@@ -43,6 +43,8 @@ export class Content {
   #line = 0
   #afterCr = false
   #strays = 0
+  /** Why they did not stay as they were. */
+  #mended: Because | undefined
   #fault: Fault | undefined
   readonly #altered: Explanation[] = []
 
@@ -126,6 +128,7 @@ export class Content {
     const verdict = this.#rules.judge({ on: 'octet', what: OCTET_OF[stray] })
     if (verdict.kind === 'normalise') {
       this.#strays++
+      this.#mended ??= verdict.because
       return { crlf: CRLF, space: ONE_SPACE, nothing: NO_BYTES }[verdict.to]
     }
     const wording = reply(550, '5.5.2', `Message refused: it holds a ${stray}`)
@@ -142,9 +145,15 @@ export class Content {
   #tellStrays(): void {
     const change = { before: bytes(`${this.#strays} stray octets`), after: NO_BYTES }
     this.#altered.push(
-      explain('line-end', 'normalised', change, this.#rules.own('lines end with CRLF and nothing else'), {
-        did: 'normalise',
-      }),
+      explain(
+        'line-end',
+        'normalised',
+        change,
+        this.#mended ?? this.#rules.own('lines end with CRLF and nothing else'),
+        {
+          did: 'normalise',
+        },
+      ),
     )
   }
 

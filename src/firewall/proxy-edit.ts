@@ -1,7 +1,8 @@
 import { bytes, CR, concat, LF, lower, NO_BYTES, text, upper } from '../base/bytes.ts'
-import { type MimePiece, MimeReader } from '../mail/mime.ts'
+import { type Body, type MimePiece, MimeReader } from '../mail/mime.ts'
 import type { Part } from '../mail/part.ts'
 import { reply } from '../smtp/reply.ts'
+import { InlineFiles, type InlinePiece } from './inline-file.ts'
 import { asksAbout, type Subject } from './judge.ts'
 import { type MimeField, parseMimeField } from './mime-field.ts'
 import type { Fault } from './proxy-content.ts'
@@ -41,6 +42,10 @@ export class MessageEditor {
   /** What stands for the body under way, which is thrown away. */
   #instead: Uint8Array | undefined
   #replaces = false
+  /** Files in the text of the body under way, where anybody asks. */
+  #inline: InlineFiles | undefined
+  /** Such a file is left out. */
+  #leavesOut = false
   #fault: Fault | undefined
   readonly #altered: Explanation[] = []
 
@@ -85,9 +90,11 @@ export class MessageEditor {
           this.#instead = undefined
           break
         case 'body':
-          if (!this.#replaces) out.push(piece.bytes)
+          if (!this.#replaces) out.push(...this.#judgeText(piece.bytes, piece.body))
           break
         default:
+          out.push(...this.#judgeInline(this.#inline?.end() ?? []))
+          this.#inline = undefined
           this.#replaces = false
       }
     }
@@ -99,6 +106,48 @@ export class MessageEditor {
       )
     }
     return this.#fault ? [] : out
+  }
+
+  /** A text may hold files as there were before MIME; in what is encoded there are none. */
+  #judgeText(octets: Uint8Array, { part: { encoding } }: Body): readonly Uint8Array[] {
+    const isEncoded = encoding === 'base64' || encoding === 'quoted-printable'
+    if (isEncoded || !this.#asksOfParts()) return [octets]
+    this.#inline ??= new InlineFiles()
+    return this.#judgeInline(this.#inline.push(octets))
+  }
+
+  #judgeInline(pieces: readonly InlinePiece[]): readonly Uint8Array[] {
+    return pieces.flatMap(piece => {
+      switch (piece.kind) {
+        case 'text':
+          return [piece.bytes]
+        case 'file':
+          return this.#leavesOut ? [] : [piece.bytes]
+        case 'end':
+          this.#leavesOut = false
+          return []
+        default:
+          return this.#judgeFile(piece)
+      }
+    })
+  }
+
+  /** What stands in the place of a file in the text, if it does not go on. */
+  #judgeFile({ type, name }: InlinePiece & { readonly kind: 'begin' }): readonly Uint8Array[] {
+    const verdict = this.#rules.judgeAll(
+      { on: 'text', what: 'mime-type', text: bytes(type) },
+      ...fileSubjects(name === '' ? [] : [name]),
+    )
+    if (verdict.kind === 'pass') return []
+    if (verdict.kind !== 'strip' && verdict.kind !== 'replace') {
+      const said = verdict.kind === 'answer' ? wordsOf(verdict) : reply(554, '5.7.1', 'This kind of content is refused')
+      this.#refuse('ATTACHMENT', type, said, verdict)
+      return []
+    }
+    this.#leavesOut = true
+    const instead = verdict.kind === 'replace' ? bytes(`${verdict.by.replace(/[^\x20-\x7e]/g, '?')}\r\n`) : NO_BYTES
+    this.#explain('attachment', type, bytes(name), instead, verdict, verdict.kind)
+    return [instead]
   }
 
   #asksOfParts(): boolean {
@@ -157,6 +206,16 @@ export class MessageEditor {
       case 'strip':
         this.#explain('header', upper(name), field, NO_BYTES, verdict, 'strip')
         return []
+      case 'fold': {
+        const folded = fold(field, verdict.to)
+        if (!folded) {
+          const said = reply(554, '5.6.0', 'A header line is too long, and has no blank to fold it at')
+          this.#refuse(upper(name), 'no blank', said, verdict)
+          return []
+        }
+        this.#explain('header', upper(name), field, folded, verdict, 'fold')
+        return [this.#masquerade(name, folded)]
+      }
       case 'replace': {
         const said = bytes(`${text(field).slice(0, name.length)}: ${verdict.by.replace(/[^\x20-\x7e]/g, '?')}\r\n`)
         this.#explain('header', upper(name), field, said, verdict, 'replace')
@@ -180,10 +239,7 @@ export class MessageEditor {
       { on: 'size', what: 'mime-parts', size: ++this.#parts },
       { on: 'size', what: 'mime-depth', size: depthOf(part) },
       ...(encoding === undefined ? [] : [{ on: 'word', what: 'mime-encoding', word: encoding } as const]),
-      ...names.flatMap((name): readonly Subject[] => [
-        { on: 'text', what: 'filename', text: bytes(lower(name)) },
-        { on: 'size', what: 'filename', size: name.length },
-      ]),
+      ...fileSubjects(names),
     ]
     return this.#rules.judgeAll(...subjects)
   }
@@ -222,6 +278,13 @@ export class MessageEditor {
   }
 }
 
+function fileSubjects(names: readonly string[]): readonly Subject[] {
+  return names.flatMap((name): readonly Subject[] => [
+    { on: 'text', what: 'filename', text: bytes(lower(name)) },
+    { on: 'size', what: 'filename', size: name.length },
+  ])
+}
+
 /** The fields of a header, each with its folded lines and its end. */
 function fieldsOf(header: Uint8Array): readonly Uint8Array[] {
   const fields: Uint8Array[] = []
@@ -246,6 +309,35 @@ function fieldValue(fields: readonly Uint8Array[], name: string): MimeField | un
   const field = fields.find(each => nameOf(each) === name)
   if (!field) return undefined
   return parseMimeField(text(field, field.indexOf(0x3a) + 1).replace(/\r?\n/g, ''))
+}
+
+/** The field with lines of no more than so many octets, CRLF left out; `undefined` where a line has no blank to fold it at. */
+export function fold(field: Uint8Array, to: number): Uint8Array | undefined {
+  const lines: string[] = []
+  for (const line of text(field).split('\r\n').slice(0, -1)) {
+    let rest = line
+    while (rest.length > to) {
+      const at = foldsAt(rest, to)
+      if (at === undefined) return undefined
+      lines.push(rest.slice(0, at))
+      rest = rest.slice(at)
+    }
+    lines.push(rest)
+  }
+  return bytes(lines.map(line => `${line}\r\n`).join(''))
+}
+
+/** The last blank before the limit that words stand before and behind: a line of blanks alone would end the header. */
+function foldsAt(line: string, to: number): number | undefined {
+  for (let at = to; at > 0; at--) {
+    if (!isBlank(line[at]) || isBlank(line[at - 1])) continue
+    if (line.slice(0, at).trim() !== '' && line.slice(at).trim() !== '') return at
+  }
+  return undefined
+}
+
+function isBlank(octet: string | undefined): boolean {
+  return octet === ' ' || octet === '\t'
 }
 
 function longestLine(field: Uint8Array): number {

@@ -14,6 +14,8 @@ export interface Offer {
   readonly reply: Reply
   /** Keyword → its arguments, as the client was told. What is not in here may not be used. */
   readonly keywords: ReadonlyMap<string, readonly string[]>
+  /** Why it was not told of what the server has; of a keyword that was narrowed, why. */
+  readonly withheld: ReadonlyMap<string, Because>
 }
 
 export interface Leg {
@@ -36,6 +38,7 @@ type Kept =
 export function makeOffer(heard: Reply, rules: Rules, leg: Leg): Offer {
   const { engine } = rules.policy
   const keywords = new Map<string, readonly string[]>()
+  const withheld = new Map<string, Because>()
   const said = heard.text.slice(1).map(line => line.trim())
   const listed = listedBy(said)
   for (const [i, line] of said.entries()) {
@@ -48,18 +51,24 @@ export function makeOffer(heard: Reply, rules: Rules, leg: Leg): Offer {
     if ('args' in kept) keywords.set(keyword, kept.args)
     const after = 'args' in kept ? [keyword, ...kept.args].join(' ') : ''
     if (upper(after) === upper([keyword, ...args].join(' '))) continue
+    const why = against ?? ('why' in kept ? kept.why : (kept.because ?? 'it is narrower here than at the server'))
+    const because = typeof why === 'string' ? rules.own(why) : why
+    withheld.set(keyword, because)
     rules.explain('keyword', keyword, {
       before: bytes(line),
       after: 'args' in kept ? bytes(after) : NO_BYTES,
-      because: against ?? ('why' in kept ? kept.why : (kept.because ?? 'it is narrower here than at the server')),
+      because,
       did: 'args' in kept ? 'replace' : 'strip',
     })
   }
   if (leg.canSecure && !leg.secured) keywords.set('STARTTLS', [])
-  const converts = engine.chunking === 'convert' && !judgeKeyword('CHUNKING', rules)
-  if (converts && !keywords.has('CHUNKING')) keywords.set('CHUNKING', [])
+  if (engine.chunking === 'convert' && !keywords.has('CHUNKING')) {
+    const against = judgeKeyword('CHUNKING', rules)
+    if (against) withheld.set('CHUNKING', against)
+    else keywords.set('CHUNKING', [])
+  }
   const list = [...keywords].map(([keyword, args]) => [keyword, ...args].join(' '))
-  return { reply: { code: 250, text: [engine.name ?? heard.text[0] ?? '', ...list] }, keywords }
+  return { reply: { code: 250, text: [engine.name ?? heard.text[0] ?? '', ...list] }, keywords, withheld }
 }
 
 function judgeKeyword(keyword: string, rules: Rules): Because | undefined {
@@ -95,7 +104,8 @@ function keep(
     case 'X-EXPS': {
       if (leg.loggedIn) return { why: 'one login is enough' }
       // X-EXPS is for the named servers of one organisation, which know no TLS.
-      if (keyword === 'AUTH' && !leg.secured && !engine.authInClear) return { why: 'no login is offered in clear' }
+      if (keyword === 'AUTH' && !leg.secured && !engine.authInClear)
+        return { why: rules.own('no login is offered in clear', 'authInClear') }
       const judged = args.map(each => rules.judge({ on: 'word', what: 'auth-mechanism', word: upper(each) }))
       const left = args.filter((_, i) => judged[i]?.kind === 'pass')
       const because = judged.flatMap(each => (each.kind === 'pass' ? [] : [each.because]))[0]
@@ -119,14 +129,29 @@ export function limitOf({ rules }: Policy, what: SizeKind): number | undefined {
   return undefined
 }
 
-/** What the parameters of MAIL say, or why they cannot be taken (RFC 5321 §4.1.1.11). */
+/** Parameter of MAIL or RCPT → the extension it is of; BODY is of several. */
+const EXTENSION_OF: ReadonlyMap<string, string> = new Map(
+  EXTENSIONS.flatMap(({ keyword, params = [] }) => params.map(param => [param.keyword, keyword] as const)),
+)
+
+/** The extension that a parameter is of; of none that we know, an empty one. */
+export function extensionOfParam(keyword: string, value = ''): string {
+  if (keyword === 'BODY' && upper(value) === 'BINARYMIME') return 'BINARYMIME'
+  return EXTENSION_OF.get(keyword) ?? ''
+}
+
+/** What the parameters of MAIL say, or why they cannot be taken (RFC 5321 §4.1.1.11), and by which line not. */
 export function readParams(
   of: 'mail' | 'rcpt',
   params: Params,
-  keywords: Offer['keywords'],
-): { readonly facts: MailFacts | undefined } | { readonly refusal: Reply } {
+  { keywords, withheld }: Pick<Offer, 'keywords' | 'withheld'>,
+): { readonly facts: MailFacts | undefined } | { readonly refusal: Reply; readonly because: Because | undefined } {
   const listed = new Set(keywords.keys())
   const checked = of === 'mail' ? checkMailParams(params, listed) : checkRcptParams(params, listed)
   if ('facts' in checked) return checked
-  return { refusal: reply(checked.situation === 'bad-parameter' ? 555 : 501, '5.5.4', checked.wrong) }
+  const missing = params
+    .map(({ keyword, value }) => extensionOfParam(keyword, value))
+    .find(extension => withheld.has(extension) && !keywords.has(extension))
+  const because = missing === undefined ? undefined : withheld.get(missing)
+  return { refusal: reply(checked.situation === 'bad-parameter' ? 555 : 501, '5.5.4', checked.wrong), because }
 }

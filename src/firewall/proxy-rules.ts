@@ -1,7 +1,7 @@
 import { NO_BYTES } from '../base/bytes.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
 import { judge, type Situation, type Subject } from './judge.ts'
-import type { Policy, Proxying } from './policy.ts'
+import type { Policy, Proxying, Settled } from './policy.ts'
 import { type Because, type Explanation, explain, PASS, type Verdict, type What } from './verdict.ts'
 
 /** A policy that a proxy can keep. */
@@ -13,7 +13,7 @@ export interface Refusal {
   readonly subject: string
   /** As the client said it; secrets left out. */
   readonly octets: Uint8Array
-  readonly reason: string
+  readonly reason: string | Because
   readonly verdict: Verdict
 }
 
@@ -21,7 +21,7 @@ export function refusal(
   subject: string,
   octets: Uint8Array,
   otherwise: Reply,
-  reason: string,
+  reason: string | Because,
   verdict: Verdict = PASS,
 ): Refusal {
   return { reply: verdict.kind === 'answer' ? wordsOf(verdict) : otherwise, subject, octets, reason, verdict }
@@ -31,22 +31,32 @@ export function wordsOf({ reply: { code, status, text } }: Verdict & { readonly 
   return reply(code, status, text)
 }
 
+/** What comes of asking. */
+export interface Heed {
+  tell(explanation: Explanation): void
+  /** No more than so many a second are to pass of what this rule matched. */
+  slow(because: Because, perSecond: number): void
+}
+
 /** The policy of one session: asked, cited, and everything it does told. */
 export class Rules {
   readonly policy: ProxyPolicy
   readonly situation: Situation
-  readonly #tell: (explanation: Explanation) => void
+  readonly #heed: Heed
 
-  constructor(policy: ProxyPolicy, situation: Situation, tell: (explanation: Explanation) => void) {
+  constructor(policy: ProxyPolicy, situation: Situation, heed: Heed) {
     this.policy = policy
     this.situation = situation
-    this.#tell = tell
+    this.#heed = heed
   }
 
   judge(subject: Subject): Verdict {
     const { verdict, logged } = judge(this.policy, subject, this.situation)
     for (const because of logged) this.explain('command', '', { because, did: 'log' })
-    return verdict
+    if (verdict.kind !== 'rate-limit') return verdict
+    // It passes, in its time.
+    this.#heed.slow(verdict.because, verdict.perSecond)
+    return PASS
   }
 
   /** The first of these that the policy has something against. */
@@ -59,7 +69,7 @@ export class Rules {
   }
 
   /** What the proxy does whatever the rules say, by the line that settled it. */
-  own(reason: string, by?: keyof Proxying): Because {
+  own(reason: string, by?: Settled): Because {
     const { name, cause, settled = {} } = this.policy
     return { policy: name, cause: (by && settled[by]) ?? cause, reason, log: false, label: '' }
   }
@@ -80,6 +90,6 @@ export class Rules {
     },
   ): void {
     const cited = typeof because === 'string' ? this.own(because) : because
-    this.#tell(explain(what, subject, { before, after }, cited, { did }))
+    this.#heed.tell(explain(what, subject, { before, after }, cited, { did }))
   }
 }

@@ -3,10 +3,11 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
 import { bytes, text } from '../base/bytes.ts'
+import { STRICT } from './profiles/strict.ts'
 import { MAX_WAITING } from './proxy.ts'
-import { type Backend, Lenient, strictly, Through, type Took } from './through.test.ts'
-
-const SECURE = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' } as const
+import { fold } from './proxy-edit.ts'
+import { Rates } from './rates.ts'
+import { type Backend, Lenient, SECURE, strictly, Through, type Took } from './through.test.ts'
 
 /** A server that says nothing by itself: the test speaks for it. */
 const SILENT: Backend = { open: () => '', receive: () => '', end: () => {} }
@@ -307,4 +308,86 @@ test('what may be a secret is in no explanation: behind a login that was refused
     assert.ok(!told(through).includes(secret), told(through))
   }
   assert.match(told(early), /EHLO c\\r\\nAUTH PLAIN \[secret\]/)
+})
+
+test('whoever makes many mistakes waits for the next command, each time, and is told of once', () => {
+  const through = new Through(
+    () => new Lenient([]),
+    strictly({ engine: { softErrors: 2, waits: { ...STRICT.engine.waits, error: 1_000 } } }),
+  )
+  const wrong = '502 5.5.1 Command is not available'
+  assert.deepEqual(through.talk('EHLO c.example', 'TURN', 'TURN', 'TURN').slice(1), [wrong, wrong, wrong])
+  // The third was one too many: what comes now is heard a second later, and so is what comes behind it.
+  assert.equal(through.say('NOOP\r\n'), '')
+  assert.equal(through.pass(999), '')
+  assert.equal(through.pass(1), '250 2.0.0 ok\r\n')
+  assert.deepEqual(through.talk('NOOP', 'TURN'), ['250 2.0.0 ok', wrong])
+  assert.equal(through.say('QUIT\r\n'), '')
+  assert.equal(through.pass(1_000), '221 2.0.0 bye\r\n')
+  assert.equal(through.explanations.filter(({ did, subject }) => did === 'log' && subject === 'ERRORS').length, 1)
+})
+
+test('a rule that limits a rate lets all pass, and each in its time', () => {
+  const base = strictly()
+  const rcpt = {
+    match: { on: 'word', what: 'verb', in: new Set(['RCPT']) },
+    action: { kind: 'rate-limit', perSecond: 2 },
+    reason: 'two a second',
+  } as const
+  const policy = { ...base, rules: [rcpt, ...base.rules] }
+  const rates = new Rates()
+  const [one, other] = [1, 2].map(() => new Through(() => new Lenient([]), policy, { rates }))
+  assert.ok(one && other)
+  for (const each of [one, other]) each.talk('EHLO c.example', 'MAIL FROM:<a@x.example>')
+  assert.equal(one.say('RCPT TO:<b@y.example>\r\n'), '250 2.0.0 ok\r\n')
+  // Of another connection, and of the same firewall.
+  assert.equal(other.say('RCPT TO:<c@y.example>\r\n'), '')
+  assert.equal(one.say('RCPT TO:<d@y.example>\r\n'), '')
+  assert.equal(other.pass(500), '250 2.0.0 ok\r\n')
+  assert.equal(one.pass(999), '')
+  assert.equal(one.pass(1), '250 2.0.0 ok\r\n')
+  assert.equal(one.say('NOOP\r\n'), '250 2.0.0 ok\r\n')
+})
+
+test('a rule that masks the greeting leaves the codes of its lines', () => {
+  const base = strictly()
+  const hidden = { match: { on: 'greeting' }, action: { kind: 'mask', how: 'keep-2-0' }, reason: 'hidden' } as const
+  const through = scripted({ ...base, rules: [hidden, ...base.rules] })
+  assert.equal(through.server('220-mx 2000\r\n220 ready\r\n'), '220-***2000\r\n220 *****\r\n')
+  assert.equal(through.explanations.at(-1)?.did, 'mask')
+})
+
+test('a header line that is too long is folded at a blank, and what it says stays the same', () => {
+  const took: Took[] = []
+  const through = new Through(() => new Lenient(took), strictly({ headerLine: 78 }))
+  const long = `References: ${Array.from({ length: 9 }, (_, i) => `<${i}.${'x'.repeat(20)}@a.example>`).join(' ')}`
+  through.talk('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>', 'DATA')
+  assert.match(through.say(`${long}\r\nSubject: x\r\n\r\n${'y'.repeat(200)}\r\n.\r\n`), /^250 /)
+  const [{ message = '' } = {}] = took
+  const [header = ''] = message.split('\r\nSubject')
+  assert.ok(header.split('\r\n').every(line => line.length <= 78 && line.trim() !== ''))
+  assert.equal(header.replaceAll('\r\n', ''), long)
+  assert.deepEqual(
+    through.explanations.map(({ what, subject, did }) => `${did} ${what} ${subject}`),
+    ['fold header REFERENCES'],
+  )
+  assert.match(message, /\r\nSubject: x\r\n\r\ny{200}\r\n$/)
+})
+
+test('whatever a field holds, folding it keeps its octets, and never makes a line of blanks', () => {
+  const word = fc.stringMatching(/^[ -~]{0,120}$/)
+  fc.assert(
+    fc.property(fc.array(word, { minLength: 1, maxLength: 4 }), fc.integer({ min: 78, max: 200 }), (words, to) => {
+      const field = `Subject: ${words.join('\r\n ')}x\r\n`
+      const folded = fold(bytes(field), to)
+      if (!folded) return
+      const lines = text(folded).split('\r\n').slice(0, -1)
+      assert.ok(lines.every(line => line.length <= to))
+      assert.equal(lines.join(''), field.replaceAll('\r\n', ''))
+      assert.ok(lines.every((line, i) => i === 0 || /^[ \t]/.test(line)))
+      const before = field.split('\r\n').filter(line => line.trim() === '').length
+      assert.ok(lines.filter(line => line.trim() === '').length < Math.max(1, before))
+    }),
+    runs(1000),
+  )
 })

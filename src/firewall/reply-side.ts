@@ -40,13 +40,7 @@ export class ReplySide {
 
   receive(segment: Segment): void {
     const { before } = segment
-    let greeted: { from: number; because: Because; parts: Uint8Array[] } | undefined
-    const end = (to: number): void => {
-      if (!greeted) return
-      const [was, is] = [trimEnd(before.subarray(greeted.from, to)), trimEnd(concat(greeted.parts))]
-      if (!equal(was, is)) segment.tell(explain('greeting', '', { before: was, after: is }, greeted.because))
-      greeted = undefined
-    }
+    let greeted: Greeted | undefined
     for (let from = 0; from < before.length; ) {
       const lf = before.indexOf(LF, from)
       const to = lf < 0 ? before.length : lf + 1
@@ -58,13 +52,13 @@ export class ReplySide {
           greeted ??= { from, because: masked.because, parts: [] }
           greeted.parts.push(masked.bytes)
           segment.overwrite(from, masked.bytes)
-        } else end(from)
+        } else greeted = tellGreeting(segment, greeted, from)
       } else this.#keywordPiece(segment, piece, from)
       this.#column += piece.length
       from = to
-      if (lf >= 0 && this.#endLine()) end(to)
+      if (lf >= 0 && this.#endLine()) greeted = tellGreeting(segment, greeted, to)
     }
-    end(before.length)
+    tellGreeting(segment, greeted, before.length)
   }
 
   /** Whether the reply is over with this line. */
@@ -130,6 +124,19 @@ export class ReplySide {
     cursor.decided = 'mask'
     cursor.because = verdict.because
   }
+}
+
+/** A greeting of which something was hidden in this segment. */
+interface Greeted {
+  readonly from: number
+  readonly because: Because
+  readonly parts: Uint8Array[]
+}
+
+function tellGreeting(segment: Segment, greeted: Greeted | undefined, to: number): undefined {
+  if (!greeted) return
+  const [was, is] = [trimEnd(segment.before.subarray(greeted.from, to)), trimEnd(concat(greeted.parts))]
+  if (!equal(was, is)) segment.tell(explain('greeting', '', { before: was, after: is }, greeted.because))
 }
 
 /** Octets of a keyword that are looked at. */

@@ -3,12 +3,14 @@ import type { Instant } from '../base/time.ts'
 import type { Because, Explanation, Judgement, What } from './verdict.ts'
 import { explain } from './verdict.ts'
 
+const NOTHING: readonly Explanation[] = []
+
 /** A segment while it is judged: what becomes of it, and why. It starts as what it came as. */
 export class Segment {
   readonly before: Uint8Array
   #after: Uint8Array
-  #cuts: (readonly [from: number, to: number])[] = []
-  readonly told: Explanation[] = []
+  #cuts: (readonly [from: number, to: number])[] | undefined
+  #told: Explanation[] | undefined
   /** The connection ends here, and the segment does not go on. */
   stop: 'close' | 'reset' | undefined
   /** The segment waits until then. */
@@ -22,7 +24,7 @@ export class Segment {
   /** What leaves; `undefined` where nothing is left of it. */
   get after(): Uint8Array | undefined {
     if (this.stop) return undefined
-    if (this.#cuts.length === 0) return this.#after
+    if (!this.#cuts) return this.#after
     const parts: Uint8Array[] = []
     let at = 0
     for (const [from, to] of this.#cuts) {
@@ -42,11 +44,19 @@ export class Segment {
 
   /** Takes octets out, which only a box that swallows pieces does. In the order of the segment. */
   cut(from: number, to: number): void {
-    if (to > from) this.#cuts.push([from, to])
+    if (to <= from) return
+    this.#cuts ??= []
+    this.#cuts.push([from, to])
+  }
+
+  /** What there is to tell, in its order. */
+  get told(): readonly Explanation[] {
+    return this.#told ?? NOTHING
   }
 
   tell(explanation: Explanation): void {
-    this.told.push(explanation)
+    this.#told ??= []
+    this.#told.push(explanation)
   }
 
   /**
@@ -58,6 +68,7 @@ export class Segment {
     about: { readonly what: What; readonly subject: string; readonly line: Uint8Array; readonly size?: number },
     rateOf: (because: Because, perSecond: number) => Instant,
   ): boolean {
+    if (verdict.kind === 'pass' && logged.length === 0) return true
     const { what, subject, size } = about
     const line = trimEnd(about.line)
     for (const because of logged) {

@@ -1,5 +1,5 @@
 /** A proxy between octets and a model server, in one synchronous call and in virtual time. Shared by its tests. */
-import { bytes, concat, copy, text } from '../base/bytes.ts'
+import { bytes, copy, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import type { Cause } from './policy.ts'
 import { type StrictChanges, strict } from './profiles/strict.ts'
@@ -12,7 +12,14 @@ export interface Backend {
   receive(octets: Uint8Array): string
   /** The connection is over. */
   end(): void
+  /** TLS stands with it. Without this, the test says what becomes of a handshake. */
+  secured?(): void
+  /** It closed the connection. */
+  readonly closed?: boolean
 }
+
+/** What a handshake comes to. */
+export const SECURE = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' } as const
 
 export const CAUSE: Cause = {
   at: { file: 'firewall.conf', line: 3, column: 1, length: 6, text: 'inspect smtp strict' },
@@ -54,10 +61,12 @@ export class Through {
   say(words: string, cut: number = words.length): string {
     const octets = bytes(words)
     const from = this.heard.length
-    for (let at = 0; at < octets.length; at += cut) {
-      if (!this.closed) this.#carryOut(this.proxy.receive('client', copy(octets.subarray(at, at + cut)), this.now))
-    }
+    for (let at = 0; at < octets.length; at += cut) this.send(octets.subarray(at, at + cut))
     return this.heard.slice(from)
+  }
+
+  send(octets: Uint8Array): void {
+    if (!this.closed) this.#carryOut(this.#receive('client', octets))
   }
 
   /** One after the other, as a client that waits for each reply. */
@@ -67,7 +76,7 @@ export class Through {
 
   server(words: string): string {
     const from = this.heard.length
-    this.#carryOut(this.proxy.receive('server', bytes(words), this.now))
+    this.#carryOut(this.#receive('server', bytes(words)))
     return this.heard.slice(from)
   }
 
@@ -89,6 +98,16 @@ export class Through {
     return this.heard.slice(from)
   }
 
+  /** In memory that is used for something else afterwards, as a socket's is. */
+  #receive(from: 'client' | 'server', octets: Uint8Array): readonly ProxyOutput[] {
+    const lent = copy(octets)
+    const outputs = this.proxy
+      .receive(from, lent, this.now)
+      .map(output => (output.kind === 'write' ? { ...output, bytes: copy(output.bytes) } : output))
+    lent.fill(0x5a)
+    return outputs
+  }
+
   #carryOut(outputs: readonly ProxyOutput[]): void {
     for (const output of outputs) {
       switch (output.kind) {
@@ -97,6 +116,9 @@ export class Through {
           break
         case 'start-tls':
           this.tls.push(output.at)
+          if (output.at === 'client' || !this.#backend?.secured) break
+          this.#backend.secured()
+          this.#carryOut(this.proxy.secured('server', SECURE, this.now))
           break
         case 'dial':
           this.#backend = this.#makeBackend()
@@ -125,12 +147,15 @@ export class Through {
     // One reply at a time: between two of them the proxy must be where the server was.
     for (const each of words.match(/(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\n/g) ?? []) {
       const backend = this.#backend
-      const outputs = this.proxy.receive('server', bytes(each), this.now)
+      const outputs = this.#receive('server', bytes(each))
       // A server whose connection was given up in the same breath has nothing to be compared with.
       if (!outputs.some(output => output.kind === 'close' && output.at === 'server')) this.onReply?.()
       this.#carryOut(outputs)
       if (backend !== this.#backend) return
     }
+    if (!this.#backend?.closed) return
+    this.#backend = undefined
+    this.#carryOut(this.proxy.end('server', this.now))
   }
 }
 
@@ -254,5 +279,3 @@ export class Lenient implements Backend {
     return '250 2.0.0 ok\r\n'
   }
 }
-
-export { concat }

@@ -1,4 +1,4 @@
-import { copy, upper } from '../base/bytes.ts'
+import { copy, equal, upper } from '../base/bytes.ts'
 import { COMMAND_KINDS } from '../smtp/command.ts'
 import type { Crossing } from '../topology/topology.ts'
 import { type Loss, lossesOf } from './losses.ts'
@@ -81,6 +81,19 @@ export function explain(
     losses: did === 'log' ? [] : lossesOf(what, subject),
     ...(size !== undefined && { size }),
   }
+}
+
+/** Do both tell of the same? */
+export function isSame(one: Explanation, other: Explanation): boolean {
+  return (
+    one.because === other.because &&
+    one.what === other.what &&
+    one.subject === other.subject &&
+    one.did === other.did &&
+    one.size === other.size &&
+    equal(one.before, other.before) &&
+    equal(one.after, other.after)
+  )
 }
 
 /** Octets of a line that a record keeps, as a copy: the segment it came in may be large, and is gone. */

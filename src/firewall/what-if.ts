@@ -2,84 +2,23 @@
  * Which mail that passed once would stop, or change, under another configuration: recorded dialogues played through the
  * policy that would be in force for them.
  *
- * What is recorded cannot answer for itself, so this tells what the firewall would do to the words that were said, and
- * what that means for the mail they carried: not what either side would have said instead.
+ * What is recorded cannot answer for itself. Of a firewall that works in place this tells what it would do to the words
+ * that were said, and what that means for the mail they carried: not what either side would have said instead. A proxy is
+ * played with (`what-if-proxy.ts`).
  */
 import { CR, LF, text } from '../base/bytes.ts'
 import type { SourceRef } from '../base/problem.ts'
-import type { Instant } from '../base/time.ts'
 import { formatPath } from '../smtp/address.ts'
 import { DotReader } from '../smtp/body.ts'
 import { type Command, parseCommand } from '../smtp/command.ts'
 import { Onlooker, type Said, said } from '../smtp/dialogue.ts'
-import { type Part, spokenBy, type Transcript } from '../transcript/transcript.ts'
-import type { Caller } from './access.ts'
 import type { Admission } from './admission.ts'
+import { distinct, type Fate } from './fate.ts'
 import { Inspector } from './inspector.ts'
+import type { ProxyPolicy } from './proxy-rules.ts'
+import { type Dialogue, NOWHERE } from './recorded.ts'
 import type { Explanation } from './verdict.ts'
-
-/** One connection as it was recorded, wherever the record comes from: a transcript, or a capture. */
-export interface Dialogue {
-  readonly file: string
-  /** Who called whom, as far as the record says so. */
-  readonly caller?: Partial<Caller & { readonly at: string }>
-  readonly spoken: readonly Spoken[]
-}
-
-/** What one side sent in one segment. */
-export interface Spoken {
-  readonly by: Part
-  readonly bytes: Uint8Array
-  readonly at: SourceRef
-}
-
-/** The connections of a transcript. Whatever came out of a firewall there does not count: what was said does. */
-export function dialoguesOf({ file, dialogue, sections }: Transcript): readonly Dialogue[] {
-  const dialogues: { file: string; caller?: NonNullable<Dialogue['caller']>; spoken: Spoken[] }[] = []
-  let endsSegment = true
-  for (const turn of dialogue) {
-    if (turn.kind === 'direction') {
-      if (turn.text.startsWith('client connects')) {
-        const caller = callerOf(turn.text)
-        dialogues.push({ file, spoken: [], ...(caller && { caller }) })
-      }
-      endsSegment = true
-    }
-    const words = spokenBy(turn, sections)
-    if (!words) continue
-    if (dialogues.length === 0) dialogues.push({ file, spoken: [] })
-    const spoken = dialogues.at(-1)?.spoken ?? []
-    const last = spoken.at(-1)
-    if (!endsSegment && last?.by === words.by) {
-      const bytes = new Uint8Array([...last.bytes, ...words.bytes])
-      spoken.splice(-1, 1, { ...last, bytes })
-    } else spoken.push({ ...words, at: turn.at })
-    endsSegment = turn.kind === 'direction'
-  }
-  return dialogues.filter(({ spoken }) => spoken.length > 0)
-}
-
-function callerOf(direction: string): Dialogue['caller'] {
-  const [, source, at, destination, port = '25'] =
-    /^client connects from (\S+) at (\S+) to (\S+)(?: port (\d+))?$/.exec(direction) ?? []
-  if (source === undefined || at === undefined || destination === undefined) return undefined
-  return { source, at, destination, port: Number(port) }
-}
-
-export type Outcome = 'passes' | 'changes' | 'stops'
-
-/** A message that was taken when it was recorded, and what would become of it. */
-export interface Fate {
-  readonly outcome: Outcome
-  readonly from: string
-  readonly to: readonly string[]
-  /** Where its MAIL stands. */
-  readonly at: SourceRef
-  /** What would be done to it, or to the connection before it. */
-  readonly explanations: readonly Explanation[]
-  /** Why it could not even connect. */
-  readonly refused?: string
-}
+import { type ProxiedOptions, whatIfProxied } from './what-if-proxy.ts'
 
 interface Letter {
   readonly from: string
@@ -90,7 +29,14 @@ interface Letter {
 }
 
 /** What would become of the mail of one dialogue under this admission. Total. */
-export function whatIf({ spoken }: Dialogue, admission: Admission, now: Instant): readonly Fate[] {
+export function whatIf(dialogue: Dialogue, admission: Admission, options: ProxiedOptions): readonly Fate[] {
+  const policy = admission.kind === 'refuse' ? undefined : admission.policy
+  if (policy?.engine.kind === 'proxy') return whatIfProxied(dialogue, policy as ProxyPolicy, options)
+  return whatIfInPlace(dialogue, admission, options)
+}
+
+/** The segments of both sides as they were, through a firewall that works on segments. */
+function whatIfInPlace({ spoken }: Dialogue, admission: Admission, { now }: ProxiedOptions): readonly Fate[] {
   const policy = admission.kind === 'refuse' ? undefined : admission.policy
   const inspector = policy && new Inspector(policy)
   const session: Explanation[] = []
@@ -180,7 +126,6 @@ export function whatIf({ spoken }: Dialogue, admission: Admission, now: Instant)
   return fates
 }
 
-const NOWHERE: SourceRef = { file: '', line: 0, column: 1, length: 1, text: '' }
 const BELONGS: ReadonlySet<Said> = new Set(['mail', 'rcpt', 'data', 'bdat', 'last-chunk', 'end-of-body', 'xexch50'])
 const VERBED: ReadonlySet<Explanation['what']> = new Set(['command', 'address'])
 
@@ -228,21 +173,11 @@ function fateOf(
 ): Fate {
   const { from, to, at } = letter
   if (admission.kind === 'refuse') {
-    return { outcome: 'stops', from, to, at, explanations: [], refused: admission.reason }
+    return { outcome: 'stops', from, to, at, explanations: [], refused: admission.reason, assumed: [] }
   }
   const explanations = distinct([...session, ...letter.explanations].filter(({ did }) => did !== 'log'))
   const outcome = sessionStops || letter.stops ? 'stops' : explanations.length > 0 ? 'changes' : 'passes'
-  return { outcome, from, to, at, explanations }
-}
-
-/** One of each kind: that twelve lines of a chunk were masked is told once. */
-function distinct(explanations: readonly Explanation[]): readonly Explanation[] {
-  const seen = new Map<string, Explanation>()
-  for (const each of explanations) {
-    const key = [each.did, each.what, each.what === 'command' ? each.subject : '', each.because.cause.command].join(' ')
-    if (!seen.has(key)) seen.set(key, each)
-  }
-  return [...seen.values()]
+  return { outcome, from, to, at, explanations, assumed: [] }
 }
 
 function codesOf(bytes: Uint8Array): readonly number[] {

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync } from 'node:fs'
+import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -38,6 +38,11 @@ export const MAX_REQUEST = 65_536
 export const MAX_ANSWER: number = 64 * 1024 * 1024
 const ANSWER_WAIT: Duration = 30_000
 
+/** Takes away a socket that nobody answers at any more, in a folder that is ours. */
+export function sweepControl(folder: string): void {
+  rmSync(join(folder, CONTROL), { force: true })
+}
+
 /** Opens the socket of a folder that is closed to others (`makeState`). */
 export async function openControl(folder: string, handle: ControlHandler): Promise<{ close(): void }> {
   const path = join(folder, CONTROL)
@@ -48,6 +53,8 @@ export async function openControl(folder: string, handle: ControlHandler): Promi
     socket.on('error', () => socket.destroy())
     socket.setTimeout(ANSWER_WAIT, () => socket.destroy())
     oneLine(socket, MAX_REQUEST, line => {
+      // From here on it is we who take the time.
+      socket.setTimeout(0)
       const request = readRequest(line)
       const answer = request
         ? handle(request).catch(cause => ({ answer: [String((cause as Error).message ?? cause)], wrong: true }))
@@ -75,16 +82,24 @@ export async function openControl(folder: string, handle: ControlHandler): Promi
   }
 }
 
-export function askControl(folder: string, request: ControlRequest): Promise<ControlAnswer> {
+/** `wait`: how long the answer may take. A `PosternError` says why there is none; `POSTERN_NOBODY`: nothing runs there. */
+export function askControl(
+  folder: string,
+  request: ControlRequest,
+  { wait = ANSWER_WAIT }: { readonly wait?: Duration } = {},
+): Promise<ControlAnswer> {
   return new Promise((resolve, reject) => {
-    const fail = (why: string) =>
-      reject(new PosternError('POSTERN_NO_CONTROL', why, { side: 'server', retry: 'later' }))
+    const fail = (why: string, code = 'POSTERN_NO_CONTROL') =>
+      reject(new PosternError(code, why, { side: 'server', retry: 'later' }))
     const path = join(folder, CONTROL)
     const stranger = whyStrange(path)
     if (stranger !== undefined) return fail(stranger)
     const socket = net.connect(path)
-    socket.setTimeout(ANSWER_WAIT, () => socket.destroy(new Error('no answer in time')))
-    socket.on('error', cause => fail(`what runs there does not answer: ${cause.message}`))
+    socket.setTimeout(wait, () => socket.destroy(new Error('no answer in time')))
+    socket.on('error', (cause: NodeJS.ErrnoException) => {
+      const isNobody = cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT'
+      fail(`what runs there does not answer: ${cause.message}`, isNobody ? 'POSTERN_NOBODY' : undefined)
+    })
     // Settled once; after an answer this changes nothing.
     socket.on('close', () => fail('what runs there closed without an answer'))
     oneLine(socket, MAX_ANSWER, line => {

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
-import type { Duration } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import { now } from './clock.ts'
 import type { Secured } from './tls.ts'
 
@@ -19,7 +19,7 @@ export type Rest<Output> = Exclude<Output, WireOutput>
 
 /**
  * Carries out an output that is not the wire's. What it returns is carried out next, before anything that came after:
- * so an answer takes the place of its question. A promise stops the reading until it is kept.
+ * so an answer takes the place of its question. A promise stops the reading, after one more chunk, until it is kept.
  */
 export type Perform<Output> = (
   output: Rest<Output>,
@@ -55,7 +55,10 @@ export class Drive<Output extends { readonly kind: string }> {
   /** What was said and leaves with what is said next. */
   readonly #unsent: Uint8Array[] = []
   #busy = false
+  #paused = false
   #timer: NodeJS.Timeout | undefined
+  /** When the timer is up: not later than the deadline, but it may be earlier. */
+  #wakesAt: Instant = 0
   #closed = false
   #ended = false
   #settle: () => void = () => {}
@@ -80,10 +83,17 @@ export class Drive<Output extends { readonly kind: string }> {
       const slice = chunk.subarray(at, at + SLICE)
       this.#inputs.push({ run: () => this.#machine.receive(slice, now()), clear: true })
     }
-    if (!this.#busy) void this.#work()
+    if (!this.#busy) return this.#work()
+    // One chunk waits here, and the rest where it is.
+    this.#pause()
   }
 
   readonly #onEnd = (): void => this.#end()
+
+  #pause(): void {
+    this.#paused = true
+    this.#socket.pause()
+  }
 
   #listen(): void {
     this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onEnd).on('close', this.#onEnd)
@@ -100,7 +110,7 @@ export class Drive<Output extends { readonly kind: string }> {
 
   #put(input: Input<Output>): void {
     this.#inputs.push(input)
-    if (!this.#busy) void this.#work()
+    if (!this.#busy) this.#work()
   }
 
   /**
@@ -149,28 +159,35 @@ export class Drive<Output extends { readonly kind: string }> {
     this.#settle()
   }
 
-  async #work(): Promise<void> {
+  #work(): void {
     this.#busy = true
     try {
       for (let input = this.#inputs.shift(); input; input = this.#inputs.shift()) {
         const waits = this.#carryOut(input.run())
-        if (waits) {
-          this.#socket.pause()
-          await waits
-          if (!this.#ended && !this.#closed) this.#socket.resume()
-        }
+        if (!waits) continue
+        void waits.then(
+          () => this.#work(),
+          cause => this.#fail(cause),
+        )
+        return
       }
     } catch (cause) {
-      // We are wrong, or an adapter is: this session ends, and no other.
-      this.#socket.destroy(cause instanceof Error ? cause : new Error(String(cause)))
-      this.#ended = true
-      this.#inputs.length = 0
-      this.#over()
+      this.#fail(cause)
       return
-    } finally {
-      this.#busy = false
     }
+    this.#busy = false
+    if (this.#paused && !this.#ended && !this.#closed) this.#socket.resume()
+    this.#paused = false
     this.#arm()
+  }
+
+  /** We are wrong, or an adapter is: this session ends, and no other. */
+  #fail(cause: unknown): void {
+    this.#socket.destroy(cause instanceof Error ? cause : new Error(String(cause)))
+    this.#ended = true
+    this.#inputs.length = 0
+    this.#busy = false
+    this.#over()
   }
 
   /** Synchronously as long as it goes; a promise for the rest where something takes time. */
@@ -206,7 +223,7 @@ export class Drive<Output extends { readonly kind: string }> {
       this.#inputs.splice(0, this.#inputs.length, ...this.#inputs.filter(input => !input.clear))
       return clear.flatMap(({ run }) => run())
     }
-    this.#socket.pause()
+    this.#pause()
     this.#unlisten()
     try {
       if (!this.#options.secure) throw new Error('there is nothing to do it with')
@@ -255,10 +272,18 @@ export class Drive<Output extends { readonly kind: string }> {
     setTimeout(() => this.#socket.destroy(), LINGER).unref()
   }
 
+  /** Deadlines mostly move on, with every line: the timer is left alone then, and looks again when it is up. */
   #arm(): void {
-    clearTimeout(this.#timer)
     const { deadline } = this.#machine
-    if (deadline === undefined || this.#closed) return
-    this.#timer = setTimeout(() => this.do(() => this.#machine.tick(now())), Math.max(0, deadline - now()) + 1)
+    if (deadline === undefined || this.#closed || (this.#timer && this.#wakesAt <= deadline)) return
+    clearTimeout(this.#timer)
+    this.#wakesAt = deadline
+    this.#timer = setTimeout(this.#wake, Math.max(0, deadline - now()) + 1)
+  }
+
+  readonly #wake = (): void => {
+    this.#timer = undefined
+    if ((this.#machine.deadline ?? Infinity) <= now()) this.do(() => this.#machine.tick(now()))
+    else this.#arm()
   }
 }

@@ -40,6 +40,18 @@ export interface LmdbSpoolOptions {
   readonly note?: (what: string) => void
 }
 
+/** A message that came just now. */
+interface Fresh {
+  readonly record: SpoolRecord
+  readonly content: Uint8Array
+}
+
+/**
+ * Octets of bodies that are handed over to whoever sends them as they came: what came just now goes at once, mostly, and
+ * need not be read, taken apart and summed up again. What does not fit is read from the tree.
+ */
+const FRESH = 16 * 1024 ** 2
+
 /** What is known of an entry without reading it. */
 interface Slot {
   revision: number
@@ -67,6 +79,9 @@ export class LmdbSpool implements Spool {
   readonly #note: (what: string) => void
   readonly #slots = new Map<SpoolId, Slot>()
   readonly #due = new DueTimes()
+  /** The oldest first. */
+  readonly #fresh = new Map<SpoolId, Fresh>()
+  #freshSize = 0
   /** Ids of those that are gone, oldest first. */
   #remembered: SpoolId[] = []
   readonly #file: { readonly dev: number; readonly ino: number }
@@ -78,6 +93,7 @@ export class LmdbSpool implements Spool {
   #reusable = 0
   #looked = 0
   #looking: Promise<string | undefined> | undefined
+  #trying: Promise<Refused | undefined> | undefined
   #closed = false
 
   /** Opens the spool in a folder, or makes one there. A `PosternError` says in words why it cannot. */
@@ -196,7 +212,8 @@ export class LmdbSpool implements Spool {
     }
   }
 
-  async #keep(entry: SpoolEntry, { place, sum, size, content }: IncomingBody): Promise<Kept> {
+  async #keep(entry: SpoolEntry, arriving: IncomingBody): Promise<Kept> {
+    const { place, sum, size, content } = arriving
     const record: SpoolRecord = { entry: { ...entry, size }, body: { place, sum } }
     const refused = await refusal(() =>
       this.#tree.write(({ entries, bodies }) => {
@@ -206,7 +223,22 @@ export class LmdbSpool implements Spool {
     )
     if (refused) return this.#judged(refused, size)
     this.#enter(record)
+    if (content) this.#hold({ record, content })
     return { kept: true }
+  }
+
+  #hold(fresh: Fresh): void {
+    this.#fresh.set(fresh.record.entry.id, fresh)
+    this.#freshSize += fresh.content.length
+    for (const id of this.#fresh.keys()) {
+      if (this.#freshSize <= FRESH) break
+      this.#drop(id)
+    }
+  }
+
+  #drop(id: SpoolId): void {
+    this.#freshSize -= this.#fresh.get(id)?.content.length ?? 0
+    this.#fresh.delete(id)
   }
 
   /** Of a full disk LMDB says that its input or output failed, whatever the reason. */
@@ -218,7 +250,7 @@ export class LmdbSpool implements Spool {
   /** Why there is no room for so many octets more, which are counted already; nothing when there is. */
   async #room(octets: number): Promise<Refused | undefined> {
     if (this.#size > this.#limit) {
-      return { kept: false, why: 'no-space', words: `the spool holds its ${this.#limit} octets` }
+      return { kept: false, why: 'no-space', words: full(this.#limit) }
     }
     const wrong = await this.#look()
     if (wrong !== undefined) return { kept: false, why: 'fault', words: wrong }
@@ -275,7 +307,7 @@ export class LmdbSpool implements Spool {
 
   #claimed(id: SpoolId, until: Instant): Claim | undefined {
     const slot = this.#slots.get(id)
-    const record = slot && this.#record(id)
+    const record = slot && (this.#fresh.get(id)?.record ?? this.#record(id))
     if (!slot || !record) {
       if (slot) this.#note(`the spool's record of ${id} cannot be read any more, and is left alone`)
       return undefined
@@ -289,6 +321,7 @@ export class LmdbSpool implements Spool {
     const slot = this.#slots.get(id)
     if (!slot || slot.revision !== revision) return false
     slot.revision = next.revision
+    this.#drop(id)
     const record = stored({ entry: next, body: slot.body })
     await this.#certainly(`what became of ${id}`, report, ({ entries }) => entries.put(id, record))
     slot.claimedUntil = 0
@@ -303,6 +336,7 @@ export class LmdbSpool implements Spool {
     // Out of sight at once: it is done, and nobody may begin with it again.
     this.#slots.delete(id)
     this.#due.delete(id)
+    this.#drop(id)
     const forgotten = last && this.#remember(last.id)
     await this.#certainly(`that ${id} is done`, report, ({ entries, bodies, gone }) => {
       entries.remove(id)
@@ -359,6 +393,8 @@ export class LmdbSpool implements Spool {
   async *body(id: SpoolId): AsyncIterable<Uint8Array> {
     const slot = this.#slots.get(id)
     if (!slot) throw new Error(`${id} is not in the spool`)
+    const fresh = this.#fresh.get(id)
+    if (fresh) return yield fresh.content
     const { place, sum } = slot.body
     let found = 0
     for await (const piece of place === 'tree' ? this.#inTreeBody(id) : fileBody(join(this.#bodies, id))) {
@@ -381,6 +417,27 @@ export class LmdbSpool implements Spool {
 
   get count(): number {
     return this.#slots.size
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** A disk that went read-only shows only when something is written: an octet comes and goes, and is flushed. */
+  async trouble(): Promise<string | undefined> {
+    const wrong = (await this.#lookNow()) ?? (this.#size >= this.#limit ? full(this.#limit) : undefined)
+    if (wrong !== undefined) return wrong
+    if (this.#disk + this.#reusable < this.#leftFree) return `the disk of ${this.folder} is full`
+    this.#trying ??= refusal(() =>
+      this.#tree.write(({ bodies }) => {
+        bodies.put(TRIAL, new Uint8Array(1))
+        bodies.remove(TRIAL)
+      }),
+    ).finally(() => {
+      this.#trying = undefined
+    })
+    const refused = await this.#trying
+    return refused && `the spool ${this.folder} cannot be written: ${refused.words}`
   }
 
   async *scan(): AsyncIterable<SpoolEntry> {
@@ -416,6 +473,13 @@ const ENTRY = 2048
 /** Octets of the tree that a message takes: a body begins on a page of its own. */
 function pages(size: number, { place }: StoredBody): number {
   return ENTRY + (place === 'tree' ? Math.ceil((size + 16) / PAGE) * PAGE : 0)
+}
+
+/** The key of what is written to see whether it can be; no id is like it. */
+const TRIAL = '!'
+
+function full(limit: number): string {
+  return `the spool holds its ${limit} octets`
 }
 
 /** Entries read in one go while others wait. */

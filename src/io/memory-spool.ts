@@ -122,6 +122,14 @@ export class MemorySpool implements Spool {
     return this.#held.size
   }
 
+  get size(): number {
+    return this.#size
+  }
+
+  async trouble(): Promise<string | undefined> {
+    return this.#size < this.#limit ? undefined : `the spool holds its ${this.#limit} octets`
+  }
+
   async *scan(): AsyncIterable<SpoolEntry> {
     yield* await this.list()
   }

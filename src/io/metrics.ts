@@ -1,29 +1,36 @@
 /** Metrics as Prometheus reads them, and whether we are well, over HTTP on loopback. */
 import http from 'node:http'
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import type { Endpoint } from './sockets.ts'
 
 /** What is counted up. Labels come from closed sets: a peer must not make new ones. */
-export const COUNTERS = {
-  postern_connections_total: { help: 'Connections let through', labels: ['from', 'to'] },
-  postern_refused_total: { help: 'Connections not let through', labels: ['why'] },
-  postern_altered_total: { help: 'Alterations', labels: ['what', 'subject'] },
-  postern_octets_total: { help: 'Octets of ended connections, both ways', labels: [] },
-} as const
-
-export type CounterName = keyof typeof COUNTERS
-
-/** What is asked for when somebody looks. */
-export interface Gauges {
-  readonly connections: number
-  readonly doors: number
-  /** Log lines that were dropped. */
-  readonly logLost: number
-  /** Server → is it up? */
-  readonly servers: ReadonlyMap<string, boolean>
+export interface CounterSpec {
+  readonly help: string
+  readonly labels: readonly string[]
 }
+
+/** What is asked for when somebody looks; with a label, a value for each of its words. */
+export interface GaugeSpec {
+  readonly help: string
+  readonly label?: string
+  readonly read: () => number | ReadonlyMap<string, number>
+}
+
+/** What is observed, in seconds, sorted into buckets. */
+export interface HistogramSpec extends CounterSpec {
+  readonly buckets: readonly number[]
+}
+
+export interface MetricSpecs<Counter extends string, Histogram extends string> {
+  readonly counters: Readonly<Record<Counter, CounterSpec>>
+  readonly gauges: Readonly<Record<string, GaugeSpec>>
+  readonly histograms?: Readonly<Record<Histogram, HistogramSpec>>
+}
+
+/** Nothing when all is well, or why not, in words. */
+export type Health = () => string | undefined | Promise<string | undefined>
 
 interface Count {
   readonly labels: Readonly<Record<string, string>>
@@ -32,18 +39,21 @@ interface Count {
 
 /** A request that is not done by then is cut. */
 const REQUEST_WAIT: Duration = 10_000
+/** A disk that does not answer by then is not well. */
+const HEALTH_WAIT: Duration = 5_000
 const MAX_ASKERS = 16
 
-export class Metrics {
+export class Metrics<Name extends string, Timed extends string = never> {
   readonly #registry = new Registry()
   /** Counted here and handed over when somebody looks: every connection counts, and nobody may ever look. */
-  readonly #counts = new Map<CounterName, Map<string, Count>>()
+  readonly #counts = new Map<Name, Map<string, Count>>()
+  readonly #histograms = new Map<string, Histogram<string>>()
 
-  constructor(gauges: () => Gauges) {
+  constructor({ counters, gauges, histograms }: MetricSpecs<Name, Timed>) {
     const registers = [this.#registry]
-    for (const [name, { help, labels }] of Object.entries(COUNTERS)) {
+    for (const [name, { help, labels }] of Object.entries<CounterSpec>(counters)) {
       const counts = new Map<string, Count>()
-      this.#counts.set(name as CounterName, counts)
+      this.#counts.set(name as Name, counts)
       const counter: Counter<string> = new Counter({
         name,
         help,
@@ -55,23 +65,28 @@ export class Metrics {
         },
       })
     }
-    gauge(registers, 'postern_connections', 'Connections that pass', () => gauges().connections)
-    gauge(registers, 'postern_doors', 'Places listened at', () => gauges().doors)
-    gauge(registers, 'postern_log_lost', 'Log lines that nobody took in time', () => gauges().logLost)
-    const up: Gauge<string> = new Gauge({
-      name: 'postern_server_up',
-      help: 'Whether a probed server is up',
-      labelNames: ['server'],
-      registers,
-      collect: () => {
-        up.reset()
-        for (const [server, isUp] of gauges().servers) up.set({ server }, isUp ? 1 : 0)
-      },
-    })
+    for (const [name, { help, label, read }] of Object.entries(gauges)) {
+      const made: Gauge<string> = new Gauge({
+        name,
+        help,
+        labelNames: label === undefined ? [] : [label],
+        registers,
+        collect: () => {
+          const found = read()
+          if (typeof found === 'number') return made.set(found)
+          made.reset()
+          for (const [word, value] of found) made.set({ [label ?? '']: word }, value)
+        },
+      })
+    }
+    for (const [name, { help, labels, buckets }] of Object.entries<HistogramSpec>(histograms ?? {})) {
+      const made = new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers })
+      this.#histograms.set(name, made)
+    }
     collectDefaultMetrics({ register: this.#registry })
   }
 
-  count(name: CounterName, labels: Readonly<Record<string, string>> = {}, by = 1): void {
+  count(name: Name, labels: Readonly<Record<string, string>> = {}, by = 1): void {
     const counts = this.#counts.get(name)
     let key = ''
     for (const label in labels) key += `${labels[label]}\n`
@@ -80,13 +95,17 @@ export class Metrics {
     else counts?.set(key, { labels, value: by })
   }
 
+  observe(name: Timed, labels: Readonly<Record<string, string>>, seconds: number): void {
+    this.#histograms.get(name)?.observe(labels, seconds)
+  }
+
   text(): Promise<string> {
     return this.#registry.metrics()
   }
 
-  /** Answers there until it is closed. `isWell`: what `/healthz` answers. */
-  listen(host: string, port: number, isWell: () => boolean): Promise<{ close(): Promise<void> }> {
-    return serve(this.#registry, { host, port }, isWell)
+  /** Answers there until it is closed. `health`: what `/healthz` answers. */
+  listen(host: string, port: number, health: Health): Promise<{ close(): Promise<void> }> {
+    return serve(this.#registry, { host, port }, health)
   }
 }
 
@@ -126,22 +145,25 @@ export class PathMetrics {
   }
 
   listen(at: Endpoint): Promise<{ close(): Promise<void> }> {
-    return serve(this.#registry, at, () => true)
+    return serve(this.#registry, at, () => undefined)
   }
 }
 
 async function serve(
   registry: Registry,
   { host, port }: Endpoint,
-  isWell: () => boolean,
+  health: Health,
 ): Promise<{ close(): Promise<void> }> {
   const server = http.createServer((request, response) => {
     // A web page must not get here by a name of its own: whoever means loopback says so.
     if (!isLocalName(request.headers.host)) return void response.writeHead(421).end()
     if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end()
     if (request.url === '/healthz') {
-      const well = isWell()
-      response.writeHead(well ? 200 : 503, { 'content-type': 'text/plain' }).end(well ? 'ok\n' : 'stopping\n')
+      void asked(health).then(wrong =>
+        response
+          .writeHead(wrong === undefined ? 200 : 503, { 'content-type': 'text/plain; charset=utf-8' })
+          .end(`${wrong ?? 'ok'}\n`),
+      )
     } else if (request.url === '/metrics') {
       registry.metrics().then(
         text => response.writeHead(200, { 'content-type': registry.contentType }).end(text),
@@ -170,8 +192,16 @@ async function serve(
   }
 }
 
-function gauge(registers: Registry[], name: string, help: string, read: () => number): void {
-  const made: Gauge<string> = new Gauge({ name, help, registers, collect: () => made.set(read()) })
+/** What is wrong; what does not answer in time is wrong, too. */
+async function asked(health: Health): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<string>(resolve => {
+    timer = setTimeout(() => resolve('no answer in time'), HEALTH_WAIT)
+  })
+  const answer = Promise.resolve()
+    .then(health)
+    .catch(cause => String((cause as Error).message ?? cause))
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer))
 }
 
 function isLocalName(host: string | undefined): boolean {

@@ -1,16 +1,16 @@
-import type net from 'node:net'
-import type { Duplex } from 'node:stream'
 import type { Side } from '../firewall/inspector.ts'
 import { type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/proxy.ts'
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import { LINGER, SLICE } from './drive.ts'
-import { type Passage, reset, type Watch } from './splice.ts'
+import type { Channel, Duplex } from './sockets.ts'
+import { type Passage, reset, send, type Watch } from './splice.ts'
+import { Tcp } from './tcp.ts'
 import type { Secured } from './tls.ts'
 
 export interface ProxyEnds {
   /** A connection to the server behind, to whichever of them is well. Asked again when one was given up. */
-  dial(): Promise<net.Socket>
+  dial(): Promise<Channel>
   /** TLS as its server, on the client's side (`io/tls.ts`); without it none is offered there. */
   readonly secureClient?: (socket: Duplex) => Promise<Secured>
   /** TLS as its client, towards the server; without it none is begun there. */
@@ -33,7 +33,7 @@ export interface Proxied {
  * Outputs are carried out strictly in order; whoever does not read stops the other from being read; TLS is put on either
  * leg where the machine says so, with nothing read in clear left behind.
  */
-export function proxy(client: net.Socket, options: Omit<ProxyOptions, 'canSecure'>, ends: ProxyEnds): Proxied {
+export function proxy(client: Channel, options: Omit<ProxyOptions, 'canSecure'>, ends: ProxyEnds): Proxied {
   const joined = new Joined(client, options, ends)
   return { passage: joined.passage, over: joined.over, stop: () => joined.stop() }
 }
@@ -41,9 +41,9 @@ export function proxy(client: net.Socket, options: Omit<ProxyOptions, 'canSecure
 class Joined {
   readonly #machine: SmtpProxy
   readonly #ends: ProxyEnds
-  readonly #sockets: { client?: Duplex; server?: Duplex } = {}
+  readonly #sockets: { client?: Channel; server?: Channel } = {}
   /** What was there before TLS. */
-  readonly #plain: { client?: Duplex; server?: Duplex } = {}
+  readonly #plain: { client?: Channel; server?: Channel } = {}
   readonly #blocked = { client: false, server: false }
   readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0, ending: 'TCP FINs' }
   readonly over: Promise<void>
@@ -55,7 +55,7 @@ class Joined {
   #dialled = 0
   #dialling = 0
 
-  constructor(client: net.Socket, options: Omit<ProxyOptions, 'canSecure'>, ends: ProxyEnds) {
+  constructor(client: Channel, options: Omit<ProxyOptions, 'canSecure'>, ends: ProxyEnds) {
     this.#ends = ends
     this.#machine = new SmtpProxy({ ...options, canSecure: ends.secureClient !== undefined })
     this.over = new Promise(resolve => {
@@ -70,7 +70,7 @@ class Joined {
     this.#do(() => this.#machine.stop(now()))
   }
 
-  #attach(side: Side, socket: Duplex): void {
+  #attach(side: Side, socket: Channel): void {
     this.#sockets[side] = socket
     this.#plain[side] = socket
     this.#open++
@@ -81,7 +81,7 @@ class Joined {
     })
   }
 
-  #listen(side: Side, socket: Duplex): void {
+  #listen(side: Side, socket: Channel): void {
     const mine = () => this.#sockets[side] === socket
     socket.on('data', (chunk: Uint8Array) => {
       if (!mine()) return
@@ -155,7 +155,7 @@ class Joined {
     if (first === undefined || !socket || socket.destroyed) return
     const octets = parts.length === 1 ? first : Buffer.concat(parts)
     if (side === 'client') this.#ends.watch?.passed('S', octets, octets)
-    if (socket.write(octets) || this.#blocked[side]) return
+    if (send(socket, octets) || this.#blocked[side]) return
     this.#blocked[side] = true
     this.#carryOut(this.#machine.blocked(side, now()))
   }
@@ -195,25 +195,27 @@ class Joined {
     socket.end()
     // Read and thrown away, so that the end is seen.
     socket.resume()
-    setTimeout(() => socket.destroy(), LINGER).unref()
+    const timer = setTimeout(() => socket.destroy(), LINGER).unref()
+    // Else every connection would be kept as long, though it is over.
+    socket.once('close', () => clearTimeout(timer))
   }
 
   /** Half a message must not be taken for a whole one: a reset, and under TLS an end without its close_notify. */
-  #giveUp(side: Side, socket: Duplex | undefined = this.#sockets[side]): void {
+  #giveUp(side: Side, socket: Channel | undefined = this.#sockets[side]): void {
     if (!socket) return
     if (socket === this.#plain[side]) reset(socket)
     else socket.destroy()
   }
 
   #startTls(side: Side): void {
-    const plain = this.#sockets[side] as net.Socket | undefined
+    const plain = this.#sockets[side]
     if (!plain || plain.destroyed) return
     // What was read in clear and not looked at must not be there when TLS begins.
     if (plain.readableLength > 0) return this.#unsecured(side, 'octets came in clear')
     const secure = side === 'client' ? this.#ends.secureClient : this.#ends.secureServer
     if (!secure) return this.#unsecured(side, 'it is not set up')
     for (const event of ['data', 'drain', 'end']) plain.removeAllListeners(event)
-    secure(plain).then(
+    secure(plain instanceof Tcp ? plain.upgrade() : (plain as Duplex)).then(
       ({ socket, facts }) => {
         // It was given up meanwhile.
         if (this.#sockets[side] !== plain) return void socket.destroy()
@@ -230,7 +232,7 @@ class Joined {
     this.#do(() => this.#machine.unsecured(side, why, now()))
   }
 
-  #gone(side: Side, socket: Duplex): void {
+  #gone(side: Side, socket: Channel): void {
     if (this.#sockets[side] === socket) delete this.#sockets[side]
     if (--this.#open > 0 || this.#dialling > 0) return
     clearTimeout(this.#timer)
@@ -254,7 +256,7 @@ class Joined {
   }
 }
 
-function pause(socket: Duplex | undefined, wanted: boolean): void {
+function pause(socket: Channel | undefined, wanted: boolean): void {
   if (!socket || socket.isPaused() === wanted) return
   if (wanted) socket.pause()
   else socket.resume()

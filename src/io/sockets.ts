@@ -5,6 +5,31 @@ export type { Duplex } from 'node:stream'
 
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
+import { dialTcp, lean, listenTcp, type Tcp } from './tcp.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: what an event tells of depends on its name.
+type Listener = (...facts: any[]) => void
+
+/** What whoever passes octets on needs of a connection: a `net.Socket` has it, and so have a tunnel's stream and a `Tcp`. */
+export interface Channel {
+  readonly destroyed: boolean
+  readonly readableEnded: boolean
+  readonly readableLength: number
+  write(octets: Uint8Array): boolean
+  end(): unknown
+  destroy(): unknown
+  resetAndDestroy?(): unknown
+  pause(): unknown
+  resume(): unknown
+  isPaused(): boolean
+  on(event: string, listener: Listener): unknown
+  once(event: string, listener: Listener): unknown
+  off(event: string, listener: Listener): unknown
+  removeAllListeners(event?: string): unknown
+}
+
+/** A connection over TCP. */
+export type Connected = net.Socket | Tcp
 
 export interface Endpoint {
   readonly host: string
@@ -16,6 +41,30 @@ export const DIAL_WAIT: Duration = 30_000
 
 export function sayEndpoint({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** A place where connections come in. */
+export interface Listening {
+  readonly at: Endpoint
+  /** Nobody comes in any more; kept once all who came in are gone. */
+  close(): Promise<void>
+}
+
+/** As `listen`, for whoever passes octets on: connections that cost less, where Node has them. */
+export async function receive(at: Endpoint, accept: (socket: Connected) => void): Promise<Listening> {
+  if (!lean || net.isIP(at.host) === 0) return listening(at, accept)
+  try {
+    const { host, port, close } = listenTcp(at.host, at.port, accept)
+    return { at: { host, port }, close }
+  } catch (cause) {
+    throw cannotListen(at, cause as NodeJS.ErrnoException)
+  }
+}
+
+/** As `listen`. */
+export async function listening(at: Endpoint, accept: (socket: net.Socket) => void): Promise<Listening> {
+  const server = await listen(at, accept)
+  return { at: endpointOf(server), close: () => close(server) }
 }
 
 /** Listens, and resolves once it does. Every accepted socket is paused until somebody reads it. */
@@ -85,14 +134,14 @@ function connected(to: net.NetConnectOpts, name: string, signal?: AbortSignal): 
       clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
       socket.destroy()
-      reject(new PosternError('POSTERN_CANNOT_DIAL', `${name} ${why}`, { side: 'server', retry: 'later', cause }))
+      reject(cannotDial(name, why, cause))
     }
     const abort = () => fail(undefined, 'was not waited for')
     const timer = setTimeout(() => fail(undefined, 'did not answer in time'), DIAL_WAIT)
     if (signal?.aborted) return abort()
     signal?.addEventListener('abort', abort, { once: true })
     socket.once('error', (cause: NodeJS.ErrnoException) => {
-      fail(cause, cause.code === 'ECONNREFUSED' ? 'refused the connection' : `cannot be reached: ${cause.message}`)
+      fail(cause, whyOf(cause))
     })
     socket.once('connect', () => {
       clearTimeout(timer)
@@ -101,4 +150,61 @@ function connected(to: net.NetConnectOpts, name: string, signal?: AbortSignal): 
       resolve(socket)
     })
   })
+}
+
+/** A call for a server, which may be called off. As an `AbortSignal`, and a fraction of its cost. */
+export class Call {
+  #abort: AbortController | undefined
+  #isOff = false
+  /** Whoever makes the call right now hears of it here. */
+  onOff: (() => void) | undefined
+
+  get isOff(): boolean {
+    return this.#isOff
+  }
+
+  off(): void {
+    if (this.#isOff) return
+    this.#isOff = true
+    this.onOff?.()
+    this.#abort?.abort()
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#isOff) this.#abort.abort()
+    return this.#abort.signal
+  }
+}
+
+/** As `dial`, for whoever passes octets on: a connection that costs less, where Node has it. */
+export function reach(to: Endpoint, call: Call): Promise<Connected> {
+  if (!lean || net.isIP(to.host) === 0) return dial(to, call.signal)
+  return new Promise((resolve, reject) => {
+    const settled = (): void => {
+      clearTimeout(timer)
+      call.onOff = undefined
+    }
+    const fail = (why: string, cause?: NodeJS.ErrnoException): void => {
+      settled()
+      callOff()
+      reject(cannotDial(sayEndpoint(to), why, cause))
+    }
+    const callOff = dialTcp(to.host, to.port, reached => {
+      if (reached instanceof Error) return fail(whyOf(reached), reached)
+      settled()
+      resolve(reached)
+    })
+    const timer = setTimeout(fail, DIAL_WAIT, 'did not answer in time')
+    call.onOff = () => fail('was not waited for')
+    if (call.isOff) call.onOff()
+  })
+}
+
+function whyOf({ code, message }: NodeJS.ErrnoException): string {
+  return code === 'ECONNREFUSED' ? 'refused the connection' : `cannot be reached: ${message}`
+}
+
+function cannotDial(to: string, why: string, cause: NodeJS.ErrnoException | undefined): PosternError {
+  return new PosternError('POSTERN_CANNOT_DIAL', `${to} ${why}`, { side: 'server', retry: 'later', cause })
 }

@@ -1,11 +1,12 @@
-import type net from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Bag } from '../base/bag.ts'
 import { concat } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { Ending } from '../firewall/event.ts'
 import type { Inspector, InspectorOutput, Side } from '../firewall/inspector.ts'
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
+import type { Channel } from './sockets.ts'
+import { lasting, Tcp } from './tcp.ts'
 
 /** A connection on which nothing moves for this long is forgotten (PIX: `timeout conn 1:00:00`). */
 export const CONNECTION_IDLE: Duration = 3_600_000
@@ -32,8 +33,8 @@ export interface Watch {
  * length on the other. Whoever does not read stops the other from sending.
  */
 export function splice(
-  client: Duplex,
-  server: Duplex,
+  client: Channel,
+  server: Channel,
   inspector: Inspector | undefined,
   onAltered: (explanation: Explanation) => void,
   watch?: Watch,
@@ -70,7 +71,8 @@ export function splice(
         // The server must not take half a message for the whole.
         reset(server)
       } else if (output.notBefore !== undefined && output.notBefore > time) {
-        hold(from, output.notBefore - time, () => forward(from, to, output.bytes))
+        const late = lasting(output.bytes)
+        hold(from, output.notBefore - time, () => forward(from, to, late))
       } else forward(from, to, output.bytes)
     }
     watch?.passed(from === 'client' ? 'C' : 'S', chunk, heardOf(outputs))
@@ -94,8 +96,8 @@ export function splice(
     ends[from].once('close', () => clearTimeout(timer))
   }
 
-  const forward = (from: Side, to: Duplex, bytes: Uint8Array): void => {
-    if (to.write(bytes)) return
+  const forward = (from: Side, to: Channel, bytes: Uint8Array): void => {
+    if (send(to, bytes)) return
     pause(from)
     to.once('drain', () => {
       // Whoever takes it in slowly is not idle.
@@ -166,28 +168,32 @@ interface Idler {
 /** How much later than `CONNECTION_IDLE` a connection may be forgotten. */
 const SWEEP: Duration = 60_000
 
-const idlers = new Set<Idler>()
+const idlers = new Bag<Idler>()
 let sweeping: NodeJS.Timeout | undefined
 
 /** One timer for all connections: one for each socket would be set anew with every segment. */
 function watchIdle(idler: Idler): () => void {
-  idlers.add(idler)
+  const place = idlers.add(idler)
   sweeping ??= setInterval(() => {
     const latest = now() - CONNECTION_IDLE
     for (const each of idlers) if (each.movedAt() <= latest) each.gone()
   }, SWEEP).unref()
   return () => {
-    idlers.delete(idler)
+    idlers.remove(place)
     if (idlers.size > 0) return
     clearInterval(sweeping)
     sweeping = undefined
   }
 }
 
+/** Writes octets that may be the caller's for this moment only. */
+export function send(to: Channel, octets: Uint8Array): boolean {
+  return to.write(to instanceof Tcp ? octets : lasting(octets))
+}
+
 /** As a reset where the transport knows one: the other side must not take half for the whole. */
-export function reset(side: Duplex): void {
-  const socket = side as Partial<net.Socket>
+export function reset(side: Channel): void {
   if (side.destroyed) return
-  if (socket.resetAndDestroy) socket.resetAndDestroy()
+  if (side.resetAndDestroy) side.resetAndDestroy()
   else side.destroy()
 }

@@ -1,5 +1,6 @@
 /** TLS on a connection that began without it, or begins with it: both sides, and what is known of it afterwards. */
 import { createHash } from 'node:crypto'
+import { Duplex } from 'node:stream'
 import tls, { type SecureContext } from 'node:tls'
 
 export type { SecureContext } from 'node:tls'
@@ -10,7 +11,6 @@ import type { Duration } from '../base/time.ts'
 import type { Tlsa } from '../mta/resolver.ts'
 import { now } from './clock.ts'
 import { daneDoubt, publicKeyOf, shownBy } from './dane.ts'
-import type { Duplex } from './sockets.ts'
 
 /** A handshake takes a few round trips; who needs longer is not there any more. */
 export const HANDSHAKE_WAIT: Duration = 30_000
@@ -42,6 +42,53 @@ export interface Expected {
   readonly tlsa?: readonly Tlsa[]
   /** Other names that will do as well as `name`. */
   readonly otherNames?: readonly string[]
+  /** What we show, should the server ask. */
+  readonly own?: OwnKeys
+}
+
+/** A certificate and its key, as PEM. */
+export interface OwnKeys {
+  readonly certificate: Uint8Array
+  readonly key: Uint8Array
+}
+
+/** A client that proved itself, and whether its certificate is for a name. */
+export interface Known {
+  readonly socket: Duplex
+  readonly isFor: (name: string) => boolean
+}
+
+const ENDS = ['end', 'close'] as const
+
+/** The server's side where the client, too, must show a certificate: fails for whoever has none that counts. */
+export function secureKnown(raw: Duplex, { certificate, key }: OwnKeys, authorities: string): Promise<Known> {
+  // Whether a client's certificate counts is only asked by a server of this kind; it listens nowhere.
+  const server = tls.createServer({
+    cert: Buffer.from(certificate),
+    key: Buffer.from(key),
+    ca: authorities,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: OLDEST,
+    handshakeTimeout: HANDSHAKE_WAIT,
+  })
+  return new Promise((resolve, reject) => {
+    const fail = (cause: Error) => {
+      raw.destroy()
+      reject(new PosternError('POSTERN_TLS', reasonOf(cause), { side: 'client', retry: 'later', cause }))
+    }
+    const left = () => fail(new Error('the connection was closed'))
+    server.on('secureConnection', socket => {
+      for (const event of ENDS) raw.off(event, left)
+      const shown = socket.getPeerCertificate()
+      resolve({ socket, isFor: name => tls.checkServerIdentity(name, shown) === undefined })
+    })
+    server.on('tlsClientError', fail)
+    // A socket that TLS takes over tells no more of itself, and whoever leaves in the middle of the handshake would be
+    // waited for. So TLS gets a stream, and the socket stays ours.
+    for (const event of ENDS) raw.once(event, left)
+    server.emit('connection', Duplex.from({ readable: raw, writable: raw }))
+  })
 }
 
 /** The server's side of the handshake; `byName` has a certificate of its own for some of the names a client asks for. */
@@ -63,12 +110,13 @@ export function secureServer(
 
 /** The client's side. It does not fail for a certificate that proves nothing: `facts.unproven` says so. */
 export async function secureClient(socket: Duplex, expected: Expected): Promise<Secured> {
-  const { name, authorities } = expected
+  const { name, authorities, own } = expected
   const secure = tls.connect({
     socket: socket as never,
     // An address is no name to ask for (RFC 6066 §3).
     ...(/^[\d.]+$|:/.test(name) ? {} : { servername: name }),
     ...(authorities === undefined ? {} : { ca: authorities }),
+    ...(own && { cert: Buffer.from(own.certificate), key: Buffer.from(own.key) }),
     minVersion: OLDEST,
     rejectUnauthorized: false,
     // Asked below, where the answer does not end the connection.

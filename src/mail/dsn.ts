@@ -24,7 +24,7 @@ export interface Quoted {
 }
 
 /** RFC 3464 §2.3.3. `relayed`: to a server that will not report. */
-export type Action = 'failed' | 'delayed' | 'delivered' | 'relayed'
+export type Action = 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded'
 
 /** What became of one recipient. */
 export interface Reported {
@@ -52,6 +52,11 @@ const WORDS: readonly { readonly action: Action; readonly subject: string; reado
     action: 'relayed',
     subject: 'Relayed mail',
     opening: 'Your message was handed on to another server, for:',
+  },
+  {
+    action: 'expanded',
+    subject: 'Forwarded mail',
+    opening: 'Your message was sent on to several addresses, which are not reported on, for:',
   },
 ]
 

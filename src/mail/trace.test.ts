@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { anyCuts, cut, runs, singly } from '../base/any-bytes.test.ts'
-import { bytes, concat } from '../base/bytes.ts'
+import { bytes, concat, utf8 } from '../base/bytes.ts'
 import { originalArrivalTime } from './date.ts'
 import { type Arrival, HeaderWatch, traceFields, withoutTrace } from './trace.ts'
 
@@ -115,4 +115,26 @@ test('HeaderWatch stops at a header that is too long, however it is cut', () => 
     assert.ok(header.size > 130)
     assert.ok(header.hops <= 11, `${header.hops} hops were counted`)
   }
+})
+
+test('the Message-ID is seen as the header passes: folded or not, in any pieces, the first one, and none in the body', () => {
+  const seen = (message: string, size: number) => {
+    const watch = new HeaderWatch()
+    for (let i = 0; i < message.length; i += size) watch.push(utf8(message.slice(i, i + size)), 10_000)
+    return watch.messageId
+  }
+  for (const size of [1, 7, 1_000]) {
+    assert.equal(
+      seen('Subject: x\r\nMessage-ID: <a.b@c.example>\r\nMessage-ID: <second>\r\n\r\n', size),
+      'a.b@c.example',
+    )
+    assert.equal(seen('message-id:\r\n <long@c.example>\r\n\r\n', size), 'long@c.example')
+    assert.equal(seen('Message-ID: none\r\nReferences: <other>\r\n\r\nMessage-ID: <body>\r\n', size), undefined)
+  }
+})
+
+test('an IPv6 client stands in Received: as an address literal (RFC 5321 §4.1.3)', () => {
+  const facts = { ...ARRIVAL.facts, peer: '2001:db8::7' }
+  const fields = traceFields({ ...ARRIVAL, isExchange: false, facts }, KB320636)
+  assert.match(fields, /^Received: from mail-a\.a\.example \(\[IPv6:2001:db8::7\]\)\r\n/)
 })

@@ -23,15 +23,20 @@ export function traceFields({ host, id, facts, isExchange, version }: Arrival, n
     )
   }
   return (
-    `Received: from ${hello} ([${peer}])\r\n` +
+    `Received: from ${hello} (${literal(peer)})\r\n` +
     (tls ? `\t(using ${tls.protocol} with cipher ${tls.cipher})\r\n` : '') +
     `\tby ${host} with ${facts.protocol} id ${id};\r\n` +
     `\t${formatDate(now)}\r\n`
   )
 }
 
+/** An address literal (RFC 5321 §4.1.3). */
+function literal(ip: string): string {
+  return ip.includes(':') ? `[IPv6:${ip}]` : `[${ip}]`
+}
+
 /** Fields that a message gains on its way; nothing else may stand above what was sent. */
-const TRACE_FIELDS = new Set(['received', 'return-path', 'x-originalarrivaltime', 'delivered-to'])
+const TRACE_FIELDS = new Set(['received', 'return-path', 'x-originalarrivaltime', 'x-postern-routing', 'delivered-to'])
 
 /**
  * Is `arrived` what was sent, under nothing but trace fields? The fields it gained, or where the first difference is.
@@ -52,8 +57,11 @@ export function withoutTrace(
   return odd ? { differsAt: 0 } : { gained }
 }
 
-/** Octets of a line that are looked at: enough to tell a field's name. */
-const LINE_START = 64
+/** Octets of a line that are looked at: enough to tell a field's name, and a Message-ID of any usual length. */
+const LINE_START = 256
+
+/** Octets that are kept of what the server before us wrote. */
+const KEPT = 8_192
 
 /** The header of a message, counted as it streams past: its octets, and the hops it tells of (RFC 5321 §6.3). */
 export class HeaderWatch {
@@ -65,6 +73,19 @@ export class HeaderWatch {
   /** Octets of the header so far, the lines' ends included and the blank line not. */
   size = 0
   hops = 0
+  /** The first Message-ID as it stands there, without its brackets; nothing where none can be read at the beginning of its line. */
+  messageId: string | undefined
+  /** The line before was a Message-ID that goes on here: some write it folded. */
+  #isFolded = false
+  /** What the server before us wrote beside its Received, which stands below ours: as much of it as is kept. */
+  #before = ''
+
+  /** The value of a field that the server before us wrote, folded as it came. */
+  written(field: string): string | undefined {
+    // The rest of its Received stands first.
+    const fields = this.#before.split(/\r\n(?![ \t])/)
+    return fields.find(each => lower(each).startsWith(`${lower(field)}:`))?.slice(field.length + 1)
+  }
 
   /** `most`: once a header is longer than this it is only known to be too long. */
   push(chunk: Uint8Array, most: number): void {
@@ -72,6 +93,9 @@ export class HeaderWatch {
       const lf = chunk.indexOf(LF, from)
       const end = lf < 0 ? chunk.length : lf + 1
       this.#start += text(chunk, from, Math.min(end, from + LINE_START - this.#start.length))
+      if (this.hops === 2 && this.#before.length < KEPT) {
+        this.#before += text(chunk, from, Math.min(end, from + KEPT - this.#before.length))
+      }
       this.#length += end - from
       from = end
       if (lf >= 0) this.#endLine()
@@ -86,7 +110,16 @@ export class HeaderWatch {
     if (this.#start === '\r\n') this.#over = true
     else this.size += this.#length
     if (/^received:/i.test(this.#start)) this.hops++
+    if (this.messageId === undefined) this.#lookForId()
     this.#start = ''
     this.#length = 0
+  }
+
+  #lookForId(): void {
+    const field = this.#isFolded ? /^[ \t]/ : /^message-id[ \t]*:/i
+    const isId = field.test(this.#start)
+    const found = isId ? /<([^<>\s]+)>/.exec(this.#start)?.[1] : undefined
+    if (found !== undefined) this.messageId = found
+    this.#isFolded = isId && found === undefined && !this.#isFolded
   }
 }

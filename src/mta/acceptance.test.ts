@@ -37,6 +37,14 @@ test('relaying is closed unless a line opens it, from inside as from anywhere', 
   }
 })
 
+test('relay-from takes an IPv6 network by the length of its prefix, in any spelling', () => {
+  const open = `${CLOSED}relay-from 2001:DB8:0:1::/64\n`
+  for (const peer of ['2001:db8:0:1::9', '2001:db8:0:1:ffff::'])
+    assert.equal(ask(open, 'bob@b.example', { peer }), 'yes', peer)
+  for (const peer of ['2001:db8:0:2::9', '::1', '10.53.7.50'])
+    assert.equal(ask(open, 'bob@b.example', { peer }), 'relay-refused', peer)
+})
+
 test('relay-from opens it to the addresses of its network, and to no others', () => {
   const from = (peer: string) => ask(OPEN_TO_LAN, 'bob@b.example', { peer })
   assert.deepEqual(['10.53.7.0', '10.53.7.255'].map(from), ['yes', 'yes'])

@@ -3,17 +3,25 @@ import { route } from '../routing/connector.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
 import type { Answer, Question } from '../smtp/session.ts'
 import { holds } from '../topology/topology.ts'
+import type { Aliases } from './aliases.ts'
 import type { MtaConfig } from './config.ts'
 
 /** Is the mailbox one of ours? `postmaster` without a domain always is (RFC 5321 §4.5.1). */
-export function isLocal({ localDomains }: MtaConfig, { local, domain }: Mailbox): boolean {
+export function isLocal({ localDomains }: Pick<MtaConfig, 'localDomains'>, { local, domain }: Mailbox): boolean {
   if (domain === '') return lower(local) === 'postmaster'
   return localDomains.some(each => sameDomain(each, domain))
 }
 
 /** Where mail for a local address goes: its own mailbox, or for `postmaster` the first one there is. */
-export function mailboxFor({ mailboxes }: MtaConfig, to: Mailbox): Mailbox | undefined {
-  return mailboxes.find(each => sameMailbox(each, to)) ?? (lower(to.local) === 'postmaster' ? mailboxes[0] : undefined)
+export function mailboxFor(
+  { mailboxes, hostname }: Pick<MtaConfig, 'mailboxes' | 'hostname'>,
+  to: Mailbox,
+): Mailbox | undefined {
+  const own = mailboxes.find(each => sameMailbox(each, to))
+  // There always is one (RFC 5321 §4.5.1), even where nobody else has a mailbox.
+  return (
+    own ?? (lower(to.local) === 'postmaster' ? (mailboxes[0] ?? { local: 'postmaster', domain: hostname }) : undefined)
+  )
 }
 
 /** A local part that asks to be sent on: `x%other.example`, `other.example!x`, `"x@other.example"`. */
@@ -24,9 +32,10 @@ export function acceptRecipient(
   config: MtaConfig,
   { to, peer, login }: Question & { readonly about: 'rcpt' },
   hasWay: (to: Mailbox) => boolean = asked => route(config.routing, asked).kind === 'relay',
+  aliases?: Aliases,
 ): Answer {
   if (isLocal(config, to)) {
-    if (mailboxFor(config, to)) return { yes: '' }
+    if (aliases?.of(to) || mailboxFor(config, to)) return { yes: '' }
     return { no: ROUTED.test(to.local) ? 'relay-refused' : 'no-such-user' }
   }
   // We keep it for who may ask for it: as good as a mailbox here, whoever sends.
@@ -42,13 +51,14 @@ export function isKnownPeer({ relayFrom, proxies }: MtaConfig, peer: string): bo
 }
 
 /** VRFY, where the configuration lets it tell (RFC 5321 §3.5.3). */
-export function verifyAddress(config: MtaConfig, text: string): Answer {
+export function verifyAddress(config: MtaConfig, text: string, aliases?: Aliases): Answer {
   const bare = text.replace(/^<|>$/g, '')
   const read = parseMailbox(bare)
   if ('wrong' in read) return { no: 'bad-address', about: read.wrong }
   const domain = read.domain === '' ? (config.localDomains[0] ?? '') : read.domain
   const mailbox = { local: read.local, domain }
   if (!isLocal(config, mailbox)) return { no: 'cannot-verify', about: bare }
-  const found = mailboxFor(config, mailbox)
+  // What an alias stands for is nobody's business.
+  const found = aliases?.of(mailbox) ? mailbox : mailboxFor(config, mailbox)
   return found ? { yes: formatMailbox(found) } : { no: 'no-such-user', about: bare }
 }

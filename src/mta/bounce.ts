@@ -24,6 +24,7 @@ const WISHES: Readonly<Record<Action, { readonly word: string; readonly usual: b
   delayed: { word: 'DELAY', usual: true },
   delivered: { word: 'SUCCESS', usual: false },
   relayed: { word: 'SUCCESS', usual: false },
+  expanded: { word: 'SUCCESS', usual: false },
 }
 
 /**
@@ -89,6 +90,8 @@ function ended(state: RecipientState): Omit<Reported, 'recipient'> | undefined {
       return { action: 'failed', ...cause(outcome) }
     case 'delivered':
       return { action: 'delivered', status: '2.0.0', why: 'delivered', remote: false }
+    case 'expanded':
+      return { action: 'expanded', status: '2.0.0', why: `sent on to ${outcome.to}`, remote: false }
     case 'relayed':
       return { action: 'relayed', status: '2.0.0', why: `relayed to ${outcome.to}${lacking(outcome)}`, remote: false }
     default:
@@ -101,7 +104,7 @@ function isOurs(state: RecipientState): boolean {
   return state.kind !== 'done' || state.outcome.kind !== 'relayed' || state.outcome.dsn !== true
 }
 
-function lacking({ dsn, untimed }: Outcome & { readonly kind: 'delivered' | 'relayed' }): string {
+function lacking({ dsn, untimed }: { readonly dsn?: boolean; readonly untimed?: boolean }): string {
   const lacks = [...(dsn ? [] : ['DSN']), ...(untimed ? ['DELIVERBY'] : [])]
   return lacks.length === 0 ? '' : `, which offers no ${lacks.join(' and no ')}`
 }

@@ -30,6 +30,12 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     fc.constantFrom('mailbox', 'no mailbox'),
     fc.constantFrom('bob@a.example', 'BOB@A.example', 'ann+x@b.example', 'grüße@a.example'),
   ),
+  one(
+    fc.constantFrom('relay-from', 'no relay-from'),
+    fc.constantFrom('2001:db8::/32', '::1/128', '2001:DB8:0::/32', '::/0', '2001:db8::1'),
+  ),
+  one('trust-proxy', fc.constantFrom('2001:db8:1::/48', '::1/128'), fc.constantFrom('xclient', 'proxy-protocol')),
+  one('no trust-proxy 2001:db8:1::/48'),
   one(fc.constantFrom('relay-from', 'no relay-from'), anyIp, fc.constantFrom('255.255.255.0', '255.255.255.255')),
   one('login', fc.constantFrom('u', 'v'), 'password-file', fc.constantFrom('secrets/a', 'b')),
   one('no login', fc.constantFrom('u', 'v')),
@@ -49,7 +55,7 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     anyConnector,
     fc.constantFrom('none', 'may', 'require implicit', 'verify name mx.example ca ca.pem'),
   ),
-  one('connector-tls', anyConnector, 'pinned', fc.constantFrom('00'.repeat(32), 'AB:'.repeat(31) + 'CD', 'nonsense')),
+  one('connector-tls', anyConnector, 'pinned', fc.constantFrom('00'.repeat(32), `${'AB:'.repeat(31)}CD`, 'nonsense')),
   one('no connector-tls', anyConnector),
   one(
     fc.constantFrom('dns server', 'no dns server'),
@@ -65,7 +71,13 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   one(fc.constantFrom('spool memory', 'spool /var/spool/postern', 'spool "the queue" size 10G', 'no spool')),
   one('queue retry', fc.constantFrom('exchange2003', 'iis', '10m 20m', '10m 10m 10m 15m')),
   one(fc.constantFrom('queue delay-report never', 'queue delay-report 4h', 'no queue delay-report')),
-  one(fc.constantFrom('queue per-destination connections 5 messages 1', 'no queue per-destination')),
+  one(
+    fc.constantFrom(
+      'queue per-destination connections 5 messages 1',
+      'queue per-destination connections 5 messages 9 rest 30s',
+      'no queue per-destination',
+    ),
+  ),
   one(
     'connector-login',
     anyConnector,
@@ -77,6 +89,15 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     fc.constantFrom('etrn every 10m for a.example', 'atrn every 1h', 'turn every 1d'),
   ),
   one('no connector-pull', anyConnector),
+  one(
+    fc.constantFrom('alias', 'no alias'),
+    fc.constantFrom('sales', 'root@a.example', '"two words"'),
+    fc.constantFrom('bob', 'bob@a.example, carol@c.example', '\\sales x@y.example', '"a b"@c.example'),
+  ),
+  one(fc.constantFrom('aliases /etc/aliases', 'aliases "the aliases"', 'no aliases')),
+  one(fc.constantFrom('logging json mail.log', 'logging json "a b.log" errors', 'no logging json mail.log')),
+  one(fc.constantFrom('metrics listen 127.0.0.1 9925', 'metrics listen 10.0.0.1 9', 'no metrics listen')),
+  one(fc.constantFrom('user postern', 'user nobody', 'no user')),
   one('message-size', fc.constantFrom('1', '1024', '64k', '1000k', '10m', '2g')),
   one(
     'queue retry',
@@ -101,7 +122,7 @@ test('whatever is configured, the text of an MTA reads as the same configuration
       const text = show(MTA, config)
       const { config: again, problems } = parse(MTA, text, 'mta.conf')
       // What is wrong with the whole, and no line alone, is still wrong with it.
-      const whole = checkRouting(config.routing).map(({ message }) => message)
+      const whole = checkRouting(config.routing, config.hostname).map(({ message }) => message)
       assert.deepEqual(
         problems.map(({ message }) => message),
         whole,

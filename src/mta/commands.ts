@@ -3,10 +3,13 @@ import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
 import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
 import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
+import { formatTarget, parseTargets } from './aliases.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
 import { DESTINATION_COMMANDS } from './destination-commands.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
+import { NETWORK, networkIn, showNetwork, without } from './networks.ts'
 import { QUEUE_COMMANDS } from './queue-commands.ts'
+import { SERVICE_COMMANDS } from './service-commands.ts'
 import { SESSION_COMMANDS } from './session-commands.ts'
 
 type Spec = CommandSpec<MtaConfig>
@@ -55,20 +58,46 @@ const COMMANDS: readonly Spec[] = [
     show: ({ mailboxes }) => mailboxes.map(each => `mailbox ${quote(formatMailbox(each))}`),
   },
   {
-    syntax: 'relay-from <net:ip> <mask>',
+    syntax: 'alias <name:word> <targets:text...>',
+    noSyntax: 'alias <name:word> [<targets:text...>]',
+    help: 'An address of ours that stands for others; without a domain it stands in every local one',
+    apply(config, args, at) {
+      const name = parseMailbox(args.text('name'))
+      if ('wrong' in name) {
+        const message = `"${args.text('name')}" is no name for an alias: ${name.wrong}`
+        return {
+          problems: [{ severity: 'error', message, hint: 'expected sales, or sales@a.example', at: args.at('name') }],
+        }
+      }
+      const read = parseTargets(args.text('targets'))
+      if ('wrong' in read) return { problems: [{ severity: 'error', message: read.wrong, at: args.at('targets') }] }
+      const others = config.aliases.filter(each => !sameMailbox(each.name, name))
+      return { ...config, aliases: [...others, { name, targets: read.targets, at }] }
+    },
+    remove: (config, args) => ({
+      ...config,
+      aliases: config.aliases.filter(each => !sameMailbox(each.name, mailboxOf(args.text('name')))),
+    }),
+    show: ({ aliases }) =>
+      aliases.map(({ name, targets }) => `alias ${quote(formatMailbox(name))} ${targets.map(formatTarget).join(' ')}`),
+  },
+  {
+    syntax: 'aliases <file>',
+    help: 'More of them, in a file as sendmail has it: name: address, address',
+    apply: (config, args, at) => ({ ...config, aliasesFile: { file: args.text('file'), at } }),
+    remove: ({ aliasesFile: _gone, ...config }) => config,
+    noSyntax: 'aliases',
+    show: ({ aliasesFile }) => (aliasesFile ? [`aliases ${quote(aliasesFile.file)}`] : []),
+  },
+  {
+    syntax: `relay-from ${NETWORK}`,
     help: 'Take mail for anywhere from these addresses; without it nobody may relay',
     apply: (config, args) => ({
       ...config,
-      relayFrom: [
-        ...config.relayFrom.filter(({ ip, mask }) => ip !== args.text('net') || mask !== args.text('mask')),
-        { ip: args.text('net'), mask: args.text('mask') },
-      ],
+      relayFrom: [...without(config.relayFrom, networkIn(args)), networkIn(args)],
     }),
-    remove: (config, args) => ({
-      ...config,
-      relayFrom: config.relayFrom.filter(({ ip, mask }) => ip !== args.text('net') || mask !== args.text('mask')),
-    }),
-    show: ({ relayFrom }) => relayFrom.map(({ ip, mask }) => `relay-from ${ip} ${mask}`),
+    remove: (config, args) => ({ ...config, relayFrom: without(config.relayFrom, networkIn(args)) }),
+    show: ({ relayFrom }) => relayFrom.map(each => `relay-from ${showNetwork(each)}`),
   },
   {
     syntax: 'turn-domain <domain> login <user:word>',
@@ -97,13 +126,14 @@ function mailboxOf(text: string): Mailbox {
 export const MTA: Grammar<MtaConfig> = {
   name: 'mta',
   empty: EMPTY_MTA,
-  check: ({ routing }) => checkRouting(routing),
+  check: ({ routing, hostname }) => checkRouting(routing, hostname),
   commands: [
     ...COMMANDS,
     ...QUEUE_COMMANDS,
     ...DESTINATION_COMMANDS,
     ...SESSION_COMMANDS,
     ...LOGIN_COMMANDS,
+    ...SERVICE_COMMANDS,
     ...within<MtaConfig, 'routing'>('routing', ROUTING_COMMANDS),
   ],
 }

@@ -1,15 +1,18 @@
 import type { SourceRef } from '../base/problem.ts'
+import type { Severity } from '../base/severity.ts'
 import type { Duration } from '../base/time.ts'
+import type { Served } from '../config/served.ts'
 import { type ConnectorTls, NO_ROUTING, type RoutingConfig } from '../routing/connector.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import type { Dialect } from '../smtp/dialect.ts'
 import { LIMITS, type Limits } from '../smtp/limits.ts'
 import { EXCHANGE_2003 } from '../spool/retry.ts'
 import type { Network } from '../topology/topology.ts'
+import type { Alias } from './aliases.ts'
 import { WORKAROUNDS, type Workaround } from './order.ts'
 
 /** A mail server as its text describes it. */
-export interface MtaConfig {
+export interface MtaConfig extends Served {
   readonly hostname: string
   readonly dialect: Dialect['name']
   /** What an Exchange dialect calls itself in its greeting; absent: what its own product did. */
@@ -61,6 +64,18 @@ export interface MtaConfig {
   /** The store that takes mail for local mailboxes; absent: Maildirs. */
   readonly lmtp?: LmtpTarget
   readonly routing: RoutingConfig
+  /** Addresses of ours that stand for others, and a file of more. */
+  readonly aliases: readonly Alias[]
+  readonly aliasesFile?: FileRef
+  /** Files that what happens is written into. */
+  readonly logs: readonly LogFile[]
+}
+
+/** A file of JSON lines; of what happens, those of this level and worse. */
+export interface LogFile {
+  readonly file: string
+  readonly level: Severity
+  readonly at: SourceRef
 }
 
 export type SpoolConfig =
@@ -73,6 +88,11 @@ export interface DestinationLimits {
   readonly connections: number
   /** Messages over one connection, one after the other. */
   readonly messages: number
+  /**
+   * How long a connection is kept for the next message. Mail comes in bursts, and a greeting and a hello cost as much as a
+   * message does.
+   */
+  readonly rest: Duration
 }
 
 export interface DnsServer {
@@ -154,9 +174,11 @@ export const EMPTY_MTA: MtaConfig = {
   retry: EXCHANGE_2003.waits,
   expire: EXCHANGE_2003.expire,
   delayReport: 12 * 60 * 60_000,
-  destinations: { connections: 20, messages: 100 },
+  destinations: { connections: 20, messages: 100, rest: 2_000 },
   dns: [],
   domainTls: [],
   mtaSts: true,
   routing: NO_ROUTING,
+  aliases: [],
+  logs: [],
 }

@@ -78,10 +78,14 @@ const DELAY_REPORT: Spec = {
 }
 
 const DESTINATION: Spec = {
-  syntax: 'queue per-destination connections <connections:number> messages <messages:number>',
-  help: 'Connections to one next hop at once, and messages over one of them before it is closed',
+  syntax: 'queue per-destination connections <connections:number> messages <messages:number> [rest <rest:duration>]',
+  help: 'Connections to one next hop at once, messages over one of them, and how long it is kept for the next one (2s)',
   apply(config, args) {
-    const destinations = { connections: args.number('connections'), messages: args.number('messages') }
+    const destinations = {
+      connections: args.number('connections'),
+      messages: args.number('messages'),
+      rest: args.has('rest') ? args.number('rest') : EMPTY_MTA.destinations.rest,
+    }
     const none = (['connections', 'messages'] as const).filter(name => destinations[name] === 0)
     if (none.length === 0) return { ...config, destinations }
     const hint = 'expected 1 or more'
@@ -96,9 +100,10 @@ const DESTINATION: Spec = {
   },
   remove: config => ({ ...config, destinations: EMPTY_MTA.destinations }),
   noSyntax: 'queue per-destination',
-  show: ({ destinations: { connections, messages } }) => [
-    `queue per-destination connections ${connections} messages ${messages}`,
-  ],
+  show: ({ destinations: { connections, messages, rest } }) => {
+    const tail = rest === EMPTY_MTA.destinations.rest ? '' : ` rest ${formatDuration(rest)}`
+    return [`queue per-destination connections ${connections} messages ${messages}${tail}`]
+  },
 }
 
 export const QUEUE_COMMANDS: readonly Spec[] = [SPOOL, RETRY, EXPIRE, DELAY_REPORT, DESTINATION]

@@ -2,8 +2,8 @@
 import { lower } from '../base/bytes.ts'
 import { type Duration, type Instant, sayDuration } from '../base/time.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
-import { dueAt, noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
-import { printable } from './news.ts'
+import { dueAt, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import { type OperatorVerb, printable, trailed } from './news.ts'
 
 export const QUEUE_VERBS = [
   'list',
@@ -61,8 +61,8 @@ export function isEverything(filter: QueueFilter): boolean {
 
 type Change = (entry: SpoolEntry, now: Instant) => SpoolEntry | { readonly not: string }
 
-const changed = (entry: SpoolEntry, change: Partial<SpoolEntry>, now: Instant, what: string): SpoolEntry =>
-  noted({ ...entry, ...change, revision: entry.revision + 1 }, now, what)
+const changed = (entry: SpoolEntry, change: Partial<SpoolEntry>, now: Instant, verb: OperatorVerb): SpoolEntry =>
+  trailed({ ...entry, ...change, revision: entry.revision + 1 }, { kind: 'operated', verb }, now)
 
 const waiting = (entry: SpoolEntry, change: (state: RecipientState & { kind: 'waiting' }) => RecipientState) =>
   entry.recipients.map(state => (state.kind === 'waiting' ? change(state) : state))
@@ -71,34 +71,29 @@ const waiting = (entry: SpoolEntry, change: (state: RecipientState & { kind: 'wa
 export const CHANGES: Readonly<Record<'retry' | 'hold' | 'release' | 'bounce', Change>> = {
   retry(entry, now) {
     if (entry.held !== undefined) return { not: 'it is held; release it' }
-    return changed(
-      entry,
-      { recipients: waiting(entry, each => ({ ...each, due: now })) },
-      now,
-      'retried by an operator',
-    )
+    return changed(entry, { recipients: waiting(entry, each => ({ ...each, due: now })) }, now, 'retry')
   },
   hold(entry, now) {
     if (entry.held !== undefined) return { not: 'it is held already' }
-    return changed(entry, { held: now }, now, 'held by an operator')
+    return changed(entry, { held: now }, now, 'hold')
   },
   release(entry, now) {
     const { held, ...rest } = entry
     if (held === undefined) return { not: 'it is not held' }
     const recipients = waiting(entry, each => ({ ...each, due: now }))
     // The time it was held is not held against it.
-    return changed(rest, { recipients, expires: entry.expires + (now - held) }, now, 'released by an operator')
+    return changed(rest, { recipients, expires: entry.expires + (now - held) }, now, 'release')
   },
   bounce(entry, now) {
     const { held: _held, ...rest } = entry
     const outcome: Outcome = { kind: 'failed', by: { status: '5.3.2', why: 'returned by the operator of this server' } }
     const recipients = waiting(entry, () => ({ kind: 'done', at: now, outcome }))
-    return changed(rest, { recipients }, now, 'returned by an operator')
+    return changed(rest, { recipients }, now, 'bounce')
   },
 }
 
 export function removed(entry: SpoolEntry, now: Instant): SpoolEntry {
-  return changed(entry, {}, now, 'removed by an operator; nobody is told')
+  return changed(entry, {}, now, 'remove')
 }
 
 // ── as text ────────────────────────────────────────────────────────────────────────────────────────────────────────

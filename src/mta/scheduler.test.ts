@@ -50,6 +50,21 @@ test('a session gets job after job up to its share, and ends earlier where anoth
   assert.deepEqual(jobs(it), ['c1'])
 })
 
+test('a session may stay for more, up to its share, as long as nobody else waits for a connection', () => {
+  const it = new Scheduler<string>({ ...LIMITS, connections: 1, total: 2 })
+  offer(it, 'a', 1)
+  offer(it, 'b', 1)
+  assert.deepEqual(jobs(it), ['a1', 'b1'])
+  assert.equal(it.mayStay('a', 2), true)
+  assert.equal(it.mayStay('a', 3), false)
+  assert.equal(it.isWanted(), false)
+  offer(it, 'c', 1)
+  assert.equal(it.mayStay('a', 2), false)
+  assert.equal(it.isWanted(), true)
+  it.ended('a')
+  assert.equal(it.isWanted(), false, 'there is room')
+})
+
 test('a next hop that is not there is left alone, longer each time, and then asked by one connection', () => {
   const it = new Scheduler<string>(LIMITS)
   offer(it, 'a', 7)

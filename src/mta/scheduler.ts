@@ -4,7 +4,7 @@ import type { DestinationLimits } from './config.ts'
 /** Connections to a next hop of which nothing is known yet; each message that gets through adds one, up to the limit. */
 export const FIRST_CONNECTIONS = 5
 
-export interface SchedulerLimits extends DestinationLimits {
+export interface SchedulerLimits extends Pick<DestinationLimits, 'connections' | 'messages'> {
   /** Connections at once, to all of them together. */
   readonly total: number
   /** How long a next hop that is not there is left alone, by how often it was not: the last again and again. */
@@ -103,10 +103,19 @@ export class Scheduler<Job> {
    * a session ends after its share even if there was more to send over it.
    */
   next(hop: string, sent: number): Job | undefined {
-    const { messages, total } = this.#limits
-    if (sent >= messages) return undefined
-    const isWanted = this.#open >= total && [...this.#lanes].some(([other, lane]) => other !== hop && isReady(lane))
-    return isWanted ? undefined : this.#lanes.get(hop)?.waiting.shift()?.job
+    return this.mayStay(hop, sent) ? this.#lanes.get(hop)?.waiting.shift()?.job : undefined
+  }
+
+  /** May a session that has sent so many send another, now or when there is one? */
+  mayStay(hop: string, sent: number): boolean {
+    return sent < this.#limits.messages && !this.isWanted(hop)
+  }
+
+  /** There can be no more connections, and one is wanted for another hop. */
+  isWanted(hop?: string): boolean {
+    if (this.#open < this.#limits.total) return false
+    for (const [other, lane] of this.#lanes) if (other !== hop && isReady(lane)) return true
+    return false
   }
 
   /** A message got through. `true`: the hop had been away, and is back. */

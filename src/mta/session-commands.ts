@@ -6,6 +6,7 @@ import { quote } from '../config/text.ts'
 import { EXTENSIONS } from '../smtp/extension.ts'
 import { LIMIT_SPECS, LIMITS, type LimitSpec, type Limits } from '../smtp/limits.ts'
 import { EMPTY_MTA, type Listen, type MtaConfig, type TrustedProxy } from './config.ts'
+import { NETWORK, networkIn, showNetwork } from './networks.ts'
 import { WORKAROUNDS } from './order.ts'
 
 type Spec = CommandSpec<MtaConfig>
@@ -144,22 +145,20 @@ const MESSAGE_SIZE: Spec = {
 }
 
 function otherProxies({ proxies }: MtaConfig, args: Arguments): readonly TrustedProxy[] {
-  return proxies.filter(({ network: { ip, mask } }) => ip !== args.text('net') || mask !== args.text('mask'))
+  const named = showNetwork(networkIn(args))
+  return proxies.filter(({ network }) => showNetwork(network) !== named)
 }
 
 const TRUST_PROXY: Spec = {
-  syntax: 'trust-proxy <net:ip> <mask> <by:proxy-protocol|xclient>',
+  syntax: `trust-proxy ${NETWORK} <by:proxy-protocol|xclient>`,
   help: 'These peers say on whose behalf they speak, and are believed; nobody else is',
   apply: (config, args) => ({
     ...config,
-    proxies: [
-      ...otherProxies(config, args),
-      { network: { ip: args.text('net'), mask: args.text('mask') }, by: args.text('by') as TrustedProxy['by'] },
-    ],
+    proxies: [...otherProxies(config, args), { network: networkIn(args), by: args.text('by') as TrustedProxy['by'] }],
   }),
   remove: (config, args) => ({ ...config, proxies: otherProxies(config, args) }),
-  noSyntax: 'trust-proxy <net:ip> <mask>',
-  show: ({ proxies }) => proxies.map(({ network: { ip, mask }, by }) => `trust-proxy ${ip} ${mask} ${by}`),
+  noSyntax: `trust-proxy ${NETWORK}`,
+  show: ({ proxies }) => proxies.map(({ network, by }) => `trust-proxy ${showNetwork(network)} ${by}`),
 }
 
 const SESSIONS: Spec = {

@@ -1,20 +1,35 @@
 import { lower } from '../base/bytes.ts'
-import { type Duration, type Instant, sayDuration } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import type { Connector } from '../routing/connector.ts'
+import { shared } from '../routing/fan-out.ts'
 import type { Guid } from '../routing/link-state.ts'
 import { nameOf } from '../routing/master.ts'
-import type { Letter, Route } from '../routing/route.ts'
+import type { Leg, Letter, Route } from '../routing/route.ts'
 import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
-import { type Failure, noted, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import {
+  type Failure,
+  isTooSoon,
+  type Outcome,
+  type RecipientState,
+  type SpoolEntry,
+  sayOutcome,
+} from '../spool/entry.ts'
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig, Turn } from './config.ts'
 import { type Hop, hopOf, lmtpHop } from './hop.ts'
+import { trailed, triedNews } from './news.ts'
 
 /** Recipients of one entry that are due and go the same way. */
 export type Batch =
   | { readonly kind: 'local'; readonly mailbox: Mailbox; readonly recipients: readonly number[] }
-  | { readonly kind: 'relay'; readonly hop: Hop; readonly recipients: readonly number[] }
+  /** `legs`: the groups that the ways of all its recipients come through. */
+  | {
+      readonly kind: 'relay'
+      readonly hop: Hop
+      readonly legs: readonly Leg[]
+      readonly recipients: readonly number[]
+    }
   | { readonly kind: 'nowhere'; readonly outcome: Outcome; readonly recipients: readonly number[] }
 
 /** Which way a letter goes now; `routing/service.ts` knows. */
@@ -22,6 +37,8 @@ export interface Ways {
   route(letter: Letter, now: Instant): Route
   /** One of our own connectors; nothing where it is another server's. */
   connector(guid: Guid): Connector | undefined
+  /** The way to one of these members of our own group, or without any to its master; nothing where none is known. */
+  member(names: readonly string[]): Connector | undefined
 }
 
 /** What goes before it is due. */
@@ -44,7 +61,7 @@ export function batches(
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
     if (state?.kind !== 'waiting') continue
-    const isAsked = asked?.has(lower(to.domain)) ?? false
+    const isAsked = !isTooSoon(entry, now) && (asked?.has(lower(to.domain)) ?? false)
     if (state.due > now && !isAsked && hop === undefined) continue
     const held = isAsked ? undefined : turnFor(config, to)
     const [key, batch] = isOver
@@ -54,7 +71,11 @@ export function batches(
         : batchFor(config, entry, { to, way: wayOf(ways, entry, { to, now }) })
     if (state.due > now && !isAsked && key !== `connector ${hop}` && key !== hop) continue
     const before = found.get(key)
-    found.set(key, { ...(before ?? batch), recipients: [...(before?.recipients ?? []), recipient] })
+    const recipients = [...(before?.recipients ?? []), recipient]
+    // One copy goes as far as all their ways are the same.
+    if (before?.kind === 'relay' && batch.kind === 'relay') {
+      found.set(key, { ...before, legs: shared(before.legs, batch.legs), recipients })
+    } else found.set(key, { ...(before ?? batch), recipients })
   }
   return [...found.values()]
 }
@@ -79,10 +100,12 @@ export function wayOf(
     return { kind: 'none', by: { status: '4.4.1', why: `no way to ${to.domain} is open: ${found.why}` } }
   const name = nameOf(found.connector)
   if (!connector || found.bridgeheads.length > 0) {
+    const member = ways.member(found.bridgeheads)
+    if (member) return { kind: 'relay', connector: member, legs: [] }
     const why = `the way leads by ${name} at ${found.bridgeheads.join(', ') || 'another server'}, to which no connector leads`
     return { kind: 'none', by: { status: '4.4.4', why } }
   }
-  if (!found.waits) return { kind: 'relay', connector }
+  if (!found.waits) return { kind: 'relay', connector, legs: found.legs }
   const when = connector.isHeld ? 'until it is fetched' : 'until its schedule lets it go'
   return {
     kind: 'none',
@@ -99,7 +122,7 @@ export function hasWay(ways: Ways, { to, now }: { readonly to: Mailbox; readonly
 
 /** Over one of our connectors; or nowhere now, and why. `until`: it is not tried before, and `null`: never by itself. */
 export type Way =
-  | { readonly kind: 'relay'; readonly connector: Connector }
+  | { readonly kind: 'relay'; readonly connector: Connector; readonly legs: readonly Leg[] }
   | { readonly kind: 'none'; readonly by: Failure; readonly until?: Instant | null }
 
 function batchFor(
@@ -119,11 +142,11 @@ function batchFor(
     const outcome: Outcome = { kind: 'deferred', by, ...(until !== undefined && { until: until ?? expires }) }
     return [`${by.status} ${by.why}`, { kind: 'nowhere', outcome, recipients: [] }]
   }
-  return relayed(hopOf(way.connector, to))
+  return relayed(hopOf(way.connector, to), way.legs)
 }
 
-function relayed(hop: Hop): readonly [string, Batch] {
-  return [keyOf(hop), { kind: 'relay', hop, recipients: [] }]
+function relayed(hop: Hop, legs: readonly Leg[] = []): readonly [string, Batch] {
+  return [keyOf(hop), { kind: 'relay', hop, legs, recipients: [] }]
 }
 
 /** `connector A-to-B`, `connector out b.example`, `lmtp`. */
@@ -160,7 +183,7 @@ export function hastened(entry: SpoolEntry, which: ReadonlySet<number>, now: Ins
   const recipients = entry.recipients.map((state, i) =>
     state.kind === 'waiting' && which.has(i) ? { ...state, due: now } : state,
   )
-  return noted({ ...entry, revision: entry.revision + 1, recipients }, now, 'a way opened')
+  return trailed({ ...entry, revision: entry.revision + 1, recipients }, { kind: 'way-opened' }, now)
 }
 
 /** The entry after its attempts: every outcome noted, and who was deferred due again, or given up. */
@@ -184,12 +207,7 @@ export function conclude(
     return { kind: 'done', at: now, outcome: { kind: 'failed', by: expired(outcome) } }
   })
   next = { ...next, recipients: states }
-  for (const [i, outcome] of outcomes) {
-    const to = entry.envelope.recipients[i]?.to
-    const state = states[i]
-    const when = state?.kind === 'waiting' ? `; next try in ${sayDuration(Math.max(0, state.due - now))}` : ''
-    next = noted(next, now, `${to ? formatMailbox(to) : '?'}: ${sayOutcome(outcome)}${when}`)
-  }
+  for (const [i, outcome] of outcomes) next = trailed(next, triedNews(next, i, { outcome, now }), now)
   return next
 }
 

@@ -6,14 +6,17 @@ import { formatDiagnostic } from '../base/problem.ts'
 import type { Grammar } from '../config/grammar.ts'
 import { parse } from '../config/parse.ts'
 import { show } from '../config/show.ts'
+import { MTA } from '../mta/commands.ts'
 import { checkRouting, ROUTING_COMMANDS } from './commands.ts'
 import { NO_ROUTING, type RoutingConfig } from './connector.ts'
+
+const HOST = 'localhost'
 
 const ROUTING: Grammar<RoutingConfig> = {
   name: 'routing',
   empty: NO_ROUTING,
   commands: ROUTING_COMMANDS,
-  check: checkRouting,
+  check: config => checkRouting(config, HOST),
 }
 
 const plain = (config: RoutingConfig): unknown =>
@@ -39,11 +42,19 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
     server,
   ),
   one('group-member', group, server, 'master'),
+  one('group-member', group, server, 'address', of('10.0.0.1', '10.0.0.2 port 26'), of('', 'master')),
+  one(
+    of('link-state listen', 'link-state master'),
+    of('10.0.0.1', '192.0.2.1', '10.0.0.1 port 692'),
+    of('private', 'tls ca f'),
+  ),
+  of('no link-state listen 10.0.0.1', 'no link-state master'),
   one(
     no.map(no => `${no}group-domain`),
     group,
     of('b.example', 'c.example'),
   ),
+  one('group-domain', group, 'b.example at', server),
   one(
     no.map(no => `${no}group-hub`),
     group,
@@ -126,7 +137,7 @@ test('whatever is configured, its text reads as the same routing', () => {
       const { config: again, problems } = parse(ROUTING, text, 'mta.conf')
       assert.deepEqual(
         problems,
-        [...checkRouting(again)].sort((a, b) => (a.at?.line ?? 0) - (b.at?.line ?? 0)),
+        [...checkRouting(again, HOST)].sort((a, b) => (a.at?.line ?? 0) - (b.at?.line ?? 0)),
         text,
       )
       assert.deepEqual(plain(again), plain(config), text)
@@ -135,11 +146,17 @@ test('whatever is configured, its text reads as the same routing', () => {
   )
 })
 
+/** What is wrong with the whole is not looked for. */
+const LINES: Grammar<RoutingConfig> = { name: 'routing', empty: NO_ROUTING, commands: ROUTING_COMMANDS }
+
 test('every line has a no form that takes it back', () => {
   const base = 'connector A-B to B cost 1 target 10.0.0.1\nsmtp-connector out cost 1 smart-host 10.0.0.9\n'
   const pairs = {
     'group-member B s1.example master': 'no group-member B s1.example',
+    'group-member B s1.example address 10.0.0.1 port 26': 'no group-member B s1.example',
     'group-domain B b.example': 'no group-domain B b.example',
+    'group-domain B b.example at s1.example': 'no group-domain B b.example',
+    'link-state master 10.0.0.1 private': 'no link-state master',
     'group-hub B': 'no group-hub B',
     'connector B-C from B to C cost 5': 'no connector B-C',
     'connector-group out B': 'no connector-group out B',
@@ -155,10 +172,11 @@ test('every line has a no form that takes it back', () => {
     'route-by link-state': 'no route-by',
     'reroute after-glitch': 'no reroute',
     'link-state timer publish 5s': 'no link-state timer publish',
+    'link-state listen 10.0.0.1 port 692 tls ca ca.pem': 'no link-state listen 10.0.0.1 port 692',
   }
   const before = show(ROUTING, parse(ROUTING, base, 'f').config)
   for (const [line, undo] of Object.entries(pairs)) {
-    const { config, problems } = parse(ROUTING, `${base}${line}\n`, 'f')
+    const { config, problems } = parse(LINES, `${base}${line}\n`, 'f')
     assert.deepEqual(problems, [], line)
     assert.ok(show(ROUTING, config).includes(`${line}\n`), line)
     assert.equal(show(ROUTING, parse(ROUTING, `${base}${line}\n${undo}\n`, 'f').config), before, undo)
@@ -193,5 +211,37 @@ link-state timer nap 5s
     'mta.conf:11:1: error: connector D-D leads back to D',
     'mta.conf:12:14: error: "123" is not a GUID',
     'mta.conf:13:18: error: unknown word "nap"',
+  ])
+})
+
+test('the ends of the connections within a group are where they can be, and say so where they are not', () => {
+  const said = (...lines: readonly string[]) => {
+    const group = ['hostname hub.a.example', 'routing-group A', ...lines].join('\n')
+    return parse(MTA, group, 'mail.conf').problems.map(each => formatDiagnostic(each).split('\n')[0])
+  }
+  const members = ['group-member A hub.a.example master', 'group-member A edge.a.example address 10.0.0.2']
+  assert.deepEqual(said(...members, 'link-state listen 10.0.0.1 private'), [])
+  assert.deepEqual(said('group-member A other.a.example master', 'link-state master 192.0.2.1 tls ca ca.pem'), [])
+  assert.deepEqual(said(...members, 'link-state listen 192.0.2.1 private'), [
+    'mail.conf:5:19: error: 192.0.2.1 is not an address of a private interface, and without TLS anybody is heard',
+  ])
+  assert.deepEqual(said(...members, 'link-state master 10.0.0.1 private'), [
+    'mail.conf:5:1: error: this server, hub.a.example, is the master of A itself',
+  ])
+  assert.deepEqual(said('group-member A other.a.example master', 'link-state listen 10.0.0.1 private'), [
+    'mail.conf:4:1: error: the master of A is other.a.example, and it alone hears the members',
+  ])
+  assert.deepEqual(said('link-state listen 10.0.0.1 private'), [
+    'mail.conf:3:1: error: A has no other members, so nobody could be heard here',
+  ])
+  assert.deepEqual(
+    said(...members, 'group-member A desk.a.example address 10.0.0.2', 'link-state listen ::1 private'),
+    [
+      'mail.conf:4:1: error: edge.a.example cannot be told from desk.a.example, which has its address',
+      'mail.conf:5:1: error: desk.a.example cannot be told from edge.a.example, which has its address',
+    ],
+  )
+  assert.deepEqual(said(...members, 'group-member A desk.a.example', 'link-state listen fd00::1 private'), [
+    'mail.conf:5:1: error: desk.a.example is known by its address where there is no TLS, and has none',
   ])
 })

@@ -1,11 +1,12 @@
 import type { Diagnostic, SourceRef } from '../base/problem.ts'
 import { formatDuration } from '../base/time.ts'
 import { DURATION } from '../config/argument.ts'
-import type { CommandSpec } from '../config/grammar.ts'
+import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { isPrivate } from '../config/ip.ts'
 import { quote } from '../config/text.ts'
 import { sameDomain } from '../smtp/address.ts'
 import { minus, plus, refuse } from './change.ts'
-import { NO_ROUTING, type RoutingConfig, TIMERS, type TimerName } from './connector.ts'
+import { NO_ROUTING, NODE_PORT, type NodeEnd, type RoutingConfig, TIMERS, type TimerName } from './connector.ts'
 import { CONNECTOR_COMMANDS } from './connector-commands.ts'
 import { CONNECTOR_SESSION_COMMANDS } from './connector-session.ts'
 import { GROUP_COMMANDS } from './group-commands.ts'
@@ -90,6 +91,65 @@ const PEER: Spec = {
   show: ({ peers }) => peers.map(each => `link-state peer ${quote(each)}`),
 }
 
+/** The two ends of the connections within a group are said alike. */
+const NODE_END = '<ip> [port <port>] {private | tls ca <ca:file>}'
+const NODE_WORDS = {
+  private: 'without TLS, between addresses that nobody else can have: private ones, or loopback',
+  tls: 'with the certificate of the "tls certificate" line; the other end shows one, too',
+  ca: 'who may have signed the certificate of the other end',
+}
+
+function nodeEnd(args: Arguments, at: SourceRef): NodeEnd | { readonly problems: readonly Diagnostic[] } {
+  const [ip, authoritiesFile] = [args.text('ip'), args.optional('ca')]
+  if (authoritiesFile === undefined && !isPrivate(ip)) {
+    const hint = 'expected a private address, or: tls ca FILE'
+    return refuse(
+      args.at('ip'),
+      `${ip} is not an address of a private interface, and without TLS anybody is heard`,
+      hint,
+    )
+  }
+  return { ip, port: args.number('port', NODE_PORT), ...(authoritiesFile !== undefined && { authoritiesFile }), at }
+}
+
+function sayNodeEnd({ ip, port, authoritiesFile }: NodeEnd): string {
+  const how = authoritiesFile === undefined ? 'private' : `tls ca ${quote(authoritiesFile)}`
+  return `${ip}${port === NODE_PORT ? '' : ` port ${port}`} ${how}`
+}
+
+const sameEnd = (one: Pick<NodeEnd, 'ip' | 'port'>, other: Pick<NodeEnd, 'ip' | 'port'>): boolean =>
+  one.ip === other.ip && one.port === other.port
+
+const NODE_LISTEN: Spec = {
+  syntax: `link-state listen ${NODE_END}`,
+  help: 'On the master of a group: hear its other members here, and tell them what the master knows',
+  words: NODE_WORDS,
+  apply(config, args, at) {
+    const end = nodeEnd(args, at)
+    if ('problems' in end) return end
+    return { ...config, nodeListens: [...config.nodeListens.filter(each => !sameEnd(each, end)), end] }
+  },
+  remove(config, args) {
+    const gone = { ip: args.text('ip'), port: args.number('port', NODE_PORT) }
+    return { ...config, nodeListens: config.nodeListens.filter(each => !sameEnd(each, gone)) }
+  },
+  noSyntax: 'link-state listen <ip> [port <port>]',
+  show: ({ nodeListens }) => nodeListens.map(each => `link-state listen ${sayNodeEnd(each)}`),
+}
+
+const NODE_MASTER: Spec = {
+  syntax: `link-state master ${NODE_END}`,
+  help: 'On any other member of a group: where its master listens for it',
+  words: NODE_WORDS,
+  apply(config, args, at) {
+    const end = nodeEnd(args, at)
+    return 'problems' in end ? end : { ...config, nodeMaster: end }
+  },
+  remove: ({ nodeMaster: _gone, ...config }) => config,
+  noSyntax: 'link-state master',
+  show: ({ nodeMaster }) => (nodeMaster ? [`link-state master ${sayNodeEnd(nodeMaster)}`] : []),
+}
+
 export const ROUTING_COMMANDS: readonly CommandSpec<RoutingConfig>[] = [
   ...GROUP_COMMANDS,
   ...CONNECTOR_COMMANDS,
@@ -100,10 +160,12 @@ export const ROUTING_COMMANDS: readonly CommandSpec<RoutingConfig>[] = [
   TIMER,
   GLITCHES,
   PEER,
+  NODE_LISTEN,
+  NODE_MASTER,
 ]
 
-/** What only the whole file shows: ends that do not fit together. */
-export function checkRouting(config: RoutingConfig): readonly Diagnostic[] {
+/** What only the whole file shows: ends that do not fit together. `hostname` is this server's. */
+export function checkRouting(config: RoutingConfig, hostname: string): readonly Diagnostic[] {
   const problems: Diagnostic[] = []
   const say = (severity: Diagnostic['severity'], at: SourceRef, message: string, hint: string): void => {
     problems.push({ severity, message, hint, at })
@@ -137,6 +199,35 @@ export function checkRouting(config: RoutingConfig): readonly Diagnostic[] {
     if (groups.includes(from))
       say('error', at, `connector ${name} leads back to ${from}`, 'expected another routing group')
   }
+  const { nodeListens, nodeMaster } = config
+  const ours = config.groups.find(({ name }) => name === config.group)?.members ?? []
+  const master = ours.find(({ isMaster }) => isMaster) ?? ours[0]
+  const isMaster = master === undefined || sameDomain(master.server, hostname)
+  const [listen] = nodeListens
+  if (listen && !isMaster) {
+    const hint = 'expected on another member: link-state master …'
+    say('error', listen.at, `the master of ${config.group} is ${master.server}, and it alone hears the members`, hint)
+  }
+  if (nodeMaster && isMaster) {
+    const hint = `expected a line such as: group-member ${config.group} NAME master`
+    say('error', nodeMaster.at, `this server, ${hostname}, is the master of ${config.group} itself`, hint)
+  }
+  if (listen && isMaster && ours.every(({ server }) => sameDomain(server, hostname))) {
+    const hint = `expected a line such as: group-member ${config.group} NAME address ADDRESS`
+    say('error', listen.at, `${config.group} has no other members, so nobody could be heard here`, hint)
+  }
+  const addresses = ours.flatMap(({ server, address }) => (address ? [{ server, ip: address.ip }] : []))
+  for (const { server, address, at } of ours) {
+    const double = addresses.find(each => each.ip === address?.ip && each.server !== server)
+    if (double && isMaster && nodeListens.some(isOpen)) {
+      const hint = 'expected an address of its own, or: link-state listen … tls ca FILE'
+      say('error', at, `${server} cannot be told from ${double.server}, which has its address`, hint)
+    }
+    if (isMaster && address === undefined && !sameDomain(server, hostname) && nodeListens.some(isOpen)) {
+      const hint = `expected: group-member ${config.group} ${server} address ADDRESS`
+      say('error', at, `${server} is known by its address where there is no TLS, and has none`, hint)
+    }
+  }
   for (const { name, members } of config.groups) {
     const [, second] = members.filter(({ isMaster }) => isMaster)
     if (second)
@@ -144,3 +235,5 @@ export function checkRouting(config: RoutingConfig): readonly Diagnostic[] {
   }
   return problems
 }
+
+const isOpen = ({ authoritiesFile }: NodeEnd): boolean => authoritiesFile === undefined

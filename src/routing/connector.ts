@@ -101,16 +101,36 @@ export interface RoutingGroup {
   readonly guid?: Guid
   readonly members: readonly Member[]
   /** Domains whose mail is delivered in it. */
-  readonly domains: readonly string[]
+  readonly domains: readonly GroupDomain[]
   /** Mail on its way may not skip it. */
   readonly isHub: boolean
+}
+
+export interface GroupDomain {
+  readonly domain: string
+  /** The member that has its mailboxes; absent: whichever server a connector to the group leads to. */
+  readonly server?: string
 }
 
 export interface Member {
   readonly server: string
   readonly isMaster: boolean
+  /** Where it takes mail; on TCP 691 without TLS also what it is known by. */
+  readonly address?: Target
   readonly at: SourceRef
 }
+
+/** One end of the connections on TCP 691 between the members of a group and its master. */
+export interface NodeEnd {
+  readonly ip: string
+  readonly port: number
+  /** Who may have signed the certificate of the other end; absent: no TLS, on an interface of one's own. */
+  readonly authoritiesFile?: string
+  readonly at: SourceRef
+}
+
+/** Of RESvc, the routing engine of Exchange 2000. */
+export const NODE_PORT = 691
 
 export type TimerName = 'glitch-retry' | 'probe' | 'retell' | 'state-change-delay' | 'publish' | 'attached-timeout'
 
@@ -140,6 +160,10 @@ export interface RoutingConfig {
   readonly glitchRetries: number
   /** Accounts whose routing state is believed. */
   readonly peers: readonly string[]
+  /** Where the master of a group listens for its members. */
+  readonly nodeListens: readonly NodeEnd[]
+  /** Where a member finds its master. */
+  readonly nodeMaster?: NodeEnd
 }
 
 export const NO_ROUTING: RoutingConfig = {
@@ -153,6 +177,7 @@ export const NO_ROUTING: RoutingConfig = {
   timers: {},
   glitchRetries: HEALTH_TIMERS.glitchRetries,
   peers: [],
+  nodeListens: [],
 }
 
 /** A connector of which nothing is said but where it leads. */

@@ -15,6 +15,7 @@ import {
   type Version,
 } from './link-state.ts'
 import { groupText, owned } from './orginfo.ts'
+import { waysOf } from './ways.ts'
 
 /** Something that must not happen between honest masters. */
 export type Alarm =
@@ -133,7 +134,7 @@ export class RoutingEngine {
     const news = theirs.flatMap(their => {
       const our = groupOf(this.#table, their.group)
       if (our && !newer(their, our)) return []
-      if (!our || their.group !== this.group || (!this.isMaster && teller === 'own-group')) return [owned(their)]
+      if (!our || their.group !== this.group || (!this.isMaster && teller === 'own-group')) return [taken(their)]
       alarms.push({ kind: 'own-group-raised', group: their.group, version: their.version })
       return this.#contest(our, their, alarms)
     })
@@ -184,10 +185,10 @@ export class RoutingEngine {
     return this.#table.filter(({ group }) => (this.#changedAt.get(group) ?? 0) > told)
   }
 
-  /** This neighbour now knows what we know. */
-  inStepWith(neighbour: string): void {
+  /** This neighbour knows what we knew after so many changes: now, or when we last spoke to it. */
+  inStepWith(neighbour: string, changes: number = this.#changes): void {
     this.#told.delete(neighbour)
-    this.#told.set(neighbour, this.#changes)
+    this.#told.set(neighbour, changes)
     // The one that was in step longest ago is told everything again, which is only slower.
     for (const oldest of this.#told.keys()) {
       if (this.#told.size <= MAX_NEIGHBOURS) break
@@ -234,6 +235,13 @@ export class RoutingEngine {
     if (this.#claim && this.own && compareStates(this.own, this.#claim) >= 0) this.#claim = undefined
     return changed
   }
+}
+
+/** A state with memory of its own; its ways are read while its texts are at hand. */
+function taken(their: GroupState): GroupState {
+  const state = owned(their)
+  waysOf(state)
+  return state
 }
 
 /** The next version: a part begins again at zero where one before it is raised. That is our choice; nobody wrote it down. */

@@ -55,6 +55,9 @@ export class Exchange {
   #done = false
   /** What is news to this neighbour is told once in a conversation. */
   #hasTold = false
+  /** Changes of the engine when we last spoke, and those that the neighbour was in step with at the last end. */
+  #saidAt = 0
+  #toldAt = -1
   /** The two digests at the last summary: the same two again, and nothing moves any more. */
   #stuck = ''
 
@@ -65,6 +68,11 @@ export class Exchange {
 
   get isDone(): boolean {
     return this.#done
+  }
+
+  /** So many changes of the engine does the neighbour know of, since it was in step last; -1 before it was. */
+  get toldAt(): number {
+    return this.#toldAt
   }
 
   /** The first word of a conversation. Where the connection lasts, another may follow. */
@@ -104,7 +112,9 @@ export class Exchange {
     if (isOver) {
       // Without a digest beside it, it says that all is well; with one, that it gives up.
       const named = digestIn(heard)
-      return [...outputs, ...this.#finish(named === undefined || named === this.#engine.digest)]
+      const inStep = named === undefined || named === this.#engine.digest
+      // It speaks of the table that we told of last: what somebody else taught us meanwhile it does not know.
+      return [...outputs, ...this.#finish(inStep, undefined, named === undefined ? this.#saidAt : undefined)]
     }
     const answers = heard.flatMap(frame => this.#answer(frame, heard))
     if (answers.length > 0) return [...outputs, ...this.#say(...answers)]
@@ -179,10 +189,13 @@ export class Exchange {
   }
 
   /** The client just stops, unless the connection lasts: then either side says that it is done. */
-  #finish(inStep: boolean, last?: readonly Frame[]): readonly ExchangeOutput[] {
+  #finish(inStep: boolean, last?: readonly Frame[], toldAt = this.#engine.changes): readonly ExchangeOutput[] {
     const { side, neighbour, lasting = false, delta } = this.#options
     this.#done = true
-    if (inStep) this.#engine.inStepWith(neighbour)
+    if (inStep) {
+      this.#toldAt = toldAt
+      this.#engine.inStepWith(neighbour, toldAt)
+    }
     const said = last && (side === 'server' || lasting) ? this.#say(...last) : []
     const finding = delta && !inStep ? [this.#finding('out-of-step', 'the tables still differ after all was told')] : []
     return [...said, ...finding, { kind: 'done', inStep }]
@@ -199,6 +212,8 @@ export class Exchange {
 
   #say(...frames: readonly Frame[]): readonly ExchangeOutput[] {
     const { maxFrame = MAX_FRAME } = this.#options
+    // A report says nothing of the table.
+    if (frames.some(each => 'digest' in each)) this.#saidAt = this.#engine.changes
     const frame = writeFrame({ kind: 'multi', frames })
     if (frame.length <= maxFrame) return [{ kind: 'say', frame }]
     // Some 1,500 groups in the form of 2000: the other side would refuse it whole, and so would we.

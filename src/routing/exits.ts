@@ -1,6 +1,10 @@
 import { lower, text, utf8 } from '../base/bytes.ts'
-import { MAX_COST } from './graph.ts'
+
+import { isAscii } from '../smtp/address.ts'
+import type { Graph } from './graph.ts'
+
 import type { GroupState, Guid, LinkStateTable } from './link-state.ts'
+import { MAX_COST } from './ways.ts'
 
 /** A connector's way to the addresses of a space, wherever the connector stands. */
 export interface Exit {
@@ -22,14 +26,15 @@ export class Exits {
   #indexed: LinkStateTable = []
 
   /** Takes the exits of groups that changed or came, and drops those of groups that changed or went. */
-  update(now: LinkStateTable): void {
+  update({ table: now, leaving }: Pick<Graph, 'table' | 'leaving'>): void {
     const before = this.#indexed
     for (let i = 0, j = 0; i < before.length || j < now.length; ) {
       const [a, b] = [before[i], now[j]]
       const isGone = a !== undefined && a !== b && (!b || a.group <= b.group)
       const isNew = b !== undefined && a !== b && (!a || b.group <= a.group)
       if (isGone) this.#drop(a)
-      if (isNew) this.#index(b)
+      // Most groups have no space, and are not looked into again.
+      if (isNew && leaving[j] === 1) this.#index(b)
       if (isGone || a === b) i++
       if (isNew || a === b) j++
     }
@@ -59,11 +64,18 @@ export class Exits {
 
   /** What fits a domain, the most specific first. */
   matching(domain: string): readonly Match[] {
+    const found: Match[] = []
     // A table has an octet for a character: what is beyond ASCII stands there as UTF-8.
-    const asked = text(utf8(lower(domain)))
-    const spaces = [asked]
-    for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) spaces.push(`*${asked.slice(dot)}`)
-    spaces.push('*')
-    return spaces.flatMap(space => (this.#spaces.get(space) ?? []).map(exit => ({ space, exit })))
+    const asked = isAscii(domain) ? lower(domain) : text(utf8(lower(domain)))
+    this.#add(asked, found)
+    for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) {
+      this.#add(`*${asked.slice(dot)}`, found)
+    }
+    this.#add('*', found)
+    return found
+  }
+
+  #add(space: string, found: Match[]): void {
+    for (const exit of this.#spaces.get(space) ?? []) found.push({ space, exit })
   }
 }

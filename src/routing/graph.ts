@@ -1,12 +1,6 @@
-import {
-  type Arrow,
-  type ConnectorState,
-  type GroupState,
-  type LinkStateTable,
-  NO_SIZE,
-  parseGuid,
-  placeIn,
-} from './link-state.ts'
+import { GuidIndex, sayWords, WORDS, type Words } from './guid-index.ts'
+import { type Arrow, type ConnectorState, type GroupState, type LinkStateTable, placeIn } from './link-state.ts'
+import { isPicky, MAX_COST, PICKY, UP, WAY, WAY_COST, WAY_FLAGS, WAY_PLACE, type Ways, waysOf } from './ways.ts'
 
 /**
  * The routing groups as a graph in typed arrays: nodes are the places of the table, an edge is a connector's way to one
@@ -32,13 +26,12 @@ export interface Graph {
   readonly into: Int32Array
   /** Node → 1 where it has a way to a group that nobody has told of. */
   readonly loose: Uint8Array
+  /** Node → 1 where it has a way that leads to no group: an address space, or what is not routed by. */
+  readonly leaving: Uint8Array
 }
 
 /** Less cost first, then fewer hops: both in one exact number. */
 export const HOP: number = 2 ** 20
-/** A table may say any number; more than this is as far as anything can be. */
-export const MAX_COST = 65_535
-
 export function weightOf(cost: number): number {
   return Math.min(cost, MAX_COST) * HOP + 1
 }
@@ -63,13 +56,19 @@ export function graphOf(table: LinkStateTable, before?: Graph): Graph {
     const place = old?.back[node] ?? -1
     return place >= 0 && before?.table[place] === table[node] && !(old?.hasNew && before?.loose[place] === 1)
   }
-  let room = before?.to.length ?? 0
+  let room = 0
   const fresh: number[] = []
+  const news: Ways[] = []
   for (let node = 0; node < count; node++) {
-    if (isKept(node)) continue
+    const state = table[node]
+    if (!state || isKept(node)) continue
+    const ways = waysOf(state)
     fresh.push(node)
-    for (const { arrows } of table[node]?.connectors ?? []) room += arrows.length
+    news.push(ways)
+    room += ways.numbers.length
   }
+  // Of each way there are so many numbers.
+  room = Math.ceil(room / WAY) + (before?.to.length ?? 0)
   const find = finder(table, fresh.length)
   const graph = {
     from: new Int32Array(room),
@@ -80,32 +79,34 @@ export function graphOf(table: LinkStateTable, before?: Graph): Graph {
     picky: new Uint8Array(room),
     out: new Int32Array(count + 1),
     loose: new Uint8Array(count),
+    leaving: new Uint8Array(count),
   }
-  const { from, to, connector, weight, up, picky, out, loose } = graph
+  const { from, to, connector, weight, up, picky, out, loose, leaving } = graph
   let edges = 0
   for (let node = 0, next = 0; node < count; node++) {
     out[node] = edges
-    const state = table[node]
-    if (fresh[next] === node) {
-      next++
-      for (const [place, each] of (state?.connectors ?? []).entries()) {
-        for (const { type, value, cost } of each.arrows) {
-          if (type !== 'RG') continue
-          const target = find(value)
-          if (target < 0) loose[node] = 1
-          if (target < 0 || target === node) continue
-          from[edges] = node
-          to[edges] = target
-          connector[edges] = place
-          weight[edges] = weightOf(cost)
-          up[edges] = each.state === 'up' ? 1 : 0
-          picky[edges] = isPicky(each) ? 1 : 0
-          edges++
-        }
+    const ways = fresh[next] === node ? news[next++] : undefined
+    if (ways) {
+      const { numbers, isLoose, isLeaving } = ways
+      loose[node] = isLoose ? 1 : 0
+      leaving[node] = isLeaving ? 1 : 0
+      for (let at = WORDS; at < numbers.length; at += WAY) {
+        const target = find(numbers, at)
+        if (target < 0) loose[node] = 1
+        if (target < 0 || target === node) continue
+        const flags = numbers[at + WAY_FLAGS] ?? 0
+        from[edges] = node
+        to[edges] = target
+        connector[edges] = numbers[at + WAY_PLACE] ?? 0
+        weight[edges] = weightOf(numbers[at + WAY_COST] ?? 0)
+        up[edges] = flags & UP
+        picky[edges] = flags & PICKY ? 1 : 0
+        edges++
       }
     } else if (before && old) {
       const place = old.back[node] ?? 0
       loose[node] = before.loose[place] ?? 0
+      leaving[node] = before.leaving[place] ?? 0
       for (let edge = before.out[place] ?? 0; edge < (before.out[place + 1] ?? 0); edge++) {
         const target = old.ahead[before.to[edge] ?? 0] ?? -1
         if (target < 0) {
@@ -134,6 +135,7 @@ export function graphOf(table: LinkStateTable, before?: Graph): Graph {
     out,
     ...incoming(to, edges, count),
     loose,
+    leaving,
   }
 }
 
@@ -177,22 +179,26 @@ function places(before: LinkStateTable, now: LinkStateTable) {
   return { ahead, back, hasNew }
 }
 
-/** Where a group stands that an arrow names, with dashes or without. For few questions a search, for many a map. */
-function finder(table: LinkStateTable, questions: number): (named: string) => number {
-  if (questions < 64) {
-    return named => {
-      const group = parseGuid(named) ?? ''
+/** Where the group stands whose GUID is meant. For few questions a search, for many an index. */
+function finder(table: LinkStateTable, questions: number): (words: Words, from: number) => number {
+  if (questions < FEW) {
+    return (words, from) => {
+      const group = sayWords(words, from)
       const place = placeIn(table, group)
       return table[place]?.group === group ? place : -1
     }
   }
-  const map = new Map(table.map(({ group }, place) => [group, place]))
-  return named => map.get(named) ?? map.get(parseGuid(named) ?? '') ?? -1
+  const all = new Int32Array(WORDS * table.length)
+  for (const [place, state] of table.entries()) {
+    const { numbers } = waysOf(state)
+    for (let i = 0; i < WORDS; i++) all[WORDS * place + i] = numbers[i] ?? 0
+  }
+  const index = new GuidIndex(all)
+  return (words, from) => index.place(words, from)
 }
 
-function isPicky({ sizeLimit, restrictions }: ConnectorState): boolean {
-  return sizeLimit !== NO_SIZE || restrictions.some(names => names.length > 0)
-}
+/** Up to so many groups an index of all is dearer than to search. */
+const FEW = 64
 
 /**
  * The same graph over a table in which only states of connectors changed, with the nodes that did; `undefined` where

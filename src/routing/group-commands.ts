@@ -3,8 +3,8 @@ import type { Diagnostic } from '../base/problem.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { sameDomain } from '../smtp/address.ts'
-import { minus, plus, refuse } from './change.ts'
-import { type Member, NO_ROUTING, type RoutingConfig, type RoutingGroup } from './connector.ts'
+import { refuse } from './change.ts'
+import { type GroupDomain, type Member, NO_ROUTING, type RoutingConfig, type RoutingGroup } from './connector.ts'
 import { compareTexts, parseGuid } from './link-state.ts'
 
 type Spec = CommandSpec<RoutingConfig>
@@ -59,11 +59,21 @@ function guidOf(args: Arguments): string | undefined | { readonly problems: read
 }
 
 const MEMBER: Spec = {
-  syntax: 'group-member <group:name> <server:domain> [master]',
+  syntax: 'group-member <group:name> <server:domain> [address <ip> [port <port>]] [master]',
   help: 'A server of a routing group; its master, if none is named the first, publishes its state',
+  words: {
+    address:
+      'where it takes mail: mail may be handed to it directly, and link state on a private interface knows it by this',
+  },
   apply: (config, args, at) =>
     changeGroup(config, args, group => {
-      const member: Member = { server: args.text('server'), isMaster: args.has('master'), at }
+      const ip = args.optional('ip')
+      const member: Member = {
+        server: args.text('server'),
+        isMaster: args.has('master'),
+        ...(ip !== undefined && { address: { ip, port: args.number('port', 25) } }),
+        at,
+      }
       return { ...group, members: [...withoutMember(group, member.server), member] }
     }),
   remove: (config, args) =>
@@ -71,7 +81,10 @@ const MEMBER: Spec = {
   noSyntax: 'group-member <group:name> <server:domain>',
   show: ({ groups }) =>
     groups.flatMap(({ name, members }) =>
-      members.map(({ server, isMaster }) => `group-member ${name} ${server}${isMaster ? ' master' : ''}`),
+      members.map(({ server, isMaster, address }) => {
+        const where = address ? ` address ${address.ip}${address.port === 25 ? '' : ` port ${address.port}`}` : ''
+        return `group-member ${name} ${server}${where}${isMaster ? ' master' : ''}`
+      }),
     ),
 }
 
@@ -80,13 +93,28 @@ function withoutMember({ members }: RoutingGroup, server: string): readonly Memb
 }
 
 const DOMAINS: Spec = {
-  syntax: 'group-domain <group:name> <domain>',
+  syntax: 'group-domain <group:name> <domain> [at <server:domain>]',
   help: 'Mail for this domain is delivered in that routing group',
+  words: { at: 'by this member of it' },
   apply: (config, args) =>
-    changeGroup(config, args, group => ({ ...group, domains: plus(group.domains, args.text('domain')) })),
+    changeGroup(config, args, group => {
+      const server = args.optional('server')
+      const domain: GroupDomain = { domain: args.text('domain'), ...(server !== undefined && { server }) }
+      return { ...group, domains: [...withoutDomain(group, domain.domain), domain] }
+    }),
   remove: (config, args) =>
-    changeGroup(config, args, group => ({ ...group, domains: minus(group.domains, args.text('domain')) })),
-  show: ({ groups }) => groups.flatMap(({ name, domains }) => domains.map(each => `group-domain ${name} ${each}`)),
+    changeGroup(config, args, group => ({ ...group, domains: withoutDomain(group, args.text('domain')) })),
+  noSyntax: 'group-domain <group:name> <domain>',
+  show: ({ groups }) =>
+    groups.flatMap(({ name, domains }) =>
+      domains.map(
+        ({ domain, server }) => `group-domain ${name} ${domain}${server === undefined ? '' : ` at ${server}`}`,
+      ),
+    ),
+}
+
+function withoutDomain({ domains }: RoutingGroup, domain: string): readonly GroupDomain[] {
+  return domains.filter(each => each.domain !== domain)
 }
 
 const HUB: Spec = {

@@ -77,6 +77,30 @@ test('a connector is down only when all its bridgeheads are, and up with the fir
   assert.deepEqual(it.report(ONE, guid('c', 9), false, 2), [])
 })
 
+test('a bridgehead that is gone reaches nothing; where none is named, those count that have said what they see', () => {
+  const { engine, master: it } = master({ timers: { publish: 0 } })
+  const member = (server: string) => ({ server, attached: true, flag: 1, build: 1, mark: '' })
+  const open = connectorState(guid('c', 4), guid('a', 4))
+  it.configure(state => ({ ...state, members: [ONE, TWO].map(member), connectors: [...state.connectors, open] }), 0)
+  const states = () => engine.own?.connectors.map(({ state }) => state).join(' ')
+  assert.deepEqual(it.report(ONE, guid('c', 2), false, 0), [])
+  it.attached(TWO, false, 0)
+  assert.deepEqual(said(it.tick(5 * MINUTE)), [`user: ${TWO} is detached`, 'minor: c02 is down'])
+  // The third has no bridgeheads, and nobody has said anything of it; the second has one left.
+  assert.equal(states(), 'down up up')
+  assert.deepEqual(
+    engine.own?.connectors[0]?.bridgeheads.map(({ available }) => available),
+    [false, false],
+  )
+  it.attached(TWO, true, 6 * MINUTE)
+  assert.deepEqual(said(it.report(TWO, guid('c', 2), true, 6 * MINUTE)), ['minor: c02 is up'])
+
+  assert.deepEqual(said(it.report(ONE, guid('c', 4), false, 7 * MINUTE)), ['minor: c04 is down'])
+  assert.deepEqual(said(it.report(TWO, guid('c', 4), true, 8 * MINUTE)), ['minor: c04 is up'])
+  assert.equal(states(), 'up up up')
+  assert.deepEqual(it.report(guid('b', 7), guid('c', 4), false, 9 * MINUTE), [])
+})
+
 test('the first change is told at once, those within ten minutes after it together', () => {
   const { engine, master: it } = master()
   for (const server of [ONE, TWO]) it.report(server, guid('c', 2), false, 0)

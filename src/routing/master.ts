@@ -66,7 +66,7 @@ export class Master {
   report(server: Guid, connector: Guid, available: boolean, now: Instant): readonly Published[] {
     const known = this.#engine.own?.connectors.find(each => each.connector === connector)
     // A connector that is not ours is nobody's report to make, and would fill the memory.
-    if (!known || !this.#sourcesOf(known).includes(server)) return []
+    if (!known || !this.#mayReport(known, server)) return []
     const reports = this.#reports.get(connector) ?? new Map<Guid, boolean>()
     const before = this.#seen(known)
     this.#reports.set(connector, reports.set(server, available))
@@ -165,24 +165,31 @@ export class Master {
     return this.#suppress || isLeaf(this.#engine.table, this.#engine.group)
   }
 
-  /** Down only when every one of its source bridgeheads says so. */
+  /** Down only when every one of its source bridgeheads says so, or is not there to say anything. */
   #seen(connector: ConnectorState): 'up' | 'down' {
-    const reports = this.#reports.get(connector.connector)
-    const sources = this.#sourcesOf(connector)
+    const { bridgeheads, state } = connector
+    const reports = this.#reports.get(connector.connector) ?? NO_REPORTS
+    // Where none is named, any server of the group may use it: those that do have said what they see.
+    const sources = bridgeheads.length > 0 ? bridgeheads.map(({ server }) => server) : [...reports.keys()]
+    const gone = new Set(this.#engine.own?.members.flatMap(each => (each.attached ? [] : [each.server])))
+    const heard = sources.filter(server => reports.has(server) || gone.has(server))
     // Before the first report stands what was published, by us in an earlier life or by the configuration.
-    if (!reports || reports.size === 0) return connector.state
-    return sources.every(server => reports.get(server) === false) ? 'down' : 'up'
+    if (heard.length === 0) return state
+    return sources.every(server => reports.get(server) === false || gone.has(server)) ? 'down' : 'up'
   }
 
-  #sourcesOf({ bridgeheads }: ConnectorState): readonly Guid[] {
-    if (bridgeheads.length > 0) return bridgeheads.map(({ server }) => server)
-    // Any server of the group may use it.
-    return this.#engine.own?.members.map(({ server }) => server) ?? []
+  #mayReport({ bridgeheads }: ConnectorState, server: Guid): boolean {
+    if (bridgeheads.length > 0) return bridgeheads.some(each => each.server === server)
+    return this.#engine.own?.members.some(each => each.server === server) ?? false
   }
 
   #bridgeheadsOf({ connector, bridgeheads }: ConnectorState): readonly Bridgehead[] {
     const reports = this.#reports.get(connector)
-    return bridgeheads.map(each => ({ ...each, available: reports?.get(each.server) ?? each.available }))
+    const gone = this.#engine.own?.members.filter(each => !each.attached).map(({ server }) => server) ?? []
+    return bridgeheads.map(each => ({
+      ...each,
+      available: !gone.includes(each.server) && (reports?.get(each.server) ?? each.available),
+    }))
   }
 
   #settle(connector: Guid, now: Instant): void {
@@ -194,6 +201,8 @@ export class Master {
     return this.#damped.get(connector) ?? NOT_DAMPED
   }
 }
+
+const NO_REPORTS: ReadonlyMap<Guid, boolean> = new Map()
 
 /**
  * Whether a group hangs on one other group alone: at most one way in, at most one out, and at their other ends the same

@@ -6,6 +6,7 @@ import { bytes, concat, text } from '../base/bytes.ts'
 import { guid, md5 } from './any-table.test.ts'
 import { RoutingEngine } from './engine.ts'
 import { writeFrame } from './frame.ts'
+import type { GroupState } from './link-state.ts'
 import { masterOf, ORG } from './network.test.ts'
 import { NODE_LINK_TIMERS, NodeLink, type NodeLinkOutput } from './node-link.ts'
 
@@ -69,7 +70,7 @@ test('a member reports what it can reach, whatever else is being said', () => {
   assert.match(text(report), / REPORT \(1\) 0+f b0+9 c0+1 CONN_NOT_AVAIL {2}\) {2}$/)
   const said = { kind: 'report', server: guid('b', 9), connector: guid('c', 1), available: false }
   assert.deepEqual(links.master.receive(report, 0), [said])
-  assert.equal(links.master.deadline, NODE_LINK_TIMERS.poll)
+  assert.equal(links.master.deadline, NODE_LINK_TIMERS.poll + NODE_LINK_TIMERS.answer)
 })
 
 test('with a routing server of 2000 the form of 2000 is spoken', () => {
@@ -95,6 +96,62 @@ test('news that cross each other settle', () => {
   settle(links, links.member.changed(0), 'master')
   assert.equal(member.digest, master.digest)
 })
+
+/** What happens: the master's group changes, another group's news comes to either, or what was written last arrives. */
+const anyEvents = fc.array(
+  fc.constantFrom('change', 'news-master', 'news-member', 'to-master', 'to-member', 'report'),
+  {
+    maxLength: 60,
+  },
+)
+
+test('whatever is told meanwhile, by whomever, both know it when they are silent, without waiting for the next poll', () => {
+  fc.assert(
+    fc.property(anyEvents, fc.boolean(), (events, is2000) => {
+      const { master, member, links } = pair()
+      const engines = { master, member }
+      const wires: Record<'master' | 'member', Uint8Array[]> = { master: [], member: [] }
+      type Side = keyof typeof wires
+      const other = (side: Side): Side => (side === 'master' ? 'member' : 'master')
+      // As the driver does: what is written goes to the other, and after each conversation it is asked for more.
+      const act = (side: Side, outputs: readonly NodeLinkOutput[]): void => {
+        assert.ok(outputs.every(({ kind }) => kind !== 'close'))
+        for (const output of outputs) {
+          if (output.kind === 'write') wires[other(side)].push(rewritten(output.bytes, is2000))
+          if (output.kind === 'done') act(side, links[side].changed(0))
+        }
+      }
+      const arrive = (side: Side): boolean => {
+        const octets = wires[side].shift()
+        if (octets) act(side, links[side].receive(octets, 0))
+        return octets !== undefined
+      }
+      act('master', links.master.start())
+      let version = 1
+      const news = (side: Side): void => {
+        const state = { ...masterOf(2).table[0], version: { major: ++version, minor: 0, user: 0 } }
+        engines[side].absorb([state as GroupState], 'other-group')
+        act(side, links[side].changed(0))
+      }
+      for (const event of events) {
+        if (event === 'change') {
+          master.change('minor', state => state)
+          act('master', links.master.changed(0))
+        } else if (event === 'report') act('member', links.member.report(guid('c', 1), false))
+        else if (event.startsWith('news-')) news(event.slice('news-'.length) as Side)
+        else arrive(event.slice('to-'.length) as Side)
+      }
+      for (let i = 0; arrive('master') || arrive('member'); i++) assert.ok(i < 1_000, 'it never comes to rest')
+      assert.equal(member.digest, master.digest)
+    }),
+    runs(500),
+  )
+})
+
+/** Before it is known who is at the other end: a routing server of 2000 calls itself otherwise. */
+function rewritten(octets: Uint8Array, is2000: boolean): Uint8Array {
+  return is2000 ? bytes(text(octets).replace('Postern Routing', 'Another Routing')) : octets
+}
 
 test('what is no frame closes the connection, and so does silence', () => {
   const fresh = () => pair().links.master

@@ -19,6 +19,8 @@ export interface NodeLinkOptions {
   /** The member connects, and begins. */
   readonly side: 'member' | 'master'
   readonly neighbour: string
+  /** The member at the other end, as it proved itself: it reports for nobody else. */
+  readonly member?: Guid
   /** What NODEINFO calls this server. */
   readonly version?: string
   readonly timers?: Partial<NodeLinkTimers>
@@ -44,6 +46,8 @@ export class NodeLink implements Machine<NodeLinkOutput> {
   readonly #engine: RoutingEngine
   readonly #options: NodeLinkOptions
   readonly #timers: NodeLinkTimers
+  /** Is the other end a Postern, of which it is known that it asks now and then? */
+  #isPostern = false
   /** Pieces of a frame that has not come whole. */
   #pieces: string[] = []
   #octets = 0
@@ -106,7 +110,7 @@ export class NodeLink implements Machine<NodeLinkOutput> {
       this.#wanted = 1
       outputs.push(...this.#hear(taken.frame, now))
     }
-    if (!this.#closed && this.#exchange) this.#deadline = now + this.#wait()
+    if (!this.#closed && this.#exchange) this.#deadline = this.#due(now)
     return outputs
   }
 
@@ -120,8 +124,7 @@ export class NodeLink implements Machine<NodeLinkOutput> {
     if (!this.#exchange) return this.#fail('no greeting came in time')
     if (this.#awaits || this.#octets > 0) return this.#fail('no answer came in time')
     if (this.#options.side === 'member') return this.#begin(now)
-    this.#deadline = undefined
-    return []
+    return this.#fail('nothing was heard for too long')
   }
 
   #hear(frame: string, now: Instant): readonly NodeLinkOutput[] {
@@ -133,7 +136,7 @@ export class NodeLink implements Machine<NodeLinkOutput> {
       // What it taught us, we need not tell; what changed while it spoke, we must.
       if (!this.#closed && !this.#awaits && this.#exchange.isDone) {
         const isToldNow = outputs.some(output => output.kind === 'done' && output.inStep)
-        if (isToldNow) this.#told = this.#engine.changes
+        if (isToldNow) this.#told = this.#exchange.toldAt
       }
       return outputs
     }
@@ -142,6 +145,7 @@ export class NodeLink implements Machine<NodeLinkOutput> {
     if (read.frame.kind !== 'node-info') return this.#fail('expected NODEINFO first')
     const { side, neighbour, maxFrame = MAX_FRAME } = this.#options
     const delta = read.frame.text.includes(POSTERN)
+    this.#isPostern = delta
     this.#exchange = new Exchange(this.#engine, {
       side: side === 'member' ? 'client' : 'server',
       neighbour,
@@ -156,16 +160,20 @@ export class NodeLink implements Machine<NodeLinkOutput> {
   #begin(now: Instant): readonly NodeLinkOutput[] {
     this.#told = this.#engine.changes
     const outputs = this.#translate(this.#exchange?.begin() ?? [])
-    this.#deadline = now + this.#wait()
+    this.#deadline = this.#due(now)
     return outputs
   }
 
   #translate(said: readonly ExchangeOutput[]): readonly NodeLinkOutput[] {
     const outputs: NodeLinkOutput[] = []
+    const { member } = this.#options
     for (const output of said) {
       if (output.kind === 'say') {
         outputs.push({ kind: 'write', bytes: bytes(output.frame) })
         this.#awaits = true
+      } else if (output.kind === 'report' && member !== undefined && output.server !== member) {
+        outputs.push(...this.#fail('it reports what another server can reach'))
+        break
       } else {
         outputs.push(output)
         if (output.kind === 'done') this.#awaits = false
@@ -175,8 +183,12 @@ export class NodeLink implements Machine<NodeLinkOutput> {
     return outputs
   }
 
-  #wait(): Duration {
-    return this.#awaits || this.#octets > 0 ? this.#timers.answer : this.#timers.poll
+  /** A member asks then; a master that has not been asked by then is alone on the line. A master of 2000 need not ask. */
+  #due(now: Instant): Instant | undefined {
+    const { answer, poll } = this.#timers
+    if (this.#awaits || this.#octets > 0) return now + answer
+    if (this.#options.side === 'member') return now + poll
+    return this.#isPostern ? now + poll + answer : undefined
   }
 
   #greeting(): NodeLinkOutput {

@@ -1,5 +1,6 @@
 import { text, utf8 } from '../base/bytes.ts'
-import type { AnyConnector, Connector, RoutingConfig, RoutingGroup } from './connector.ts'
+import { sameDomain } from '../smtp/address.ts'
+import type { AnyConnector, Connector, Member, RoutingConfig, RoutingGroup } from './connector.ts'
 import {
   type Bridgehead,
   type ConnectorState,
@@ -13,6 +14,7 @@ import {
   NO_SIZE,
   tableOf,
 } from './link-state.ts'
+import { NO_RESTRICTIONS } from './orginfo.ts'
 import type { Policy, RoutesOptions } from './route.ts'
 
 /**
@@ -30,6 +32,14 @@ export interface Organization {
   readonly routes: RoutesOptions
   /** The connectors of this server's own group, by their GUIDs in the table. */
   readonly connectors: ReadonlyMap<Guid, Connector>
+  /** The name this server goes by. */
+  readonly hostname: string
+  /** The servers of each group, as the configuration names them. */
+  readonly servers: ReadonlyMap<Guid, readonly KnownMember[]>
+}
+
+export interface KnownMember extends Member {
+  readonly guid: Guid
 }
 
 export interface Here {
@@ -73,7 +83,10 @@ export function organization(config: RoutingConfig, here: Here): Organization {
       sizeLimit: of.sizeLimit ?? NO_SIZE,
       oversize: of.oversize?.over ?? NO_SIZE,
       options: [0, 1],
-      restrictions: [of.accepts.map(octets), of.rejects.map(octets), [], []],
+      restrictions:
+        of.accepts.length + of.rejects.length === 0
+          ? NO_RESTRICTIONS
+          : [of.accepts.map(octets), of.rejects.map(octets), [], []],
       arrows: [
         ...of.groups.map(to => ({ type: 'RG', value: dashed(guidOf(to)), cost: of.cost })),
         ...of.spaces.map(({ space, cost }) => ({ type: 'SMTP', value: octets(space), cost: of.cost + cost })),
@@ -117,7 +130,8 @@ export function organization(config: RoutingConfig, here: Here): Organization {
           ),
         )
       : config.elsewhere.filter(({ from }) => from === group).map(each => connectorState(group, each, []))
-    const elsewhere = told.domains.filter(domain => !isOurs || !here.domains.includes(domain))
+    const elsewhere = told.domains.filter(({ domain }) => !isOurs || !here.domains.includes(domain))
+    const deliverers = new Set(elsewhere.map(({ server }) => server))
     const state: GroupState = {
       group: guid,
       master: master === undefined ? guid : serverOf(master),
@@ -130,7 +144,13 @@ export function organization(config: RoutingConfig, here: Here): Organization {
       connectors: [
         ...ways,
         ...(isOurs ? localDomains(group, here.domains, [end(here.server)]) : []),
-        ...localDomains(`${group} elsewhere`, elsewhere, []),
+        ...[...deliverers].flatMap(server =>
+          localDomains(
+            `${group} ${server ?? 'elsewhere'}`,
+            elsewhere.filter(each => each.server === server).map(({ domain }) => domain),
+            server === undefined ? [] : [end(server)],
+          ),
+        ),
       ],
     }
     const isMine = isOurs && state.master === serverOf(here.server)
@@ -159,7 +179,19 @@ export function organization(config: RoutingConfig, here: Here): Organization {
       policies,
     },
     connectors: new Map(config.connectors.map(each => [connectorGuid(config.group, each), each])),
+    hostname: here.server,
+    servers: new Map(
+      config.groups.map(({ name: each, members }) => [
+        guidOf(each),
+        members.map(member => ({ ...member, guid: serverOf(member.server) })),
+      ]),
+    ),
   }
+}
+
+/** Does this server use a connector that leaves from these? Without any it leaves from every server of the group. */
+export function usedBy(sources: readonly string[], server: string): boolean {
+  return sources.length === 0 || sources.some(each => sameDomain(each, server))
 }
 
 export const LOCAL_DOMAINS = 'Local Domains'

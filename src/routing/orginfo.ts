@@ -120,7 +120,7 @@ function readConnector(scanner: Scanner): ConnectorState {
     sizeLimit: scanner.number(),
     oversize: scanner.number(),
     options: [scanner.number(), scanner.number()] as const,
-    restrictions: [readNames(scanner), readNames(scanner), readNames(scanner), readNames(scanner)] as const,
+    restrictions: readRestrictions(scanner),
   }
   keyword(scanner, 'ARROWS')
   const arrows = scanner.list(() => readArrow(scanner), ORGINFO_LIMITS.arrows)
@@ -132,6 +132,14 @@ function readConnector(scanner: Scanner): ConnectorState {
   const state = choice(scanner, 'UP', 'DOWN') ? 'up' : 'down'
   scanner.expect(')')
   return { ...head, arrows, bridgeheads, targets, state }
+}
+
+/** Of a connector that takes mail from everybody: one value, so that most connectors need not be looked into. */
+export const NO_RESTRICTIONS: ConnectorState['restrictions'] = [[], [], [], []]
+
+function readRestrictions(scanner: Scanner): ConnectorState['restrictions'] {
+  const read = [readNames(scanner), readNames(scanner), readNames(scanner), readNames(scanner)] as const
+  return read.every(names => names.length === 0) ? NO_RESTRICTIONS : read
 }
 
 function readNames(scanner: Scanner): Names {

@@ -15,6 +15,24 @@ import { type Candidate, type Explanation, type Route, sayDropped } from './rout
 export interface Named {
   readonly table: LinkStateTable
   readonly names: ReadonlyMap<Guid, string>
+  /** What servers are called, as far as the configuration says. */
+  readonly servers?: ReadonlyMap<Guid, string>
+}
+
+/** Whose table it is. */
+export interface Standing {
+  readonly server: string
+  readonly group: Guid
+  /** Left out where it is this server. */
+  readonly master?: string
+  /** Does its master hear it? Left out where it does not try. */
+  readonly isAttached?: boolean
+}
+
+/** To whom a letter is handed, the first that answers. */
+export interface Handing {
+  readonly name: string
+  readonly at: string
 }
 
 export type GroupName = (group: Guid) => string
@@ -55,7 +73,11 @@ function sayVersion({ version: { major, minor, user } }: GroupState): string {
 
 // ── one letter ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export function explainLines({ letter, candidates, route }: Explanation, name: GroupName): readonly string[] {
+export function explainLines(
+  { letter, candidates, route }: Explanation,
+  name: GroupName,
+  tries: readonly Handing[] = [],
+): readonly string[] {
   const { to, from, size } = letter
   const about = [
     `to ${formatMailbox(to)}`,
@@ -74,6 +96,7 @@ export function explainLines({ letter, candidates, route }: Explanation, name: G
     `mail ${about.join(' ')}:`,
     ...columns([[' ', 'space', 'cost', 'by', 'path', ''], ...rows]).map(line => `  ${line}`),
     ...routeLines(route, name),
+    ...(tries.length > 0 ? [`handed to ${tries.map(each => `${each.name} [${each.at}]`).join(', else to ')}`] : []),
   ]
 }
 
@@ -90,7 +113,11 @@ function routeLines(route: Route, name: GroupName): readonly string[] {
   ]
 }
 
-export function explainFacts({ candidates, route }: Explanation, name: GroupName): Readonly<Record<string, unknown>> {
+export function explainFacts(
+  { candidates, route }: Explanation,
+  name: GroupName,
+  tries: readonly Handing[] = [],
+): Readonly<Record<string, unknown>> {
   const fact = (each: Candidate) => ({
     space: each.space,
     connector: nameOf(each.connector),
@@ -109,7 +136,7 @@ export function explainFacts({ candidates, route }: Explanation, name: GroupName
           cost: route.cost,
           ...(route.kind === 'hold' && { why: route.why }),
         }
-  return { candidates: candidates.map(fact), route: way }
+  return { candidates: candidates.map(fact), route: way, ...(tries.length > 0 && { tries }) }
 }
 
 // ── the routes ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -159,12 +186,17 @@ export function tableFacts(routes: readonly SpaceRoute[], name: GroupName): unkn
 
 // ── the table itself ───────────────────────────────────────────────────────────────────────────────────────────────
 
-export function showLines({ table, names }: Named, digest: string): readonly string[] {
+export function showLines({ table, names, servers }: Named, digest: string, here?: Standing): readonly string[] {
   const name = namesOf({ names })
+  const away = ({ members }: GroupState): string => {
+    const gone = members.filter(({ attached }) => !attached).map(({ server }) => servers?.get(server) ?? server)
+    return gone.length > 0 ? `, without ${gone.join(', ')}` : ''
+  }
   return [
     `${table.length} groups, digest ${digest}`,
+    ...(here ? [standingLine(here, name)] : []),
     ...table.flatMap(state => [
-      `${name(state.group)}  version ${sayVersion(state)}  ${state.members.length} members, ${state.members.filter(({ attached }) => attached).length} attached`,
+      `${name(state.group)}  version ${sayVersion(state)}  ${state.members.length} members, ${state.members.filter(({ attached }) => attached).length} attached${away(state)}`,
       ...columns(
         state.connectors.map(each => [
           each.state === 'up' ? 'up  ' : 'DOWN',
@@ -179,16 +211,24 @@ export function showLines({ table, names }: Named, digest: string): readonly str
   ]
 }
 
-export function showFacts({ table, names }: Named, digest: string): unknown {
+function standingLine({ server, group, master, isAttached }: Standing, name: GroupName): string {
+  if (master === undefined) return `this is ${server}, the master of ${name(group)}`
+  const heard =
+    isAttached === undefined ? 'is' : isAttached ? 'hears it, and is' : 'does not hear it: there is no connection to'
+  return `this is ${server}, a member of ${name(group)}; its master ${heard} ${master}`
+}
+
+export function showFacts({ table, names, servers }: Named, digest: string, here?: Standing): unknown {
   const name = namesOf({ names })
   return {
     digest,
+    ...(here && { here: { ...here, group: name(here.group) } }),
     groups: table.map(state => ({
       group: name(state.group),
       guid: state.group,
       version: state.version,
       incarnation: state.incarnation,
-      members: state.members,
+      members: state.members.map(each => ({ ...each, name: servers?.get(each.server) })),
       connectors: state.connectors.map(each => ({
         name: nameOf(each),
         state: each.state,

@@ -75,14 +75,16 @@ export interface Way {
   readonly cost: number
   /** What it leaves the organisation, or reaches its last server, by. */
   readonly exit: ConnectorState
+  /** The groups it comes through, without ours. */
+  readonly legs: readonly Leg[]
   /** Whom to try, in this order: `least-cost` goes straight to the last group and backs off along the path. */
-  readonly tries: readonly Hop[]
+  readonly tries: readonly Leg[]
   /** When the schedule of the connector lets it go; left out where that is now, `undefined` where nobody knows. */
   readonly waits?: { readonly until: Instant | undefined }
 }
 
 /** A group on the way, and the servers that the connector to it leads to. */
-export interface Hop {
+export interface Leg {
   readonly group: Guid
   readonly connector: ConnectorState
   readonly targets: readonly string[]

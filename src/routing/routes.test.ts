@@ -4,10 +4,10 @@ import fc from 'fast-check'
 import { runs } from '../base/any-bytes.test.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import { connectorState, groupState, guid } from './any-table.test.ts'
-import { fanOut } from './fan-out.ts'
+import { backOff, shared } from './fan-out.ts'
 import { type ConnectorState, type Guid, type LinkStateTable, tableOf } from './link-state.ts'
 import { nameOf } from './master.ts'
-import { type Letter, type Policy, type Route, type RoutesOptions, sayDropped } from './route.ts'
+import { type Leg, type Letter, type Policy, type Route, type RoutesOptions, sayDropped } from './route.ts'
 import { Routes } from './routes.ts'
 import { ALWAYS, parseSchedule } from './schedule.ts'
 
@@ -223,12 +223,26 @@ test('an explanation names every candidate and why it was dropped', () => {
   )
 })
 
+const hop = (name: string): Leg => {
+  const found = routes(four()).route({ to: to('c.example') }, 0)
+  assert.ok(found.kind === 'relay')
+  return { group: group(name), connector: found.connector, targets: [] }
+}
+const letters = (hops: readonly Leg[]) => hops.map(({ group }) => named(group)).join('')
+
 test('one copy goes as far as the ways are the same', () => {
-  const paths = ['ABCD', 'ABCE', 'ABC', 'AF', 'A'].map(path => [...path])
+  const ways = ['BCD', 'BCE', 'BC', 'F', ''].map(way => [...way].map(hop))
+  const with1 = ways.map(way => letters(shared(ways[0] ?? [], way)))
+  assert.deepEqual(with1, ['BCD', 'BC', 'BC', '', ''])
+})
+
+test('straight to the last group, and back along the way: a group at a time, from afar by halves, never past a hub', () => {
+  const back = (way: string, hubs = '') => letters(backOff([...way].map(hop), new Set([...hubs].map(group))))
   assert.deepEqual(
-    fanOut(paths).map(({ recipients, path }) => `${recipients.join()} ${path.join('')}`),
-    ['0,1,2 ABC', '3 AF', '4 A'],
+    ['', 'B', 'BCDE', 'BCDEF'].map(way => back(way)),
+    ['', 'B', 'EDCB', 'FCB'],
   )
+  assert.equal(back('BCDEF', 'D'), 'DCB')
 })
 
 const anyLines = fc.array(
@@ -260,6 +274,30 @@ test('no route uses a connector that is down, and a letter handed on from group 
         if (promised) assert.deepEqual(found.path, promised)
         promised = found.path.slice(1)
         at = named(found.path[1] ?? '')
+      }
+    }),
+    runs(500),
+  )
+})
+
+test('whomever a letter handed on directly reaches or does not, it comes nearer to its end, or waits', () => {
+  const anyReach = fc.array(fc.boolean(), { minLength: 36, maxLength: 36 })
+  fc.assert(
+    fc.property(anyLines, anyReach, (lines, reach) => {
+      const table = tableFrom(...lines, 'F:f.example 1')
+      let at = 'A'
+      let left: readonly Guid[] | undefined
+      while (at !== 'F') {
+        const found = routes(table, { ...LEAST, group: group(at) }).route({ to: to('f.example') }, 0)
+        if (found.kind !== 'relay') return assert.equal(left, undefined)
+        // Its way is what was left of the way before.
+        if (left) assert.deepEqual(found.path, left)
+        const next = found.tries.find(({ group: to }) => reach[6 * LETTERS.indexOf(at) + LETTERS.indexOf(named(to))])
+        // Nobody of them is reached: here is the break.
+        if (!next) return
+        left = found.path.slice(found.path.indexOf(next.group))
+        assert.ok(left.length > 0 && left.length < found.path.length)
+        at = named(next.group)
       }
     }),
     runs(500),

@@ -1,5 +1,6 @@
 import type { Instant } from '../base/time.ts'
 import { type Exit, Exits, type Match } from './exits.ts'
+import { backOff } from './fan-out.ts'
 import { connectorOf, costIn, type Graph, graphOf, hopsIn, sameShape } from './graph.ts'
 import { type ConnectorState, compareTexts, type Guid, type LinkStateTable, placeIn } from './link-state.ts'
 import { nameOf } from './master.ts'
@@ -7,8 +8,8 @@ import {
   type Candidate,
   type Dropped,
   type Explanation,
-  type Hop,
   isFinal,
+  type Leg,
   type Letter,
   objection,
   type Route,
@@ -125,7 +126,7 @@ export class Routes {
       const order = this.#rank.toSorted((a, b) => compareTexts(name(a), name(b)))
       for (const [rank, node] of order.entries()) this.#rank[node] = rank
     }
-    this.#exits.update(table)
+    this.#exits.update(this.#graph)
     this.#findPicky()
   }
 
@@ -244,12 +245,12 @@ export class Routes {
   #relay(best: Candidate, tree: Tree, letter: Letter, now: Instant): Route {
     const node = this.#placeOf(best.group)
     const edges = tree.pathTo(node, this.#rank) ?? []
-    const hops = edges.flatMap(edge => {
+    const legs = edges.flatMap(edge => {
       const connector = connectorOf(this.#graph, edge)
       const group = this.table[this.#graph.to[edge] ?? -1]?.group
       return connector && group !== undefined ? [{ group, connector, targets: fqdns(connector.targets) }] : []
     })
-    const connector = hops[0]?.connector ?? best.connector
+    const connector = legs[0]?.connector ?? best.connector
     const isOurs = connector.bridgeheads.length === 0 || connector.bridgeheads.some(this.#isUs)
     const way: Way = {
       connector,
@@ -259,17 +260,16 @@ export class Routes {
       path: best.path,
       cost: best.cost,
       exit: best.connector,
-      tries: this.#tries(hops),
+      legs,
+      tries: this.tries(legs),
     }
     const waits = isOurs ? this.#waits(connector, letter, now) : undefined
     return waits ? { kind: 'relay', ...way, waits } : { kind: 'relay', ...way }
   }
 
-  /** Whom to try first: the last group, or the first hub on the way, where mail goes straight there; else the next. */
-  #tries(hops: readonly Hop[]): readonly Hop[] {
-    if (this.#options.method === 'link-state') return hops.slice(0, 1)
-    const hub = hops.findIndex(({ group }) => this.#options.hubs?.has(group))
-    return (hub < 0 ? hops : hops.slice(0, hub + 1)).toReversed()
+  /** Whom to try first on a way: the last group, or the first hub, where mail goes straight there; else the next. */
+  tries(legs: readonly Leg[]): readonly Leg[] {
+    return this.#options.method === 'link-state' ? legs.slice(0, 1) : backOff(legs, this.#options.hubs)
   }
 
   #waits(connector: ConnectorState, { size = 0 }: Letter, now: Instant): Way['waits'] {

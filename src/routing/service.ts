@@ -1,12 +1,14 @@
 import type { Duration, Instant } from '../base/time.ts'
+import { sameDomain } from '../smtp/address.ts'
 import { type Connector, type RoutingConfig, TIMERS } from './connector.ts'
 import { RoutingEngine } from './engine.ts'
 import { Exchange, type ExchangeOptions, type ExchangeOutput, type Finding } from './exchange.ts'
+import { directly, toMember } from './handing.ts'
 import { LinkHealth } from './health.ts'
 import type { Guid, Hash, LinkStateTable } from './link-state.ts'
 import { Master, type Published } from './master.ts'
-import type { Organization } from './organization.ts'
-import type { Explanation, Letter, Route } from './route.ts'
+import { type KnownMember, type Organization, usedBy } from './organization.ts'
+import type { Explanation, Leg, Letter, Route } from './route.ts'
 import { Routes } from './routes.ts'
 
 /**
@@ -40,12 +42,18 @@ export class RoutingService {
   readonly #routes: Routes
   readonly #master: Master
   readonly #connectors: ReadonlyMap<Guid, Connector>
+  readonly #hostname: string
+  readonly #servers: Organization['servers']
+  readonly #method: RoutingConfig['method']
   readonly #neighbours = new Map<Guid, Neighbour>()
   /** A neighbour that could not be told is tried again so much later; its own session may be sooner. */
   readonly #retell: Duration
 
   constructor(organization: Organization, config: RoutingConfig, md5: Hash) {
-    const { org, server, group, table, routes, connectors } = organization
+    const { org, server, group, table, routes, connectors, servers, hostname } = organization
+    this.#servers = servers
+    this.#hostname = hostname
+    this.#method = config.method
     this.#engine = new RoutingEngine({ org, server, group, md5, table })
     this.#routes = new Routes(table, routes)
     this.#connectors = connectors
@@ -64,7 +72,9 @@ export class RoutingService {
       ...(timers['glitch-retry'] !== undefined && { glitchRetry: timers['glitch-retry'] }),
       ...(timers.probe !== undefined && { probe: timers.probe }),
     }
-    for (const [guid, { groups }] of connectors) {
+    for (const [guid, { groups, sources }] of connectors) {
+      // What leaves from other members only is theirs to look after.
+      if (!usedBy(sources, hostname)) continue
       const isTold = groups.length > 0
       this.#neighbours.set(guid, {
         health: new LinkHealth(health),
@@ -73,6 +83,8 @@ export class RoutingService {
         isBusy: false,
         retry: undefined,
       })
+      // Of ours we know from the beginning that we use it.
+      if (this.#engine.isMaster) this.#master.report(server, guid, true, 0)
     }
   }
 
@@ -146,6 +158,46 @@ export class RoutingService {
   failed(connector: Guid, why: string, now: Instant): readonly ServiceOutput[] {
     const neighbour = this.#neighbours.get(connector)
     return neighbour ? this.#healthSaid(connector, neighbour.health.failed(why, now), now) : []
+  }
+
+  /** How long to wait before trying again to tell somebody who could not be told. */
+  get retell(): Duration {
+    return this.#retell
+  }
+
+  /** What this server sees of its own connectors: for a master that has just come, or come back. */
+  get reports(): readonly { readonly connector: Guid; readonly available: boolean }[] {
+    return [...this.#neighbours].map(([connector, { health }]) => ({ connector, available: health.state !== 'down' }))
+  }
+
+  /** What servers are called, as far as the configuration says. */
+  get servers(): ReadonlyMap<Guid, string> {
+    const all = [...this.#servers.values()].flat().map(({ guid, server }) => [guid, server] as const)
+    return new Map([...all, [this.#engine.server, this.#hostname]])
+  }
+
+  /** The other servers of our group, as the configuration names them. */
+  get members(): readonly KnownMember[] {
+    const { group, server } = this.#engine
+    return (this.#servers.get(group) ?? []).filter(({ guid }) => guid !== server)
+  }
+
+  /**
+   * To whom mail that leaves by one of our connectors is handed, in this order, if the one before cannot be reached: to
+   * servers further along the way, as far as the configuration knows their addresses, and at last to the connector's own.
+   */
+  tries(connector: Connector, legs: readonly Leg[]): readonly Connector[] {
+    const order = this.#method === 'least-cost' ? this.#routes.tries(legs) : []
+    const beyond = order.filter(({ group }) => group !== legs[0]?.group)
+    return [...beyond.flatMap(({ group }) => directly(connector, this.#servers.get(group) ?? [])), connector]
+  }
+
+  /** How mail gets to a member of our own group: to one of these, or to its master. Nothing where no address is known. */
+  member(names: readonly string[]): Connector | undefined {
+    const { members } = this
+    const isMeant = ({ server, guid }: KnownMember) =>
+      names.length > 0 ? names.some(each => sameDomain(each, server)) : guid === this.#engine.own?.master
+    return members.filter(isMeant).flatMap(member => toMember(member) ?? [])[0]
   }
 
   /** A member's connection to us, its master, stands or was lost. */

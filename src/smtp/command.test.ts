@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { anyOctets, runs } from '../base/any-bytes.test.ts'
 import { bytes, text, utf8 } from '../base/bytes.ts'
 import { formatMailbox, isDomain, type Mailbox, parseMailbox, parsePath } from './address.ts'
-import { COMMAND_KINDS, type Command, formatCommand, parseCommand, type Sayable } from './command.ts'
+import { COMMAND_KINDS, type Command, formatCommand, kindOf, parseCommand, type Sayable } from './command.ts'
 import { formatParams, fromXtext, type Params, parseParams, toXtext } from './params.ts'
 
 const parse = (line: string): Command => parseCommand(utf8(line))
@@ -241,4 +241,38 @@ test('xtext goes there and back, and is read strictly', () => {
   )
   assert.equal(toXtext('a+b=c d'), 'a+2Bb+3Dc+20d')
   for (const wrong of ['a b', 'a=b', '+4', '+2b', '+GG']) assert.equal(fromXtext(wrong), undefined)
+})
+
+test('which command a line is does not depend on whether its argument is read', () => {
+  const verb = fc.constantFrom(
+    ...COMMAND_KINDS.map(kind => kind.toUpperCase()),
+    'Mail',
+    'XYZ',
+    'X'.repeat(40),
+    '',
+    '-A',
+  )
+  const rest = fc.constantFrom(
+    '',
+    ' ',
+    '\t',
+    ' FROM:<a@b.example>',
+    ' TO:<c@d.example>',
+    ' 10 LAST',
+    ':',
+    '\0',
+    '\x7f',
+    'é',
+  )
+  const line = fc.oneof(
+    fc.uint8Array({ maxLength: 20 }),
+    fc.tuple(verb, rest, fc.string()).map(([a, b, c]) => utf8(`${a}${b}${c}`)),
+  )
+  fc.assert(
+    fc.property(line, octets => {
+      const command = parseCommand(octets)
+      assert.equal(kindOf(octets), command.kind === 'garbled' ? command.verb : command.kind)
+    }),
+    runs(3000),
+  )
 })

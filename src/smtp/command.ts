@@ -50,6 +50,8 @@ const VERBS: Readonly<Record<string, readonly [CommandKind, Parser]>> = {
   XCLIENT: ['xclient', xclient],
 }
 
+const LONGEST = Math.max(...Object.keys(VERBS).map(({ length }) => length))
+
 export const COMMAND_KINDS: readonly CommandKind[] = Object.values(VERBS).map(([kind]) => kind)
 
 /** Understands one line without its ending. Never throws, whatever the octets. */
@@ -80,6 +82,25 @@ export function parseCommand(line: Uint8Array): Command {
   if (wellFormed === undefined && (kind === 'mail' || kind === 'rcpt'))
     return garbled(kind, 'not well-formed UTF-8', 'path')
   return parse(kind, argument)
+}
+
+/** Which command this is, whatever its argument: `parseCommand`'s `kind`, or the verb of a `garbled` one. */
+export function kindOf(line: Uint8Array): CommandKind | 'other' | 'unreadable' {
+  for (let i = 0; i < line.length; i++) {
+    const octet = line[i] ?? 0
+    if (octet < 0x20 && octet !== 0x09) return 'unreadable'
+  }
+  let length = 0
+  while (isOfVerb(line[length], length)) length++
+  if (length === 0) return 'unreadable'
+  if (length < line.length && line[length] !== 0x20 && line[length] !== 0x09) return 'unreadable'
+  return length > LONGEST ? 'other' : (VERBS[text(line, 0, length).toUpperCase()]?.[0] ?? 'other')
+}
+
+function isOfVerb(octet: number | undefined, at: number): boolean {
+  if (octet === undefined) return false
+  const letter = octet | 0x20
+  return (letter >= 0x61 && letter <= 0x7a) || (octet >= 0x30 && octet <= 0x39) || (octet === 0x2d && at > 0)
 }
 
 function garbled(verb: CommandKind, wrong: string, part: 'path' | 'rest' = 'rest'): Command {

@@ -29,7 +29,7 @@ export interface Facts {
   /** The client's address, as text without brackets. */
   readonly peer: string
   /** The date of RFC 5322, and the product's version, for the greeting. */
-  readonly date: string
+  readonly date: () => string
   readonly version: string
   /** What the situation is about: an address, a verb, a reason, an id. */
   readonly about: string
@@ -192,7 +192,7 @@ const EXCHANGE_2000: Wording = {
   ...POSTERN,
   // Two spaces after `at` and one before the line end, as on the wire.
   greeting: ({ host, version, date }) =>
-    reply(220, undefined, `${host} Microsoft ESMTP MAIL Service, Version: ${version} ready at  ${date} `),
+    reply(220, undefined, `${host} Microsoft ESMTP MAIL Service, Version: ${version} ready at  ${date()} `),
   'sender-ok': ({ about }) => reply(250, '2.1.0', `${about}....Sender OK`),
   'recipient-ok': ({ about }) => reply(250, '2.1.5', `${about} `),
   'chunk-ok': ({ about }) => reply(250, '2.6.0', `CHUNK received OK, ${about} octets`),

@@ -100,6 +100,19 @@ export function said(command: Command): Said {
   }
 }
 
+/** Nothing may follow these in their group (RFC 2920 §3.1). */
+export const ENDS_ITS_GROUP: ReadonlySet<Said> = new Set<Said>([
+  'ehlo',
+  'helo',
+  'data',
+  'auth',
+  'x-exps',
+  'auth-line',
+  'starttls',
+  'x-link2state',
+  'xexch50',
+])
+
 /** More commands than this without a reply are not pipelining any more. */
 export const MAX_OUTSTANDING = 1000
 

@@ -1,4 +1,4 @@
-import { CR, concat, LF, NO_BYTES } from '../base/bytes.ts'
+import { CR, concat, copy, LF, NO_BYTES } from '../base/bytes.ts'
 
 /** One line as it came: its bytes without the ending, and how it ended. Nothing is lost by reading it. */
 export interface Line {
@@ -24,14 +24,24 @@ export class LineSplitter {
   /** How far `#held` was searched for a line end already: each octet is looked at once. */
   #searched = 0
   #draining = false
+  /** Is what is held ours, or still in the memory that it came in? */
+  #isOwn = true
 
   push(bytes: Uint8Array): void {
     if (this.#held.length === 0) {
       this.#held = bytes
       this.#searched = 0
+      this.#isOwn = false
     } else {
       this.#held = concat([this.#held, bytes])
+      this.#isOwn = true
     }
+  }
+
+  /** What was pushed and is still here is kept from now on: whoever pushed it may use its memory again. */
+  keep(): void {
+    if (!this.#isOwn && this.#held.length > 0) this.#held = copy(this.#held)
+    this.#isOwn = true
   }
 
   /** Octets that came and were not handed out yet. */

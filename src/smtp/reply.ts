@@ -1,4 +1,4 @@
-import { bytes, text, utf8, utf8Text } from '../base/bytes.ts'
+import { bytes, copy, text, utf8, utf8Text } from '../base/bytes.ts'
 import type { Heard, Line, LineSplitter } from './line.ts'
 
 /** A reply: its code, the enhanced status of RFC 3463 where there is one, and its text, a string per line. */
@@ -103,8 +103,10 @@ export class ReplyReader {
       this.#octets += line.bytes.length
       if (this.#octets > caps.octets) return { fault: 'too-long', line: said.slice(0, 128) }
       this.#code = code
-      this.#lines.push(line)
-      if (found[2] !== '-') {
+      const isLast = found[2] !== '-'
+      // The others wait for it, longer than the memory they came in need last.
+      this.#lines.push(isLast ? line : { ...line, bytes: copy(line.bytes) })
+      if (isLast) {
         const lines = this.#lines
         this.#lines = []
         this.#octets = 0

@@ -71,9 +71,10 @@ export type RecipientState =
 export type Outcome =
   /**
    * `dsn`: whoever it was relayed to sees to the reports that were asked for; `untimed`: but not to the time that it has.
+   * `expanded`: it was an alias, and stands for others of the same entry.
    */
   | {
-      readonly kind: 'delivered' | 'relayed'
+      readonly kind: 'delivered' | 'relayed' | 'expanded'
       readonly to: string
       readonly by?: Reply
       readonly dsn?: boolean
@@ -93,6 +94,7 @@ export function sayOutcome(outcome: Outcome): string {
   switch (outcome.kind) {
     case 'delivered':
     case 'relayed':
+    case 'expanded':
       return `${outcome.kind} to ${outcome.to}${outcome.by ? `: ${sayReply(outcome.by)}` : ''}`
     default:
       return `${outcome.kind}: ${'code' in outcome.by ? sayReply(outcome.by) : `${outcome.by.status} ${outcome.by.why}`}`
@@ -103,6 +105,11 @@ export function noted(entry: SpoolEntry, at: Instant, what: string): SpoolEntry 
   const trail = [...entry.trail, { at, what }]
   const kept = trail.length > MAX_NOTES ? [...trail.slice(0, 10), ...trail.slice(trail.length - MAX_NOTES + 10)] : trail
   return { ...entry, trail: kept }
+}
+
+/** Did its sender say that it is not to go yet? Who runs the server may have it go all the same. */
+export function isTooSoon({ envelope: { hold } }: SpoolEntry, now: Instant): boolean {
+  return hold !== undefined && now < hold
 }
 
 /** Is every recipient delivered or given up? Then nothing is left to do but to report. */

@@ -154,7 +154,7 @@ type Of<T extends { readonly kind: string }, K> = T extends { readonly kind: inf
   : never
 
 const GONE: Shape<Outcome> = object<Of<Outcome, 'relayed'>>({
-  kind: oneOf('delivered', 'relayed'),
+  kind: oneOf('delivered', 'relayed', 'expanded'),
   to: text,
   by: optional(REPLY),
   dsn: optional(flag),
@@ -163,6 +163,7 @@ const GONE: Shape<Outcome> = object<Of<Outcome, 'relayed'>>({
 const OUTCOME: Shape<Outcome> = tagged<Outcome>('kind', {
   delivered: GONE,
   relayed: GONE,
+  expanded: GONE,
   deferred: object<Of<Outcome, 'deferred'>>({
     kind: oneOf('deferred'),
     by: BY,

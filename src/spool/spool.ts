@@ -63,6 +63,10 @@ export interface Spool {
   scan(): AsyncIterable<SpoolEntry>
   /** How many there are. */
   readonly count: number
+  /** Octets of their contents, and of what is on its way in. */
+  readonly size: number
+  /** Why a message would not be kept now, in words; nothing when one would. It is tried, and not only looked at. */
+  trouble(): Promise<string | undefined>
   /** Gives back what it holds of the world. Nothing may be asked of it after that. */
   close(): Promise<void>
 }

@@ -10,7 +10,12 @@ const BRIEF = { messages: false, octets: 1_000_000 }
 
 function record(segments: readonly (readonly ['C' | 'S', string, string?])[], options = BRIEF): string {
   const recorder = new Recorder(options)
-  for (const [by, segment, heard = segment] of segments) recorder.passed(by, bytes(segment), bytes(heard))
+  for (const [by, segment, heard = segment] of segments) {
+    const lent = [Buffer.from(segment, 'latin1'), Buffer.from(heard, 'latin1')] as const
+    recorder.passed(by, ...lent)
+    // The memory is used for something else afterwards, as a socket's is.
+    for (const each of lent) each.fill(0x5a)
+  }
   return recorder.take().join('\n')
 }
 

@@ -55,6 +55,18 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     assert.equal(await whole(it, 'a'), 'first')
   })
 
+  test(`${name}: whether a message would be kept can be asked: at its limit it says so, and below it is well`, async () => {
+    const it = make(10)
+    assert.equal(await it.trouble(), undefined)
+    await it.put(entry('a'), body('0123456789'))
+    assert.equal(it.size, 10)
+    assert.match((await it.trouble()) ?? '', /holds its 10 octets/)
+    assert.deepEqual(
+      (await it.list()).map(({ id }) => id),
+      ['a'],
+    )
+  })
+
   test(`${name}: a body that breaks off leaves nothing behind, and its room is free again`, async () => {
     const it = make(10)
     async function* broken(): AsyncIterable<Uint8Array> {

@@ -1,6 +1,6 @@
 import { CLIENT } from './client.ts'
 import { BODIES, COMMANDS, ENCODINGS, PATHS, REPLIES } from './parsers.ts'
-import { ROUTING } from './routing.ts'
+import { NODE_LINK, ROUTING } from './routing.ts'
 import { FRAMED, SECURED, SERVER } from './server.ts'
 import type { AnyTarget } from './target.ts'
 
@@ -15,5 +15,7 @@ export const TARGETS: readonly AnyTarget[] = [
   REPLIES,
   BODIES,
   ENCODINGS,
+  NODE_LINK,
   ROUTING,
+  NODE_LINK,
 ]

@@ -40,13 +40,13 @@ const QUIRKS: Readonly<Record<string, readonly Quirk[]>> = {
   ],
   'what it refuses for good comes back': [
     { switches: '-f EHLO', outcome: /relayed/, by: 'SMTP' },
-    { switches: '-f MAIL', outcome: /bounced: 500 5\.3\.0/ },
-    { switches: '-f RCPT', outcome: /bounced: 500 5\.3\.0/ },
-    { switches: '-f DATA', outcome: /bounced: 500 5\.3\.0/ },
-    { switches: '-f .', outcome: /bounced: 500 5\.3\.0/ },
+    { switches: '-f MAIL', outcome: /failed: 500 5\.3\.0/ },
+    { switches: '-f RCPT', outcome: /failed: 500 5\.3\.0/ },
+    { switches: '-f DATA', outcome: /failed: 500 5\.3\.0/ },
+    { switches: '-f .', outcome: /failed: 500 5\.3\.0/ },
     { switches: '-f QUIT', outcome: /relayed/, by: 'ESMTP' },
     // In the middle of the message, and then it resets the connection: what it said may be lost with it.
-    { switches: '-A 0', kind: '25 MB', outcome: /bounced: 550|deferred: 4\.4\.2/ },
+    { switches: '-A 0', kind: '25 MB', outcome: /failed: 550|deferred: 4\.4\.2/ },
   ],
   'what it refuses for now waits': [
     { switches: '-r CONNECT', outcome: /deferred: 450 4\.3\.0/ },
@@ -101,7 +101,7 @@ describe('smtp-sink with a fault', { skip: unmet(NEEDS) }, () => {
             else assertSame(arrived, sent.content)
             assert.match(await sink.envelope(sent.token), new RegExp(`^X-Client-Proto: ${by}$`, 'm'))
           }
-          if (line.includes(' bounced: ')) {
+          if (line.includes(' failed: ')) {
             const report = (await us.arrived(SENDER, sent.token)).toString('latin1')
             assert.match(report, /^Action: failed\r$/m)
           }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { bytes } from '../../src/base/bytes.ts'
 import { frames, pcap } from '../diagnosis/capture.ts'
+import { unmet } from '../interop/needs.ts'
 import { type After, configuration, eventually, freePort, gateway, quoting, start } from './gateway.ts'
 import { postern, ROOT, run, Talk } from './postern.ts'
 
@@ -115,10 +116,10 @@ test('lines come from a pipe as well; words may be short, and ? helps', async t 
   assert.match(wrong.out, /unknown word "protcol"[\s\S]*gw: Postern/)
 })
 
-test('on a terminal the tab key completes and ? answers at once, the line as it was', async t => {
+const needsTerminal = { skip: unmet({ commands: ['python3'] }) }
+
+test('on a terminal the tab key completes and ? answers at once, the line as it was', needsTerminal, async t => {
   const { env } = await running(t)
-  const { status } = await run('python3', ['-c', 'import pty'])
-  if (status !== 0) return t.skip('python3 is not here')
   const script = [
     'import os, pty, sys, time',
     'pid, fd = pty.fork()',
@@ -137,6 +138,10 @@ test('on a terminal the tab key completes and ? answers at once, the line as it 
     'until(b"gw# ")',
     'os.write(fd, b"show n?"); until(b"interfaces and their security levels"); until(b"show n")',
     'os.write(fd, b"ameif\\r"); until(b"nameif ethernet1 inside security100")',
+    // The arrow key brings back what was typed, and it can be typed again.
+    'until(b"gw# ")',
+    'os.write(fd, b"\\x1b[A"); until(b"show nameif")',
+    'os.write(fd, b"\\r"); until(b"nameif ethernet1 inside security100")',
     'os.write(fd, b"exit\\r")',
     'os.waitpid(pid, 0)',
   ].join('\n')
@@ -223,6 +228,11 @@ test('what-if tells which recorded mail would stop or change, by which line, and
     t,
     gateway(2525, 2526).filter(line => !line.startsWith('fixup')),
   )
+  const box = configuration(t, [...gateway(2525, 2526).filter(l => !l.startsWith('fixup')), 'strict smtp 2525'])
+  const proxied = await postern(['firewall', 'what-if', box, '--sessions', session, '--json'])
+  const [lost = {}] = proxied.out.split('\n').map(line => JSON.parse(line || '{}') as Record<string, unknown>)
+  assert.equal(lost.outcome, 'stops')
+  assert.deepEqual(lost.assumed, ['the client sends nothing without its login, and X-EXPS is not offered to it'])
   assert.equal((await postern(['firewall', 'what-if', open, '--sessions', session])).status, 0)
   const shut = configuration(
     t,
@@ -267,6 +277,14 @@ test('what-if reads captures as well: DATA and BDAT, and who called', async t =>
   assert.match(out, new RegExp(`^changes {2}${place}:3 <alice@a\\.example> to <bob@b\\.example>`, 'm'))
   assert.match(out, new RegExp(`^changes {2}${place}:7 <carol@a\\.example> to <bob@b\\.example>`, 'm'))
   assert.match(out, /\nof 2 messages 0 would stop, 2 would change, 0 would pass as they came\n$/)
+
+  // Through a proxy: a client that keeps to what it is offered, and a server that answers as this one did.
+  const strict = configuration(t, [...gateway(2525, 2526).filter(l => !l.startsWith('fixup')), 'strict smtp 2525'])
+  const through = await postern(['firewall', 'what-if', strict, '--sessions', capture])
+  assert.equal(through.status, 1, through.err)
+  assert.match(through.out, new RegExp(`^passes {3}${place}:3 <alice@a\\.example>`, 'm'))
+  assert.match(through.out, new RegExp(`^changes {2}${place}:7 <carol@a\\.example>`, 'm'))
+  assert.match(through.out, /^ {3}replace command BDAT, by [\s\S]*^ {3}assumed: the server answers DATA by 354$/m)
 
   // More than is read of a connection: the message counts all the same, and that its end is not known is told.
   const long = Array.from({ length: 4_096 }, () => 'x'.repeat(70))

@@ -1,14 +1,26 @@
 /** A firewall that runs for good: reload, drain, limits, what it tells, and several servers behind it. */
 import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
-import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { formatDiagnostic } from '../../src/base/problem.ts'
 import { parseTranscript } from '../../src/transcript/parse.ts'
 import { formatFailure, play } from '../../src/transcript/play.ts'
+import { unmet } from '../interop/needs.ts'
 import { SUBJECTS } from '../subjects.ts'
 import { type After, configuration, eventually, freePort, gateway, quoting, start } from './gateway.ts'
 import { postern, Talk } from './postern.ts'
@@ -201,6 +213,55 @@ test('events go to a syslog server, a file and a JSON file, with the numbers Cis
   // Silenced by its number, everywhere.
   assert.ok(!events.some(({ id }) => id === 302014) && !heard.some(line => line.includes('302014')))
   assert.equal(statSync(join(dirname(file), 'gw.log')).mode & 0o007, 0)
+})
+
+const needsDaemon = { skip: unmet({ commands: ['python3'] }) }
+
+/** A syslog daemon's socket, and every datagram that came to it, a line each. */
+const DAEMON = [
+  'import socket, sys',
+  's = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)',
+  's.bind(sys.argv[1])',
+  'print("ready", flush=True)',
+  'while True: print(s.recv(4096).decode(), flush=True)',
+].join('\n')
+
+test('the syslog of this machine is told by its own socket, also once it was started anew', needsDaemon, async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'syslog-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const socket = join(folder, 'log')
+  const daemon = async () => {
+    const child = spawn('python3', ['-c', DAEMON, socket], { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.after(() => child.kill('SIGKILL'))
+    let heard = ''
+    child.stdout.setEncoding('utf8').on('data', (more: string) => {
+      heard += more
+    })
+    await eventually(() => heard.includes('ready'))
+    return { child, heard: () => heard }
+  }
+  const first = await daemon()
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
+  const lines = [...gateway(port, server), 'logging on', 'logging facility 23', `logging local ${socket}`]
+  const file = configuration(t, ['hostname gw', ...lines])
+  await start(t, file)
+  await greeting(port)
+  const built = /^<190>postern\[\d+\]: %PIX-6-302013: Built inbound TCP connection \d+ for outside:/m
+  await eventually(() => built.test(first.heard()))
+  first.child.kill('SIGKILL')
+  await once(first.child, 'exit')
+  await greeting(port)
+  rmSync(socket)
+  const second = await daemon()
+  await eventually(async () => {
+    await greeting(port)
+    return built.test(second.heard())
+  })
+  // Nobody listens: it does not begin as if all were well.
+  const nowhere = configuration(t, [...gateway(port, server), 'logging on', `logging local ${folder}/nobody`])
+  const { status, err } = await postern(['firewall', 'run', nowhere])
+  assert.equal(status, 2)
+  assert.match(err, /logging local: no syslog daemon listens at \S+nobody/)
 })
 
 test('metrics answer on loopback by an address of loopback, and nowhere unless a line says so', async t => {
@@ -422,4 +483,27 @@ test('with --json every event is an object on standard output, to the last', asy
     ['started', 'built', 'altered', 'torn-down', 'stopping'],
   )
   assert.ok(events.every(({ message, host }) => message !== '' && host === 'pixfirewall'))
+})
+
+test('started as root it becomes who its file names once its doors are open, and can be typed at by that user', {
+  skip: unmet({ root: true }),
+}, async t => {
+  const [port, { port: server }] = [await freePort(), await quoting(t)]
+  const file = configuration(t, [...gateway(port, server), 'user nobody', 'logging on', 'logging json gateway.json'])
+  // The folder of another user's files must be within that user's reach.
+  chmodSync(dirname(file), 0o755)
+  const { child, said, says } = await start(t, file)
+  const nobody = Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }))
+  const status = readFileSync(`/proc/${child.pid}/status`, 'latin1')
+  assert.match(status, new RegExp(`^Uid:\\t${[nobody, nobody, nobody, nobody].join('\\t')}$`, 'm'))
+  assert.match(status, /^CapPrm:\t0+$/m)
+  assert.equal(statSync(join(dirname(file), 'gateway.json')).uid, nobody)
+  assert.equal(await greeting(port), MASKED)
+  // A reload opens as that user what it opened before.
+  child.kill('SIGHUP')
+  await says(/is in force/)
+  writeFileSync(file, readFileSync(file, 'utf8').replace('user nobody\n', ''))
+  child.kill('SIGHUP')
+  await says(/as whom the firewall runs cannot change while it runs/)
+  assert.equal(await greeting(port), MASKED, said())
 })

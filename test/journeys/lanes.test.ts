@@ -21,10 +21,17 @@ interface After {
 
 /** A server that takes mail; `most`: messages over one connection, before it says 421. */
 class Peer {
+  get open(): number {
+    return this.sockets.size
+  }
+
   /** Of each connection, the messages it brought. */
   readonly sessions: string[][] = []
   most = Infinity
+  readonly sockets = new Set<net.Socket>()
   readonly server = net.createServer(socket => {
+    this.sockets.add(socket)
+    socket.on('close', () => this.sockets.delete(socket))
     const session: string[] = []
     this.sessions.push(session)
     let [held, inBody, from] = ['', false, '']
@@ -48,7 +55,8 @@ class Peer {
           return
         } else {
           from = /^MAIL FROM:<([^>]*)>/.exec(line)?.[1] ?? from
-          socket.write(line === 'QUIT' ? '221 2.0.0 bye\r\n' : '250 2.0.0 ok\r\n')
+          if (line === 'QUIT') socket.end('221 2.0.0 bye\r\n')
+          else socket.write('250 2.0.0 ok\r\n')
         }
       }
     })
@@ -108,6 +116,47 @@ test('many messages to one next hop share its connections, and no connection car
   assert.equal(new Set(brought).size, 60, 'each once')
   assert.ok(peer.sessions.length < 20, `${peer.sessions.length} connections`)
   assert.ok(peer.sessions.every(({ length }) => length <= 10))
+})
+
+test('a connection is kept for the next message, as long as the configuration says', async t => {
+  const peer = new Peer()
+  peer.server.listen(0, '127.0.0.1')
+  await once(peer.server, 'listening')
+  t.after(() => peer.server.close())
+  const { port } = peer.server.address() as net.AddressInfo
+  for (const [rest, connections] of [
+    ['1m', 1],
+    ['0s', 3],
+  ] as const) {
+    peer.sessions.length = 0
+    const lines = [`queue per-destination connections 3 messages 10 rest ${rest}`]
+    const { server, spool, put, until } = await mailServer(t, port, lines)
+    for (let i = 0; i < 3; i++) {
+      await put(1)
+      await until(() => spool.count === 0)
+    }
+    assert.equal(peer.sessions.length, connections)
+    assert.equal(peer.sessions.flat().length, 3)
+    // Nor is a stop held up by it.
+    await server.stop({ grace: 10_000 })
+    await until(() => peer.open === 0)
+  }
+})
+
+test('a connection that was kept and is gone costs the next message nothing', async t => {
+  const peer = new Peer()
+  peer.server.listen(0, '127.0.0.1')
+  await once(peer.server, 'listening')
+  t.after(() => peer.server.close())
+  const { port } = peer.server.address() as net.AddressInfo
+  const { spool, put, until } = await mailServer(t, port)
+  await put(1)
+  await until(() => spool.count === 0)
+  for (const socket of peer.sockets) socket.end('421 4.4.2 idle too long\r\n')
+  await put(1)
+  // The schedule would have it wait for ten minutes.
+  await until(() => spool.count === 0)
+  assert.equal(peer.sessions.flat().length, 2)
 })
 
 test('a server that takes few messages over one connection gets the rest over others, at once', async t => {

@@ -111,7 +111,7 @@ async function asksAll(server: Server, [one, two, three]: readonly [string, stri
   assert.match((await server.queue('list', '--older-than', '1h')).out, /^0 messages of 3$/m)
   const explained = await server.queue('explain', one)
   assert.match(explained.out, /trail:\n {2}\S+ ago: received from c\.example \[127\.0\.0\.1\] by ESMTP\n/)
-  assert.match(explained.out, /bob@b\.example: deferred: 4\.4\.1 connector dead: \S+ refused the connection/)
+  assert.match(explained.out, /<bob@b\.example> deferred: 4\.4\.1 connector dead: \S+ refused the connection/)
   assert.match(explained.out, /bob@b\.example by connector dead: in \S+.*: after try 1 the schedule waits 10m/)
   assert.match((await server.queue('hold', two)).out, new RegExp(`^${two}: is held$`, 'm'))
   assert.match((await server.queue('list', two)).out, / held +<alice/)

@@ -1,26 +1,7 @@
 /** The strict proxy before a server of ours, or before a lenient one, in virtual time. */
-import { bytes, text } from '../../src/base/bytes.ts'
-import type { Instant } from '../../src/base/time.ts'
-import { type StrictChanges, strict } from '../../src/firewall/profiles/strict.ts'
-import { type ProxyOutput, SmtpProxy } from '../../src/firewall/proxy.ts'
-import type { Explanation } from '../../src/firewall/verdict.ts'
-import { SECURE, STRANGER } from './server.ts'
-
-/** What stands behind the proxy. */
-export interface Backend {
-  send(octets: Uint8Array): void
-  said(): string
-  wait(milliseconds: number): void
-  end(): void
-  secured(): void
-  readonly closed: boolean
-}
-
-const CAUSE = {
-  at: { file: 'firewall.conf', line: 1, column: 1, length: 1, text: 'inspect smtp strict' },
-  command: 'inspect smtp strict',
-  cure: 'no inspect smtp strict',
-} as const
+import type { StrictChanges } from '../../src/firewall/profiles/strict.ts'
+import { type Backend, SECURE, strictly, Through } from '../../src/firewall/through.test.ts'
+import { STRANGER } from './server.ts'
 
 /** Who speaks out of turn is refused at once and for good, whatever the commands were. */
 const OUT_OF_TURN = '5xx* 554:5.5.0 close'
@@ -53,101 +34,40 @@ export const OTHERWISE: Readonly<Record<string, Readonly<Record<number, string>>
   'x-exps-oversized': { 2: '504', 3: '500:5.5.2', 4: '250' },
 }
 
-export class ThroughStrict<B extends Backend> {
-  readonly #proxy: SmtpProxy
-  readonly #makeBackend: () => B
-  readonly backends: B[] = []
-  readonly explanations: Explanation[] = []
-  #backend: B | undefined
-  #said = ''
-  now: Instant = 1_000_000
-  closed = false
+export class ThroughStrict {
+  readonly #through: Through
+  #told = 0
   closedHeard = false
-  wantsTls = false
 
-  constructor(makeBackend: () => B, changes: StrictChanges = {}) {
-    this.#makeBackend = makeBackend
-    this.#proxy = new SmtpProxy({
-      policy: strict(CAUSE, changes),
-      host: 'fw.example.org',
-      client: { address: STRANGER },
-      canSecure: true,
-    })
-    this.#carryOut(this.#proxy.open(this.now))
+  constructor(makeBackend: () => Backend, changes: StrictChanges = {}) {
+    const options = { host: 'fw.example.org', client: { address: STRANGER }, canSecure: true }
+    this.#through = new Through(makeBackend, strictly(changes), options)
+  }
+
+  get closed(): boolean {
+    return this.#through.closed
   }
 
   send(octets: Uint8Array): void {
-    if (!this.closed) this.#carryOut(this.#proxy.receive('client', octets, this.now))
+    this.#through.send(octets)
   }
 
   wait(milliseconds: number): void {
-    const until = this.now + milliseconds
-    for (let at = this.#proxy.deadline; !this.closed && at !== undefined && at <= until; at = this.#proxy.deadline) {
-      this.now = Math.max(this.now, at)
-      this.#carryOut(this.#proxy.tick(this.now))
-    }
-    this.now = until
+    this.#through.pass(milliseconds)
   }
 
   secured(): void {
-    this.wantsTls = false
-    this.#carryOut(this.#proxy.secured('client', SECURE, this.now))
+    this.#through.do((proxy, now) => proxy.secured('client', SECURE, now))
   }
 
   end(): void {
-    if (!this.closed) this.#carryOut(this.#proxy.end('client', this.now))
+    if (!this.closed) this.#through.do((proxy, now) => proxy.end('client', now))
   }
 
+  /** What the client heard since this was asked last. */
   said(): string {
-    const said = this.#said
-    this.#said = ''
+    const said = this.#through.heard.slice(this.#told)
+    this.#told = this.#through.heard.length
     return said
-  }
-
-  #hear(): void {
-    const backend = this.#backend
-    if (!backend) return
-    const said = backend.said()
-    if (said !== '') this.#carryOut(this.#proxy.receive('server', bytes(said), this.now))
-    if (backend.closed && backend === this.#backend) {
-      this.#backend = undefined
-      this.#carryOut(this.#proxy.end('server', this.now))
-    }
-  }
-
-  #carryOut(outputs: readonly ProxyOutput[]): void {
-    for (const output of outputs) {
-      switch (output.kind) {
-        case 'altered':
-          this.explanations.push(output.explanation)
-          break
-        case 'dial':
-          this.#backend = this.#makeBackend()
-          this.backends.push(this.#backend)
-          this.#carryOut(this.#proxy.connected(this.now))
-          this.#hear()
-          break
-        case 'start-tls':
-          if (output.at === 'client') this.wantsTls = true
-          else {
-            this.#backend?.secured()
-            this.#carryOut(this.#proxy.secured('server', SECURE, this.now))
-          }
-          break
-        case 'close':
-          if (output.at === 'client') this.closed = true
-          else {
-            this.#backend?.end()
-            this.#backend = undefined
-          }
-          break
-        default:
-          if (output.to === 'client') this.#said += text(output.bytes)
-          else {
-            this.#backend?.send(output.bytes)
-            this.#hear()
-          }
-      }
-    }
   }
 }

@@ -1,6 +1,7 @@
 /** What can stand between a source and a sink: ours, other people's, and nothing at all. */
-import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { layOutHaraka } from '../../test/interop/peers/haraka.ts'
 import { peer } from '../peers.ts'
 import { freePorts, type Program, start, untilListening, workDirectory } from './process.ts'
 
@@ -86,10 +87,7 @@ async function startNodePass({ listen, sink }: Ports): Promise<Program> {
 
 /** Takes every recipient, and a message only once the server behind has taken it. */
 async function startHaraka({ listen, sink }: Ports): Promise<Program> {
-  const { command, root } = peer('haraka')
-  const folder = mkdtempSync(join(workDirectory(), 'haraka-'))
-  cpSync(join(root, 'node_modules/Haraka/config'), join(folder, 'config'), { recursive: true })
-  const files = {
+  return layOutHaraka({
     'config/smtp.ini': `listen=127.0.0.1:${listen}\n`,
     'config/plugins': 'anybody\nqueue/smtp_forward\n',
     'config/smtp_forward.ini': `host=127.0.0.1\nport=${sink}\n`,
@@ -98,12 +96,7 @@ async function startHaraka({ listen, sink }: Ports): Promise<Program> {
     // As many octets as there are (0 is no limit).
     'config/connection.ini': '[max]\nbytes=0\n[message]\n[uuid]\n',
     'plugins/anybody.js': 'exports.hook_rcpt = next => next(OK)\n',
-  }
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true })
-    writeFileSync(join(folder, path), text)
-  }
-  return start({ name: 'haraka', command: process.execPath, args: [command, '-c', folder], cwd: folder })
+  }).program
 }
 
 async function startNginx({ listen, sink }: Ports): Promise<Program> {

@@ -3,11 +3,12 @@ import * as diagnosis from './diagnosis.ts'
 import * as firewall from './firewall.ts'
 import { type Bench, print, ratios, rows } from './harness.ts'
 import * as mta from './mta.ts'
+import * as queue from './queue.ts'
 import * as routing from './routing.ts'
 import * as sessions from './sessions.ts'
 
 /** Every bench: a file here, and a line here. */
-const BENCHES: Readonly<Record<string, Bench>> = { firewall, mta, routing, sessions, diagnosis }
+const BENCHES: Readonly<Record<string, Bench>> = { firewall, mta, queue, routing, sessions, diagnosis }
 
 const USAGE = `usage: npm run bench -- NAME [--quick] [--json] [--subjects A,B] [--cases A,B]
 

@@ -1,13 +1,24 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { layOutHaraka } from '../../test/interop/peers/haraka.ts'
 import { startPostfix } from '../../test/interop/peers/postfix.ts'
 import { peer } from '../peers.ts'
 import { alternate, type CaseReport, type Metric, type Order, type Report, type Sample } from './harness.ts'
-import { finish, freePorts, type Program, start, stopAll, untilListening, workDirectory } from './process.ts'
+import {
+  cpuSeconds,
+  finish,
+  freePorts,
+  type Program,
+  start,
+  stopAll,
+  untilListening,
+  workDirectory,
+} from './process.ts'
+import { arrived, startSink } from './sink.ts'
 
 export const description =
-  'a mail server, durable: smtp-source → subject → smtp-sink until the sink has it all, beside Postfix as Debian has it'
+  'a mail server, durable: smtp-source → subject → smtp-sink until the sink has it all, beside Postfix as Debian has it, and Haraka with its queue'
 
 const CHECKOUT = join(import.meta.dirname, '..', '..')
 
@@ -47,31 +58,42 @@ const CASES: readonly Case[] = [
 const METRICS: readonly Metric[] = [
   { name: 'rate', unit: 'messages/s', better: 'more' },
   { name: 'taken', unit: 'messages/s acknowledged', better: 'more' },
+  { name: 'cpu', unit: 's/10k', better: 'less' },
+  { name: 'cpu-seconds', unit: 's' },
 ]
 
-export const subjects: readonly string[] = ['postern', 'postfix']
+export const subjects: readonly string[] = ['postern', 'postfix', 'haraka']
 export const cases: readonly string[] = CASES.map(({ name }) => name)
+
+/** Haraka gets so much less to do, or a run of it would take longer than all the others. */
+const SHARES: Readonly<Record<string, number>> = { haraka: 0.2 }
 
 interface Line {
   readonly port: number
   readonly sink: Program
+  /** Of the subject; all under it counts. */
+  readonly pid: number
+  readonly version: string
   said(): string
 }
 
 export async function run({ quick, subjects: wanted, cases: asked, note }: Order): Promise<Report> {
   const reports: CaseReport[] = []
+  const versions = new Set<string>()
   for (const each of CASES.filter(({ name }) => asked.includes(name))) {
     const messages = quick ? each.quick : each.full
     const lines = new Map<string, Line>()
+    const share = (name: string): number => Math.ceil(messages * (SHARES[name] ?? 1))
     for (const name of wanted) {
-      const line = await (name === 'postfix' ? layPostfix() : layPostern())
+      const line = await (LAY[name] ?? layPostern)()
       lines.set(name, line)
-      await send(line, each, Math.ceil(messages / 4))
+      versions.add(line.version)
+      await send(line, each, Math.ceil(share(name) / 2))
     }
     const samples = await alternate(wanted, quick ? 3 : 5, async (subject, round) => {
       const line = lines.get(subject)
       if (!line) throw new Error(`nothing was started for ${subject}`)
-      const sample = await send(line, each, messages)
+      const sample = await send(line, each, share(subject))
       note(`${each.name}: round ${round}: ${subject}: ${sample.rate?.toFixed(0)} messages/s`)
       return sample
     })
@@ -79,15 +101,7 @@ export async function run({ quick, subjects: wanted, cases: asked, note }: Order
     reports.push({ name: each.name, title: `4 kB, ${each.title}, ${messages.toLocaleString('en-US')} a run`, samples })
   }
   const [ours = 'postern', ...peers] = wanted
-  return { metrics: METRICS, ours: [ours], peers, cases: reports, versions: [peer('smtp-source').version] }
-}
-
-async function startSink(port: number): Promise<Program> {
-  const { command, env } = peer('smtp-sink')
-  const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : []
-  const sink = start({ name: 'smtp-sink', command, env, args: [...asNobody, '-c', `127.0.0.1:${port}`, '256'] })
-  await untilListening(sink, port)
-  return sink
+  return { metrics: METRICS, ours: [ours], peers, cases: reports, versions: [...versions] }
 }
 
 async function layPostern(): Promise<Line> {
@@ -106,22 +120,52 @@ async function layPostern(): Promise<Line> {
   const args = ['mta', 'run', file, '--quiet']
   const program = start({ name: 'postern-mta', command: join(CHECKOUT, 'postern'), args })
   await untilListening(program, port)
-  return { port, sink, said: program.said }
+  return { port, sink, pid: program.pid, version: `Postern on Node ${process.version}`, said: program.said }
 }
 
 async function layPostfix(): Promise<Line> {
   const [port = 0, sinkPort = 0] = await freePorts(2)
   const sink = await startSink(sinkPort)
-  const { said } = await startPostfix({ port, postern: sinkPort })
-  return { port, sink, said }
+  const { said, pid, version } = await startPostfix({ port, postern: sinkPort })
+  return { port, sink, pid, version, said }
+}
+
+/** Takes mail for anybody into its own queue, and sends all of it to the sink. */
+async function layHaraka(): Promise<Line> {
+  const [port = 0, sinkPort = 0] = await freePorts(2)
+  const sink = await startSink(sinkPort)
+  const plugin = `
+exports.hook_rcpt = (next, connection) => {
+  connection.relaying = true
+  next(OK)
+}
+exports.hook_get_mx = next => next(OK, { priority: 0, exchange: '127.0.0.1', port: ${sinkPort} })
+`
+  const { version, program } = layOutHaraka({
+    'config/smtp.ini': `listen=127.0.0.1:${port}\n`,
+    'config/plugins': 'sink\n',
+    'config/outbound.ini': 'local_mx_ok=true\n',
+    'config/me': 'haraka.example\n',
+    'config/loglevel': 'LOGERROR\n',
+    'plugins/sink.js': plugin,
+  })
+  await untilListening(program, port)
+  return { port, sink, pid: program.pid, version, said: program.said }
+}
+
+const LAY: Readonly<Record<string, () => Promise<Line>>> = {
+  postern: layPostern,
+  postfix: layPostfix,
+  haraka: layHaraka,
 }
 
 /** One run. Throws unless every message arrived. */
-async function send({ port, sink, said }: Line, { sessions, kept, to }: Case, messages: number): Promise<Sample> {
+async function send({ port, sink, pid, said }: Line, { sessions, kept, to }: Case, messages: number): Promise<Sample> {
   const { command, env } = peer('smtp-source')
   const before = arrived(sink)
   const options = ['-s', sessions, '-m', messages, '-l', 3_800, '-f', 'from@source.example', '-t', to]
   const args = [...(kept ? ['-d'] : []), ...options.map(String), '-M', 'source.example', `127.0.0.1:${port}`]
+  const spent = cpuSeconds(pid)
   const began = performance.now()
   await finish({ name: 'smtp-source', command, env, args }, { seconds: 120 })
   const taken = (performance.now() - began) / 1_000
@@ -131,10 +175,6 @@ async function send({ port, sink, said }: Line, { sessions, kept, to }: Case, me
   if (arrived(sink) - before !== messages) {
     throw new Error(`${messages} messages sent, ${arrived(sink) - before} arrived at the sink\n${said()}`)
   }
-  return { rate: messages / wall, taken: messages / taken, wall }
-}
-
-/** The sink's own count; it writes `sess=N quit=N mesg=N` anew after each message. */
-function arrived(sink: Program): number {
-  return Number(/.*mesg=(\d+)\r/s.exec(sink.said())?.[1] ?? 0)
+  const cpu = cpuSeconds(pid) - spent
+  return { rate: messages / wall, taken: messages / taken, cpu: (10_000 * cpu) / messages, 'cpu-seconds': cpu }
 }

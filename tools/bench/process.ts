@@ -177,8 +177,11 @@ export function cpuSeconds(pid: number): number {
   return family(pid).reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND
 }
 
-/** Kibibytes that this process and all under it hold in memory (`VmRSS`), or have ever held at once (`VmHWM`). */
-export function memoryOf(pid: number, what: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
+/**
+ * Kibibytes that this process and all under it hold in memory (`VmRSS`), or have ever held at once (`VmHWM`); of what they
+ * hold, what is theirs (`RssAnon`), and what are pages of files that the system can take back (`RssFile`).
+ */
+export function memoryOf(pid: number, what: 'VmRSS' | 'VmHWM' | 'RssAnon' | 'RssFile' = 'VmRSS'): number {
   return family(pid).reduce((sum, each) => {
     const found = new RegExp(`^${what}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${each.pid}/status`, 'latin1'))
     return sum + Number(found?.[1] ?? 0)

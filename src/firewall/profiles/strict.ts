@@ -1,8 +1,10 @@
 import type { Duration } from '../../base/time.ts'
-import { SIZE } from '../../config/argument.ts'
+import { DURATION } from '../../config/argument.ts'
 import type { Network } from '../../topology/topology.ts'
-import type { Action, Cause, OctetKind, Proxying, Rule, SizeKind } from '../policy.ts'
+import type { Action, Cause, OctetKind, Proxying, ProxyWaits, Rule, SizeKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
+import { UNDERSTOOD } from '../proxy-offer.ts'
+import { Lines, type SettingLines } from './lines.ts'
 
 /**
  * Everything that `strict` counts, lists and waits for, by name. Whoever needs another number changes it here, and the
@@ -12,23 +14,19 @@ export interface StrictSettings {
   /** Extensions that may be offered and used, in upper case. */
   readonly extensions: ReadonlySet<string>
   readonly mechanisms: ReadonlySet<string>
-  /** Verbs that nobody outside needs. */
-  readonly closedVerbs: ReadonlySet<string>
-  /** Back doors of another age: whoever says them means no good. */
-  readonly backDoors: ReadonlySet<string>
-  /** Verbs between the servers of one organisation, for `sites` only. */
-  readonly siteVerbs: ReadonlySet<string>
-  /** Who these servers are. */
+  /** The servers of one organisation, for whom the verbs between such servers are. */
   readonly sites: readonly Network[]
   /** Domains that mail is taken for, and what is below them; empty: the server behind decides. */
   readonly domains: ReadonlySet<string>
-  /** The server behind does not read `%`, `!`, a quoted `@` or a source route as a way to somebody else. */
-  readonly backendKnowsRelayForms: boolean
+  /** Addresses of these kinds pass. */
+  readonly allowed: ReadonlySet<Allowance>
   /** What becomes of a bare CR, a bare LF and a NUL in a message. */
   readonly strays: 'reject' | Extract<Action, { kind: 'normalise' }>['to']
   /** Octets. */
   readonly messageSize: number
   readonly headerSize: number
+  /** Octets of a line of a header, beyond which it is folded; 0 for none. */
+  readonly headerLine: number
   readonly recipients: number
   /** Recipients of one transaction that the server refused. */
   readonly invalidRecipients: number
@@ -37,6 +35,30 @@ export interface StrictSettings {
   readonly junk: number
   readonly engine: Proxying
 }
+
+/** Kinds of address that are refused unless a line allows them, and whoever allows them knows what. */
+export const ALLOWANCES = {
+  'relay-forms':
+    'recipients with %, !, a quoted @ or a source route: the server behind reads them as no way to anybody else',
+  'address-literals': 'recipients at a host by its number, as if it were a domain of ours',
+  'address-specials': 'addresses with | or `, which no shell behind the server may get to read',
+} as const
+
+export type Allowance = keyof typeof ALLOWANCES
+
+/** Verbs between the servers of one organisation. */
+const SITE_VERBS: ReadonlySet<string> = new Set(['X-EXPS', 'X-LINK2STATE', 'XEXCH50'])
+/** Back doors of another age: whoever says them means no good. */
+const BACK_DOORS: ReadonlySet<string> = new Set(['WIZ', 'DEBUG', 'KILL'])
+/** They turn the dialogue round, and that no proxy can follow. */
+const TURNING: ReadonlySet<string> = new Set(['TURN', 'ATRN'])
+/** Verbs that nobody outside needs, with an extension of the same name. */
+const OPTION_VERBS: readonly string[] = ['EXPN', 'ETRN']
+
+/** Extensions that a line may put on the list. Those between sites have another line, and no other is understood. */
+export const STRICT_EXTENSIONS: ReadonlySet<string> = new Set(
+  [...UNDERSTOOD].filter(keyword => !SITE_VERBS.has(keyword) && !TURNING.has(keyword) && keyword !== 'XCLIENT'),
+)
 
 /** What Exchange servers log in to each other with. */
 const SITE_MECHANISMS: ReadonlySet<string> = new Set(['GSSAPI', 'NTLM', 'LOGIN'])
@@ -64,8 +86,10 @@ const ENGINE: Proxying = {
     reply: 10 * MINUTE,
     write: 5 * MINUTE,
     session: 120 * MINUTE,
+    error: 0,
   },
   minDataRate: 500,
+  softErrors: 10,
 }
 
 export const STRICT: StrictSettings = {
@@ -82,15 +106,13 @@ export const STRICT: StrictSettings = {
     'STARTTLS',
   ]),
   mechanisms: new Set(['PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-1', 'SCRAM-SHA-256', 'XOAUTH2', 'OAUTHBEARER']),
-  closedVerbs: new Set(['EXPN', 'ETRN', 'TURN', 'ATRN']),
-  backDoors: new Set(['WIZ', 'DEBUG', 'KILL']),
-  siteVerbs: new Set(['X-EXPS', 'X-LINK2STATE', 'XEXCH50']),
   sites: [],
   domains: new Set(),
-  backendKnowsRelayForms: false,
+  allowed: new Set(),
   strays: 'reject',
   messageSize: 64 * 1024 * 1024,
   headerSize: 102_400,
+  headerLine: 0,
   recipients: 1000,
   invalidRecipients: 50,
   errors: 20,
@@ -102,55 +124,83 @@ export const STRICT: StrictSettings = {
  * The front door that people should have: what is not understood does not pass, what passes is said anew, and everything
  * has a limit.
  */
-export function strict(cause: Cause, changes: StrictChanges = {}, lines: StrictLines = new Map()): ProxyPolicy {
+export function strict(cause: Cause, changes: StrictChanges = {}, lines: SettingLines = new Map()): ProxyPolicy {
   const settings = { ...STRICT, ...changes, engine: { ...STRICT.engine, ...changes.engine } }
-  const by: By = (name, cure) => ({ ...(lines.get(name) ?? cause), cure: `strict ${cure}` })
+  const say = new Lines('strict', cause, lines)
   const rules = [
-    ...verbs(settings, by),
-    ...offers(settings, by),
-    ...addresses(settings, by),
-    ...sizes(settings, by),
-    ...octets(settings, by),
+    ...verbs(settings, say),
+    ...offers(settings, say),
+    ...addresses(settings, say),
+    ...sizes(settings, say),
+    ...octets(settings, say),
   ]
-  const settled = { tls: by('tls', 'tls pass'), onwardTls: by('onward-tls', 'onward-tls may') }
-  return { name: 'strict', engine: settings.engine, rules, directions: new Set(['inbound']), cause, settled }
+  const { engine } = settings
+  return { name: 'strict', engine, rules, directions: new Set(['inbound']), cause, settled: settledBy(engine, say) }
 }
 
-/** Lines that say a setting, by their second word: `strict tls off` by `tls`. */
-export type StrictLines = ReadonlyMap<string, Omit<Cause, 'cure'>>
+/** The waits, and the words of their lines. */
+export const WAITS: Readonly<Record<Exclude<keyof ProxyWaits, 'pregreet'>, string>> = {
+  command: 'command-wait',
+  data: 'data-wait',
+  reply: 'reply-wait',
+  write: 'write-wait',
+  session: 'session-wait',
+  error: 'error-delay',
+}
 
-/** By the line of this name, else by the one that put the profile in force; and what to write to have it otherwise. */
-type By = (name: string, cure: string) => Cause
+function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['settled']> {
+  const waiting = Object.entries(WAITS).map(
+    ([key, word]) => [key, say.by(key, `${word} ${DURATION.show(2 * waits[key as keyof ProxyWaits])}`)] as const,
+  )
+  return {
+    ...Object.fromEntries(waiting),
+    tls: say.by('tls', 'tls pass'),
+    onwardTls: say.by('onwardTls', 'onward-tls may'),
+    authInClear: say.by('authInClear', 'auth-in-clear'),
+    talkingAhead: say.by('talkingAhead', 'talking-ahead wait'),
+    minDataRate: say.by('minDataRate', 'data-rate 0'),
+    error: say.by('error', 'error-delay 0s'),
+  }
+}
 
-function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings, by: By): readonly Rule[] {
+function verbs({ extensions, sites }: StrictSettings, say: Lines): readonly Rule[] {
   const between: Rule[] = [
     {
       match: {
         on: 'all',
         of: [
           { on: 'peer', within: sites },
-          { on: 'word', what: 'verb', in: siteVerbs },
+          { on: 'word', what: 'verb', in: SITE_VERBS },
         ],
       },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },
     {
-      match: { on: 'word', what: 'verb', in: siteVerbs },
+      match: { on: 'word', what: 'verb', in: SITE_VERBS },
       action: answer(504, '5.7.0', 'Need to authenticate first'),
       reason: 'such verbs are for the named servers of one organisation (CVE-2005-0560, CVE-2003-0714)',
-      cause: by('site', 'site host <peer>'),
+      cause: say.by('site', 'site host <peer>'),
     },
   ]
+  const closed = answer(502, '5.5.1', 'Command is not available')
   return [
     ...between,
     {
-      match: { on: 'word', what: 'verb', in: closedVerbs },
-      action: answer(502, '5.5.1', 'Command is not available'),
-      reason: 'nobody outside needs it',
+      match: { on: 'word', what: 'verb', in: TURNING },
+      action: closed,
+      reason: 'it turns the dialogue round, and that no proxy follows',
     },
+    ...OPTION_VERBS.filter(verb => !extensions.has(verb)).map(
+      (verb): Rule => ({
+        match: { on: 'word', what: 'verb', in: new Set([verb]) },
+        action: closed,
+        reason: 'nobody outside needs it',
+        cause: say.by(`extension ${verb}`, `extension ${verb}`),
+      }),
+    ),
     {
-      match: { on: 'word', what: 'verb', in: backDoors },
+      match: { on: 'word', what: 'verb', in: BACK_DOORS },
       action: answer(500, '5.5.1', 'Command unrecognized'),
       reason: 'an attack: these were back doors of mail servers once',
       log: true,
@@ -158,29 +208,39 @@ function verbs({ closedVerbs, backDoors, siteVerbs, sites }: StrictSettings, by:
   ]
 }
 
-function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings, by: By): readonly Rule[] {
+function offers({ extensions, mechanisms, sites }: StrictSettings, say: Lines): readonly Rule[] {
+  const unlisted = [...STRICT_EXTENSIONS].filter(keyword => !extensions.has(keyword))
+  const strip = { kind: 'strip' } as const
   return [
     {
       match: {
         on: 'all',
         of: [
           { on: 'peer', within: sites },
-          { on: 'word', what: 'ehlo-keyword', in: siteVerbs },
+          { on: 'word', what: 'ehlo-keyword', in: SITE_VERBS },
         ],
       },
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },
     {
-      match: { on: 'word', what: 'ehlo-keyword', in: siteVerbs },
-      action: { kind: 'strip' },
+      match: { on: 'word', what: 'ehlo-keyword', in: SITE_VERBS },
+      action: strip,
       reason: 'it is for the named servers of one organisation',
-      cause: by('site', 'site host <peer>'),
+      cause: say.by('site', 'site host <peer>'),
     },
+    ...unlisted.map(
+      (keyword): Rule => ({
+        match: { on: 'word', what: 'ehlo-keyword', in: new Set([keyword]) },
+        action: strip,
+        reason: 'the extension is not on the list',
+        cause: say.by(`extension ${keyword}`, `extension ${keyword}`),
+      }),
+    ),
     {
       match: { on: 'not', match: { on: 'word', what: 'ehlo-keyword', in: extensions } },
-      action: { kind: 'strip' },
-      reason: 'the extension is not on the list',
+      action: strip,
+      reason: 'the proxy does not understand it, or could not follow it',
     },
     {
       match: {
@@ -193,10 +253,19 @@ function offers({ extensions, mechanisms, siteVerbs, sites }: StrictSettings, by
       action: { kind: 'pass' },
       reason: 'servers of one organisation talk among themselves',
     },
+    ...say.off('mechanism').map(
+      (word): Rule => ({
+        match: { on: 'word', what: 'auth-mechanism', in: new Set([word]) },
+        action: strip,
+        reason: 'the mechanism is not on the list',
+        cause: say.by(`mechanism ${word}`, `mechanism ${word}`),
+      }),
+    ),
     {
       match: { on: 'not', match: { on: 'word', what: 'auth-mechanism', in: mechanisms } },
-      action: { kind: 'strip' },
+      action: strip,
       reason: 'the mechanism is not on the list',
+      cause: say.by('mechanism', 'mechanism <word>'),
     },
   ]
 }
@@ -209,62 +278,96 @@ const RELAY_FORMS: readonly (readonly [pattern: string, name: string])[] = [
   ['^\\".*@.*\\"', 'a quoted @'],
 ]
 
-function addresses({ domains, backendKnowsRelayForms }: StrictSettings, by: By): readonly Rule[] {
+function addresses({ domains, allowed }: StrictSettings, say: Lines): readonly Rule[] {
   const refused = answer(550, '5.7.1', 'Relaying denied')
-  const forms = backendKnowsRelayForms ? [] : RELAY_FORMS
+  const unless = (what: Allowance, ...rules: readonly Omit<Rule, 'cause'>[]): readonly Rule[] =>
+    allowed.has(what) ? [] : rules.map(rule => ({ ...rule, cause: say.by(`allow ${what}`, `allow ${what}`) }))
   return [
-    ...forms.map(
-      ([form, name]): Rule => ({
-        match: { on: 'text', what: 'recipient', like: [form] },
+    ...unless(
+      'relay-forms',
+      ...RELAY_FORMS.map(([form, name]) => ({
+        match: { on: 'text', what: 'recipient', like: [form] } as const,
         action: refused,
         reason: `${name} leads past what the rules speak of`,
-      }),
+      })),
     ),
-    {
+    ...unless('address-specials', {
       match: { on: 'octet', what: 'special' },
       action: answer(553, '5.1.3', 'Not an address we take'),
       reason: 'a shell somewhere may read it (CVE-2020-7247)',
-    },
+    }),
+    ...unless('address-literals', {
+      match: { on: 'text', what: 'recipient', like: ['@\\['] },
+      action: refused,
+      reason: 'an address literal is a host, and not a domain of ours',
+    }),
     ...(domains.size === 0
       ? []
       : [
           {
-            match: { on: 'relay', except: domains },
+            match: { on: 'relay', except: domains, literals: allowed.has('address-literals') },
             action: refused,
             reason: 'mail is taken for the listed domains',
-            cause: by('domain', 'domain <word>'),
+            cause: say.by('domain', 'domain <word>'),
           } as const,
         ]),
-    ...(domains.size === 0
-      ? [
-          {
-            match: { on: 'text', what: 'recipient', like: ['@\\['] },
-            action: refused,
-            reason: 'an address literal is a host, and not a domain of ours',
-          } as const,
-        ]
-      : []),
   ]
 }
 
-function sizes(settings: StrictSettings, by: By): readonly Rule[] {
-  const over = (what: SizeKind, most: number, action: Action, reason: string): Rule => ({
-    match: { on: 'size', what, over: most },
-    action,
-    reason: `${reason} (${most})`,
-  })
-  const { messageSize, headerSize, recipients, invalidRecipients, errors, junk } = settings
+/** The settings that are a limit, and the words of their lines. */
+export const LIMITS: Readonly<Record<Limit, string>> = {
+  messageSize: 'message-size',
+  headerSize: 'header-size',
+  recipients: 'recipients',
+  invalidRecipients: 'invalid-recipients',
+  errors: 'errors',
+  junk: 'junk',
+}
+
+type Limit = 'messageSize' | 'headerSize' | 'recipients' | 'invalidRecipients' | 'errors' | 'junk'
+
+function sizes(settings: StrictSettings, say: Lines): readonly Rule[] {
   const last = answer(421, '4.7.0', 'Too many errors', true)
+  /** At the limit where the last one is refused, over it where all up to it pass. */
+  const limit = (
+    key: Limit,
+    what: SizeKind,
+    { action, reason, at = 'over' }: { action: Action; reason: string; at?: 'over' | 'limit' },
+  ): Rule => ({
+    match: { on: 'size', what, over: at === 'over' ? settings[key] : settings[key] - 1 },
+    action,
+    reason: `${reason} (${settings[key]})`,
+    cause: say.by(key, `${LIMITS[key]} ${key === 'messageSize' || key === 'headerSize' ? '<size>' : '<number>'}`),
+  })
+  return [
+    limit('messageSize', 'message', {
+      action: answer(552, '5.3.4', 'Message size exceeds the limit'),
+      reason: 'octets of a message',
+    }),
+    limit('headerSize', 'header', {
+      action: answer(552, '5.3.4', 'Message header exceeds the limit'),
+      reason: 'octets of a header',
+    }),
+    ...folding(settings, say),
+    limit('recipients', 'recipients', {
+      action: answer(452, '4.5.3', 'Too many recipients'),
+      reason: 'recipients of a message',
+    }),
+    limit('invalidRecipients', 'invalid-recipients', { action: last, reason: 'refused recipients of one transaction' }),
+    limit('errors', 'errors', { action: last, reason: 'refused commands of one session', at: 'limit' }),
+    limit('junk', 'junk', { action: last, reason: 'commands without mail', at: 'limit' }),
+  ]
+}
+
+function folding({ headerLine }: StrictSettings, say: Lines): readonly Rule[] {
+  if (headerLine === 0) return []
   return [
     {
-      ...over('message', messageSize, answer(552, '5.3.4', 'Message size exceeds the limit'), 'octets of a message'),
-      cause: by('message-size', `message-size ${SIZE.show(2 * messageSize)}`),
+      match: { on: 'size', what: 'header-line', over: headerLine },
+      action: { kind: 'fold', to: headerLine },
+      reason: `octets of a header line (${headerLine})`,
+      cause: say.by('headerLine', 'header-line 0'),
     },
-    over('header', headerSize, answer(552, '5.3.4', 'Message header exceeds the limit'), 'octets of a header'),
-    over('recipients', recipients, answer(452, '4.5.3', 'Too many recipients'), 'recipients of a message'),
-    over('invalid-recipients', invalidRecipients, last, 'refused recipients of one transaction'),
-    over('errors', errors - 1, last, 'refused commands of one session'),
-    over('junk', junk - 1, last, 'commands without mail'),
   ]
 }
 
@@ -274,8 +377,8 @@ const STRAYS: readonly (readonly [OctetKind, string])[] = [
   ['nul', 'NUL'],
 ]
 
-function octets({ strays }: StrictSettings, by: By): readonly Rule[] {
-  const cause = by('bare-line-ends', `bare-line-ends ${strays === 'reject' ? 'space' : 'reject'}`)
+function octets({ strays }: StrictSettings, say: Lines): readonly Rule[] {
+  const cause = say.by('strays', `bare-line-ends ${strays === 'reject' ? 'space' : 'reject'}`)
   return STRAYS.map(([what, name]) => ({
     match: { on: 'octet', what },
     action:

@@ -136,3 +136,20 @@ test('SMTP-Outgoing shows the outer domain in the envelope and in the header', (
     },
   ])
 })
+
+test('SMTP-Incoming knows a file in the text itself, by its name and by its kind', () => {
+  const letter = (name: string) =>
+    ['Subject: x', '', 'hello', `begin 644 ${name}`, '#0V%T', '`', 'end', 'bye', ''].join('\r\n')
+  const sent = (name: string, changes: Partial<WatchguardSettings>, cut: number): string | undefined => {
+    const { through, took } = incoming({ denyMessage: 'removed', ...changes })
+    through.talk(...ENVELOPE)
+    through.say(`${letter(name)}.\r\n`, cut)
+    return took[0]?.message
+  }
+  const without = ['Subject: x', '', 'hello', 'removed', 'bye', ''].join('\r\n')
+  for (const cut of [1, 7, 10_000]) {
+    assert.equal(sent('cat.txt', {}, cut), letter('cat.txt'))
+    assert.equal(sent('Game.EXE', {}, cut), without)
+    assert.equal(sent('cat.txt', { contentTypes: new Set(['text/*']) }, cut), without)
+  }
+})

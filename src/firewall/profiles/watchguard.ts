@@ -4,6 +4,7 @@ import { SIZE } from '../../config/argument.ts'
 import type { Action, Cause, Match, Proxying, Rule, SizeKind, TextKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
 import { UNDERSTOOD } from '../proxy-offer.ts'
+import { Lines, type SettingLines } from './lines.ts'
 
 /**
  * The SMTP proxy of a WatchGuard Firebox as its tabs have it, from WFS (1999-2004) to Fireware. What is not expressly
@@ -112,9 +113,6 @@ export type ListName =
   | 'denied-sender'
   | 'denied-recipient'
 
-/** Lines that say a setting, by its name, and by its word where it is a list: `recipients`, `extension SIZE`. */
-export type FireboxLines = ReadonlyMap<string, Omit<Cause, 'cure'>>
-
 /** ESMTP options that have a box to tick. What turns the dialogue round, or speaks for another, no proxy passes on. */
 export const TICKABLE: ReadonlySet<string> = new Set(
   [...UNDERSTOOD].filter(keyword => !['TURN', 'ATRN', 'XCLIENT'].includes(keyword)),
@@ -124,47 +122,30 @@ export const TICKABLE: ReadonlySet<string> = new Set(
 export function smtpIncoming(
   cause: Cause,
   changes: Partial<WatchguardSettings> = {},
-  lines: FireboxLines = new Map(),
+  lines: SettingLines = new Map(),
 ): ProxyPolicy {
   const settings = { ...INCOMING, ...changes }
-  return watchguard('WatchGuard SMTP-Incoming', 'inbound', settings, new Lines('smtp-incoming', cause, lines))
+  return watchguard(
+    'WatchGuard SMTP-Incoming',
+    'inbound',
+    settings,
+    new Lines('watchguard smtp-incoming', cause, lines),
+  )
 }
 
 /** `SMTP-Outgoing`: from inside to anywhere. It looks at less; what it can do is to show other names than there are. */
 export function smtpOutgoing(
   cause: Cause,
   changes: Partial<WatchguardSettings> = {},
-  lines: FireboxLines = new Map(),
+  lines: SettingLines = new Map(),
 ): ProxyPolicy {
   const settings = { ...OUTGOING, ...changes }
-  return watchguard('WatchGuard SMTP-Outgoing', 'outbound', settings, new Lines('smtp-outgoing', cause, lines))
-}
-
-/** Which line said what, and which would say otherwise. */
-class Lines {
-  readonly cause: Cause
-  readonly #profile: FireboxProfile
-  readonly #lines: FireboxLines
-
-  constructor(profile: FireboxProfile, cause: Cause, lines: FireboxLines) {
-    this.cause = cause
-    this.#profile = profile
-    this.#lines = lines
-  }
-
-  /** By the line of this name, or where it was never said by the one that put the profile in force. */
-  by(name: string, cure: string): Cause {
-    const { at, command } = this.#lines.get(name) ?? this.cause
-    const line = `watchguard ${this.#profile}`
-    return { at, command, cure: cure.startsWith('no ') ? `no ${line} ${cure.slice(3)}` : `${line} ${cure}` }
-  }
-
-  /** Words that a line of their own took off a list. */
-  off(list: ListName): readonly string[] {
-    return [...this.#lines].flatMap(([name, { command }]) =>
-      name.startsWith(`${list} `) && command.startsWith('no ') ? [name.slice(list.length + 1)] : [],
-    )
-  }
+  return watchguard(
+    'WatchGuard SMTP-Outgoing',
+    'outbound',
+    settings,
+    new Lines('watchguard smtp-outgoing', cause, lines),
+  )
 }
 
 function watchguard(
@@ -205,8 +186,9 @@ function engineOf({ idle, esmtp, tls, extensions, bannerName, masquerade }: Watc
     ...(bannerName !== '' && { name: bannerName }),
     hideServer: bannerName !== '',
     masquerade,
-    waits: { pregreet: 0, command: idle, data: idle, reply: idle, write: idle, session: 24 * 60 * MINUTE },
+    waits: { pregreet: 0, command: idle, data: idle, reply: idle, write: idle, session: 24 * 60 * MINUTE, error: 0 },
     minDataRate: 0,
+    softErrors: 0,
   }
 }
 

@@ -1,7 +1,7 @@
 /** A Haraka of one's own: takes mail for anybody, and keeps each message in a file. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { start, untilListening, workDirectory } from '../../../tools/bench/process.ts'
+import { type Program, start, untilListening, workDirectory } from '../../../tools/bench/process.ts'
 import { peer } from '../../../tools/peers.ts'
 import { withCrlf } from '../letter.ts'
 import { arrival } from '../mailbox.ts'
@@ -22,14 +22,26 @@ exports.hook_queue = (next, { transaction }) => {
 }
 `
 
-export async function startHaraka({ port, tls }: Ports): Promise<MailSystem> {
+/** Starts one in a folder of its own. It does without none of its own settings; `files` stand over them. */
+export function layOutHaraka(files: Readonly<Record<string, string>>): {
+  readonly folder: string
+  readonly version: string
+  readonly program: Program
+} {
   const { command, root, version } = peer('haraka')
   const folder = mkdtempSync(join(workDirectory(), 'haraka-'))
-  const kept = join(folder, 'kept')
-  mkdirSync(kept)
-  // It does without none of its own settings; ours stand over them.
   cpSync(join(root, 'node_modules/Haraka/config'), join(folder, 'config'), { recursive: true })
-  const files = {
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    writeFileSync(join(folder, path), text)
+  }
+  const program = start({ name: 'haraka', command: process.execPath, args: [command, '-c', folder], cwd: folder })
+  return { folder, version, program }
+}
+
+export async function startHaraka({ port, tls }: Ports): Promise<MailSystem> {
+  const kept = mkdtempSync(join(workDirectory(), 'haraka-kept-'))
+  const { version, program } = layOutHaraka({
     'config/smtp.ini': `listen=127.0.0.1:${port},[::1]:${port}\n`,
     'config/plugins': tls ? 'tls\nkeep\n' : 'keep\n',
     ...(tls && {
@@ -40,12 +52,7 @@ export async function startHaraka({ port, tls }: Ports): Promise<MailSystem> {
     // Octets of a message (0 is no limit), and of a line: beyond 992 it would fold, which RFC 5321 gives no right to.
     'config/connection.ini': '[max]\nbytes=0\ndata_line_length=100000\n[message]\n[uuid]\n',
     'plugins/keep.js': PLUGIN(kept),
-  }
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true })
-    writeFileSync(join(folder, path), text)
-  }
-  const program = start({ name: 'haraka', command: process.execPath, args: [command, '-c', folder], cwd: folder })
+  })
   await untilListening(program, port)
   return {
     version,

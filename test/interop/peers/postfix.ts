@@ -58,6 +58,8 @@ const SECURE = (postern: number) => ({
 
 /** A Postfix, and all that it wrote to its log. */
 export interface Postfix extends MailSystem {
+  /** Of its master, under which all the others are. */
+  readonly pid: number
   log(): string
 }
 
@@ -126,6 +128,7 @@ export async function startPostfix(
   await untilListening(program, port)
   return {
     version: jail.version,
+    pid: program.pid,
     arrived: async token => withCrlf(await arrival(join(jail.root, 'var/mail/ann/new'), token, said)),
     said,
     log: whole,

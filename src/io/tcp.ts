@@ -1,0 +1,452 @@
+/**
+ * Connections on Node's own TCP handles, without the streams of `node:net` around them, for those who pass octets on and
+ * keep none: see docs/decisions/0010-lean-connections.md. Where a Node has no such handles, `lean` says so, and
+ * `node:net` does the same for more.
+ */
+import { EventEmitter } from 'node:events'
+import net from 'node:net'
+import { getSystemErrorName } from 'node:util'
+
+/** What Node calls `tcp_wrap` and `stream_wrap`; only what is used here. */
+interface Handle {
+  readonly writeQueueSize: number
+  onread: () => void
+  onconnection: (failed: number, client: Handle) => void
+  bind(address: string, port: number): number
+  bind6(address: string, port: number, flags: number): number
+  listen(backlog: number): number
+  connect(request: object, address: string, port: number): number
+  connect6(request: object, address: string, port: number): number
+  getsockname(out: object): number
+  getpeername(out: object): number
+  setNoDelay(on: boolean): number
+  useUserBuffer(memory: Uint8Array): void
+  readStart(): number
+  readStop(): number
+  writeBuffer(request: object, octets: Uint8Array): number
+  shutdown(request: object): number
+  reset(done: () => void): number
+  close(done?: () => void): void
+}
+
+interface Request {
+  oncomplete: (status: number) => void
+  /** Kept alive until the kernel has them. */
+  octets?: Uint8Array
+}
+
+interface Binding {
+  readonly TCP: new (type: number) => Handle
+  readonly TCPConnectWrap: new () => Request
+  readonly WriteWrap: new () => Request
+  readonly ShutdownWrap: new () => Request
+  readonly SOCKET: number
+  readonly SERVER: number
+  readonly IPV6ONLY: number
+  /** Where a handle leaves the figures of its last read or write. */
+  readonly state: Int32Array
+  readonly READ: number
+  readonly IS_ASYNC: number
+}
+
+/** What a handle says for the end of what is read (libuv's `UV_EOF`). */
+const EOF = -4095
+/** How a shutdown says that it is done already. */
+const DONE = 1
+
+const binding = readBinding()
+
+/** Has this Node the handles? */
+export const lean: boolean = binding !== undefined
+
+function readBinding(): Binding | undefined {
+  try {
+    const { binding: read } = process as unknown as { readonly binding: (name: string) => Record<string, unknown> }
+    const [tcp, stream] = [read.call(process, 'tcp_wrap'), read.call(process, 'stream_wrap')]
+    const constants = tcp.constants as Record<string, number>
+    const found = {
+      TCP: tcp.TCP,
+      TCPConnectWrap: tcp.TCPConnectWrap,
+      WriteWrap: stream.WriteWrap,
+      ShutdownWrap: stream.ShutdownWrap,
+      SOCKET: constants.SOCKET,
+      SERVER: constants.SERVER,
+      IPV6ONLY: constants.UV_TCP_IPV6ONLY,
+      state: stream.streamBaseState,
+      READ: stream.kReadBytesOrError,
+      IS_ASYNC: stream.kLastWriteWasAsync,
+    }
+    const { prototype } = found.TCP as { readonly prototype: object }
+    const isWhole = Object.values(found).every(each => each !== undefined) && 'useUserBuffer' in prototype
+    return isWhole ? (found as Binding) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function handles(): Binding {
+  if (!binding) throw new Error('this Node has no TCP handles')
+  return binding
+}
+
+/* Memory. */
+
+/** All connections read into this; whoever wants to keep octets copies them. */
+const SHARED = Buffer.allocUnsafeSlow(65_536)
+/** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
+const LARGE = 32_768
+const OWN = 262_144
+/** As much is copied before it is written. */
+const SMALL = 4_096
+/** Connections that have memory of their own. Others copy what they pass on. */
+export const MAX_OWN = 64
+/** Octets that may wait for the kernel before `write` says that it is enough. */
+const HIGH_WATER = 65_536
+
+const free: Buffer[] = []
+let owners = 0
+
+/** The memory that the octets being told of are in, and whose it is. */
+let lent: ArrayBufferLike | undefined
+let lender: Tcp | undefined
+
+/** The octets, as a copy where the memory that they are in is about to be used again. */
+export function lasting(octets: Uint8Array): Uint8Array {
+  return octets.buffer === lent ? new Uint8Array(octets) : octets
+}
+
+let slab = Buffer.allocUnsafeSlow(SHARED.length)
+let used = 0
+
+/** A copy, in memory that many share where it is small: that costs less than to find out where it is now. */
+function copied(octets: Uint8Array): Uint8Array {
+  if (octets.length > SMALL) return new Uint8Array(octets)
+  if (used + octets.length > slab.length) {
+    slab = Buffer.allocUnsafeSlow(slab.length)
+    used = 0
+  }
+  slab.set(octets, used)
+  used += octets.length
+  return slab.subarray(used - octets.length, used)
+}
+
+/** A request that was not needed, as nearly all writes are done at once. */
+let spare: Request | undefined
+
+function ignore(): void {}
+
+/**
+ * A connection. It tells of `data`, `end`, `error`, `close` and `drain` as a `net.Socket` does, with one difference: the
+ * octets of `data` are the listener's only until it returns.
+ */
+export class Tcp extends EventEmitter {
+  readonly #handle: Handle
+  readonly remoteAddress: string | undefined
+  readonly remotePort: number | undefined
+  #isPaused = true
+  #isReading = false
+  #hasMemory = false
+  #ended = false
+  #ending = false
+  #finished = false
+  #isGone = false
+  /** Octets that wait for the kernel. */
+  #pending = 0
+  #isFull = false
+  /** Memory of its own, and how many writes out of it are under way. */
+  #own: Buffer | undefined
+  #owed = 0
+  /** What it has become. */
+  #socket: net.Socket | undefined
+
+  constructor(handle: Handle, remote: { readonly address?: string; readonly port?: number } = {}) {
+    super()
+    this.#handle = handle
+    this.remoteAddress = remote.address
+    this.remotePort = remote.port
+  }
+
+  get destroyed(): boolean {
+    return this.#socket?.destroyed ?? this.#isGone
+  }
+
+  get readableEnded(): boolean {
+    return this.#ended
+  }
+
+  /** Nothing is ever kept here. */
+  get readableLength(): number {
+    return 0
+  }
+
+  isPaused(): boolean {
+    return this.#isPaused
+  }
+
+  pause(): this {
+    this.#isPaused = true
+    this.#stop()
+    return this
+  }
+
+  resume(): this {
+    this.#isPaused = false
+    this.#read()
+    return this
+  }
+
+  #stop(): void {
+    if (!this.#isReading) return
+    this.#isReading = false
+    if (!this.#isGone) this.#handle.readStop()
+  }
+
+  #read(): void {
+    if (this.#isPaused || this.#isReading || this.#isGone || this.#ended || this.#owed > 0 || this.#socket) return
+    if (!this.#hasMemory) {
+      this.#hasMemory = true
+      this.#handle.onread = () => this.#heard()
+      this.#handle.useUserBuffer(SHARED)
+    }
+    this.#isReading = true
+    const failed = this.#handle.readStart()
+    if (failed) process.nextTick(() => this.#fail(failed))
+  }
+
+  #heard(): void {
+    const { state, READ } = handles()
+    const count = state[READ] ?? 0
+    if (this.#isGone || count === 0) return
+    if (count > 0) return this.#tell(this.#own ?? SHARED, count)
+    if (count !== EOF) return this.#fail(count)
+    this.#ended = true
+    this.#stop()
+    this.emit('end')
+    if (this.#finished) this.destroy()
+  }
+
+  #tell(memory: Buffer, count: number): void {
+    lent = memory.buffer
+    lender = this
+    try {
+      this.emit('data', memory.subarray(0, count))
+    } finally {
+      lent = undefined
+      lender = undefined
+    }
+    if (this.#owed > 0) this.#stop()
+    if (count < LARGE || this.#own || this.#isGone || this.#socket || owners >= MAX_OWN) return
+    owners++
+    this.#own = free.pop() ?? Buffer.allocUnsafeSlow(OWN)
+    this.#handle.useUserBuffer(this.#own)
+  }
+
+  /** Whether more may come; where not, `drain` will tell. */
+  write(octets: Uint8Array): boolean {
+    if (this.#isGone || this.#socket || octets.length === 0) return true
+    const { WriteWrap, state, IS_ASYNC } = handles()
+    const isSmall = octets.length <= SMALL
+    const own = !isSmall && lender?.owns(octets) ? lender : undefined
+    const kept = isSmall || (!own && octets.buffer === SHARED.buffer) ? copied(octets) : octets
+    const request = spare ?? new WriteWrap()
+    spare = undefined
+    const failed = this.#handle.writeBuffer(request, kept)
+    if (failed) {
+      process.nextTick(() => this.#fail(failed))
+      return true
+    }
+    if (!state[IS_ASYNC]) {
+      spare = request
+      // Done, and so is its copy.
+      if (isSmall) used -= kept.length
+      return true
+    }
+    this.#pending += kept.length
+    if (own) own.#owed++
+    request.octets = kept
+    request.oncomplete = status => {
+      this.#pending -= kept.length
+      if (own) {
+        own.#owed--
+        own.#giveBack()
+        own.#read()
+      }
+      if (status < 0) return this.#fail(status)
+      if (!this.#isFull || this.#pending > 0 || this.#isGone) return
+      this.#isFull = false
+      this.emit('drain')
+    }
+    if (this.#pending >= HIGH_WATER) this.#isFull = true
+    return !this.#isFull
+  }
+
+  /** Says that nothing more will be written, behind what was. */
+  end(): this {
+    if (this.#socket) this.#socket.end()
+    if (this.#ending || this.#isGone || this.#socket) return this
+    this.#ending = true
+    // With both directions over, closing says it.
+    if (this.#ended && this.#pending === 0) return this.destroy()
+    const request = new (handles().ShutdownWrap)()
+    request.oncomplete = () => {
+      this.#finished = true
+      if (this.#ended) this.destroy()
+    }
+    const failed = this.#handle.shutdown(request)
+    if (failed === DONE) request.oncomplete(0)
+    else if (failed) process.nextTick(() => this.#fail(failed))
+    return this
+  }
+
+  destroy(): this {
+    if (this.#socket) this.#socket.destroy()
+    else if (!this.#isGone) {
+      this.#isGone = true
+      this.#handle.close(() => this.#closed())
+    }
+    return this
+  }
+
+  /** The other side hears of a reset, and not of an end. */
+  resetAndDestroy(): this {
+    if (this.#socket) this.#socket.resetAndDestroy()
+    else if (!this.#isGone) {
+      this.#isGone = true
+      const failed = this.#handle.reset(() => this.#closed())
+      if (failed) this.#handle.close(() => this.#closed())
+    }
+    return this
+  }
+
+  /**
+   * The connection as a `net.Socket`, for TLS and whoever else needs a stream. This object keeps telling of `error` and
+   * `close`, and of nothing else.
+   */
+  upgrade(): net.Socket {
+    this.pause()
+    const options = { handle: this.#handle, allowHalfOpen: true, pauseOnCreate: true }
+    const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
+    socket.on('error', cause => this.emit('error', cause))
+    socket.once('close', () => this.#closed())
+    this.#socket = socket
+    return socket
+  }
+
+  /** Is this in memory of its own? */
+  owns(octets: Uint8Array): boolean {
+    return this.#own !== undefined && octets.buffer === this.#own.buffer
+  }
+
+  #fail(code: number): void {
+    if (this.#isGone || this.#socket) return
+    this.emit('error', failure(code, 'connection'))
+    this.destroy()
+  }
+
+  #closed(): void {
+    this.#isGone = true
+    this.#giveBack()
+    this.emit('close')
+  }
+
+  /** Not before the last write out of it is over. */
+  #giveBack(): void {
+    if (!this.#own || !this.#isGone || this.#owed > 0) return
+    free.push(this.#own)
+    this.#own = undefined
+    owners--
+  }
+}
+
+const failures = new Map<string, NodeJS.ErrnoException>()
+
+/** One for each: connections that end with a reset are many, and where the program stood tells nothing. */
+function failure(code: number, what: string): NodeJS.ErrnoException {
+  const key = `${what} ${code}`
+  const known = failures.get(key)
+  if (known) return known
+  const name = getSystemErrorName(code)
+  const made = Object.assign(new Error(`${what}: ${name}`), { code: name, errno: code })
+  failures.set(key, made)
+  return made
+}
+
+/* Listening and dialling. */
+
+export interface TcpListener {
+  readonly host: string
+  readonly port: number
+  /** Nobody comes in any more; kept once all who came in are gone. */
+  close(): Promise<void>
+}
+
+/** As many as `node:net` lets wait. */
+const BACKLOG = 511
+
+/** Listens at an address. Throws with the `code` of the system where it cannot. Who comes in is paused. */
+export function listenTcp(host: string, port: number, accept: (connection: Tcp) => void): TcpListener {
+  const { TCP, SERVER, IPV6ONLY } = handles()
+  const handle = new TCP(SERVER)
+  let open = 0
+  let emptied: (() => void) | undefined
+  const failed =
+    (host.includes(':') ? handle.bind6(host, port, IPV6ONLY) : handle.bind(host, port)) || handle.listen(BACKLOG)
+  if (failed) {
+    handle.close()
+    throw failure(failed, 'listen')
+  }
+  handle.onconnection = (failed, client) => {
+    // For want of files: it is known already, and whoever knocks waits.
+    if (failed) return
+    client.setNoDelay(true)
+    const remote = {}
+    client.getpeername(remote)
+    open++
+    const connection = new Tcp(client, remote)
+    connection.once('close', () => {
+      if (--open === 0) emptied?.()
+    })
+    accept(connection)
+  }
+  const at: { address?: string; port?: number } = {}
+  handle.getsockname(at)
+  return {
+    host: at.address ?? host,
+    port: at.port ?? port,
+    close: () => {
+      handle.close()
+      return new Promise(resolve => {
+        emptied = resolve
+        if (open === 0) resolve()
+      })
+    },
+  }
+}
+
+/** Connects to an address; `done` hears of it once. What is given back calls it off, and then `done` hears nothing. */
+export function dialTcp(
+  host: string,
+  port: number,
+  done: (connection: Tcp | NodeJS.ErrnoException) => void,
+): () => void {
+  const { TCP, TCPConnectWrap, SOCKET } = handles()
+  const handle = new TCP(SOCKET)
+  handle.setNoDelay(true)
+  let isOver = false
+  const over = (status: number): void => {
+    if (isOver) return
+    isOver = true
+    if (status === 0) return done(new Tcp(handle, { address: host, port }))
+    handle.close()
+    done(failure(status, 'connect'))
+  }
+  const request = new TCPConnectWrap()
+  request.oncomplete = over
+  const failed = host.includes(':') ? handle.connect6(request, host, port) : handle.connect(request, host, port)
+  if (failed) process.nextTick(over, failed)
+  return () => {
+    if (isOver) return
+    isOver = true
+    handle.close(ignore)
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The recipes of docs/firewall.md before a Postfix as Debian ships it, which is told by the firewall's own connection that
+ * everybody is its neighbour, and relays for them; and with each of the two ways of telling it who is calling, for nobody.
+ */
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { formatProxyHeader } from '../../src/topology/proxy-protocol.ts'
+import { freePorts, stopAll } from '../../tools/bench/process.ts'
+import { configuration, gateway, start } from '../journeys/gateway.ts'
+import { Talk } from '../journeys/postern.ts'
+import { unmet } from './needs.ts'
+import { startPostfix } from './peers/postfix.ts'
+
+const CALLER = '198.51.100.7'
+
+interface Recipe {
+  /** Of the firewall's file. */
+  readonly lines: (server: number) => readonly string[]
+  /** Of main.cf. */
+  readonly settings: Readonly<Record<string, string>>
+  readonly relays: boolean
+}
+
+const RECIPES: Readonly<Record<string, Recipe>> = {
+  'with neither it relays for everybody, which is why one of them must be': {
+    lines: () => [],
+    settings: {},
+    relays: true,
+  },
+  'a PROXY header tells it who is calling': {
+    lines: server => [`proxy-protocol to 127.0.0.1 ${server} version 2`],
+    settings: { smtpd_upstream_proxy_protocol: 'haproxy' },
+    relays: false,
+  },
+  'XCLIENT tells it who is calling': {
+    lines: () => ['strict xclient'],
+    settings: { smtpd_authorized_xclient_hosts: '127.0.0.1' },
+    relays: false,
+  },
+}
+
+describe('Postfix behind strict, as the recipe has it', { skip: unmet({ root: true, peers: ['postfix'] }) }, () => {
+  after(() => stopAll())
+
+  for (const [name, { lines, settings, relays }] of Object.entries(RECIPES)) {
+    test(name, async t => {
+      const [server = 0, unused = 0, port = 0] = await freePorts(3)
+      const postfix = await startPostfix({ port: server, postern: unused }, settings)
+      const own = gateway(port, server).filter(line => !line.startsWith('fixup'))
+      const file = configuration(t, [
+        ...own,
+        `strict smtp ${port}`,
+        // Somebody from outside comes to a test by a balancer only.
+        'proxy-protocol from host 127.0.0.1',
+        ...lines(server),
+      ])
+      await start(t, file)
+      const talk = await Talk.to(`127.0.0.1:${port}`)
+      const ends = { source: CALLER, sourcePort: 4242, destination: '127.0.0.1', destinationPort: port }
+      talk.say(formatProxyHeader(2, ends))
+      assert.match(await talk.hear(), /^220 /)
+      assert.match(await talk.ask('EHLO c.example'), /^250-/)
+      assert.match(await talk.ask('MAIL FROM:<a@c.example>'), /^250 /)
+      assert.match(await talk.ask('RCPT TO:<ann@v4.peer.example>'), /^250 /)
+      assert.match(
+        await talk.ask('RCPT TO:<b@elsewhere.example>'),
+        relays ? /^250 / : /^[45]54 [45]\.7\.1 .*Relay access denied/,
+      )
+      talk.close()
+      const client = relays ? '127.0.0.1' : CALLER
+      assert.match(postfix.log(), new RegExp(`client=unknown\\[${client.replaceAll('.', '\\.')}\\]`))
+    })
+  }
+})
