@@ -14,6 +14,8 @@ import type { OwnMessage, Spool } from '../spool/spool.ts'
 /** Octets of a header kept for a report. */
 const REPORTED_HEADER = 16_384
 
+const NOTHING: Quoted = { what: 'header', bytes: NO_BYTES }
+
 /** An entry and what it owes its sender now. */
 export interface Told {
   readonly entry: SpoolEntry
@@ -23,6 +25,8 @@ export interface Told {
 
 const NOTHING: Quoted = { what: 'header', bytes: NO_BYTES }
 
+>>>>>>>>> Temporary merge branch 2
+=======
 export class Reports {
   readonly #config: MtaConfig
   readonly #spool: Spool
