@@ -23,10 +23,6 @@ export interface Told {
   readonly report?: OwnMessage
 }
 
-const NOTHING: Quoted = { what: 'header', bytes: NO_BYTES }
-
->>>>>>>>> Temporary merge branch 2
-=======
 export class Reports {
   readonly #config: MtaConfig
   readonly #spool: Spool
