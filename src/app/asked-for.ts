@@ -7,7 +7,7 @@ import type { MtaConfig } from '../mta/config.ts'
 import { type Hurried, hasWay } from '../mta/work.ts'
 import { sameDomain } from '../smtp/address.ts'
 import type { Answer, ServerOutput } from '../smtp/server.ts'
-import type { Outcome, SpoolEntry } from '../spool/entry.ts'
+import { isTooSoon, type Outcome, type SpoolEntry } from '../spool/entry.ts'
 import type { Claim } from '../spool/spool.ts'
 import type { LinkState } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
@@ -69,10 +69,12 @@ export class AskedFor {
   async #waitingFor(domains: readonly string[]): Promise<readonly SpoolEntry[]> {
     const entries = await this.#world.spool.list()
     return entries.filter(
-      ({ envelope, recipients, held }) =>
-        held === undefined &&
-        envelope.recipients.some(
-          ({ to }, i) => recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
+      entry =>
+        entry.held === undefined &&
+        !isTooSoon(entry, now()) &&
+        entry.envelope.recipients.some(
+          ({ to }, i) =>
+            entry.recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
         ),
     )
   }

@@ -9,7 +9,7 @@ import { visitOf } from '../mta/hop.ts'
 import { trailed, triedNews } from '../mta/news.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
-import { isDone, type Outcome, type SpoolEntry } from '../spool/entry.ts'
+import { isDone, isTooSoon, type Outcome, type SpoolEntry } from '../spool/entry.ts'
 import type { Claim } from '../spool/spool.ts'
 import type { Lanes } from './lanes.ts'
 import type { LinkState } from './link-state.ts'
@@ -227,7 +227,7 @@ export class QueueWork {
   #movable(entry: SpoolEntry, again: boolean): ReadonlySet<number> {
     const at = now()
     const found = new Set<number>()
-    if (entry.held !== undefined) return found
+    if (entry.held !== undefined || isTooSoon(entry, at)) return found
     for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
       const state = entry.recipients[recipient]
       if (state?.kind !== 'waiting' || state.due <= at || turnFor(this.#config, to) || isLocal(this.#config, to))

@@ -14,14 +14,14 @@ import type { OwnMessage, Spool } from '../spool/spool.ts'
 /** Octets of a header kept for a report. */
 const REPORTED_HEADER = 16_384
 
+const NOTHING: Quoted = { what: 'header', bytes: NO_BYTES }
+
 /** An entry and what it owes its sender now. */
 export interface Told {
   readonly entry: SpoolEntry
   readonly news?: MessageNews
   readonly report?: OwnMessage
 }
-
-const NOTHING: Quoted = { what: 'header', bytes: NO_BYTES }
 
 export class Reports {
   readonly #config: MtaConfig

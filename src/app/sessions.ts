@@ -171,13 +171,13 @@ export class Sessions {
   }
 
   #services(peer: string): ReadonlySet<string> {
-    const { verifies, turns, proxies } = this.#config
+    const { verifies, turns, proxies, relayFrom } = this.#config
     const trusted = proxies.some(({ network, by }) => by === 'xclient' && holds(network, peer))
     return new Set([
       ...(verifies ? ['VRFY'] : []),
       ...(turns.length > 0 ? ['ETRN', 'TURN', 'ATRN'] : []),
       ...(trusted ? ['XCLIENT'] : []),
-      ...(this.#config.relayFrom.some(network => holds(network, peer)) ? ['RELAY'] : []),
+      ...(relayFrom.some(network => holds(network, peer)) ? ['RELAY'] : []),
       ...(this.#routing.isSpoken ? ['X-LINK2STATE', 'X-POSTERN-LINKSTATE'] : []),
       'XEXCH50',
     ])

@@ -332,6 +332,8 @@ test('a message that is held is due when it may go, and its days begin then', ()
   const held = timed({ hold: 60 * MINUTE })
   assert.deepEqual(batches(CONFIG, held, 60 * MINUTE - 1, { ways: WAYS }), [])
   assert.equal(batches(CONFIG, held, 60 * MINUTE, { ways: WAYS }).length, 1)
+  // Who asks for the mail of a domain does not ask for what is not to go yet.
+  assert.deepEqual(batches(CONFIG, held, 0, { ways: WAYS, asked: new Set(['b.example']) }), [])
   assert.equal(held.expires, (60 + 2 * 24 * 60) * MINUTE)
   assert.equal(held.trail[1]?.what, 'held until 1970-01-01T01:00:00Z')
   // Nobody is late who was asked to wait.

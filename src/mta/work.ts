@@ -6,7 +6,14 @@ import type { Guid } from '../routing/link-state.ts'
 import { nameOf } from '../routing/master.ts'
 import type { Leg, Letter, Route } from '../routing/route.ts'
 import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
-import { type Failure, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import {
+  type Failure,
+  isTooSoon,
+  type Outcome,
+  type RecipientState,
+  type SpoolEntry,
+  sayOutcome,
+} from '../spool/entry.ts'
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig, Turn } from './config.ts'
@@ -54,7 +61,7 @@ export function batches(
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
     if (state?.kind !== 'waiting') continue
-    const isAsked = asked?.has(lower(to.domain)) ?? false
+    const isAsked = !isTooSoon(entry, now) && (asked?.has(lower(to.domain)) ?? false)
     if (state.due > now && !isAsked && hop === undefined) continue
     const held = isAsked ? undefined : turnFor(config, to)
     const [key, batch] = isOver

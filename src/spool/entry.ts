@@ -107,6 +107,11 @@ export function noted(entry: SpoolEntry, at: Instant, what: string): SpoolEntry 
   return { ...entry, trail: kept }
 }
 
+/** Did its sender say that it is not to go yet? Who runs the server may have it go all the same. */
+export function isTooSoon({ envelope: { hold } }: SpoolEntry, now: Instant): boolean {
+  return hold !== undefined && now < hold
+}
+
 /** Is every recipient delivered or given up? Then nothing is left to do but to report. */
 export function isDone(entry: SpoolEntry): boolean {
   return entry.recipients.every(({ kind }) => kind === 'done')
