@@ -119,7 +119,7 @@ async function layPostern(): Promise<Line> {
   ]
   writeFileSync(file, `${lines.join('\n')}\n`)
   const sink = await startSink(sinkPort)
-  const args = ['mta', 'run', file, '--quiet']
+  const args = ['mta', 'run', file]
   const program = start({ name: 'postern-mta', command: join(CHECKOUT, 'postern'), args })
   await untilListening(program, port)
   return { port, sink, pid: program.pid, version: `Postern on Node ${process.version}`, said: program.said }
