@@ -50,6 +50,7 @@ const METRICS: readonly Metric[] = [
   { name: 'filled', unit: 'messages/s' },
   { name: 'disk', unit: 'MB' },
   { name: 'start', unit: 's' },
+  { name: 'start-cpu', unit: 's' },
   { name: 'memory', unit: 'MB' },
   { name: 'mapped', unit: 'MB' },
   { name: 'list', unit: 's' },
@@ -97,6 +98,7 @@ async function measure({ octets, slow }: Case, count: number, note: (line: strin
   const server = start({ name: 'postern-queue', command: POSTERN, args: ['mta', 'run', file, '--quiet'] })
   await untilListening(server, port, { seconds: 300 })
   const startTime = (performance.now() - began) / 1000
+  const startCpu = cpuSeconds(server.pid)
   await wait(2_000)
   const memory = memoryOf(server.pid, 'RssAnon') / 1024
   const mapped = memoryOf(server.pid, 'RssFile') / 1024
@@ -116,7 +118,19 @@ async function measure({ octets, slow }: Case, count: number, note: (line: strin
   const drained = count / ((performance.now() - draining) / 1000)
   const cpu = (10_000 * (cpuSeconds(server.pid) - spent)) / count
   if (came() !== count) throw new Error(`${came()} of ${count} arrived\n${server.said()}`)
-  return { filled, disk, start: startTime, memory, mapped, list, retry, drained, cpu, 'memory-most': most() }
+  return {
+    filled,
+    disk,
+    start: startTime,
+    'start-cpu': startCpu,
+    memory,
+    mapped,
+    list,
+    retry,
+    drained,
+    cpu,
+    'memory-most': most(),
+  }
 }
 
 async function quickSink(port: number): Promise<() => number> {
