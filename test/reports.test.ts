@@ -107,7 +107,7 @@ test('a report that cannot be delivered is gone: nobody reports on a report', as
   const { port, said, servers } = await row(t)
   await handIn(port, { from: 'ghost@a.example', to: 'nobody@c.example' })
   await until(
-    () => said().some(each => each.startsWith('b: ghost@a.example: failed: 550')),
+    () => said().some(each => each.startsWith('b: <ghost@a.example> failed: 550')),
     () => said().join('\n'),
   )
   await handIn(port, { from: '', to: 'nobody@c.example NOTIFY=FAILURE,DELAY' })
@@ -159,7 +159,7 @@ test('after twelve hours its sender is told once that a message is late, and tha
   timers.setTime(began + 14 * 3_600_000)
   relays.server.mta.wake()
   await tries(4)
-  assert.equal(relays.tried.filter(each => each.startsWith('alice@a.example')).length, 1)
+  assert.equal(relays.tried.filter(each => each.startsWith('<alice@a.example> delivered')).length, 1)
 })
 
 test('a report on an address beyond ASCII is a global one', async t => {

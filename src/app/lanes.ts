@@ -66,7 +66,8 @@ export class Lanes {
 
   #offer(job: Job): void {
     if (this.#isStopped) return job.settle(new Map())
-    if (this.#wakeUp(job.hop.name, job)) return
+    // One that ended a session is told apart from it by a session of its own, and not by another that rests.
+    if (!job.again && this.#wakeUp(job.hop.name, job)) return
     const refused = this.#scheduler.offer(job.hop.name, job, now(), job.entry.envelope.priority)
     if (refused) job.settle(untried(job, refused))
     else this.#begin()
