@@ -159,6 +159,22 @@ test('a connection that was kept and is gone costs the next message nothing', as
   assert.equal(peer.sessions.flat().length, 2)
 })
 
+test('nor do several that were kept and are all gone', async t => {
+  const peer = new Peer()
+  peer.server.listen(0, '127.0.0.1')
+  await once(peer.server, 'listening')
+  t.after(() => peer.server.close())
+  const { port } = peer.server.address() as net.AddressInfo
+  const { spool, put, until } = await mailServer(t, port)
+  await put(3)
+  await until(() => spool.count === 0)
+  assert.ok(peer.sockets.size > 1, `${peer.sockets.size} connections rest`)
+  for (const socket of peer.sockets) socket.end('421 4.4.2 idle too long\r\n')
+  await put(1)
+  await until(() => spool.count === 0)
+  assert.equal(peer.sessions.flat().length, 4)
+})
+
 test('a server that takes few messages over one connection gets the rest over others, at once', async t => {
   const peer = new Peer()
   peer.most = 2
