@@ -54,12 +54,17 @@ const EOF = -4095
 /** How a shutdown says that it is done already. */
 const DONE = 1
 
+/** With `node` in this variable of the environment everything goes over `node:net`, as where there are no handles. */
+export const VARIABLE = 'POSTERN_TCP'
+
 const binding = readBinding()
 
-/** Has this Node the handles? */
+/** Has this Node the handles, and are they wanted? */
 export const lean: boolean = binding !== undefined
 
 function readBinding(): Binding | undefined {
+  // Node calls this way to its handles deprecated: whoever lets that end the process is served without them.
+  if (process.env[VARIABLE] === 'node' || process.throwDeprecation) return undefined
   try {
     const { binding: read } = process as unknown as { readonly binding: (name: string) => Record<string, unknown> }
     const [tcp, stream] = [read.call(process, 'tcp_wrap'), read.call(process, 'stream_wrap')]
@@ -426,7 +431,7 @@ export function listenTcp(host: string, port: number, accept: (connection: Tcp) 
     throw failure(failed, 'listen')
   }
   handle.onconnection = (failed, client) => {
-    // For want of files: it is known already, and whoever knocks waits.
+    // For want of files (libuv has sent whoever knocked away): that is known already, and the doors will be shut.
     if (failed) return
     client.setNoDelay(true)
     const remote = {}
