@@ -342,13 +342,16 @@ export class Tcp extends EventEmitter {
     return this
   }
 
-  /** The other side hears of a reset, and not of an end. */
+  /**
+   * The other side hears of a reset, and not of an end. While an end is on its way there can be none: then what is not
+   * written yet is dropped, as `destroy` does.
+   */
   resetAndDestroy(): this {
-    if (this.#socket) this.#socket.resetAndDestroy()
+    if (this.#socket) resetSocket(this.#socket)
+    else if (this.#ending && !this.#finished) this.destroy()
     else if (!this.#isGone) {
       this.#isGone = true
-      const failed = this.#handle.reset(() => this.#closed())
-      if (failed) this.#handle.close(() => this.#closed())
+      this.#handle.reset(() => this.#closed())
     }
     return this
   }
@@ -391,6 +394,16 @@ export class Tcp extends EventEmitter {
     this.#own = undefined
     owners--
   }
+}
+
+/**
+ * Resets a socket of Node's. One whose end is on its way cannot be: libuv refuses (EINVAL), and Node takes the handle for
+ * closed all the same, so that it would stay open for ever and never tell of `close`.
+ */
+export function resetSocket(socket: net.Socket): void {
+  const isEnding = socket.writableEnded && !socket.writableFinished
+  if (isEnding) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 const failures = new Map<string, NodeJS.ErrnoException>()
@@ -441,7 +454,13 @@ export function listenTcp(host: string, port: number, accept: (connection: Tcp) 
     connection.once('close', () => {
       if (--open === 0) emptied?.()
     })
-    accept(connection)
+    try {
+      accept(connection)
+    } catch (cause) {
+      // Nobody reads it, so that nobody would ever see its end.
+      connection.destroy()
+      throw cause
+    }
   }
   const at: { address?: string; port?: number } = {}
   handle.getsockname(at)
