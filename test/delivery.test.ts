@@ -97,3 +97,17 @@ test('what was to be there in time comes back when its time is over, and is not 
   const tries = to.connections.map(({ lines }) => lines.find(line => line.startsWith('MAIL')))
   assert.deepEqual(tries, ['MAIL FROM:<alice@a.example> BY=1;R'])
 })
+
+test('connections that were kept, and are gone by the next message, cost it no wait', async t => {
+  const to = await answering()
+  const { relays, send } = await sender(t, to, 'queue per-destination connections 20 messages 100 rest 1m')
+  await Promise.all(['one', 'two', 'three', 'four'].map(to => send({ to: `${to}@b.example` }, 4)))
+  assert.ok(to.connections.length > 1, 'a wait of one on the other')
+  to.hangUp()
+  await send({ to: 'five@b.example' }, 5)
+  await until(
+    () => relays.tried.length === 5,
+    () => relays.said.join('\n'),
+  )
+  for (const what of relays.tried) assert.match(what, /relayed/)
+})

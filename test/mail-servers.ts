@@ -108,6 +108,8 @@ export interface Told {
 export interface Answering {
   readonly port: number
   readonly connections: readonly Told[]
+  /** Cuts every connection there is. */
+  hangUp(): void
   close(): void
 }
 
@@ -127,7 +129,9 @@ export async function answering({
   readonly path?: string
 } = {}): Promise<Answering> {
   const connections: Told[] = []
+  const sockets = new Set<net.Socket>()
   const server = net.createServer(socket => {
+    sockets.add(socket)
     socket.on('error', () => {})
     const told: Told = { lines: [], messages: [] }
     connections.push(told)
@@ -182,6 +186,9 @@ export async function answering({
   return {
     port: typeof address === 'object' && address ? address.port : 0,
     connections,
+    hangUp: () => {
+      for (const socket of sockets) socket.destroy()
+    },
     close: () => server.close(),
   }
 }

@@ -268,6 +268,24 @@ test('a stranger gets no word, and what it says is not read; the members stay', 
   assert.equal(group.at('desk').isAttached, true)
 })
 
+test('a member that its master does not know is told once why it hears nothing', async t => {
+  const group = await Group.start(t)
+  await group.until('it is attached', () => group.at('desk').isAttached === true)
+  await group.end('hub')
+  // Another server listens there, and knows of nobody.
+  let knocks = 0
+  const other = net.createServer(socket => {
+    knocks++
+    socket.destroy()
+  })
+  await new Promise<void>(resolve => other.listen(group.ports.nodes, NODES.hub, resolve))
+  t.after(() => other.close())
+  await group.until('it asked again and again', () => knocks >= 6)
+  const said = group.notes.filter(note => note.startsWith('desk: ') && note.includes('it hung up before a word'))
+  assert.equal(said.length, 1, group.notes.join('\n'))
+  assert.equal(group.at('desk').isAttached, false)
+})
+
 test('a member that floods is cut off, and the others do not notice', async t => {
   const group = await Group.start(t)
   await group.until('all are one', () => group.areOne() && group.at('desk').isAttached === true)

@@ -312,7 +312,7 @@ export class Gateway {
         const altered = this.#remembers(joined)
         const { passage, over, stop } = proxy(
           client,
-          { policy, host: policy.engine.name ?? name, client: caller },
+          { policy, host: policy.engine.name ?? name, client: caller, rates: this.#rates },
           {
             dial,
             altered,

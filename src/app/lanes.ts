@@ -16,12 +16,15 @@ export const MAX_OUTGOING = 200
  */
 export const AWAY: readonly Duration[] = [1_000, 5_000, 15_000, 30_000, 60_000]
 
+/** Of RFC 6710. */
+const MOST_URGENT = 9
+
 interface Job {
   readonly entry: SpoolEntry
   readonly hop: Hop
   readonly recipients: readonly number[]
   readonly settle: (outcomes: ReadonlyMap<number, Outcome>) => void
-  /** It met the end of a session that had sent others before; a session of its own will tell whose fault that was. */
+  /** It met the end of a session that had sent others before; one that begins with it will tell whose fault that was. */
   again: boolean
 }
 
@@ -68,7 +71,8 @@ export class Lanes {
     if (this.#isStopped) return job.settle(new Map())
     // One that ended a session is told apart from it by a session of its own, and not by another that rests.
     if (!job.again && this.#wakeUp(job.hop.name, job)) return
-    const refused = this.#scheduler.offer(job.hop.name, job, now(), job.entry.envelope.priority)
+    const priority = job.again ? MOST_URGENT : job.entry.envelope.priority
+    const refused = this.#scheduler.offer(job.hop.name, job, now(), priority)
     if (refused) job.settle(untried(job, refused))
     else this.#begin()
   }
@@ -128,7 +132,9 @@ export class Lanes {
       const job =
         this.#scheduler.next(hop, sent) ??
         (this.#mayRest && this.#scheduler.mayStay(hop, sent) ? await this.#rest(hop) : undefined)
-      return job && turning(job)
+      if (!job?.again) return job && turning(job)
+      this.#offer(job)
+      return undefined
     }
     const why = await this.#outgoing.relay(first.hop, turning(first), next)
     if (why !== undefined) {

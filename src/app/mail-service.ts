@@ -15,6 +15,7 @@ import { openMtaControl } from './mta-control.ts'
 import { closeLogFiles, type LogFiles, MtaLog, openLogFile } from './mta-log.ts'
 import { countEvent, type MtaMetrics, mtaMetrics } from './mta-metrics.ts'
 import { openSpool, spoolFolder } from './mta-spool.ts'
+import { words } from './words.ts'
 
 export interface MailServiceOptions {
   /** The folder of all Maildirs. */
@@ -112,8 +113,17 @@ export class MailService {
    * changes. What is given back says either.
    */
   reload(): Promise<ControlAnswer> {
-    const done = this.#turn.then(() => this.#reload())
-    this.#turn = done.catch(() => {})
+    // A mistake of ours in here must not end a server that works.
+    const done = this.#turn
+      .then(() => this.#reload())
+      .catch((cause: unknown): ControlAnswer => {
+        this.#tell({
+          kind: 'note',
+          what: `the configuration could not be read again, by a mistake here: ${words(cause)}`,
+        })
+        return { answer: [`a mistake in Postern: ${words(cause)}`, 'nothing was changed'], wrong: true }
+      })
+    this.#turn = done
     return done
   }
 
@@ -259,6 +269,9 @@ export class MailService {
     if (this.#state === 'starting' || !this.#spool) return 'starting: no mail is taken yet'
     if (this.#state === 'stopping') return 'stopping: what is under way is finished, and nothing new is taken'
     if (this.endpoints.length === 0) return 'no mail is taken: nothing is listened at'
+    const { most } = this.#config.sessions
+    if (this.#server.mta.sessions >= most)
+      return `no mail is taken: there are ${most} sessions, as many as there may be`
     return this.#spool.trouble()
   }
 }

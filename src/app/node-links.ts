@@ -10,6 +10,7 @@ import type { Guid } from '../routing/link-state.ts'
 import { NodeLink, type NodeLinkOutput } from '../routing/node-link.ts'
 import type { KnownMember } from '../routing/organization.ts'
 import type { RoutingService } from '../routing/service.ts'
+import { sameDomain } from '../smtp/address.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { Tally } from './tally.ts'
 import { words } from './words.ts'
@@ -40,8 +41,8 @@ export class NodeLinks {
   /** Of each neighbour one; a second takes the place of the first, which may be dead. */
   readonly #links = new Map<string, Link>()
   readonly #unknown = new Set<Duplex>()
-  /** Those over which our master was told what we see. */
-  readonly #reported = new WeakSet<NodeLink>()
+  /** Those over which a conversation came to its end. */
+  readonly #talked = new WeakSet<NodeLink>()
   readonly #refused = new Tally('others are refused')
   /** Why our master could not be reached. */
   #apart = ''
@@ -120,7 +121,7 @@ export class NodeLinks {
 
   /** Is there a connection to our master? Nothing, where this server has none to look for. */
   get isAttached(): boolean | undefined {
-    return this.#config.nodeMaster && this.#links.size > 0
+    return this.#config.nodeMaster && [...this.#links.values()].some(({ machine }) => this.#talked.has(machine))
   }
 
   #authorities({ authoritiesFile }: NodeEnd): string | undefined {
@@ -153,19 +154,23 @@ export class NodeLinks {
     try {
       const socket = await this.#dialled(end, server)
       if (!this.#isRunning) return void socket.destroy()
-      this.#apart = ''
-      this.#say(`connected to its master, ${server}`)
-      this.#begin(socket, { side: 'member', neighbour: server })
+      const machine = this.#begin(socket, { side: 'member', neighbour: server })
       socket.once('close', () => {
-        if (this.#isRunning) this.#say(`the connection to its master, ${server}, is lost`)
+        if (!this.#isRunning) return
+        if (this.#talked.has(machine)) this.#say(`the connection to its master, ${server}, is lost`)
+        else this.#isApart(server, 'it hung up before a word; does its file name this server, and by this address?')
         this.#callAgain(end)
       })
     } catch (cause) {
-      const why = words(cause)
-      if (why !== this.#apart) this.#say(`its master, ${server}, cannot be reached: ${why}`)
-      this.#apart = why
+      this.#isApart(server, words(cause))
       this.#callAgain(end)
     }
+  }
+
+  /** The same reason again is no news. */
+  #isApart(server: string, why: string): void {
+    if (why !== this.#apart) this.#say(`its master, ${server}, does not hear us: ${why}`)
+    this.#apart = why
   }
 
   #callAgain(end: NodeEnd): void {
@@ -190,7 +195,7 @@ export class NodeLinks {
 
   #ownAddress(): string | undefined {
     const group = this.#config.groups.find(({ name }) => name === this.#config.group)
-    return group?.members.find(({ server }) => server === this.#hostname)?.address?.ip
+    return group?.members.find(({ server }) => sameDomain(server, this.#hostname))?.address?.ip
   }
 
   #masterOf(): KnownMember | undefined {
@@ -201,7 +206,7 @@ export class NodeLinks {
   #begin(
     socket: Duplex,
     who: { readonly side: 'member' | 'master'; readonly neighbour: string; readonly member?: Guid },
-  ): void {
+  ): NodeLink {
     const { neighbour, member } = who
     const before = this.#links.get(neighbour)
     const machine = new NodeLink(this.#service.engine, who, now())
@@ -216,17 +221,23 @@ export class NodeLinks {
       this.#links.delete(neighbour)
       if (member !== undefined && this.#isRunning) this.#around.attached(member, false)
     })
+    return machine
   }
 
   #perform(machine: NodeLink, output: Rest<NodeLinkOutput>): readonly NodeLinkOutput[] | undefined {
     this.#around.heard([output])
     if (output.kind !== 'done') return undefined
-    const reports = this.#reported.has(machine) ? [] : this.#service.reports
-    this.#reported.add(machine)
-    // A master that came back knows nothing of what we see; but first it had to hear how far it had counted.
-    const said = this.#config.nodeMaster ? reports : []
-    const saying = said.flatMap(({ connector, available }) => machine.report(connector, available))
+    const saying = this.#talked.has(machine) ? [] : this.#firstTalked(machine)
     // And what changed while it spoke.
     return [...saying, ...machine.changed(now())]
+  }
+
+  /** A master that came back knows nothing of what we see; but first it had to hear how far it had counted. */
+  #firstTalked(machine: NodeLink): readonly NodeLinkOutput[] {
+    this.#talked.add(machine)
+    if (!this.#config.nodeMaster) return []
+    this.#apart = ''
+    this.#say(`connected to its master, ${this.#masterOf()?.server}`)
+    return this.#service.reports.flatMap(({ connector, available }) => machine.report(connector, available))
   }
 }

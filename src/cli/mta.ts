@@ -55,12 +55,14 @@ async function run(
   { maildir = join(dirname(file), 'maildir'), quiet = false, json = false }: RunOptions,
 ): Promise<number> {
   const asked = until('SIGINT', 'SIGTERM')
-  const service = await MailService.start(file, { maildir, json, look: event => look(event, quiet || json) })
-  const reload = () =>
-    void service.reload().then(({ answer }) => {
+  // One that comes before there is anything to reload is no reason to end.
+  let service: MailService | undefined
+  const again = () =>
+    void service?.reload().then(({ answer }) => {
       for (const line of answer) complain(line)
     })
-  process.on('SIGHUP', reload)
+  process.on('SIGHUP', again)
+  service = await MailService.start(file, { maildir, json, look: event => look(event, quiet || json) })
   const { spool, spoolFolder: folder } = service
   for (const warning of service.warnings) complain(formatDiagnostic(warning))
   complain(`mailboxes are Maildirs below ${maildir}`)
@@ -76,7 +78,7 @@ async function run(
   try {
     await asked
   } finally {
-    process.off('SIGHUP', reload)
+    process.off('SIGHUP', again)
     await service.stop()
   }
   const left = spool?.count ?? 0

@@ -1,14 +1,27 @@
 /** The address as a number below 2^32, or `undefined`. No leading zeros: some would read them as octal. */
 export function parseIpv4(text: string): number | undefined {
-  const parts = text.length > 15 ? [] : text.split('.')
-  if (parts.length !== 4) return undefined
-  let value = 0
-  for (const part of parts) {
-    if (!/^(?:0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
-    value = value * 256 + Number(part)
+  if (text.length > 15) return undefined
+  let [value, parts, part, digits] = [0, 0, 0, 0]
+  for (let i = 0; i <= text.length; i++) {
+    const code = i < text.length ? text.charCodeAt(i) : DOT
+    if (code === DOT) {
+      if (digits === 0 || part > 255) return undefined
+      value = value * 256 + part
+      parts++
+      part = 0
+      digits = 0
+    } else {
+      const digit = code - ZERO
+      if (digit < 0 || digit > 9 || (digits > 0 && part === 0)) return undefined
+      part = part * 10 + digit
+      digits++
+    }
   }
-  return value
+  return parts === 4 ? value : undefined
 }
+
+const DOT = 0x2e
+const ZERO = 0x30
 
 export function formatIpv4(value: number): string {
   return [24, 16, 8, 0].map(shift => (value >>> shift) & 0xff).join('.')

@@ -186,7 +186,7 @@ const atLeast =
 
 const LIMIT_LINES: readonly Spec[] = (Object.keys(LIMITS) as (keyof typeof LIMITS)[]).map(key =>
   key === 'messageSize' || key === 'headerSize'
-    ? kindOf(key, LIMITS[key], SIZE, { help: HELP[key] })
+    ? kindOf(key, LIMITS[key], SIZE, { help: HELP[key], wrong: atLeast(1, '1') })
     : kindOf(key, LIMITS[key], NUMBER, { help: HELP[key], wrong: atLeast(1, '1') }),
 )
 

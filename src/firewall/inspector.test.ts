@@ -477,3 +477,17 @@ test('a rate that is exceeded makes the segment wait, across the connections tha
   })
   assert.deepEqual(waits, [0, 250, 500, 2000])
 })
+
+test('a piece that is held back outlives the memory that it came in', () => {
+  const policy: Policy = {
+    ...pix('5.1', CAUSE),
+    rules: [{ match: { on: 'fragment', without: new Set() }, action: { kind: 'hold' }, reason: 'pieces wait' }],
+  }
+  const inspector = new Inspector(policy)
+  inspector.receive('server', bytes('220 mail\r\n'))
+  const lent = Buffer.from('NO')
+  assert.deepEqual(inspector.receive('client', lent), [])
+  lent.fill(0x5a)
+  const [output] = inspector.receive('client', bytes('OP\r\n'))
+  assert.equal(output?.kind === 'forward' && text(output.bytes), 'NOOP\r\n')
+})

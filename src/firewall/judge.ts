@@ -116,9 +116,7 @@ function matches(match: Match, subject: Subject, situation: Situation): boolean 
     case 'octet':
       return subject.on === 'octet' && subject.what === match.what ? true : undefined
     case 'text':
-      return subject.on === 'text' && subject.what === match.what
-        ? match.like.some(each => patternOf(each).test(subject.text))
-        : undefined
+      return subject.on === 'text' && subject.what === match.what ? isLikeAny(match.like, subject.text) : undefined
     case 'fragment':
       return subject.on === 'fragment' ? subject.verb === undefined || !match.without.has(subject.verb) : undefined
     case 'relay':
@@ -130,6 +128,11 @@ function matches(match: Match, subject: Subject, situation: Situation): boolean 
 
 function isOurs(domain: string, { except, literals = false }: Match & { readonly on: 'relay' }): boolean {
   return (literals && domain.startsWith('[')) || isWithin(domain, except)
+}
+
+function isLikeAny(patterns: readonly string[], text: Uint8Array): boolean {
+  for (const each of patterns) if (patternOf(each).test(text)) return true
+  return false
 }
 
 /** The domain itself, or one above it, is in the set. */

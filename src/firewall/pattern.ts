@@ -28,8 +28,8 @@ export function pattern(source: string): Pattern | { readonly wrong: string; rea
     return { wrong: `the pattern needs more than ${MAX_PATTERN_STATES} states: its counts are too large`, at: 0 }
   }
   const { states } = program
-  const first = firstOf(states, start)
-  return { source, test: text => run(states, start, first, text) }
+  const run = new Run(states, start)
+  return { source, test: text => run.test(text) }
 }
 
 /* The pattern as a tree. */
@@ -315,57 +315,97 @@ function firstOf(states: readonly State[], start: number): Uint8Array | undefine
   return first
 }
 
-function run(states: readonly State[], start: number, first: Uint8Array | undefined, text: Uint8Array): boolean {
-  let from = 0
-  // Most patterns name octets that most texts have none of.
-  if (first) while (from < text.length && first[text[from] ?? 0] === 0) from++
-  if (first && from === text.length) return false
-  /** When a state was reached last, so that each is followed once per octet. */
-  const seen = new Int32Array(states.length).fill(-1)
-  let current: number[] = []
-  const stack: number[] = []
+/** What a run needs, made once: a pattern is asked of every address, and one run is over before the next begins. */
+class Run {
+  readonly #states: readonly State[]
+  readonly #start: number
+  readonly #first: Uint8Array | undefined
+  /** The step at which a state was reached last, so that each is followed once per octet. Steps are counted on. */
+  readonly #seen: Int32Array
+  readonly #stack: Int32Array
+  /** The states that wait for the next octet, and for the one behind it. */
+  #current: Int32Array
+  #next: Int32Array
+  #step = 0
 
-  /** Whether the match is reached without another octet; all states that wait for one go to `into`. */
-  const follow = (from: number, at: number, into: number[]): boolean => {
-    stack.push(from)
-    for (let index = stack.pop(); index !== undefined; index = stack.pop()) {
-      if (seen[index] === at) continue
-      seen[index] = at
-      const state = states[index]
+  constructor(states: readonly State[], start: number) {
+    this.#states = states
+    this.#start = start
+    this.#first = firstOf(states, start)
+    this.#seen = new Int32Array(states.length).fill(-1)
+    this.#stack = new Int32Array(2 * states.length + 1)
+    this.#current = new Int32Array(states.length)
+    this.#next = new Int32Array(states.length)
+  }
+
+  test(text: Uint8Array): boolean {
+    const first = this.#first
+    let at = 0
+    // Most patterns name octets that most texts have none of.
+    if (first) {
+      while (at < text.length && first[text[at] ?? 0] === 0) at++
+      if (at === text.length) return false
+    }
+    if (this.#step > MAX_STEPS) {
+      this.#step = 0
+      this.#seen.fill(-1)
+    }
+    let waiting = 0
+    for (this.#step++; ; at++, this.#step++) {
+      // What is not anchored may begin at any octet.
+      waiting = this.#follow(this.#start, at, text.length, this.#current, waiting)
+      if (waiting < 0) return true
+      if (at === text.length) return false
+      const octet = text[at] ?? 0
+      let next = 0
+      this.#step++
+      for (let i = 0; i < waiting; i++) {
+        const state = this.#states[this.#current[i] ?? 0]
+        if (state?.kind !== 'octet' || state.set[octet] !== 1) continue
+        next = this.#follow(state.next, at + 1, text.length, this.#next, next)
+        if (next < 0) return true
+      }
+      this.#step--
+      const spare = this.#current
+      this.#current = this.#next
+      this.#next = spare
+      waiting = next
+    }
+  }
+
+  /** Puts the states that wait for an octet behind the `count` that are there; -1 where the match needs no other octet. */
+  #follow(from: number, at: number, end: number, into: Int32Array, count: number): number {
+    const stack = this.#stack
+    let waiting = count
+    let depth = 0
+    stack[depth++] = from
+    while (depth > 0) {
+      const index = stack[--depth] ?? 0
+      if (this.#seen[index] === this.#step) continue
+      this.#seen[index] = this.#step
+      const state = this.#states[index]
       switch (state?.kind) {
         case 'match':
-          stack.length = 0
-          return true
+          return -1
         case 'octet':
-          into.push(index)
+          into[waiting++] = index
           break
         case 'split':
-          stack.push(state.next, state.other)
+          stack[depth++] = state.next
+          stack[depth++] = state.other
           break
         case 'begin':
-          if (at === 0) stack.push(state.next)
+          if (at === 0) stack[depth++] = state.next
           break
         case 'end':
-          if (at === text.length) stack.push(state.next)
+          if (at === end) stack[depth++] = state.next
           break
         default:
           break
       }
     }
-    return false
-  }
-
-  for (let at = from; ; at++) {
-    // What is not anchored may begin at any octet.
-    if (follow(start, at, current)) return true
-    if (at === text.length) return false
-    const octet = text[at] ?? 0
-    if (current.length === 0) continue
-    const next: number[] = []
-    for (const index of current) {
-      const state = states[index]
-      if (state?.kind === 'octet' && state.set[octet] === 1 && follow(state.next, at + 1, next)) return true
-    }
-    current = next
+    return waiting
   }
 }
+
+const MAX_STEPS = 2 ** 30

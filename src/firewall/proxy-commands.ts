@@ -30,8 +30,12 @@ export type Read =
 
 /** With `hidden`, the line may be the secret of a login that was refused: it is judged, and not shown. */
 export function readLine({ bytes: octets, ending }: Line, rules: Rules, hidden: boolean): Read {
+  const command = parseCommand(octets)
+  const kind = command.kind === 'garbled' ? command.verb : command.kind
   const isChunk = /^BDAT/i.test(text(octets, 0, 4))
-  const shown = hidden && parseCommand(octets).kind === 'other' ? bytes(SECRET) : withoutSecrets(octets)
+  const isKnown = kind !== 'other' && kind !== 'unreadable' && !isSecret(kind)
+  // A line that reads as another command holds no login.
+  const shown = hidden && kind === 'other' ? bytes(SECRET) : isKnown ? octets : withoutSecrets(octets)
   const refuse = (subject: string, otherwise: Reply, reason: string, verdict?: Verdict): Read =>
     isChunk ? { kind: 'unframed' } : { kind: 'refuse', refusal: refusal(subject, shown, otherwise, reason, verdict) }
   if (ending !== 'crlf') {
@@ -41,8 +45,6 @@ export function readLine({ bytes: octets, ending }: Line, rules: Rules, hidden: 
     }
     rules.explain('line-end', 'bare-lf', { before: shown, because: verdict.because, did: 'normalise' })
   }
-  const command = parseCommand(octets)
-  const kind = command.kind === 'garbled' ? command.verb : command.kind
   const size = octets.length + 2
   const long = rules.judge({ on: 'size', what: 'command-line', size })
   if (long.kind !== 'pass' || size > lineLimit(kind === 'other' || kind === 'unreadable' ? undefined : kind)) {
@@ -127,7 +129,7 @@ export function examine(command: Understood, octets: Uint8Array, view: View): Ou
   if (closed.kind !== 'pass') return refuse(reply(502, '5.5.1', `${verb} is not available`), '', closed)
   const argument = rules.judge({ on: 'text', what: 'argument', text: octets.subarray(verb.length + 1) })
   if (argument.kind !== 'pass') return refuse(reply(501, '5.5.4', 'Not accepted'), '', argument)
-  if (![...view.phases].some(phase => may(phase, what))) {
+  if (!mayInAny(view.phases, what)) {
     return { kind: 'refuse', refusal: outOfPlace(what, view.phase, shown) }
   }
   switch (command.kind) {
@@ -167,6 +169,11 @@ export function examine(command: Understood, octets: Uint8Array, view: View): Ou
     rules.explain('command', verb, { before: octets, because: 'answered here, without the server', did: 'answer' })
     return { kind: 'answer', reply: answer, closes: false }
   }
+}
+
+function mayInAny(phases: ReadonlySet<Phase>, what: Said): boolean {
+  for (const phase of phases) if (may(phase, what)) return true
+  return false
 }
 
 /** What may not come now, in words that say what must. */

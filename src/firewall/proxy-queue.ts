@@ -16,6 +16,14 @@ export type Owed =
 /** Commands of one client that may wait for their reply; with more of them its input waits. */
 export const MAX_OWED = 100
 
+const alone = new Map<Phase, ReadonlySet<Phase>>()
+
+function onlyPhase(phase: Phase): ReadonlySet<Phase> {
+  const known = alone.get(phase) ?? new Set([phase])
+  alone.set(phase, known)
+  return known
+}
+
 /** One queue with two cursors: at its end what the client said last, at its head what the server answers next. */
 export class ReplyQueue {
   readonly #owed: Owed[] = []
@@ -66,6 +74,7 @@ export class ReplyQueue {
 
   /** Every phase that the dialogue may be in once all of it is answered, whatever the server says. */
   phasesFrom(now: Phase): ReadonlySet<Phase> {
+    if (this.#owed.length === 0) return onlyPhase(now)
     let phases = new Set<Phase>([now])
     for (const owed of this.#owed) {
       if (owed.kind === 'here') continue

@@ -179,7 +179,7 @@ function converse(
   policy: ProxyPolicy,
   groups: readonly (readonly string[])[],
   { cuts, offered, takes }: { cuts: readonly number[]; offered: readonly string[]; takes: () => boolean },
-): void {
+): { readonly heard: string; readonly took: number; readonly states: readonly State[]; readonly sent: string } {
   const servers: Reference[] = []
   const through = new Through(() => {
     const server = new Reference(takes, offered)
@@ -203,6 +203,7 @@ function converse(
   const took = servers.reduce((sum, server) => sum + server.took, 0)
   const told = through.heard.match(/^250 2\.0\.0 queued\r$/gm)?.length ?? 0
   assert.equal(told, took)
+  return { heard: through.heard, took, states: servers.flatMap(({ states }) => states), sent: through.sent.join('') }
 }
 
 for (const talkingAhead of ['wait', 'refuse'] as const) {
@@ -220,5 +221,72 @@ for (const talkingAhead of ['wait', 'refuse'] as const) {
       ),
       runs(1500),
     )
+  })
+}
+
+/** What an observer of such dialogues has taken wrongly, each in its own words; the property above holds all of them. */
+const CASES = {
+  'a hello that is refused keeps the transaction': {
+    says: [
+      'MAIL FROM:<a@x.example>\r\n',
+      'RCPT TO:<b@y.example>\r\n',
+      'EHLO c.example\r\n',
+      'DATA\r\n',
+      'S: x\r\n.\r\n',
+    ],
+    takes: [true, true, true, false, true, true],
+    codes: [220, 250, 250, 250, 501, 354, 250],
+    took: 1,
+  },
+  'RSET in one piece with the end of data comes after it, and the message is kept': {
+    says: [
+      'MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n',
+      'S: x\r\n.\r\nRSET\r\nMAIL FROM:<c@x.example>\r\n',
+    ],
+    takes: [true, true, true, true, true, true],
+    codes: [220, 250, 250, 250, 354, 250, 250, 250],
+    took: 1,
+  },
+  'DATA that is refused in its group leaves the recipients, and what is behind it are commands': {
+    says: [
+      'MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n',
+      'RCPT TO:<c@y.example>\r\n',
+      'DATA\r\n',
+      'S: x\r\n.\r\n',
+    ],
+    takes: [true, true, true, false, true, true, true],
+    codes: [220, 250, 250, 250, 451, 250, 354, 250],
+    took: 1,
+  },
+  'a chunk with a tail that nobody understands has no frame: it is the last that is heard': {
+    says: [
+      'MAIL FROM:<a@x.example>\r\n',
+      'RCPT TO:<b@y.example>\r\n',
+      'BDAT 5 LASTX\r\nabcdeRSET\r\nMAIL FROM:<smug@x.example>\r\n',
+    ],
+    takes: [true, true, true],
+    codes: [220, 250, 250, 250, 501],
+    took: 0,
+  },
+} as const
+
+for (const [name, { says, takes, codes, took }] of Object.entries(CASES)) {
+  test(name, () => {
+    for (const cuts of [[], [1], [7, 3]]) {
+      const answers = takes.values()
+      const outcome = converse(
+        strictly(),
+        says.map(each => [each]),
+        {
+          cuts,
+          offered: ['PIPELINING', 'CHUNKING'],
+          takes: () => answers.next().value ?? false,
+        },
+      )
+      const heard = outcome.heard.match(/^\d{3}(?= )/gm)?.map(Number)
+      assert.deepEqual(heard, codes)
+      assert.equal(outcome.took, took)
+      assert.doesNotMatch(outcome.sent, /smug/)
+    }
   })
 }

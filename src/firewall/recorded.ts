@@ -65,12 +65,16 @@ export interface Exchange {
   /** The line as it was said, or all octets of a message, its end included. */
   readonly octets: Uint8Array
   /** What is in a chunk. */
-  content: Uint8Array
+  readonly content: Uint8Array
   readonly at: SourceRef
   /** It was said before its turn: where what is before it had no reply yet, and no group was allowed. */
   readonly isAhead: boolean
-  reply?: Reply
+  /** `undefined` where the record ends before it. */
+  readonly reply?: Reply
 }
+
+/** While the record is read, what belongs to an exchange is still to come. */
+type Growing = { -readonly [K in keyof Exchange]: Exchange[K] }
 
 /** What the client said, one after the other; the first is that it connected. Total. */
 export function exchangesOf({ spoken }: Dialogue): readonly Exchange[] {
@@ -81,21 +85,21 @@ export function exchangesOf({ spoken }: Dialogue): readonly Exchange[] {
 export const NOWHERE: SourceRef = { file: '', line: 0, column: 1, length: 1, text: '' }
 
 class Reading {
-  readonly #all: Exchange[]
+  readonly #all: Growing[]
   readonly #onlooker = new Onlooker()
   /** What has no reply yet. */
-  readonly #open: Exchange[]
+  readonly #open: Growing[]
   readonly #server = new LineSplitter()
   readonly #replies = new ReplyReader()
   #offered: Capabilities = NO_CAPABILITIES
   #body: { readonly reader: DotReader; readonly octets: Uint8Array[] } | undefined
-  #chunk: { readonly of: Exchange; left: number } | undefined
+  #chunk: { readonly of: Growing; left: number } | undefined
   #line: Uint8Array = NO_BYTES
   /** The server said what is no reply: whose replies the next ones are cannot be told. */
   #isLost = false
 
   constructor(at: SourceRef) {
-    const first: Exchange = { said: 'connect', octets: NO_BYTES, content: NO_BYTES, at, isAhead: false }
+    const first: Growing = { said: 'connect', octets: NO_BYTES, content: NO_BYTES, at, isAhead: false }
     this.#all = [first]
     this.#open = [first]
   }
@@ -135,7 +139,7 @@ class Reading {
     return to
   }
 
-  #chunked(bytes: Uint8Array, from: number, chunk: { readonly of: Exchange; left: number }): number {
+  #chunked(bytes: Uint8Array, from: number, chunk: { readonly of: Growing; left: number }): number {
     const to = Math.min(bytes.length, from + chunk.left)
     chunk.of.content = concat([chunk.of.content, bytes.subarray(from, to)])
     chunk.left -= to - from
@@ -150,7 +154,7 @@ class Reading {
     const what = this.#onlooker.phase === 'auth' ? 'auth-line' : said(command)
     const last = this.#open.at(-1)
     const mayFollow = offers(this.#offered, 'PIPELINING') && last !== undefined && !ENDS_ITS_GROUP.has(last.said)
-    const exchange = {
+    const exchange: Growing = {
       said: what,
       command,
       octets,
@@ -164,7 +168,7 @@ class Reading {
     }
   }
 
-  #say(exchange: Exchange): void {
+  #say(exchange: Growing): void {
     this.#all.push(exchange)
     this.#open.push(exchange)
     this.#onlooker.say(exchange.said)

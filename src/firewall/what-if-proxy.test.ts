@@ -111,12 +111,22 @@ test('what the proxy refuses stops, by the line that refuses it, and the mail be
   ])
 })
 
+test('of a message whose recipients are refused nothing more is said, nor what was said together with its end', () => {
+  const noop = DATA.replace('C: .\nS: 250', 'C: .\nC: NOOP\nS: 250').concat('\nS: 250 ok')
+  const record = `${hello()}${mail('alice', noop, 'RCPT TO:<bob@c.example>')}${mail('carol')}`
+  assert.deepEqual(told(record, 'strict smtp 25', 'strict domain b.example'), [
+    'stops <alice@a.example>',
+    '  answer command RCPT: strict domain c.example',
+    'passes <carol@a.example>',
+  ])
+})
+
 test('a message that does not reach all of its recipients stops, though the client was told that it did', () => {
   const two = `RCPT TO:<bob@b.example>\nS: 250 ok\nC: RCPT TO:<dave@b.example>`
   const lines = ['watchguard smtp-incoming recipients 1', 'watchguard smtp-incoming too-many-recipients drop']
   assert.deepEqual(told(`${hello()}${mail('alice', DATA, two)}`, 'watchguard smtp-incoming 25', ...lines), [
     'stops <alice@a.example>',
-    '  strip command RECIPIENTS: watchguard smtp-incoming recipients 2',
+    '  strip command RECIPIENTS: watchguard smtp-incoming recipients 3',
   ])
 })
 

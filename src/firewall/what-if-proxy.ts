@@ -51,6 +51,8 @@ interface Letter {
 
 /** These the client can leave out when their extension is not offered; without the others it cannot send at all. */
 const OPTIONAL: ReadonlySet<string> = new Set(['SIZE', 'BODY', 'RET', 'ENVID', 'NOTIFY', 'ORCPT', 'AUTH'])
+/** What comes of a message once it has recipients. */
+const PAYLOAD: ReadonlySet<Exchange['said']> = new Set(['data', 'end-of-body', 'bdat', 'last-chunk'])
 const LOGIN: ReadonlySet<Exchange['said']> = new Set(['auth', 'x-exps', 'auth-line'])
 const TLS = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' } as const
 
@@ -94,8 +96,11 @@ class Play {
       this.#server.span = { from: i, to }
       const group = this.#exchanges.slice(i, to)
       const [first] = group
-      if (group.length === 1 && first) this.#play(first)
-      else this.#playAhead(group)
+      const letter = this.#letter
+      if (letter?.accepted === 0 && first && PAYLOAD.has(first.said)) letter.isOver = true
+      // Of a message that was given up nothing is said, and so nothing ahead of it.
+      if (group.length > 1 && !letter?.isOver) this.#playAhead(group)
+      else for (const each of group) this.#play(each)
       i = to
     }
     return this.#fates
@@ -138,7 +143,6 @@ class Play {
         return this.#chunk(exchange, letter)
       case 'data':
       case 'end-of-body':
-        if (letter?.accepted === 0) letter.isOver = true
         return letter?.isOver ? this.#outcome(exchange, undefined) : this.#one(exchange, octets)
       default:
         return this.#one(exchange, octets)
@@ -182,7 +186,6 @@ class Play {
   #chunk(exchange: Exchange, letter: Letter | undefined): void {
     const { octets, said } = exchange
     const content = contentOf(exchange.content)
-    if (letter?.accepted === 0) letter.isOver = true
     if (letter?.isOver) return this.#outcome(exchange, undefined)
     if (offers(this.#offered, 'CHUNKING') || !letter) return this.#one(exchange, concat([octets, content]))
     letter.chunks.push(content)

@@ -22,9 +22,8 @@ export class Blocks {
 
   #next(wanted: number): void {
     if (this.#used > 0) this.#full.push(this.#block)
-    // A small message gets a small block.
-    const size = this.#full.length === 0 && this.#used === 0 ? Math.max(1024, wanted) : BLOCK
-    this.#block = new Uint8Array(Math.min(size, BLOCK))
+    // As much again as there is: a small message gets small blocks, and one of no use is not larger than what is in use.
+    this.#block = new Uint8Array(Math.min(BLOCK, Math.max(1024, wanted, this.size)))
     this.#used = 0
   }
 

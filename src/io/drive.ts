@@ -192,27 +192,38 @@ export class Drive<Output extends { readonly kind: string }> {
 
   /** Synchronously as long as it goes; a promise for the rest where something takes time. */
   #carryOut(outputs: readonly Output[]): Promise<void> | undefined {
-    for (const [i, output] of outputs.entries()) {
-      if (isWire(output)) {
-        if (output.kind === 'write') this.#unsent.push(output.bytes)
-        else if (output.kind === 'close') {
-          this.#flush()
-          this.#close(output.how)
-        } else {
-          this.#flush()
-          return this.#startTls().then(more => this.#carryOut([...more, ...outputs.slice(i + 1)]))
-        }
-        continue
-      }
-      const performed = this.#perform(output as Rest<Output>)
-      if (performed === undefined) continue
-      const rest = outputs.slice(i + 1)
-      if (!(performed instanceof Promise)) return this.#carryOut([...performed, ...rest])
-      // What was said so far goes out now: whoever waits for it must not wait for the answer, too.
-      this.#flush()
-      return performed.then(more => this.#carryOut([...(more ?? []), ...rest]))
-    }
+    const waits = this.#eachOf(outputs, 0)
+    return waits ? waits.then(() => this.#settled()) : this.#settled()
+  }
+
+  #settled(): Promise<void> | undefined {
     return this.#flush() || this.#options.readsOn ? undefined : this.#drained()
+  }
+
+  /** From the n-th on. What comes of one is carried out before the next. */
+  #eachOf(outputs: readonly Output[], from: number): Promise<void> | undefined {
+    for (let i = from; i < outputs.length; i++) {
+      const output = outputs[i] as Output
+      let waits: Promise<void> | undefined
+      if (isWire(output)) {
+        if (output.kind === 'write') {
+          this.#unsent.push(output.bytes)
+          continue
+        }
+        this.#flush()
+        if (output.kind === 'start-tls') waits = this.#startTls().then(more => this.#eachOf(more, 0))
+        else this.#close(output.how)
+      } else {
+        const performed = this.#perform(output as Rest<Output>)
+        if (performed instanceof Promise) {
+          // What was said so far goes out now: whoever waits for it must not wait for the answer, too.
+          this.#flush()
+          waits = performed.then(more => more && this.#eachOf(more, 0))
+        } else if (performed) waits = this.#eachOf(performed, 0)
+      }
+      if (waits) return i + 1 < outputs.length ? waits.then(() => this.#eachOf(outputs, i + 1)) : waits
+    }
+    return undefined
   }
 
   async #startTls(): Promise<readonly Output[]> {
@@ -268,8 +279,12 @@ export class Drive<Output extends { readonly kind: string }> {
       this.#socket.destroy()
       return
     }
-    this.#socket.end()
-    setTimeout(() => this.#socket.destroy(), LINGER).unref()
+    const socket = this.#socket
+    socket.end()
+    if (socket.destroyed) return
+    // Whoever waits for it no longer must not be held in memory by it.
+    const linger = setTimeout(() => socket.destroy(), LINGER).unref()
+    socket.once('close', () => clearTimeout(linger))
   }
 
   /** Deadlines mostly move on, with every line: the timer is left alone then, and looks again when it is up. */

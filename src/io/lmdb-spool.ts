@@ -201,7 +201,11 @@ export class LmdbSpool implements Spool {
         size += piece.length
         // What is under way counts, or many at once would pass the limit together.
         this.#size += piece.length
-        kept = (await this.#room(piece.length)) ?? (await refusal(() => arriving.push(piece)))
+        const looking = this.#look()
+        kept = this.#room(piece.length, looking && (await looking))
+        if (kept) return kept
+        const spilling = arriving.push(piece)
+        if (spilling) kept = await refusal(() => spilling)
         if (kept) return kept
       }
       kept = (await refusal(() => arriving.finish(this.#names))) ?? (await this.#keep(entry, arriving))
@@ -247,12 +251,11 @@ export class LmdbSpool implements Spool {
     return this.#disk < this.#leftFree + size + ONE_GROUP ? { ...refused, why: 'no-space' } : refused
   }
 
-  /** Why there is no room for so many octets more, which are counted already; nothing when there is. */
-  async #room(octets: number): Promise<Refused | undefined> {
+  /** Why there is no room for so many octets more, which are counted already; nothing when there is. `wrong`: a look at the disk. */
+  #room(octets: number, wrong: string | undefined): Refused | undefined {
     if (this.#size > this.#limit) {
       return { kept: false, why: 'no-space', words: full(this.#limit) }
     }
-    const wrong = await this.#look()
     if (wrong !== undefined) return { kept: false, why: 'fault', words: wrong }
     this.#disk -= octets
     if (this.#disk + this.#reusable >= this.#leftFree) return undefined
@@ -377,7 +380,8 @@ export class LmdbSpool implements Spool {
     }
     for (let said = false; ; said = true) {
       try {
-        await this.#tree.write(whole)
+        // The message is there until then, so nothing is lost meanwhile.
+        await this.#tree.write(whole, { lazy: true })
         if (own) this.#enter(own)
         return
       } catch (cause) {

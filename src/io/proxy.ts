@@ -4,8 +4,8 @@ import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import { LINGER, SLICE } from './drive.ts'
 import type { Channel, Duplex } from './sockets.ts'
-import { type Passage, reset, send, type Watch } from './splice.ts'
-import { Tcp } from './tcp.ts'
+import { type Passage, reset, type Watch } from './splice.ts'
+import { lasting, Tcp } from './tcp.ts'
 import type { Secured } from './tls.ts'
 
 export interface ProxyEnds {
@@ -45,6 +45,8 @@ class Joined {
   /** What was there before TLS. */
   readonly #plain: { client?: Channel; server?: Channel } = {}
   readonly #blocked = { client: false, server: false }
+  /** What is to leave in one piece. */
+  readonly #unsent: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] }
   readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0, ending: 'TCP FINs' }
   readonly over: Promise<void>
   #settle: () => void = () => {}
@@ -94,7 +96,7 @@ class Joined {
         const end = isWhole ? chunk.length : Math.min(chunk.length, at + SLICE)
         const slice = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end)
         at = end
-        this.#do(() => this.#machine.receive(side, slice, now()))
+        this.#take(side, slice)
       }
     })
     socket.on('drain', () => {
@@ -107,27 +109,41 @@ class Joined {
     socket.resume()
   }
 
+  #take(side: Side, octets: Uint8Array): void {
+    try {
+      this.#done(this.#machine.receive(side, octets, now()))
+    } catch {
+      this.#failed()
+    }
+  }
+
   #do(work: () => readonly ProxyOutput[]): void {
     try {
-      this.#carryOut(work())
-      this.#readOrNot()
-      this.#arm()
+      this.#done(work())
     } catch {
-      // We are wrong, or an adapter is: this connection ends, and no other.
-      this.#giveUp('client')
-      this.#giveUp('server')
-      clearTimeout(this.#timer)
+      this.#failed()
     }
+  }
+
+  #done(outputs: readonly ProxyOutput[]): void {
+    this.#carryOut(outputs)
+    this.#readOrNot()
+    this.#arm()
+  }
+
+  /** We are wrong, or an adapter is: this connection ends, and no other. */
+  #failed(): void {
+    this.#giveUp('client')
+    this.#giveUp('server')
+    clearTimeout(this.#timer)
   }
 
   /** What is written to one side in one go leaves in one piece. */
   #carryOut(outputs: readonly ProxyOutput[]): void {
-    const held: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] }
-    const flush = (side: Side) => this.#write(side, held[side].splice(0))
     for (const output of outputs) {
       switch (output.kind) {
         case 'write':
-          held[output.to].push(output.bytes)
+          this.#unsent[output.to].push(output.bytes)
           break
         case 'altered':
           this.passage.altered++
@@ -137,25 +153,29 @@ class Joined {
           this.#dial()
           break
         case 'close':
-          flush(output.at)
+          this.#flush(output.at)
           this.#close(output.at, output.how)
           break
         default:
-          flush(output.at)
+          this.#flush(output.at)
           this.#startTls(output.at)
       }
     }
-    flush('client')
-    flush('server')
+    this.#flush('client')
+    this.#flush('server')
   }
 
-  #write(side: Side, parts: readonly Uint8Array[]): void {
+  #flush(side: Side): void {
+    const parts = this.#unsent[side]
+    if (parts.length === 0) return
+    this.#unsent[side] = []
     const socket = this.#sockets[side]
-    const [first] = parts
-    if (first === undefined || !socket || socket.destroyed) return
-    const octets = parts.length === 1 ? first : Buffer.concat(parts)
-    if (side === 'client') this.#ends.watch?.passed('S', octets, octets)
-    if (send(socket, octets) || this.#blocked[side]) return
+    if (!socket || socket.destroyed) return
+    if (side === 'client' && this.#ends.watch) {
+      const octets = Buffer.concat(parts)
+      this.#ends.watch.passed('S', octets, octets)
+    }
+    if (writeAll(socket, parts) || this.#blocked[side]) return
     this.#blocked[side] = true
     this.#carryOut(this.#machine.blocked(side, now()))
   }
@@ -254,6 +274,12 @@ class Joined {
       Math.max(0, deadline - now()) + 1,
     )
   }
+}
+
+/** Octets that may be the caller's for this moment only: a `Tcp` sees to that, and others get a copy. */
+function writeAll(socket: Channel, parts: readonly Uint8Array[]): boolean {
+  if (socket instanceof Tcp) return socket.writeAll(parts)
+  return socket.write(parts.length === 1 && parts[0] ? lasting(parts[0]) : Buffer.concat(parts))
 }
 
 function pause(socket: Channel | undefined, wanted: boolean): void {

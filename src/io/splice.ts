@@ -187,7 +187,7 @@ function watchIdle(idler: Idler): () => void {
 }
 
 /** Writes octets that may be the caller's for this moment only. */
-export function send(to: Channel, octets: Uint8Array): boolean {
+function send(to: Channel, octets: Uint8Array): boolean {
   return to.write(to instanceof Tcp ? octets : lasting(octets))
 }
 

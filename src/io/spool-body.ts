@@ -21,16 +21,17 @@ export class IncomingBody {
     return this.#file ? 'file' : 'tree'
   }
 
-  async push(piece: Uint8Array): Promise<void> {
+  /** A promise where it is written out. */
+  push(piece: Uint8Array): Promise<void> | undefined {
     this.size += piece.length
     this.sum = crc32(piece, this.sum)
     this.#blocks.push(piece)
-    if (this.size <= this.#inTree || this.#blocks.size < BLOCK) return
-    this.#file ??= await open(this.#path, 'wx', 0o600)
-    await this.#spill(this.#file)
+    return this.size <= this.#inTree || this.#blocks.size < BLOCK ? undefined : this.#spill()
   }
 
-  async #spill(file: FileHandle): Promise<void> {
+  async #spill(): Promise<void> {
+    this.#file ??= await open(this.#path, 'wx', 0o600)
+    const file = this.#file
     const blocks = this.#blocks.whole()
     this.#blocks = new Blocks()
     for (const block of blocks) await file.appendFile(block)
@@ -38,10 +39,10 @@ export class IncomingBody {
 
   /** Afterwards a file is on disk, and so is its name. */
   async finish(names: FolderSync): Promise<void> {
-    if (this.size > this.#inTree) this.#file ??= await open(this.#path, 'wx', 0o600)
+    if (this.size <= this.#inTree) return
+    await this.#spill()
     const file = this.#file
     if (!file) return
-    await this.#spill(file)
     await file.sync()
     await file.close()
     await names.sync()

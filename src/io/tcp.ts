@@ -98,6 +98,8 @@ const LARGE = 32_768
 const OWN = 262_144
 /** As much is copied before it is written. */
 const SMALL = 4_096
+/** As much is put together before it is written. */
+const GATHERED = 16_384
 /** Connections that have memory of their own. Others copy what they pass on. */
 export const MAX_OWN = 64
 /** Octets that may wait for the kernel before `write` says that it is enough. */
@@ -118,16 +120,21 @@ export function lasting(octets: Uint8Array): Uint8Array {
 let slab = Buffer.allocUnsafeSlow(SHARED.length)
 let used = 0
 
-/** A copy, in memory that many share where it is small: that costs less than to find out where it is now. */
-function copied(octets: Uint8Array): Uint8Array {
-  if (octets.length > SMALL) return new Uint8Array(octets)
-  if (used + octets.length > slab.length) {
+/** Room for so many octets in memory that many share: where it begins. */
+function reserve(length: number): number {
+  if (used + length > slab.length) {
     slab = Buffer.allocUnsafeSlow(slab.length)
     used = 0
   }
-  slab.set(octets, used)
-  used += octets.length
-  return slab.subarray(used - octets.length, used)
+  used += length
+  return used - length
+}
+
+/** A copy there: where few octets are concerned, that costs less than to find out where they are now. */
+function copied(octets: Uint8Array): Uint8Array {
+  const from = reserve(octets.length)
+  slab.set(octets, from)
+  return slab.subarray(from, from + octets.length)
 }
 
 /** A request that was not needed, as nearly all writes are done at once. */
@@ -243,41 +250,64 @@ export class Tcp extends EventEmitter {
 
   /** Whether more may come; where not, `drain` will tell. */
   write(octets: Uint8Array): boolean {
-    if (this.#isGone || this.#socket || octets.length === 0) return true
+    if (octets.length === 0) return true
+    if (octets.length <= SMALL) return this.#send(copied(octets), octets.length, undefined)
+    const own = lender?.owns(octets) ? lender : undefined
+    const kept = !own && octets.buffer === SHARED.buffer ? new Uint8Array(octets) : octets
+    return this.#send(kept, 0, own)
+  }
+
+  /** All of it in one piece. */
+  writeAll(parts: readonly Uint8Array[]): boolean {
+    let length = 0
+    for (const part of parts) length += part.length
+    const [first] = parts
+    if (first && parts.length === 1) return this.write(first)
+    if (length > GATHERED) return this.write(Buffer.concat(parts))
+    const from = reserve(length)
+    let at = from
+    for (const part of parts) {
+      slab.set(part, at)
+      at += part.length
+    }
+    return length === 0 || this.#send(slab.subarray(from, at), length, undefined)
+  }
+
+  /** `returned`: octets of the slab that are free again if the kernel takes all at once. */
+  #send(octets: Uint8Array, returned: number, own: Tcp | undefined): boolean {
+    if (this.#isGone || this.#socket) return true
     const { WriteWrap, state, IS_ASYNC } = handles()
-    const isSmall = octets.length <= SMALL
-    const own = !isSmall && lender?.owns(octets) ? lender : undefined
-    const kept = isSmall || (!own && octets.buffer === SHARED.buffer) ? copied(octets) : octets
     const request = spare ?? new WriteWrap()
     spare = undefined
-    const failed = this.#handle.writeBuffer(request, kept)
+    const failed = this.#handle.writeBuffer(request, octets)
     if (failed) {
       process.nextTick(() => this.#fail(failed))
       return true
     }
     if (!state[IS_ASYNC]) {
       spare = request
-      // Done, and so is its copy.
-      if (isSmall) used -= kept.length
+      used -= returned
       return true
     }
-    this.#pending += kept.length
+    this.#pending += octets.length
     if (own) own.#owed++
-    request.octets = kept
-    request.oncomplete = status => {
-      this.#pending -= kept.length
-      if (own) {
-        own.#owed--
-        own.#giveBack()
-        own.#read()
-      }
-      if (status < 0) return this.#fail(status)
-      if (!this.#isFull || this.#pending > 0 || this.#isGone) return
-      this.#isFull = false
-      this.emit('drain')
-    }
+    request.octets = octets
+    request.oncomplete = status => this.#written(status, octets.length, own)
     if (this.#pending >= HIGH_WATER) this.#isFull = true
     return !this.#isFull
+  }
+
+  #written(status: number, length: number, own: Tcp | undefined): void {
+    this.#pending -= length
+    if (own) {
+      own.#owed--
+      own.#giveBack()
+      own.#read()
+    }
+    if (status < 0) return this.#fail(status)
+    if (!this.#isFull || this.#pending > 0 || this.#isGone) return
+    this.#isFull = false
+    this.emit('drain')
   }
 
   /** Says that nothing more will be written, behind what was. */

@@ -33,6 +33,9 @@ export class Tree {
   readonly #meta: Database<string, string>
   #waiting: { readonly change: Change; readonly settle: (cause?: unknown) => void }[] = []
   #committing: Promise<void> | undefined
+  /** Does somebody wait who is to be waited for? */
+  #isUrgent = false
+  #timer: NodeJS.Timeout | undefined
 
   constructor(path: string, { readOnly = false }: { readonly readOnly?: boolean } = {}) {
     this.#root = open<Buffer, string>({
@@ -83,24 +86,40 @@ export class Tree {
     return this.#meta?.get(key)
   }
 
-  /** Resolves when the change is on disk; rejects when it is not, and then it is as if it had never been asked for. */
-  write(change: Change): Promise<void> {
+  /**
+   * Resolves when the change is on disk; rejects when it is not, and then it is as if it had never been asked for. `lazy`: it
+   * can wait a moment for one that cannot, and take no flush of its own.
+   */
+  write(change: Change, { lazy = false }: { readonly lazy?: boolean } = {}): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ change, settle: cause => (cause === undefined ? resolve() : reject(cause)) })
-      this.#committing ??= this.#commitAll().finally(() => {
-        this.#committing = undefined
-      })
+      if (!lazy) this.#isUrgent = true
+      this.#next()
     })
   }
 
-  async #commitAll(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      // What else is asked for in this turn of the loop joins in.
-      await new Promise(resolve => setImmediate(resolve))
-      const group = this.#waiting.splice(0, MAX_GROUP)
-      const cause = await this.#commit(group.map(({ change }) => change))
-      for (const { settle } of group) settle(cause)
-    }
+  #next(): void {
+    if (this.#committing || this.#waiting.length === 0) return
+    if (this.#isUrgent) this.#begin()
+    else this.#timer ??= setTimeout(() => this.#begin(), LAZY)
+  }
+
+  #begin(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#committing ??= this.#commitGroup().finally(() => {
+      this.#committing = undefined
+      this.#next()
+    })
+  }
+
+  async #commitGroup(): Promise<void> {
+    // What else is asked for in this turn of the loop joins in.
+    await new Promise(resolve => setImmediate(resolve))
+    const group = this.#waiting.splice(0, MAX_GROUP)
+    this.#isUrgent = this.#waiting.length > 0
+    const cause = await this.#commit(group.map(({ change }) => change))
+    for (const { settle } of group) settle(cause)
   }
 
   /** What went wrong; nothing when all of it is on disk. */
@@ -119,7 +138,10 @@ export class Tree {
   }
 
   async close(): Promise<void> {
-    await this.#committing
+    while (this.#waiting.length > 0 || this.#committing) {
+      this.#begin()
+      await this.#committing
+    }
     await this.#root.close()
   }
 }
@@ -129,6 +151,9 @@ export class Tree {
  * somebody reads in it.
  */
 const MAP_SIZE = 64 * 1024 ** 3
+
+/** How long a change waits for others that are in more of a hurry, in milliseconds. */
+const LAZY = 10
 
 /** Changes in one commit; a bound for what a commit that fails takes with it. */
 const MAX_GROUP = 1000

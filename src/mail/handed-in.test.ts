@@ -166,3 +166,17 @@ test('as mailq, newaliases, -bp, -bs, -q, -bi it is something else; what it cann
   )
   assert.equal(EX.tempFail, 75)
 })
+
+test('whatever words it is called with, it is one of the modes or says what is wrong, and loses no recipient', () => {
+  const word = fc.string({ unit: fc.constantFrom(...'-tifoOCNRVbqmsp=@ax'), maxLength: 5 })
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 6 }), fc.array(word, { maxLength: 3 }), (words, recipients) => {
+      // Behind a word that the one before may want for its value.
+      const called = parseSendmail('sendmail', [...words, '-t', '--', ...recipients])
+      if ('wrong' in called) return assert.notEqual(called.wrong, '')
+      const given = called.options.recipients
+      return assert.deepEqual(given.slice(Math.max(0, given.length - recipients.length)), recipients)
+    }),
+    runs(2_000),
+  )
+})

@@ -196,7 +196,7 @@ export function showLines({ table, names, servers }: Named, digest: string, here
     `${table.length} groups, digest ${digest}`,
     ...(here ? [standingLine(here, name)] : []),
     ...table.flatMap(state => [
-      `${name(state.group)}  version ${sayVersion(state)}  ${state.members.length} members, ${state.members.filter(({ attached }) => attached).length} attached${away(state)}`,
+      `${name(state.group)}  version ${sayVersion(state)}  ${state.members.length} ${state.members.length === 1 ? 'member' : 'members'}, ${state.members.filter(({ attached }) => attached).length} attached${away(state)}`,
       ...columns(
         state.connectors.map(each => [
           each.state === 'up' ? 'up  ' : 'DOWN',

@@ -102,6 +102,7 @@ function isLiteral(text: string): boolean {
 }
 
 function octets(text: string): number {
+  if (isAscii(text)) return text.length
   let count = 0
   for (const c of text) {
     const code = c.codePointAt(0) ?? 0

@@ -1,7 +1,7 @@
 import type { Offer } from './capabilities.ts'
 import { advertised } from './extension.ts'
 import { LIMITS } from './limits.ts'
-import { type Reply, reply } from './reply.ts'
+import { type Reply, reply, standing } from './reply.ts'
 
 /**
  * How a server words its replies. What happens is the protocol's affair (`server.ts`); this is only what it sounds like,
@@ -110,10 +110,10 @@ export type Situation =
 type Word = (facts: Facts) => Reply
 export type Wording = Readonly<Record<Situation, Word>>
 
-const fixed =
-  (code: number, status: string | undefined, text: string): Word =>
-  () =>
-    reply(code, status, text)
+const fixed = (code: number, status: string | undefined, text: string): Word => {
+  const said = standing(code, status, text)
+  return () => said
+}
 
 const POSTERN: Wording = {
   greeting: ({ host }) => reply(220, undefined, `${host} ESMTP Postern`),

@@ -335,8 +335,12 @@ export function advertised(offer: Offer): readonly string[] {
 
 /** The keyword without which this verb is not there; `undefined` for the verbs of RFC 5321 itself. */
 export function extensionOf(kind: CommandKind): string | undefined {
-  return EXTENSIONS.find(({ verbs }) => verbs?.includes(kind))?.keyword
+  return BY_VERB.get(kind)
 }
+
+const BY_VERB: ReadonlyMap<CommandKind, string> = new Map(
+  EXTENSIONS.flatMap(({ keyword, verbs = [] }) => verbs.map(verb => [verb, keyword] as const)),
+)
 
 /** 555 or 501, by the words of the dialect. */
 interface Fault {
@@ -407,5 +411,10 @@ export function checkRcptParams(given: Params, listed: ReadonlySet<string>): Che
 
 /** The keywords that lines of an EHLO list are about. */
 export function listedBy(lines: readonly string[]): ReadonlySet<string> {
-  return new Set(lines.map(keywordOf))
+  // One client after the other is given the same list.
+  const said = lines.join('\n')
+  if (lastListed.said !== said) lastListed = { said, keywords: new Set(lines.map(keywordOf)) }
+  return lastListed.keywords
 }
+
+let lastListed: { readonly said: string; readonly keywords: ReadonlySet<string> } = { said: '', keywords: new Set() }

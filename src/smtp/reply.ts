@@ -1,4 +1,4 @@
-import { bytes, copy, text, utf8, utf8Text } from '../base/bytes.ts'
+import { bytes, copy, SP, text, utf8, utf8Text } from '../base/bytes.ts'
 import type { Heard, Line, LineSplitter } from './line.ts'
 
 /** A reply: its code, the enhanced status of RFC 3463 where there is one, and its text, a string per line. */
@@ -13,6 +13,16 @@ export function reply(code: number, status: string | undefined, ...lines: string
   return status === undefined ? { code, text: lines } : { code, status, text: lines }
 }
 
+/** Replies that are said again and again, and the octets of each. */
+const FORMATTED = new WeakMap<Reply, Uint8Array>()
+
+/** A reply whose octets are made once. */
+export function standing(code: number, status: string | undefined, ...lines: string[]): Reply {
+  const made = reply(code, status, ...lines)
+  FORMATTED.set(made, formatReply(made))
+  return made
+}
+
 /** The first digit decides what happens next (RFC 5321 §4.2.1). */
 export function digit({ code }: Reply): number {
   return Math.floor(code / 100)
@@ -22,21 +32,25 @@ export function digit({ code }: Reply): number {
 export const REPLY_LINE = 512
 /** A challenge (RFC 4954 §4) and a frame of link state have their own limits. */
 const UNCUT = new Set([334, 200])
+const BREAKS = /[\r\n\0]/
 
 /**
  * The reply's bytes, in one piece: some clients read once per command, so all lines must leave in one write. `encode` is
  * `bytes` for a reply that was read off a wire, whose text is an octet per character.
  */
-export function formatReply(
-  { code, status, text: lines }: Reply,
-  encode: (text: string) => Uint8Array = utf8,
-): Uint8Array {
+export function formatReply(said: Reply, encode: (text: string) => Uint8Array = utf8): Uint8Array {
+  return FORMATTED.get(said) ?? formatted(said, encode)
+}
+
+function formatted({ code, status, text: lines }: Reply, encode: (text: string) => Uint8Array): Uint8Array {
   const said = lines.length === 0 ? [''] : lines
+  const behind = status === undefined ? '' : `${status} `
   let out = ''
-  for (const [i, line] of said.entries()) {
+  for (let i = 0; i < said.length; i++) {
+    const line = said[i] ?? ''
     // A line break inside a text would be a second reply, whatever put it there.
-    const clean = line.replace(/[\r\n\0]/g, '?')
-    const start = `${code}${i === said.length - 1 ? ' ' : '-'}${status === undefined ? '' : `${status} `}`
+    const clean = BREAKS.test(line) ? line.replace(/[\r\n\0]/g, '?') : line
+    const start = `${code}${i === said.length - 1 ? ' ' : '-'}${behind}`
     out += `${start}${UNCUT.has(code) ? clean : fitting(clean, REPLY_LINE - 2 - start.length, encode)}\r\n`
   }
   // A frame of link state is of octets already, and counts them.
@@ -94,16 +108,14 @@ export class ReplyReader {
       if (line === undefined && splitter.isOverlong) return { fault: 'overlong', line: '' }
       if (line === undefined) return undefined
       if (line === 'overlong') return { fault: 'overlong', line: '' }
-      const said = text(line.bytes)
-      const found = /^([2-5]\d\d)([ -]|$)/.exec(said)
-      if (!found) return { fault: 'no-code', line: said }
-      const code = Number(found[1])
-      if (this.#lines.length > 0 && code !== this.#code) return { fault: 'codes-differ', line: said }
-      if (this.#lines.length >= caps.lines) return { fault: 'too-many-lines', line: said }
+      const code = codeOf(line.bytes)
+      if (code === undefined) return { fault: 'no-code', line: text(line.bytes) }
+      if (this.#lines.length > 0 && code !== this.#code) return { fault: 'codes-differ', line: text(line.bytes) }
+      if (this.#lines.length >= caps.lines) return { fault: 'too-many-lines', line: text(line.bytes) }
       this.#octets += line.bytes.length
-      if (this.#octets > caps.octets) return { fault: 'too-long', line: said.slice(0, 128) }
+      if (this.#octets > caps.octets) return { fault: 'too-long', line: text(line.bytes, 0, 128) }
       this.#code = code
-      const isLast = found[2] !== '-'
+      const isLast = line.bytes[3] !== HYPHEN
       // The others wait for it, longer than the memory they came in need last.
       this.#lines.push(isLast ? line : { ...line, bytes: copy(line.bytes) })
       if (isLast) {
@@ -114,6 +126,17 @@ export class ReplyReader {
       }
     }
   }
+}
+
+const HYPHEN = 0x2d
+const [ZERO, TWO, FIVE, NINE] = [0x30, 0x32, 0x35, 0x39]
+
+/** The three digits that a line of a reply begins with, and behind which it ends, or a blank or a hyphen stands. */
+function codeOf(line: Uint8Array): number | undefined {
+  const [a = 0, b = 0, c = 0] = [line[0], line[1], line[2]]
+  const isCode = a >= TWO && a <= FIVE && b >= ZERO && b <= NINE && c >= ZERO && c <= NINE
+  if (!isCode || (line.length > 3 && line[3] !== SP && line[3] !== HYPHEN)) return undefined
+  return 100 * (a - ZERO) + 10 * (b - ZERO) + (c - ZERO)
 }
 
 function understand(code: number, lines: readonly Line[]): Reply {

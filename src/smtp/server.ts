@@ -367,9 +367,8 @@ export class Server implements Machine<ServerOutput> {
       services,
       now: talk.now,
     }
-    return dialect
-      .ehlo({ ...offer, startTls: startTls && !off.has('STARTTLS') })
-      .filter(line => !off.has(keywordOf(line)))
+    const lines = dialect.ehlo({ ...offer, startTls: startTls && !off.has('STARTTLS') })
+    return off.size === 0 ? lines : lines.filter(line => !off.has(keywordOf(line)))
   }
 
   #mail(from: ReversePath, params: Params): void {

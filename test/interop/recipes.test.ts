@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { formatProxyHeader } from '../../src/topology/proxy-protocol.ts'
 import { freePorts, stopAll } from '../../tools/bench/process.ts'
-import { configuration, gateway, start } from '../journeys/gateway.ts'
+import { configuration, eventually, gateway, start } from '../journeys/gateway.ts'
 import { Talk } from '../journeys/postern.ts'
 import { unmet } from './needs.ts'
 import { startPostfix } from './peers/postfix.ts'
@@ -19,6 +19,8 @@ interface Recipe {
   /** Of main.cf. */
   readonly settings: Readonly<Record<string, string>>
   readonly relays: boolean
+  /** It is the firewall who refuses. */
+  readonly here?: true
 }
 
 const RECIPES: Readonly<Record<string, Recipe>> = {
@@ -26,6 +28,12 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     lines: () => [],
     settings: {},
     relays: true,
+  },
+  'with neither, and its domains named, the firewall takes nothing else': {
+    lines: () => ['strict domain v4.peer.example'],
+    settings: {},
+    relays: false,
+    here: true,
   },
   'a PROXY header tells it who is calling': {
     lines: server => [`proxy-protocol to 127.0.0.1 ${server} version 2`],
@@ -42,7 +50,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
 describe('Postfix behind strict, as the recipe has it', { skip: unmet({ root: true, peers: ['postfix'] }) }, () => {
   after(() => stopAll())
 
-  for (const [name, { lines, settings, relays }] of Object.entries(RECIPES)) {
+  for (const [name, { lines, settings, relays, here = false }] of Object.entries(RECIPES)) {
     test(name, async t => {
       const [server = 0, unused = 0, port = 0] = await freePorts(3)
       const postfix = await startPostfix({ port: server, postern: unused }, settings)
@@ -62,13 +70,12 @@ describe('Postfix behind strict, as the recipe has it', { skip: unmet({ root: tr
       assert.match(await talk.ask('EHLO c.example'), /^250-/)
       assert.match(await talk.ask('MAIL FROM:<a@c.example>'), /^250 /)
       assert.match(await talk.ask('RCPT TO:<ann@v4.peer.example>'), /^250 /)
-      assert.match(
-        await talk.ask('RCPT TO:<b@elsewhere.example>'),
-        relays ? /^250 / : /^[45]54 [45]\.7\.1 .*Relay access denied/,
-      )
+      const refused = here ? /^550 5\.7\.1 Relaying denied/ : /^[45]54 [45]\.7\.1 .*Relay access denied/
+      assert.match(await talk.ask('RCPT TO:<b@elsewhere.example>'), relays ? /^250 / : refused)
+      const client = relays || here ? '127.0.0.1' : CALLER
+      const told = new RegExp(`client=unknown\\[${client.replaceAll('.', '\\.')}\\]`)
+      await eventually(() => told.test(postfix.log()))
       talk.close()
-      const client = relays ? '127.0.0.1' : CALLER
-      assert.match(postfix.log(), new RegExp(`client=unknown\\[${client.replaceAll('.', '\\.')}\\]`))
     })
   }
 })

@@ -23,7 +23,8 @@ export function place(t: After, lines: readonly string[]): Place {
   const folder = mkdtempSync(join(tmpdir(), 'mail-service-'))
   // Another user than ours may have to get here.
   chmodSync(folder, 0o755)
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  // A server that is being killed may still write.
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
   const file = join(folder, 'mail.conf')
   const write = (text: readonly string[]) => writeFileSync(file, `${text.join('\n')}\n`)
   write(lines)

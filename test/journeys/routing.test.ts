@@ -33,7 +33,7 @@ async function run(t: After, folder: string, lines: readonly string[]): Promise<
     await once(child, 'exit')
   })
   const says = async (what: RegExp): Promise<void> => {
-    for (let i = 0; i < 1_000 && !what.test(said) && child.exitCode === null; i++) await sleep(20)
+    for (let i = 0; i < 3_000 && !what.test(said) && child.exitCode === null; i++) await sleep(20)
     assert.match(said, what)
   }
   await says(/listening at 127/)

@@ -1,4 +1,5 @@
 import { mkdtempSync, statSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { newId } from '../../src/base/id.ts'
@@ -34,18 +35,22 @@ interface Case {
   readonly octets: number
   readonly quick: number
   readonly full: number
+  /** They go to receivers that take their time, over a connection each. */
+  readonly slow?: true
 }
 
 const CASES: readonly Case[] = [
   { name: 'long', octets: 4_000, quick: 20_000, full: 200_000 },
   { name: 'small', octets: 4_000, quick: 2_000, full: 10_000 },
   { name: 'large', octets: 400_000, quick: 2_000, full: 10_000 },
+  { name: 'slow', octets: 4_000_000, quick: 50, full: 200, slow: true },
 ]
 
 const METRICS: readonly Metric[] = [
   { name: 'filled', unit: 'messages/s' },
   { name: 'disk', unit: 'MB' },
   { name: 'start', unit: 's' },
+  { name: 'start-cpu', unit: 's' },
   { name: 'memory', unit: 'MB' },
   { name: 'mapped', unit: 'MB' },
   { name: 'list', unit: 's' },
@@ -71,7 +76,7 @@ export async function run({ quick, cases: asked, note }: Order): Promise<Report>
   return { metrics: METRICS, ours: ['postern'], peers: [], cases: reports, versions }
 }
 
-async function measure({ octets }: Case, count: number, note: (line: string) => void): Promise<Sample> {
+async function measure({ octets, slow }: Case, count: number, note: (line: string) => void): Promise<Sample> {
   const [port = 0, sinkPort = 0] = await freePorts(2)
   const folder = mkdtempSync(join(workDirectory(), 'queue-'))
   const file = join(folder, 'mail.conf')
@@ -81,6 +86,7 @@ async function measure({ octets }: Case, count: number, note: (line: string) => 
     `spool ${join(folder, 'spool')} size 100G`,
     `connector sink to Sink cost 1 target 127.0.0.1 port ${sinkPort}`,
     'address-space sink smtp v4.postern.example',
+    ...(slow ? ['queue per-destination connections 200 messages 1'] : []),
   ]
   writeFileSync(file, `${lines.join('\n')}\n`)
 
@@ -92,6 +98,7 @@ async function measure({ octets }: Case, count: number, note: (line: string) => 
   const server = start({ name: 'postern-queue', command: POSTERN, args: ['mta', 'run', file, '--quiet'] })
   await untilListening(server, port, { seconds: 300 })
   const startTime = (performance.now() - began) / 1000
+  const startCpu = cpuSeconds(server.pid)
   await wait(2_000)
   const memory = memoryOf(server.pid, 'RssAnon') / 1024
   const mapped = memoryOf(server.pid, 'RssFile') / 1024
@@ -100,18 +107,72 @@ async function measure({ octets }: Case, count: number, note: (line: string) => 
   const list = await timed(() => ask(['queue', 'list', file, '--limit', '20']))
   note(`listed in ${list.toFixed(1)} s`)
 
-  const sink = await startSink(sinkPort)
+  const came = await (slow ? slowSink(sinkPort) : quickSink(sinkPort))
   const most = watch(server)
   const spent = cpuSeconds(server.pid)
   const draining = performance.now()
   const retry = await timed(() => ask(['queue', 'retry', file, '--all']))
   note(`all due after ${retry.toFixed(1)} s`)
   const deadline = performance.now() + 3_600_000
-  while (arrived(sink) < count && performance.now() < deadline) await wait(50)
+  while (came() < count && performance.now() < deadline) await wait(50)
   const drained = count / ((performance.now() - draining) / 1000)
   const cpu = (10_000 * (cpuSeconds(server.pid) - spent)) / count
-  if (arrived(sink) !== count) throw new Error(`${arrived(sink)} of ${count} arrived\n${server.said()}`)
-  return { filled, disk, start: startTime, memory, mapped, list, retry, drained, cpu, 'memory-most': most() }
+  if (came() !== count) throw new Error(`${came()} of ${count} arrived\n${server.said()}`)
+  return {
+    filled,
+    disk,
+    start: startTime,
+    'start-cpu': startCpu,
+    memory,
+    mapped,
+    list,
+    retry,
+    drained,
+    cpu,
+    'memory-most': most(),
+  }
+}
+
+async function quickSink(port: number): Promise<() => number> {
+  const sink = await startSink(port)
+  return () => arrived(sink)
+}
+
+/** How long a slow receiver reads nothing in the middle of a message, in milliseconds. */
+const SLOW = 10_000
+
+/** So many messages as it has taken whole. */
+async function slowSink(port: number): Promise<() => number> {
+  let came = 0
+  const server = net.createServer(socket => {
+    let line = ''
+    let inBody = false
+    socket.on('error', () => {})
+    socket.setEncoding('latin1').write('220 slow.example ESMTP\r\n')
+    socket.on('data', chunk => {
+      line += chunk
+      if (inBody) {
+        line = line.slice(-5)
+        if (line !== '\r\n.\r\n') return
+        came++
+        inBody = false
+        line = ''
+        socket.write('250 2.0.0 ok\r\n')
+        return
+      }
+      if (!line.endsWith('\r\n')) return
+      const isQuit = line.startsWith('QUIT')
+      inBody = line.startsWith('DATA')
+      line = ''
+      if (isQuit) socket.end('221 2.0.0 bye\r\n')
+      else socket.write(inBody ? '354 go on\r\n' : '250 2.0.0 ok\r\n')
+      if (!inBody) return
+      socket.pause()
+      setTimeout(() => socket.resume(), SLOW)
+    })
+  })
+  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
+  return () => came
 }
 
 /** Messages a second. They are due in a day, as if they had been tried and put off. */

@@ -53,6 +53,12 @@ const CASES: readonly Case[] = [
     measure: (server, { quick }) => measureFlood(server, quick ? GIGABYTE / 10 : GIGABYTE),
   },
   {
+    name: 'no-data-end',
+    title: 'one peer sends a gigabyte (--quick: a tenth of it) of a message without end',
+    subjects: ['postern', 'smtp-sink'],
+    measure: (server, { quick }) => measureMessage(server, quick ? GIGABYTE / 10 : GIGABYTE),
+  },
+  {
     name: 'dripping',
     title: '200 peers send an octet of a command each second, for half a minute (--quick: 10 s)',
     subjects: ['postern', 'smtp-sink'],
@@ -101,6 +107,8 @@ async function startPostern(): Promise<Running> {
     `listen 127.0.0.1 port ${tlsPort} tls`,
     `tls certificate ${certificate} key ${key}`,
     'relay-from 127.0.0.0 255.0.0.0',
+    'local-domain localhost',
+    'mailbox alice@localhost',
     'login alice password-file password',
     'auth-without-tls',
     // Neither a full house nor its stress is what is measured.
@@ -189,11 +197,29 @@ async function session({ port, tlsPort, hasLogin }: Running, how: 'clear' | 'tls
   return socket
 }
 
-async function measureFlood(server: Running, octets: number): Promise<Sample> {
+function measureFlood(server: Running, octets: number): Promise<Sample> {
+  return flood(server, octets, Buffer.alloc(1_000_000, 'x'))
+}
+
+function measureMessage(server: Running, octets: number): Promise<Sample> {
+  const lines = Buffer.from(`${'x'.repeat(78)}\r\n`.repeat(12_500))
+  return flood(server, octets, lines, ['MAIL FROM:<a@source.example>', 'RCPT TO:<alice@localhost>', 'DATA'])
+}
+
+async function flood(
+  server: Running,
+  octets: number,
+  chunk: Uint8Array,
+  first: readonly string[] = [],
+): Promise<Sample> {
   const socket = await session(server, 'clear')
+  for (const line of first) {
+    socket.write(`${line}\r\n`)
+    const answer = await reply(socket)
+    if (!/^[23]/.test(answer)) throw new Error(`${line} was answered ${answer}`)
+  }
   const before = await settled(server)
   const began = performance.now()
-  const chunk = Buffer.alloc(1_000_000, 'x')
   // Whatever it answers: what is measured is what it keeps.
   socket.resume()
   for (let sent = 0; sent < octets && !socket.destroyed; sent += chunk.length) {

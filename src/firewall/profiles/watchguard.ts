@@ -1,6 +1,6 @@
 import { lower, upper } from '../../base/bytes.ts'
 import type { Duration } from '../../base/time.ts'
-import { SIZE } from '../../config/argument.ts'
+import { DURATION } from '../../config/argument.ts'
 import type { Action, Cause, Match, Proxying, Rule, SizeKind, TextKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
 import { UNDERSTOOD } from '../proxy-offer.ts'
@@ -162,11 +162,16 @@ function watchguard(
     ...content(settings, lines),
   ]
   const [shown] = settings.masquerade.keys()
+  const idle = lines.by('idle', `idle-timeout ${DURATION.show(2 * settings.idle)}`)
   const settled = {
     tls: settings.esmtp ? lines.by('tls', 'tls pass') : lines.by('esmtp', 'esmtp'),
     chunking: lines.by('extension CHUNKING', 'extension CHUNKING'),
     name: lines.by('bannerName', 'no banner-name'),
     hideServer: lines.by('bannerName', 'no banner-name'),
+    command: idle,
+    data: idle,
+    reply: idle,
+    write: idle,
     ...(shown !== undefined && { masquerade: lines.by(`masquerade ${shown}`, `no masquerade ${shown}`) }),
   }
   const { cause } = lines
@@ -195,7 +200,7 @@ function engineOf({ idle, esmtp, tls, extensions, bannerName, masquerade }: Watc
 function greetings(settings: WatchguardSettings, lines: Lines): readonly Rule[] {
   const { bannerName, helloLength, helloPattern, esmtp } = settings
   const refused = answer(501, '5.5.4', 'Invalid greeting')
-  const longer = lines.by('helloLength', `hello-length ${2 * helloLength}`)
+  const longer = lines.by('helloLength', 'hello-length <number>')
   const rules: Rule[] = over('hello', helloLength, refused, 'the name behind HELO is too long', longer)
   if (bannerName === '' && !esmtp) {
     // As WFS said it: no product, no host, no ESMTP.
@@ -293,9 +298,9 @@ function limits(settings: WatchguardSettings, lines: Lines): readonly Rule[] {
   const tooLarge = answer(552, '5.3.4', 'Message size exceeds the limit')
   const tooLong = answer(501, '5.1.3', 'Address too long')
   const tooMany: Action = tooManyRecipients === 'drop' ? { kind: 'strip' } : answer(452, '4.5.3', 'Too many recipients')
-  const message = lines.by('messageSize', `message-size ${SIZE.show(2 * messageSize)}`)
-  const address = lines.by('addressLength', `address-length ${2 * addressLength}`)
-  const line = lines.by('lineLength', `line-length ${2 * lineLength}`)
+  const message = lines.by('messageSize', 'message-size <size>')
+  const address = lines.by('addressLength', 'address-length <number>')
+  const line = lines.by('lineLength', 'line-length <number>')
   return [
     ...over('message', messageSize, tooLarge, 'the message is larger than allowed', message),
     ...over('sender', addressLength, tooLong, 'the address is longer than allowed', address),
@@ -306,7 +311,7 @@ function limits(settings: WatchguardSettings, lines: Lines): readonly Rule[] {
       recipients,
       tooMany,
       'there are more recipients than allowed',
-      lines.by('recipients', `recipients ${2 * recipients}`),
+      lines.by('recipients', 'recipients <number>'),
     ),
   ]
 }

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import net from 'node:net'
+import { test } from 'node:test'
+import { splice } from './splice.ts'
+import { dialTcp, lasting, lean, listenTcp, MAX_OWN, type Tcp, type TcpListener } from './tcp.ts'
+
+type After = { after(work: () => unknown): void }
+
+const skip = lean ? false : 'this Node has no TCP handles'
+
+/** A listener and a plain socket of Node's at the other end of what it accepted. */
+async function pair(t: After): Promise<{ readonly near: Tcp; readonly far: net.Socket }> {
+  const { listener, accepted } = listening()
+  const far = net.connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true })
+  far.on('error', () => {})
+  const near = await accepted
+  near.on('error', () => {})
+  t.after(() => {
+    far.destroy()
+    near.destroy()
+    return listener.close()
+  })
+  return { near, far }
+}
+
+function listening(): { readonly listener: TcpListener; readonly accepted: Promise<Tcp> } {
+  let accept: (connection: Tcp) => void = () => {}
+  const accepted = new Promise<Tcp>(resolve => {
+    accept = resolve
+  })
+  return { listener: listenTcp('127.0.0.1', 0, connection => accept(connection)), accepted }
+}
+
+function dialled(host: string, port: number): Promise<Tcp> {
+  return new Promise((resolve, reject) =>
+    dialTcp(host, port, reached => (reached instanceof Error ? reject(reached) : resolve(reached))),
+  )
+}
+
+test('each direction ends by itself, and the connection with the second', { skip }, async t => {
+  const { near, far } = await pair(t)
+  const heard: string[] = []
+  near.on('data', octets => heard.push(Buffer.from(octets).toString()))
+  near.resume()
+  far.end('ask')
+  await once(near, 'end')
+  assert.deepEqual(heard, ['ask'])
+  assert.equal(near.destroyed, false)
+  const [answer, closed] = [once(far, 'data'), once(near, 'close')]
+  near.write(Buffer.from('answer'))
+  near.end()
+  assert.equal(String((await answer)[0]), 'answer')
+  await closed
+})
+
+test('a reset is heard as one, and nothing is said of a connection that we reset ourselves', { skip }, async t => {
+  const { near, far } = await pair(t)
+  const failed = once(near, 'error')
+  near.resume()
+  far.resetAndDestroy()
+  assert.equal(((await failed)[0] as NodeJS.ErrnoException).code, 'ECONNRESET')
+  const other = await pair(t)
+  const cut = new Promise<NodeJS.ErrnoException>(resolve => other.far.once('error', resolve))
+  other.near.resetAndDestroy()
+  assert.equal((await cut).code, 'ECONNRESET')
+  assert.equal(other.near.destroyed, true)
+})
+
+test('a paused connection is not read, and says where its caller is', { skip }, async t => {
+  const { near, far } = await pair(t)
+  const { port, address } = far.address() as net.AddressInfo
+  assert.deepEqual([near.remoteAddress, near.remotePort], [address, port])
+  let heard = 0
+  near.on('data', octets => {
+    heard += octets.length
+    near.pause()
+  })
+  near.resume()
+  far.write('one')
+  await new Promise(resolve => near.once('data', resolve))
+  await new Promise<void>(resolve => far.write('two', () => resolve()))
+  await new Promise(resolve => setTimeout(resolve, 30))
+  assert.equal(heard, 3)
+  near.resume()
+  await new Promise(resolve => near.once('data', resolve))
+  assert.equal(heard, 6)
+})
+
+test('whoever keeps octets asks for lasting ones, as their memory is used again', { skip }, async t => {
+  const { near, far } = await pair(t)
+  const kept: Uint8Array[] = []
+  near.on('data', octets => kept.push(lasting(octets)))
+  near.resume()
+  for (const word of ['first', 'other']) {
+    const came = new Promise(resolve => near.once('data', resolve))
+    far.write(word)
+    await came
+  }
+  assert.deepEqual(
+    kept.map(each => Buffer.from(each).toString()),
+    ['first', 'other'],
+  )
+})
+
+test('much passes whole between more connections than have memory of their own, to readers that are slow', {
+  skip,
+}, async t => {
+  const count = MAX_OWN / 2 + 4
+  const sent = randomBytes(3_000_000)
+  const expected = createHash('sha256').update(sent).digest('hex')
+  const server = net.createServer({ allowHalfOpen: true }, socket => {
+    // What comes goes back, and is taken late.
+    socket.on('error', () => {})
+    socket.pipe(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  const listener = listenTcp('127.0.0.1', 0, near => {
+    near.on('error', () => {})
+    void dialled('127.0.0.1', port).then(far => {
+      far.on('error', () => {})
+      splice(near, far, undefined, () => {})
+    })
+  })
+  t.after(async () => {
+    server.close()
+    await listener.close()
+  })
+  const one = async (isSlow: boolean): Promise<string> => {
+    const socket = net.connect({ port: listener.port, host: '127.0.0.1' })
+    socket.end(sent)
+    if (isSlow) await new Promise(resolve => setTimeout(resolve, 200))
+    const hash = createHash('sha256')
+    for await (const chunk of socket) hash.update(chunk as Uint8Array)
+    return hash.digest('hex')
+  }
+  const found = await Promise.all(Array.from({ length: count }, (_, i) => one(i % 2 === 0)))
+  assert.deepEqual(new Set(found), new Set([expected]))
+})
+
+test('where nobody listens, and where an address is taken, the code says so', { skip }, async () => {
+  const { listener } = listening()
+  assert.throws(() => listenTcp('127.0.0.1', listener.port, () => {}), { code: 'EADDRINUSE' })
+  await listener.close()
+  await assert.rejects(dialled('127.0.0.1', listener.port), { code: 'ECONNREFUSED' })
+})
