@@ -88,7 +88,7 @@ for (const leftFree of [0, 2_000_000]) {
     test(`a full disk: refused for want of space, nothing lost, and taken again when there is room (${what})`, async t => {
       const path = smallDisk(work => undo(t, work), 6)
       if (typeof path !== 'string') return t.skip(path.skip)
-      const spool = open(t, path, { leftFree })
+      const spool = open(t, path, { leftFree, ahead: 1024 ** 2 })
       const put = (id: string) => spool.put(entryOf(id), bodyOf(id, size))
       const kept: string[] = []
       let answer: Kept = { kept: true }

@@ -109,7 +109,7 @@ export class Gateway {
   }
 
   get connections(): readonly Connection[] {
-    return [...this.#connections]
+    return [...this.#connections].sort((one, other) => one.id - other.id)
   }
 
   /** Where it listens now. */

@@ -69,6 +69,7 @@ export class Lanes {
 
   #offer(job: Job): void {
     if (this.#isStopped) return job.settle(new Map())
+    // One that ended a session is told apart from it by a session of its own, and not by another that rests.
     if (!job.again && this.#wakeUp(job.hop.name, job)) return
     const priority = job.again ? MOST_URGENT : job.entry.envelope.priority
     const refused = this.#scheduler.offer(job.hop.name, job, now(), priority)

@@ -36,6 +36,8 @@ export interface LmdbSpoolOptions {
   readonly inTree?: number
   /** Octets of the disk that are left alone. */
   readonly leftFree?: number
+  /** Octets that the tree's file has ahead of what it uses. */
+  readonly ahead?: number
   /** What an operator should know. */
   readonly note?: (what: string) => void
 }
@@ -108,7 +110,7 @@ export class LmdbSpool implements Spool {
 
   private constructor(
     folder: string,
-    { limit = SPOOL_SIZE, inTree = IN_TREE, leftFree = LEFT_FREE, note = () => {} }: LmdbSpoolOptions,
+    { limit = SPOOL_SIZE, inTree = IN_TREE, leftFree = LEFT_FREE, ahead, note = () => {} }: LmdbSpoolOptions,
   ) {
     this.folder = folder
     this.#limit = limit
@@ -118,7 +120,7 @@ export class LmdbSpool implements Spool {
     this.#bodies = join(folder, BODIES)
     mkdirSync(this.#bodies, { recursive: true, mode: 0o700 })
     this.#names = new FolderSync(this.#bodies)
-    this.#tree = new Tree(join(folder, TREE))
+    this.#tree = new Tree(join(folder, TREE), ahead === undefined ? {} : { ahead })
     try {
       this.#own()
       this.#file = statSync(join(folder, TREE))
@@ -219,12 +221,13 @@ export class LmdbSpool implements Spool {
   async #keep(entry: SpoolEntry, arriving: IncomingBody): Promise<Kept> {
     const { place, sum, size, content } = arriving
     const record: SpoolRecord = { entry: { ...entry, size }, body: { place, sum } }
-    const refused = await refusal(() =>
-      this.#tree.write(({ entries, bodies }) => {
-        if (content) bodies.put(entry.id, content)
-        entries.put(entry.id, stored(record))
-      }),
-    )
+    const text = stored(record)
+    const change: Change = ({ entries, bodies }) => {
+      if (content) bodies.put(entry.id, content)
+      entries.put(entry.id, text)
+    }
+    const octets = text.length + (content?.length ?? 0)
+    const refused = await refusal(() => this.#tree.write(change, { octets }))
     if (refused) return this.#judged(refused, size)
     this.#enter(record)
     if (content) this.#hold({ record, content })
@@ -378,10 +381,11 @@ export class LmdbSpool implements Spool {
       tables.bodies.put(own.entry.id, report.body)
       tables.entries.put(own.entry.id, stored(own))
     }
+    const octets = RECORD + (report?.body.length ?? 0)
     for (let said = false; ; said = true) {
       try {
         // The message is there until then, so nothing is lost meanwhile.
-        await this.#tree.write(whole, { lazy: true })
+        await this.#tree.write(whole, { octets, lazy: true })
         if (own) this.#enter(own)
         return
       } catch (cause) {
@@ -468,6 +472,8 @@ export class LmdbSpool implements Spool {
   }
 }
 
+/** Octets of a record, as a rule; one with thousands of recipients has more, and there is room for that. */
+const RECORD = 8_192
 /** What a commit may want besides the messages in it. */
 const ONE_GROUP = 1024 ** 2
 /** Octets of a page of the tree, and of what an entry takes in it, about. */

@@ -1,6 +1,6 @@
 /**
  * Connections on Node's own TCP handles, without the streams of `node:net` around them, for those who pass octets on and
- * keep none: see docs/decisions/0010-lean-connections.md. Where a Node has no such handles, `lean` says so, and
+ * keep none: see docs/decisions/0012-lean-connections.md. Where a Node has no such handles, `lean` says so, and
  * `node:net` does the same for more.
  */
 import { EventEmitter } from 'node:events'
