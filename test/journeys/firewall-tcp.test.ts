@@ -105,6 +105,30 @@ test('a session goes the same way over the TCP handles and over node:net', async
   assert.equal(reset?.end, 'ECONNRESET ')
 })
 
+test('IPv6: listened at, let in, inspected and passed on, over the handles and over node:net', async t => {
+  for (const tcp of ['', 'node']) {
+    const server = net.createServer(socket => socket.end('220 mail.example ESMTP\r\n'))
+    server.listen(0, '::1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const port = await freePort()
+    const lines = [
+      'nameif ethernet0 outside security0',
+      'nameif ethernet1 inside security100',
+      `fixup protocol smtp ${port}`,
+      `access-list mail permit tcp host ::1 host ::1 eq ${port}`,
+      `static (inside,outside) tcp ::1 ${port} ::1 ${(server.address() as net.AddressInfo).port}`,
+      'access-group mail in interface outside',
+    ]
+    const { said } = await start(t, configuration(t, lines), { env: { POSTERN_TCP: tcp } })
+    assert.match(said(), new RegExp(`listening at \\[::1\\]:${port}`))
+    const client = net.connect({ port, host: '::1' })
+    const [heard] = (await once(client, 'data')) as [Buffer]
+    assert.equal(String(heard), '220 ******************\r\n')
+    client.destroy()
+  }
+})
+
 test('where Node lets what is deprecated end a program, the firewall starts without the handles', async t => {
   const port = await freePort()
   const file = configuration(t, gateway(port, await freePort()))
