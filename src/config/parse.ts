@@ -58,7 +58,10 @@ function run<C>(
   const problems: Diagnostic[] = [...unread]
   let config = start
   let mode = begun
+  /** Where a line began that is wrong: it may have opened the mode that those indented below it stand in. */
+  let wrongAt: number | undefined
   for (const line of lines) {
+    if (wrongAt !== undefined && line.at.column <= wrongAt) wrongAt = undefined
     if (mode?.spec.block && line.at.column > 1) {
       config = mode.spec.block(config, mode.args, line.raw.trimEnd())
       continue
@@ -72,7 +75,9 @@ function run<C>(
     const outermost = mode && !begun && line.at.column === 1 ? understand(grammar, line, options) : undefined
     const read = outermost && !('message' in outermost) ? outermost : understand(grammar, line, { ...options, mode })
     if ('message' in read) {
-      problems.push(read)
+      const isOrphan = wrongAt !== undefined && read.at?.column === line.at.column
+      if (!isOrphan) problems.push(read)
+      wrongAt ??= line.at.column
       continue
     }
     const { spec } = read.thread.pattern
@@ -82,6 +87,7 @@ function run<C>(
     config = outcome.config
     for (const problem of outcome.problems) problems.push(problem)
     const isRefused = outcome.problems.some(({ severity }) => severity === 'error')
+    if (isRefused) wrongAt ??= line.at.column
     if (!read.isNo && !isRefused && (spec.enters !== undefined || spec.block)) mode = { spec, args, outer: mode }
   }
   return { config, problems: inOrder(problems), mode }

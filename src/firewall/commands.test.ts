@@ -240,3 +240,17 @@ test('a word that begins no command is unknown, and not a check sum with a mista
   assert.deepEqual(said('nonsense line'), ['unknown command "nonsense"'])
   assert.deepEqual(said('Cryptochecksum:'), ['an empty word is not a word'])
 })
+
+test('lines below one that is wrong are not called unknown: the mode they stand in was not entered', () => {
+  const text = `\
+policy-map type inspect esmtp own
+ match ehlo-reply-parameter nonsense
+  mask
+ match sender-address length gt x
+  drop-connection
+  nonsense
+nonsense
+`
+  const said = parse(FIREWALL, text, 'fw.conf').problems.map(({ at }) => `${at?.line}:${at?.column}`)
+  assert.deepEqual(said, ['2:29', '4:33', '7:1'])
+})
