@@ -12,7 +12,7 @@ import { fetchPolicy } from '../src/io/policy.ts'
 import type { DnsAnswer, Resolver } from '../src/mta/resolver.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
-import { handIn, ROOT, run, until } from './mail-servers.ts'
+import { answering, handIn, ROOT, run, until } from './mail-servers.ts'
 import { nameServer, type Zone } from './name-server.ts'
 
 type Test = { after(work: () => unknown): void }
@@ -156,6 +156,58 @@ describe('DANE', () => {
       const secure = (name: string) => (unproven === 'tcp' ? !name.startsWith('_') : name !== unproven)
       assert.match((await sent(t, { zone, secure })).outcome, /relayed/, unproven)
     }
+  })
+
+  test('what a server without records does to TLS is no leave to go in clear to one that has some', async t => {
+    const [own = 0, port = 0] = await freePorts(2)
+    let connections = 0
+    const first = await answering({
+      ip: '127.0.0.11',
+      port,
+      offers: ['STARTTLS'],
+      answer(line) {
+        if (line.startsWith('STARTTLS')) return '454 4.7.0 not now'
+        return line.startsWith('EHLO') && ++connections > 1 ? '421 4.3.2 not now' : undefined
+      },
+    })
+    t.after(() => first.close())
+    const second = await answering({ ip: '127.0.0.12', port })
+    t.after(() => second.close())
+    const names = await nameServer(
+      {
+        'b.example MX': [
+          { preference: 10, exchange: 'mx1.b.example' },
+          { preference: 20, exchange: 'mx2.b.example' },
+        ],
+        'mx1.b.example A': ['127.0.0.11'],
+        'mx2.b.example A': ['127.0.0.12'],
+        [`_${port}._tcp.mx2.b.example TLSA`]: [record(3, 1, 1, Buffer.alloc(32))],
+      },
+      { secure: true },
+    )
+    t.after(() => names.close())
+    const sender = await run([
+      'hostname mail-a.a.example',
+      `listen 127.0.0.1 port ${own}`,
+      'relay-from 127.0.0.0 255.0.0.0',
+      'queue retry 1h',
+      `dns server 127.0.0.1 port ${names.port} trusted`,
+      `smtp-connector out cost 1 dns port ${port}`,
+      'address-space out smtp *',
+    ])
+    t.after(() => sender.stop())
+    await handIn(own, { from: 'alice@a.example', to: 'bob@b.example' })
+    await until(
+      () => sender.tried.length === 1,
+      () => [...sender.notes, ...sender.said].join('\n'),
+    )
+    // In clear with the first, which asks for no more, and on to the second.
+    assert.equal(connections, 2)
+    assert.match(sender.tried[0] ?? '', /deferred: 4\.7\.0 DANE for mx2\.b\.example requires TLS, which is not offered/)
+    assert.deepEqual(
+      second.connections.flatMap(({ messages }) => messages),
+      [],
+    )
   })
 
   test('where it cannot be told whether there are records, mail waits', async t => {

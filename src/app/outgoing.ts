@@ -240,6 +240,8 @@ export class Outgoing {
         if (ended.kind === 'elsewhere' && left.length > 0) {
           const said = sayOutcome({ kind: 'deferred', by: ended.by })
           this.#note(hop, `${sayServer(server)}: ${said}; trying the next server`)
+          // Each server has a floor of its own, and what one did to TLS says nothing of another.
+          without = withTls(without)
           server = left.shift()
         } else if (ended.kind === 'again' && !without.has(ended.without)) {
           // Each can be left out once.
@@ -267,7 +269,7 @@ export class Outgoing {
 
   /** TLS is wished for anew each time: whoever took it away may be gone. */
   #remember({ hop: { name }, without }: Beginning): void {
-    const spared = new Set([...without].filter(each => each !== 'tls'))
+    const spared = withTls(without)
     const known = this.#spared.get(name, now())
     if (spared.size === 0 || (known && [...spared].every(each => known.has(each)))) return
     this.#spared.set(name, spared, now() + SPARED_FOR)
@@ -340,7 +342,8 @@ export class Outgoing {
   }: Beginning): Pick<Order, 'hello' | 'to' | 'tls' | 'login' | 'without' | 'elsewhere'> {
     const { connector } = hop
     const { by, floor } = server.tls
-    const clear = without.has('tls')
+    // Whatever went wrong before, what is required is required.
+    const clear = without.has('tls') && floor === 'may'
     const had = this.#hadTls.get(hop.name, now()) !== undefined
     if (clear && had) this.#world.events?.note?.(`${by}: ${TLS_IS_MISSING}`)
     const tls = { floor: clear ? ('none' as const) : floor, by, had }
@@ -360,6 +363,11 @@ export class Outgoing {
 /** What an order says of the message. */
 function letterOf({ envelope, size }: SpoolEntry, recipients: readonly number[]) {
   return { envelope, recipients, size }
+}
+
+/** The same, with TLS wished for again. */
+function withTls(without: Spared): Spared {
+  return without.has('tls') ? new Set([...without].filter(each => each !== 'tls')) : without
 }
 
 function sayHop({ name, lmtp }: Hop): string {
