@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
+import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import tls from 'node:tls'
@@ -341,6 +341,20 @@ describe('MTA-STS', () => {
     await assert.rejects(fetchPolicy({ ...place, path: '/moved' }), /answered 301/)
     await assert.rejects(fetchPolicy({ ...place, path: '/long' }), /more than 65536 octets/)
     await assert.rejects(fetchPolicy({ ...place, host: 'mta-sts.c.example' }), /altnames|does not match/)
+    // However many addresses there are, and whatever is silent at them.
+    const silent: net.Socket[] = []
+    const holes = net.createServer(socket => void silent.push(socket.on('error', () => {})))
+    await new Promise<void>(resolve => holes.listen(0, '127.0.0.1', resolve))
+    t.after(() => holes.close())
+    const many = { ...place, addresses: new Array(20).fill('127.0.0.1'), port: (holes.address() as AddressInfo).port }
+    await assert.rejects(fetchPolicy({ ...many, wait: 200 }), /timeout|aborted/)
+    for (const each of silent) each.destroy()
+    assert.equal(silent.length, 1)
+    silent.length = 0
+    const refusing = fetchPolicy(many)
+    holes.on('connection', socket => socket.destroy())
+    await assert.rejects(refusing)
+    assert.equal(silent.length, 4)
     const { authorities: _gone, ...untrusted } = place
     await assert.rejects(fetchPolicy(untrusted), /certificate/)
     await assert.rejects(fetchPolicy({ ...place, addresses: [] }), /has no address/)
