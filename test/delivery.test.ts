@@ -81,6 +81,28 @@ test('a connection that breaks off in the middle of its recipients goes on with 
   for (const what of relays.tried) assert.match(what, /relayed/)
 })
 
+test('a connector called as the store is not the store: mail for others does not go over its session', async t => {
+  const to = await answering()
+  const store = await answering({ ip: '127.0.0.1' })
+  t.after(() => store.close())
+  const { relays, send } = await sender(
+    t,
+    to,
+    `deliver lmtp 127.0.0.1 port ${store.port}`,
+    `connector lmtp to L cost 1 target 127.0.0.1 port ${to.port}`,
+    'address-space lmtp smtp l.example',
+    'queue per-destination connections 20 messages 100 rest 1m',
+  )
+  await send({ to: 'alice@a.example' }, 0)
+  await until(
+    () => relays.tried.length === 1,
+    () => relays.said.join('\n'),
+  )
+  assert.match(relays.tried[0] ?? '', /^<alice@a\.example> delivered to lmtp \[127\.0\.0\.1\]/)
+  await send({ to: 'bob@l.example' }, 1)
+  assert.equal(store.connections.flatMap(({ messages }) => messages).length, 1)
+})
+
 /** Claims on its entries end almost at once, and it tells how often one was claimed. */
 class Hasty extends MemorySpool {
   claims = 0

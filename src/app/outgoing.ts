@@ -7,7 +7,7 @@ import { type Duplex, dialFile } from '../io/sockets.ts'
 import { type Secured, secureClient } from '../io/tls.ts'
 import { mailboxFor } from '../mta/acceptance.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Hop, visitOf } from '../mta/hop.ts'
+import { type Hop, shownHop, visitOf } from '../mta/hop.ts'
 import { type LinkStateTalk, type Order, TLS_IS_MISSING, type Without } from '../mta/order.ts'
 import type { Connector } from '../routing/connector.ts'
 import { type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
@@ -284,7 +284,7 @@ export class Outgoing {
       this.#hadTls.set(hop.name, true, now() + HAD_TLS_FOR)
       return secured
     }
-    const session = { id: `${hop.name.replaceAll(' ', '/')}#${++this.#count}`, name: tls.expected.name }
+    const session = { id: `${shownHop(hop).replaceAll(' ', '/')}#${++this.#count}`, name: tls.expected.name }
     const wanted = job.order.tls?.floor ?? 'none'
     if (!tls.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure })
     const { socket, facts } = await secure(raw)
@@ -351,7 +351,7 @@ export class Outgoing {
     const { authWithoutTls } = this.#config
     return {
       hello: this.#config.hostname,
-      to: server.host === undefined ? `${hop.name} [${sayServer(server)}]` : sayServer(server),
+      to: server.host === undefined ? `${shownHop(hop)} [${sayServer(server)}]` : sayServer(server),
       tls,
       without,
       elsewhere,
@@ -370,8 +370,8 @@ function withTls(without: Spared): Spared {
   return without.has('tls') ? new Set([...without].filter(each => each !== 'tls')) : without
 }
 
-function sayHop({ name, lmtp }: Hop): string {
-  return lmtp ? name : `connector ${name}`
+function sayHop(hop: Hop): string {
+  return hop.lmtp ? shownHop(hop) : `connector ${hop.name}`
 }
 
 const SPARED: Readonly<Record<Without, string>> = { tls: 'TLS', bdat: 'BDAT', parameters: 'parameters' }
