@@ -24,7 +24,9 @@ export function checkCommands(firewall: Command): void {
     .action((file: string) => {
       const { config, warnings } = readConfig(FIREWALL, file)
       for (const warning of warnings) complain(formatDiagnostic(warning))
-      for (const line of convertFixups(config)) print(line)
+      const lines = convertFixups(config)
+      for (const line of lines) print(line)
+      if (lines.length === 0) complain(`${file} has no fixup: there is nothing to convert`)
     })
 }
 

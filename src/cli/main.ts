@@ -2,7 +2,7 @@
 /** The command: it reads what was asked, and says what came of it. */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { EX } from '../mail/sendmail.ts'
+import { EX, USAGE } from '../mail/sendmail.ts'
 import { configCommands } from './config.ts'
 import { diagnoseCommand, STATUS } from './diagnose.ts'
 import { firewallCommands } from './firewall.ts'
@@ -37,6 +37,7 @@ listenCommand(program)
 program
   .command('sendmail')
   .description('hand in a message as sendmail does: -t -i -f SENDER -- RECIPIENT…; also by that name, through a link')
+  .addHelpText('after', `\n${USAGE}`)
 // Each command of a command has its own way out; all of them lead to ours.
 for (const group of program.commands) for (const command of [group, ...group.commands]) command.exitOverride()
 

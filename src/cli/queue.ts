@@ -6,14 +6,14 @@ import { QUEUE_NODE } from '../app/mta-control.ts'
 import { openSpool, spoolFolder } from '../app/mta-spool.ts'
 import { type QueueAnswer, QueueDesk, type QueueRequest } from '../app/queue-desk.ts'
 import { PosternError } from '../base/problem.ts'
-import { type Duration, parseDuration } from '../base/time.ts'
+import { type Duration, type Instant, parseDuration } from '../base/time.ts'
 import { askControl } from '../io/control.ts'
 import { readConfig } from '../io/files.ts'
 import { checkSpool } from '../io/spool-check.ts'
 import { CONTROL } from '../io/state.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type QueueVerb, sayExplain, sayList, sayShow } from '../mta/queue.ts'
+import { type Queued, type QueueVerb, sayExplain, sayList, sayShow } from '../mta/queue.ts'
 import { complain, EXIT, print } from './print.ts'
 
 const WHAT: Readonly<Record<QueueVerb, string>> = {
@@ -116,10 +116,10 @@ function say(verb: QueueVerb, { now, queued, done, total, meant }: QueueAnswer, 
       return [...sayList(queued, now), `${count(meant)}${meant === total ? '' : ` of ${total}`}${shown}`]
     }
     case 'show':
-      return queued.flatMap(each => sayShow(each, now))
     case 'explain':
     case 'history':
-      return queued.flatMap(each => sayExplain(each, now, config.retry))
+      if (queued.length > 0) return queued.flatMap(each => sayLong(verb, each, now, config))
+      return [`${count(meant)}${meant === total ? '' : ` of ${total}`}${verb === 'history' ? GONE : ''}`]
     default:
       return [
         ...done.map(({ id, not }) => `${id}: ${not === undefined ? PAST[verb] : `not done: ${not}`}`),
@@ -127,6 +127,13 @@ function say(verb: QueueVerb, { now, queued, done, total, meant }: QueueAnswer, 
       ]
   }
 }
+
+/** An entry as it stands, or with all that happened to it. */
+function sayLong(verb: QueueVerb, queued: Queued, now: Instant, { retry }: MtaConfig): readonly string[] {
+  return verb === 'show' ? sayShow(queued, now) : sayExplain(queued, now, retry)
+}
+
+const GONE = ' in the queue; of one that is gone, name the id (the log has it)'
 
 const PAST: Readonly<Record<string, string>> = {
   retry: 'is tried now',

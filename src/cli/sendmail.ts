@@ -10,13 +10,13 @@ import { dial, type Endpoint } from '../io/sockets.ts'
 import { addressesIn } from '../mail/address-list.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { handedIn } from '../mail/handed-in.ts'
-import { type Called, EX, parseSendmail, type SendOptions } from '../mail/sendmail.ts'
+import { type Called, EX, parseSendmail, type SendOptions, USAGE } from '../mail/sendmail.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { formatMailbox, isAscii, type Mailbox, type ReversePath } from '../smtp/address.ts'
 import { toXtext } from '../smtp/params.ts'
 import { type Outcome, sayOutcome } from '../spool/entry.ts'
-import { complain } from './print.ts'
+import { complain, print } from './print.ts'
 import { runQueue } from './queue.ts'
 
 /** The configuration that is meant where nothing says another one (`-C`, or this variable of the environment). */
@@ -38,7 +38,7 @@ export function calledAsSendmail(
 /** Does what was asked, and gives back an exit code of sysexits.h. 0: the message is on the server's disk. */
 export async function sendmail(name: string, args: readonly string[]): Promise<number> {
   const called = parseSendmail(name, args)
-  if ('wrong' in called) return fail(EX.usage, called.wrong)
+  if ('wrong' in called) return fail(EX.usage, `${called.wrong} (sendmail --help tells which there are)`)
   try {
     return await carryOut(called)
   } catch (cause) {
@@ -65,6 +65,9 @@ function fail(code: number, why: string): number {
 async function carryOut({ mode, options }: Exclude<Called, { readonly wrong: string }>): Promise<number> {
   const file = options.file ?? process.env[FILE_VARIABLE] ?? USUAL_FILE
   switch (mode) {
+    case 'help':
+      print(USAGE.trimEnd())
+      return EX.ok
     case 'list':
       return (await runQueue(file, 'list', [], {})) === 0 ? EX.ok : EX.unavailable
     case 'flush':

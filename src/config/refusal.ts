@@ -19,7 +19,10 @@ export function refuseWord<C>({ taken, refusals, ambiguous }: Walk<C>, line: Lin
   const near = suggestions(text, words)
   if (near.length > 0) return error(at, unknown, `did you mean ${or(near)}?`)
 
-  const faults = refusals.filter(refusal => 'wrong' in refusal)
+  // A line's first word that does not even begin as `Cryptochecksum:<sum>` does is no such line with a mistake in it.
+  const isMeant = ({ parts: [first] }: ArgumentStep): boolean =>
+    !isFirst || first?.kind !== 'mark' || text.startsWith(first.text)
+  const faults = refusals.filter(refusal => 'wrong' in refusal).filter(({ step }) => isMeant(step))
   const [fault] = faults
   if (!fault) {
     return words.length > 0 ? error(at, unknown, hint) : error(toEnd(at, line), `"${text}" is too much`, hint)

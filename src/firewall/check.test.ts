@@ -5,6 +5,7 @@ import { parse } from '../config/parse.ts'
 import { CHECKED_KEYWORDS, check, isTakenForPix, suffers } from './check.ts'
 import { checkJson, sayCheck } from './check-report.ts'
 import { FIREWALL } from './commands.ts'
+import { lossesOf } from './losses.ts'
 import { SITE_B } from './site-b.test.ts'
 
 function checked(text: string) {
@@ -241,4 +242,9 @@ test('a Firebox is checked with the line for each extension it takes, STARTTLS a
   const ticked = firebox('watchguard smtp-incoming 25', 'watchguard smtp-incoming tls pass')
   assert.ok(ticked.inspected?.passes.includes('STARTTLS'))
   assert.deepEqual(ticked.warnings, [])
+})
+
+test('of every extension that is looked for it is known who misses it', () => {
+  const unknown = CHECKED_KEYWORDS.filter(each => lossesOf('keyword', each).length === 0)
+  assert.deepEqual(unknown, [])
 })

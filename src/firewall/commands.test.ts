@@ -234,3 +234,9 @@ test('any of ours as a netmask is one: any means any address', () => {
   const { accessRules } = read('access-list a permit tcp 10.0.0.1 0.0.0.0 any eq 25\n')
   assert.deepEqual(accessRules.map(showAccessRule), ['access-list a permit tcp any any eq smtp'])
 })
+
+test('a word that begins no command is unknown, and not a check sum with a mistake in it', () => {
+  const said = (line: string) => parse(FIREWALL, `${line}\n`, 'fw.conf').problems.map(({ message }) => message)
+  assert.deepEqual(said('nonsense line'), ['unknown command "nonsense"'])
+  assert.deepEqual(said('Cryptochecksum:'), ['an empty word is not a word'])
+})

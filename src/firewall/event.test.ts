@@ -73,6 +73,16 @@ test('what a PIX says nothing of is told under a number of ours, with the line t
     line({ kind: 'altered', connection: CONNECTION, explanation }),
     '%PIX-6-990009: Inspection: mask command EHLO from outside:198.51.100.7/4242 to inside:10.0.0.5/2526, by fixup protocol smtp 25 (gw.conf:3)',
   )
+  const refused = { before: bytes('454 4.7.0 no TLS'), after: bytes('') }
+  assert.equal(
+    line({
+      kind: 'altered',
+      connection: CONNECTION,
+      explanation: explain('tls', 'SERVER', refused, because, { did: 'log' }),
+    }),
+    '%PIX-6-990009: Inspection: log tls SERVER from outside:198.51.100.7/4242 to inside:10.0.0.5/2526, by fixup protocol smtp 25 (gw.conf:3)',
+    'TLS that was refused has not started',
+  )
   const facts = factsOf({ kind: 'altered', connection: CONNECTION, explanation })
   assert.deepEqual([facts.before, facts.after, facts.cure], ['EHLO x', 'XXXX x', 'no fixup protocol smtp 25'])
 })

@@ -55,6 +55,9 @@ const KEYWORDS: readonly Row[] = [
   ['SMTPUTF8', 'addresses beyond ASCII', 'mail from and to such addresses bounces with 5.6.7'],
   ['REQUIRETLS', 'the demand that every hop is encrypted', 'mail that demands it bounces with 5.7.30'],
   ['DELIVERBY', 'a time by which mail must arrive', 'nobody should miss it'],
+  ['FUTURERELEASE', 'the request to hold mail until a time', 'the sending server holds it itself, or refuses it'],
+  ['MT-PRIORITY', 'which mail goes first', 'urgent mail waits behind the rest'],
+  ['X-POSTERN-LINKSTATE', 'link state told by what changed', 'whole routing tables go between Posterns'],
   ['LIMITS', "the server's limits, told beforehand", 'more refusals on the way'],
   ['XCLIENT', 'who the client of a proxy is', 'the server sees the proxy as the client'],
 ]

@@ -35,8 +35,8 @@ export function formatSyslog(product: Product, { id, severity, text }: SyslogLin
  * command tells nobody, and an ASA tells where its rule says `log`.
  */
 export function syslogOf(explanation: Explanation, ends: LogEnds): SyslogLine | undefined {
-  const { what, did, because, before } = explanation
-  if (what === 'tls') return tlsStarted(ends)
+  const { what, subject, did, because, before } = explanation
+  if (what === 'tls' && subject === 'STARTTLS') return tlsStarted(ends)
   if (what === 'address' && did === 'mask') return replaced(explanation, ends)
   if (because.label === SIZE_VIOLATION) return sizeViolation(explanation, ends)
   if (because.label.startsWith('special-character') && did !== 'log') {

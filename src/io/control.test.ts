@@ -48,6 +48,15 @@ test('a request without end is cut off, and what is no request is refused', asyn
   assert.deepEqual(JSON.parse(String(heard)), { answer: ['not a request'], wrong: true })
 })
 
+test('where nothing runs any more, that is said, and not a word of the system', async t => {
+  const { folder, path, open } = await control(t, async () => ({ answer: [], wrong: false }))
+  open.close()
+  await assert.rejects(askControl(folder, { ask: 'nodes' }), {
+    code: 'POSTERN_NOBODY',
+    message: `nothing runs there: nobody answers at ${path}`,
+  })
+})
+
 test('whoever asks when everything is being taken down is told so, and a silent one does not hold it up', async t => {
   const { folder, path, open } = await control(t, () => new Promise(() => {}))
   const silent = net.connect(path)

@@ -98,7 +98,8 @@ export function askControl(
     socket.setTimeout(wait, () => socket.destroy(new Error('no answer in time')))
     socket.on('error', (cause: NodeJS.ErrnoException) => {
       const isNobody = cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT'
-      fail(`what runs there does not answer: ${cause.message}`, isNobody ? 'POSTERN_NOBODY' : undefined)
+      if (isNobody) return fail(`nothing runs there: nobody answers at ${path}`, 'POSTERN_NOBODY')
+      fail(`what runs there does not answer: ${cause.message}`)
     })
     // Settled once; after an answer this changes nothing.
     socket.on('close', () => fail('what runs there closed without an answer'))

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { Bag } from '../base/bag.ts'
 import { concat } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
@@ -6,7 +7,7 @@ import type { Inspector, InspectorOutput, Side } from '../firewall/inspector.ts'
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import type { Channel } from './sockets.ts'
-import { lasting, Tcp } from './tcp.ts'
+import { lasting, resetSocket, Tcp } from './tcp.ts'
 
 /** A connection on which nothing moves for this long is forgotten (PIX: `timeout conn 1:00:00`). */
 export const CONNECTION_IDLE: Duration = 3_600_000
@@ -194,6 +195,7 @@ function send(to: Channel, octets: Uint8Array): boolean {
 /** As a reset where the transport knows one: the other side must not take half for the whole. */
 export function reset(side: Channel): void {
   if (side.destroyed) return
-  if (side.resetAndDestroy) side.resetAndDestroy()
+  if (side instanceof Socket) resetSocket(side)
+  else if (side.resetAndDestroy) side.resetAndDestroy()
   else side.destroy()
 }

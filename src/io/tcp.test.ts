@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
 import { splice } from './splice.ts'
-import { dialTcp, lasting, lean, listenTcp, MAX_OWN, type Tcp, type TcpListener } from './tcp.ts'
+import { dialTcp, lasting, lean, listenTcp, MAX_OWN, resetSocket, type Tcp, type TcpListener } from './tcp.ts'
 
 type After = { after(work: () => unknown): void }
 
@@ -146,4 +146,34 @@ test('where nobody listens, and where an address is taken, the code says so', { 
   assert.throws(() => listenTcp('127.0.0.1', listener.port, () => {}), { code: 'EADDRINUSE' })
   await listener.close()
   await assert.rejects(dialled('127.0.0.1', listener.port), { code: 'ECONNREFUSED' })
+})
+
+test('a connection whose end is on its way is over at once when it is reset, over handles and streams', {
+  skip,
+}, async t => {
+  const much = Buffer.alloc(20_000_000)
+  const { near, far } = await pair(t)
+  far.pause()
+  near.write(much)
+  const closed = once(near, 'close')
+  near.end()
+  near.resetAndDestroy()
+  await closed
+  const server = net.createServer({ allowHalfOpen: true })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  for (const octets of [much, Buffer.from('x')]) {
+    const accepted = once(server, 'connection') as Promise<[net.Socket]>
+    const caller = net.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1' })
+    caller.on('error', () => {})
+    const [socket] = await accepted
+    socket.on('error', () => {})
+    socket.write(octets)
+    const gone = once(socket, 'close')
+    socket.end()
+    resetSocket(socket)
+    await gone
+    caller.destroy()
+  }
 })

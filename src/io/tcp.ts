@@ -54,12 +54,17 @@ const EOF = -4095
 /** How a shutdown says that it is done already. */
 const DONE = 1
 
+/** With `node` in this variable of the environment everything goes over `node:net`, as where there are no handles. */
+export const VARIABLE = 'POSTERN_TCP'
+
 const binding = readBinding()
 
-/** Has this Node the handles? */
+/** Has this Node the handles, and are they wanted? */
 export const lean: boolean = binding !== undefined
 
 function readBinding(): Binding | undefined {
+  // Node calls this way to its handles deprecated: whoever lets that end the process is served without them.
+  if (process.env[VARIABLE] === 'node' || process.throwDeprecation) return undefined
   try {
     const { binding: read } = process as unknown as { readonly binding: (name: string) => Record<string, unknown> }
     const [tcp, stream] = [read.call(process, 'tcp_wrap'), read.call(process, 'stream_wrap')]
@@ -337,13 +342,16 @@ export class Tcp extends EventEmitter {
     return this
   }
 
-  /** The other side hears of a reset, and not of an end. */
+  /**
+   * The other side hears of a reset, and not of an end. While an end is on its way there can be none: then what is not
+   * written yet is dropped, as `destroy` does.
+   */
   resetAndDestroy(): this {
-    if (this.#socket) this.#socket.resetAndDestroy()
+    if (this.#socket) resetSocket(this.#socket)
+    else if (this.#ending && !this.#finished) this.destroy()
     else if (!this.#isGone) {
       this.#isGone = true
-      const failed = this.#handle.reset(() => this.#closed())
-      if (failed) this.#handle.close(() => this.#closed())
+      this.#handle.reset(() => this.#closed())
     }
     return this
   }
@@ -388,6 +396,16 @@ export class Tcp extends EventEmitter {
   }
 }
 
+/**
+ * Resets a socket of Node's. One whose end is on its way cannot be: libuv refuses (EINVAL), and Node takes the handle for
+ * closed all the same, so that it would stay open for ever and never tell of `close`.
+ */
+export function resetSocket(socket: net.Socket): void {
+  const isEnding = socket.writableEnded && !socket.writableFinished
+  if (isEnding) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
 const failures = new Map<string, NodeJS.ErrnoException>()
 
 /** One for each: connections that end with a reset are many, and where the program stood tells nothing. */
@@ -426,7 +444,7 @@ export function listenTcp(host: string, port: number, accept: (connection: Tcp) 
     throw failure(failed, 'listen')
   }
   handle.onconnection = (failed, client) => {
-    // For want of files: it is known already, and whoever knocks waits.
+    // For want of files (libuv has sent whoever knocked away): that is known already, and the doors will be shut.
     if (failed) return
     client.setNoDelay(true)
     const remote = {}
@@ -436,7 +454,13 @@ export function listenTcp(host: string, port: number, accept: (connection: Tcp) 
     connection.once('close', () => {
       if (--open === 0) emptied?.()
     })
-    accept(connection)
+    try {
+      accept(connection)
+    } catch (cause) {
+      // Nobody reads it, so that nobody would ever see its end.
+      connection.destroy()
+      throw cause
+    }
   }
   const at: { address?: string; port?: number } = {}
   handle.getsockname(at)

@@ -2,8 +2,8 @@
 
 export type Called =
   | { readonly mode: 'send' | 'session'; readonly options: SendOptions }
-  /** `-bp`, `-q`, and `newaliases`. */
-  | { readonly mode: 'list' | 'flush' | 'aliases'; readonly options: SendOptions }
+  /** `-bp`, `-q`, `newaliases`, and `--help`. */
+  | { readonly mode: 'list' | 'flush' | 'aliases' | 'help'; readonly options: SendOptions }
   | { readonly wrong: string }
 
 export interface SendOptions {
@@ -35,6 +35,27 @@ export const EX = {
   noPerm: 77,
   config: 78,
 } as const
+
+/** What `--help` says. */
+export const USAGE = `\
+usage: sendmail [-t] [-i] [-v] [-f SENDER] [-F NAME] [-C FILE] [--] [RECIPIENT…]
+
+Hands in the message of standard input to the mail server of this machine; 0 means that it is on the server's disk.
+
+  -t            to those whom its To, Cc and Bcc name, too
+  -i            a line with nothing but a dot is text, and does not end it
+  -v            say what became of each recipient
+  -f SENDER     who it is from, for reports; <> for nobody
+  -F NAME       the name in its From, where it has none
+  -C FILE       the configuration of the mail server
+  -N WHEN       ask for reports: never, or success, failure, delay with commas between them
+  -R full|hdrs  how much of the message a report brings back
+  -V ID         the id that a report tells
+
+  -bs           speak SMTP on standard input
+  -bp           list the queue, as mailq does
+  -q            try now what waits in the queue
+`
 
 /** Options that take a value, in the same word or in the next one. */
 const WITH_VALUE = new Set(['B', 'C', 'F', 'L', 'N', 'O', 'R', 'V', 'X', 'f', 'h', 'p', 'r'])
@@ -71,6 +92,9 @@ export function parseSendmail(name: string, args: readonly string[]): Called {
       break
     }
     if (!word.startsWith('-') || word === '-') break
+    // sendmail knows none of these, but whoever asks for help by this one means it.
+    if (word === '--help') return { mode: 'help', options: reading.options }
+    if (word.startsWith('--')) return { wrong: `there is no option ${word}` }
     i += takeWord(reading, word.slice(1), args[i + 1])
     if (reading.wrong !== undefined) return { wrong: reading.wrong }
   }

@@ -65,6 +65,12 @@ test('firewall check finds nothing that suffers behind strict: what it refuses, 
   assert.doesNotMatch(out, /^ +suffers/m)
 })
 
+test('firewall convert of a file without a fixup says that there is none', async () => {
+  const { status, out, err } = await postern(['firewall', 'convert', 'examples/gateway/gateway.conf'])
+  assert.deepEqual([status, out], [0, ''])
+  assert.match(err, /gateway\.conf has no fixup: there is nothing to convert/)
+})
+
 test('firewall convert writes the policy framework, which the firewall reads', async t => {
   const { status, out } = await postern([
     'firewall',

@@ -121,6 +121,11 @@ async function asksAll(server: Server, [one, two, three]: readonly [string, stri
   assert.match((await server.queue('release', two)).out, /goes on/)
   assert.match((await server.queue('remove', three)).out, /is forgotten/)
   assert.match((await server.queue('history', three)).out, /gone\n[\s\S]*removed by an operator; nobody is told/)
+  assert.match(
+    (await server.queue('history', '--to', 'nobody')).out,
+    /^0 messages of 2 in the queue; of one that is gone, name/,
+  )
+  assert.match((await server.queue('show', '--to', 'nobody')).out, /^0 messages of 2$/m)
   const none = await server.queue('show', 'NOSUCHID')
   assert.equal(none.status, 1)
   assert.match(none.err, /^NOSUCHID is not in the queue$/m)

@@ -77,6 +77,15 @@ test('through a link called sendmail, mailq or newaliases it is that program', a
   assert.equal((await run(join(bin, 'newaliases'), [], { env })).status, 0)
 })
 
+test('--help says how it is called, and asks for no configuration', async () => {
+  const { status, out, err } = await run(`${ROOT}/postern`, ['sendmail', '--help'])
+  assert.deepEqual([status, err], [0, ''])
+  assert.match(out, /^usage: sendmail \[-t\]/)
+  const wrong = await run(`${ROOT}/postern`, ['sendmail', '--verbose'])
+  assert.deepEqual([wrong.status, wrong.out], [64, ''])
+  assert.match(wrong.err, /there is no option --verbose \(sendmail --help/)
+})
+
 test('-bs speaks SMTP with the server', async t => {
   const { sendmail } = await begin(t)
   const { status, out } = await sendmail(['-bs'], 'EHLO me.example\r\nVRFY x\r\nQUIT\r\n')
