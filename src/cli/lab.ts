@@ -23,7 +23,10 @@ export function labCommands(program: Command): void {
   lab
     .command('run')
     .description('bring a laboratory up and tell its story')
-    .argument('<lab>', 'a folder with a lab.conf, or an example by name: case-study, case-study-firebox, four-sites, which-verb')
+    .argument(
+      '<lab>',
+      'a folder with a lab.conf, or an example by name: case-study, case-study-firebox, four-sites, which-verb',
+    )
     .option('--once', 'end after the story; exit status 1 if an expectation did not hold')
     .option('--json', 'print one JSON object per step, and a last one that counts')
     .option('--mail <file>', 'send this message, too')
