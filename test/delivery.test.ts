@@ -1,8 +1,13 @@
 /** What our server does where the next one, or a box before it, is not what it says it is. */
 import assert from 'node:assert/strict'
+import net from 'node:net'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import type { Instant } from '../src/base/time.ts'
+import { readMaildir } from '../src/io/maildir.ts'
+import { MemorySpool } from '../src/io/memory-spool.ts'
 import { freePorts } from '../tools/bench/process.ts'
-import { type Answering, answering, handIn, type Letter, run, until } from './mail-servers.ts'
+import { type Answering, answering, handIn, type Letter, ROOT, run, until } from './mail-servers.ts'
 
 async function sender(t: { after(work: () => unknown): void }, to: Answering, ...more: readonly string[]) {
   const [port = 0] = await freePorts(1)
@@ -74,6 +79,71 @@ test('a connection that breaks off in the middle of its recipients goes on with 
     () => relays.said.join('\n'),
   )
   for (const what of relays.tried) assert.match(what, /relayed/)
+})
+
+test('a connector called as the store is not the store: mail for others does not go over its session', async t => {
+  const to = await answering()
+  const store = await answering({ ip: '127.0.0.1' })
+  t.after(() => store.close())
+  const { relays, send } = await sender(
+    t,
+    to,
+    `deliver lmtp 127.0.0.1 port ${store.port}`,
+    `connector lmtp to L cost 1 target 127.0.0.1 port ${to.port}`,
+    'address-space lmtp smtp l.example',
+    'queue per-destination connections 20 messages 100 rest 1m',
+  )
+  await send({ to: 'alice@a.example' }, 0)
+  await until(
+    () => relays.tried.length === 1,
+    () => relays.said.join('\n'),
+  )
+  assert.match(relays.tried[0] ?? '', /^<alice@a\.example> delivered to lmtp \[127\.0\.0\.1\]/)
+  await send({ to: 'bob@l.example' }, 1)
+  assert.equal(store.connections.flatMap(({ messages }) => messages).length, 1)
+})
+
+/** Claims on its entries end almost at once, and it tells how often one was claimed. */
+class Hasty extends MemorySpool {
+  claims = 0
+  override async claim(at: Instant, _until: Instant, limit: number) {
+    const claims = await super.claim(at, at + 50, limit)
+    this.claims += claims.length
+    return claims
+  }
+}
+
+test('who takes longer than a claim lasts has nobody else’s copy sent twice', async t => {
+  const connections: net.Socket[] = []
+  // It greets nobody until it is told.
+  const server = net.createServer(socket => void connections.push(socket.on('error', () => {})))
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const [port = 0] = await freePorts(1)
+  const spool = new Hasty()
+  const maildir = join(ROOT, 'hasty')
+  const relays = await run(
+    [
+      'hostname mail-a.a.example',
+      `listen 127.0.0.1 port ${port}`,
+      'relay-from 127.0.0.0 255.0.0.0',
+      'local-domain a.example',
+      'mailbox alice@a.example',
+      'queue retry 1h',
+      `connector B to B cost 1 target 127.0.0.1 port ${(server.address() as net.AddressInfo).port}`,
+      'address-space B smtp b.example',
+    ],
+    { spool, maildir },
+  )
+  t.after(() => relays.stop())
+  await handIn(port, { from: 'carol@c.example', to: ['alice@a.example', 'bob@b.example'] })
+  const why = () => [...relays.notes, ...relays.tried].join('\n')
+  await until(() => spool.claims >= 3 && connections.length > 0, why)
+  for (const each of connections) each.end('421 not now\r\n')
+  await until(() => relays.tried.length >= 2, why)
+  assert.equal(connections.length, 1)
+  assert.equal((await readMaildir(join(maildir, 'alice@a.example'))).length, 1)
+  assert.equal(relays.tried.filter(each => each.startsWith('<alice@')).length, 1)
 })
 
 test('a message that is held goes when it may, and not before', async t => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
+import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import tls from 'node:tls'
@@ -12,7 +12,7 @@ import { fetchPolicy } from '../src/io/policy.ts'
 import type { DnsAnswer, Resolver } from '../src/mta/resolver.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
-import { handIn, ROOT, run, until } from './mail-servers.ts'
+import { answering, handIn, ROOT, run, until } from './mail-servers.ts'
 import { nameServer, type Zone } from './name-server.ts'
 
 type Test = { after(work: () => unknown): void }
@@ -158,6 +158,58 @@ describe('DANE', () => {
     }
   })
 
+  test('what a server without records does to TLS is no leave to go in clear to one that has some', async t => {
+    const [own = 0, port = 0] = await freePorts(2)
+    let connections = 0
+    const first = await answering({
+      ip: '127.0.0.11',
+      port,
+      offers: ['STARTTLS'],
+      answer(line) {
+        if (line.startsWith('STARTTLS')) return '454 4.7.0 not now'
+        return line.startsWith('EHLO') && ++connections > 1 ? '421 4.3.2 not now' : undefined
+      },
+    })
+    t.after(() => first.close())
+    const second = await answering({ ip: '127.0.0.12', port })
+    t.after(() => second.close())
+    const names = await nameServer(
+      {
+        'b.example MX': [
+          { preference: 10, exchange: 'mx1.b.example' },
+          { preference: 20, exchange: 'mx2.b.example' },
+        ],
+        'mx1.b.example A': ['127.0.0.11'],
+        'mx2.b.example A': ['127.0.0.12'],
+        [`_${port}._tcp.mx2.b.example TLSA`]: [record(3, 1, 1, Buffer.alloc(32))],
+      },
+      { secure: true },
+    )
+    t.after(() => names.close())
+    const sender = await run([
+      'hostname mail-a.a.example',
+      `listen 127.0.0.1 port ${own}`,
+      'relay-from 127.0.0.0 255.0.0.0',
+      'queue retry 1h',
+      `dns server 127.0.0.1 port ${names.port} trusted`,
+      `smtp-connector out cost 1 dns port ${port}`,
+      'address-space out smtp *',
+    ])
+    t.after(() => sender.stop())
+    await handIn(own, { from: 'alice@a.example', to: 'bob@b.example' })
+    await until(
+      () => sender.tried.length === 1,
+      () => [...sender.notes, ...sender.said].join('\n'),
+    )
+    // In clear with the first, which asks for no more, and on to the second.
+    assert.equal(connections, 2)
+    assert.match(sender.tried[0] ?? '', /deferred: 4\.7\.0 DANE for mx2\.b\.example requires TLS, which is not offered/)
+    assert.deepEqual(
+      second.connections.flatMap(({ messages }) => messages),
+      [],
+    )
+  })
+
   test('where it cannot be told whether there are records, mail waits', async t => {
     const { outcome } = await sent(t, {
       zone: port => ({ [`_${port}._tcp.mx.b.example TLSA`]: 'SERVFAIL' }),
@@ -289,6 +341,20 @@ describe('MTA-STS', () => {
     await assert.rejects(fetchPolicy({ ...place, path: '/moved' }), /answered 301/)
     await assert.rejects(fetchPolicy({ ...place, path: '/long' }), /more than 65536 octets/)
     await assert.rejects(fetchPolicy({ ...place, host: 'mta-sts.c.example' }), /altnames|does not match/)
+    // However many addresses there are, and whatever is silent at them.
+    const silent: net.Socket[] = []
+    const holes = net.createServer(socket => void silent.push(socket.on('error', () => {})))
+    await new Promise<void>(resolve => holes.listen(0, '127.0.0.1', resolve))
+    t.after(() => holes.close())
+    const many = { ...place, addresses: new Array(20).fill('127.0.0.1'), port: (holes.address() as AddressInfo).port }
+    await assert.rejects(fetchPolicy({ ...many, wait: 200 }), /timeout|aborted/)
+    for (const each of silent) each.destroy()
+    assert.equal(silent.length, 1)
+    silent.length = 0
+    const refusing = fetchPolicy(many)
+    holes.on('connection', socket => socket.destroy())
+    await assert.rejects(refusing)
+    assert.equal(silent.length, 4)
     const { authorities: _gone, ...untrusted } = place
     await assert.rejects(fetchPolicy(untrusted), /certificate/)
     await assert.rejects(fetchPolicy({ ...place, addresses: [] }), /has no address/)

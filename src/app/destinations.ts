@@ -6,7 +6,7 @@ import type { Expected } from '../io/tls.ts'
 import type { LmtpTarget, MtaConfig } from '../mta/config.ts'
 import { type Dane, daneOf, tlsaName } from '../mta/dane.ts'
 import { exchangersOf, interleave, literalAddress, loops, MOST_ADDRESSES, unaddressed } from '../mta/exchangers.ts'
-import type { Hop } from '../mta/hop.ts'
+import { type Hop, shownHop } from '../mta/hop.ts'
 import { FLOORS, type Floor } from '../mta/order.ts'
 import type { Resolver } from '../mta/resolver.ts'
 import { isNamed, type StsPolicy } from '../mta/sts.ts'
@@ -63,11 +63,11 @@ export class Destinations {
   }
 
   async of(hop: Hop): Promise<Servers> {
-    const { name, connector, domain, lmtp } = hop
+    const { connector, domain, lmtp } = hop
     const { targets, dns, tls } = connector
     if (dns && domain !== undefined) return this.#byDns(hop, domain, dns.port)
     const ends: readonly LmtpTarget[] = lmtp ? [lmtp] : targets
-    const by = `connector ${name}`
+    const by = `connector ${shownHop(hop)}`
     return {
       kind: 'servers',
       servers: ends.map(at => ({ at, tls: this.#byLine({ tls, by }, 'ip' in at ? at.ip : '') })),

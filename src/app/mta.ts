@@ -10,7 +10,7 @@ import { Lanes } from './lanes.ts'
 import { LinkState, type Neighbours } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { Outgoing } from './outgoing.ts'
-import { QueueWork } from './queue-work.ts'
+import { type Busy, QueueWork } from './queue-work.ts'
 import { Sessions } from './sessions.ts'
 import { Underway } from './underway.ts'
 
@@ -24,14 +24,16 @@ export class Mta {
   readonly #work: QueueWork
   readonly #sessions: Sessions
   readonly #door: Door
+  readonly #busy: Busy
   /** Who took over from us. */
   #successor: Mta | undefined
 
-  /** `before`: whom this one takes over from; both count their sessions at one door. */
+  /** `before`: whom this one takes over from; both count their sessions at one door, and neither begins what the other works on. */
   constructor(config: MtaConfig, world: MtaWorld, before?: Mta) {
     this.config = config
     this.#door = before ? before.#door : new Door(config.sessions)
     this.#door.holdTo(config.sessions)
+    this.#busy = before ? before.#busy : new Map()
     this.#world = world
     const underway = this.#underway
     this.#outgoing = new Outgoing(config, world, {
@@ -58,6 +60,7 @@ export class Mta {
       lanes: this.#lanes,
       underway,
       passOn: () => this.#successor?.wake(),
+      busy: this.#busy,
     })
     const askedFor = new AskedFor(config, world, {
       routing,

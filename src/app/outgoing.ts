@@ -7,7 +7,7 @@ import { type Duplex, dialFile } from '../io/sockets.ts'
 import { type Secured, secureClient } from '../io/tls.ts'
 import { mailboxFor } from '../mta/acceptance.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Hop, visitOf } from '../mta/hop.ts'
+import { type Hop, shownHop, visitOf } from '../mta/hop.ts'
 import { type LinkStateTalk, type Order, TLS_IS_MISSING, type Without } from '../mta/order.ts'
 import type { Connector } from '../routing/connector.ts'
 import { type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
@@ -240,6 +240,8 @@ export class Outgoing {
         if (ended.kind === 'elsewhere' && left.length > 0) {
           const said = sayOutcome({ kind: 'deferred', by: ended.by })
           this.#note(hop, `${sayServer(server)}: ${said}; trying the next server`)
+          // Each server has a floor of its own, and what one did to TLS says nothing of another.
+          without = withTls(without)
           server = left.shift()
         } else if (ended.kind === 'again' && !without.has(ended.without)) {
           // Each can be left out once.
@@ -267,7 +269,7 @@ export class Outgoing {
 
   /** TLS is wished for anew each time: whoever took it away may be gone. */
   #remember({ hop: { name }, without }: Beginning): void {
-    const spared = new Set([...without].filter(each => each !== 'tls'))
+    const spared = withTls(without)
     const known = this.#spared.get(name, now())
     if (spared.size === 0 || (known && [...spared].every(each => known.has(each)))) return
     this.#spared.set(name, spared, now() + SPARED_FOR)
@@ -282,7 +284,7 @@ export class Outgoing {
       this.#hadTls.set(hop.name, true, now() + HAD_TLS_FOR)
       return secured
     }
-    const session = { id: `${hop.name.replaceAll(' ', '/')}#${++this.#count}`, name: tls.expected.name }
+    const session = { id: `${shownHop(hop).replaceAll(' ', '/')}#${++this.#count}`, name: tls.expected.name }
     const wanted = job.order.tls?.floor ?? 'none'
     if (!tls.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure })
     const { socket, facts } = await secure(raw)
@@ -340,7 +342,8 @@ export class Outgoing {
   }: Beginning): Pick<Order, 'hello' | 'to' | 'tls' | 'login' | 'without' | 'elsewhere'> {
     const { connector } = hop
     const { by, floor } = server.tls
-    const clear = without.has('tls')
+    // Whatever went wrong before, what is required is required.
+    const clear = without.has('tls') && floor === 'may'
     const had = this.#hadTls.get(hop.name, now()) !== undefined
     if (clear && had) this.#world.events?.note?.(`${by}: ${TLS_IS_MISSING}`)
     const tls = { floor: clear ? ('none' as const) : floor, by, had }
@@ -348,7 +351,7 @@ export class Outgoing {
     const { authWithoutTls } = this.#config
     return {
       hello: this.#config.hostname,
-      to: server.host === undefined ? `${hop.name} [${sayServer(server)}]` : sayServer(server),
+      to: server.host === undefined ? `${shownHop(hop)} [${sayServer(server)}]` : sayServer(server),
       tls,
       without,
       elsewhere,
@@ -362,8 +365,13 @@ function letterOf({ envelope, size }: SpoolEntry, recipients: readonly number[])
   return { envelope, recipients, size }
 }
 
-function sayHop({ name, lmtp }: Hop): string {
-  return lmtp ? name : `connector ${name}`
+/** The same, with TLS wished for again. */
+function withTls(without: Spared): Spared {
+  return without.has('tls') ? new Set([...without].filter(each => each !== 'tls')) : without
+}
+
+function sayHop(hop: Hop): string {
+  return hop.lmtp ? shownHop(hop) : `connector ${hop.name}`
 }
 
 const SPARED: Readonly<Record<Without, string>> = { tls: 'TLS', bdat: 'BDAT', parameters: 'parameters' }

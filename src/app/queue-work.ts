@@ -9,7 +9,7 @@ import { visitOf } from '../mta/hop.ts'
 import { trailed, triedNews } from '../mta/news.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
-import { isDone, isTooSoon, type Outcome, type SpoolEntry } from '../spool/entry.ts'
+import { isDone, isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import type { Claim } from '../spool/spool.ts'
 import type { Lanes } from './lanes.ts'
 import type { LinkState } from './link-state.ts'
@@ -37,7 +37,11 @@ export interface AroundWork {
   readonly underway: Underway
   /** Somebody else works on the queue by now: they are to look at it. */
   readonly passOn: () => void
+  readonly busy: Busy
 }
+
+/** Entries that are worked on, by whomever of this process; and the claim that was made on one meanwhile. */
+export type Busy = Map<SpoolId, Claim | undefined>
 
 export class QueueWork {
   readonly #config: MtaConfig
@@ -46,6 +50,7 @@ export class QueueWork {
   readonly #lanes: Lanes
   readonly #underway: Underway
   readonly #passOn: () => void
+  readonly #busy: Busy
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
   /** Next hop → messages that wait because it was away, and the next hop of each, short of which it may be. */
@@ -60,13 +65,14 @@ export class QueueWork {
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Immediate | undefined
 
-  constructor(config: MtaConfig, world: MtaWorld, { routing, lanes, underway, passOn }: AroundWork) {
+  constructor(config: MtaConfig, world: MtaWorld, { routing, lanes, underway, passOn, busy }: AroundWork) {
     this.#config = config
     this.#world = world
     this.#routing = routing
     this.#lanes = lanes
     this.#underway = underway
     this.#passOn = passOn
+    this.#busy = busy
     this.#reports = new Reports(config, world.spool)
   }
 
@@ -122,6 +128,13 @@ export class QueueWork {
   }
 
   begin(claim: Claim, hurried?: Hurried): void {
+    const { id } = claim.entry
+    // What is worked on longer than its claim is claimed anew thereby, and not begun twice: some may have it already.
+    if (this.#busy.has(id)) {
+      this.#busy.set(id, claim)
+      return
+    }
+    this.#busy.set(id, undefined)
     this.#underway.add(
       this.#work(claim, hurried)
         // A mistake of ours: the message is not lost, and is due again soon instead of when its claim runs out.
@@ -130,8 +143,16 @@ export class QueueWork {
           this.#world.events?.tell?.({ kind: 'message', entry: claim.entry, news: { kind: 'fault', why } })
           return this.#world.spool.update(claim, faulted(claim.entry, now(), why))
         })
+        .then(() => this.#released(id))
         .then(() => this.wake()),
     )
+  }
+
+  /** What was claimed after its outcome was written down is due again; a claim from before that is worth nothing now. */
+  async #released(id: SpoolId): Promise<void> {
+    const claim = this.#busy.get(id)
+    this.#busy.delete(id)
+    if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
   }
 
   /** Tries what is due of one entry, and records what became of it. */
@@ -210,7 +231,8 @@ export class QueueWork {
     // Many changes that come together are looked at together.
     await new Promise(resolve => setImmediate(resolve))
     this.#rerouting = false
-    for await (const entry of this.#world.spool.scan()) await this.#moveOn(entry, { again: true })
+    for await (const entry of this.#world.spool.scan())
+      if (!this.#busy.has(entry.id)) await this.#moveOn(entry, { again: true })
   }
 
   /** `again`: over the way it was tried by, too, if that broke. */

@@ -3,8 +3,10 @@ import https from 'node:https'
 import type { Duration } from '../base/time.ts'
 import { MOST_POLICY } from '../mta/sts.ts'
 
-/** How long a policy may take to come. */
+/** How long a policy may take to come, from all of its addresses together (RFC 8461 §3.3: mail waits for it). */
 export const POLICY_WAIT: Duration = 30_000
+/** Addresses that are asked; a domain can name as many as it likes. */
+export const MOST_PLACES = 4
 
 export interface PolicyPlace {
   /** `mta-sts.b.example`: the certificate must prove it. */
@@ -14,22 +16,30 @@ export interface PolicyPlace {
   readonly port?: number
   /** Who may have signed the certificate, as PEM; absent: whom the system trusts. */
   readonly authorities?: string
+  /** Absent: `POLICY_WAIT`. */
+  readonly wait?: Duration
 }
 
 /** The text, from the first of its addresses that has it. Throws where it is not to be had, saying why. */
 export async function fetchPolicy(place: PolicyPlace): Promise<string> {
   let failure: unknown = new Error(`${place.host} has no address`)
-  for (const address of place.addresses) {
+  const signal = AbortSignal.timeout(place.wait ?? POLICY_WAIT)
+  for (const address of place.addresses.slice(0, MOST_PLACES)) {
     try {
-      return await fetchFrom(address, place)
+      return await fetchFrom(address, place, signal)
     } catch (cause) {
       failure = cause
+      if (signal.aborted) break
     }
   }
   throw failure
 }
 
-function fetchFrom(address: string, { host, path, port = 443, authorities }: PolicyPlace): Promise<string> {
+function fetchFrom(
+  address: string,
+  { host, path, port = 443, authorities }: PolicyPlace,
+  signal: AbortSignal,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = https.get({
       host: address,
@@ -39,7 +49,7 @@ function fetchFrom(address: string, { host, path, port = 443, authorities }: Pol
       headers: { host: port === 443 ? host : `${host}:${port}`, accept: 'text/plain' },
       agent: false,
       ...(authorities !== undefined && { ca: authorities }),
-      signal: AbortSignal.timeout(POLICY_WAIT),
+      signal,
     })
     const fail = (why: string) => {
       request.destroy()

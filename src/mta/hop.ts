@@ -5,7 +5,7 @@ import type { LmtpTarget } from './config.ts'
 
 /** Whom sessions are with, and how they are held. Lanes, back-offs and memories go by its name. */
 export interface Hop {
-  /** As operators name it: `A-to-B`, `out b.example`, `lmtp`. */
+  /** `A-to-B`, `out b.example`; of a store one that no connector can have. For people: `shownHop`. */
   readonly name: string
   readonly connector: Connector
   /** The domain whose servers DNS is asked for, where the connector leaves it to DNS. */
@@ -40,5 +40,10 @@ const STORE: Connector = {
 }
 
 export function lmtpHop(lmtp: LmtpTarget): Hop {
-  return { name: STORE.name, connector: STORE, lmtp }
+  return { name: `:${STORE.name}`, connector: STORE, lmtp }
+}
+
+/** As operators name it: `A-to-B`, `out b.example`, `lmtp`. */
+export function shownHop({ name, connector, lmtp }: Hop): string {
+  return lmtp ? connector.name : name
 }

@@ -17,7 +17,7 @@ import {
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig, Turn } from './config.ts'
-import { type Hop, hopOf, lmtpHop } from './hop.ts'
+import { type Hop, hopOf, lmtpHop, shownHop } from './hop.ts'
 import { trailed, triedNews } from './news.ts'
 
 /** Recipients of one entry that are due and go the same way. */
@@ -150,8 +150,8 @@ function relayed(hop: Hop, legs: readonly Leg[] = []): readonly [string, Batch] 
 }
 
 /** `connector A-to-B`, `connector out b.example`, `lmtp`. */
-function keyOf({ name, lmtp }: Pick<Hop, 'name' | 'lmtp'>): string {
-  return lmtp ? name : `connector ${name}`
+function keyOf(hop: Hop): string {
+  return hop.lmtp ? shownHop(hop) : `connector ${hop.name}`
 }
 
 /** Which way a recipient's mail goes, as operators name it: `connector A-to-B`, `mailbox bob@b.example`, `turn c.example`. */
