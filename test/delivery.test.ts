@@ -146,6 +146,42 @@ test('who takes longer than a claim lasts has nobody else’s copy sent twice', 
   assert.equal(relays.tried.filter(each => each.startsWith('<alice@')).length, 1)
 })
 
+test('who waited for a next hop that was away is forgotten with the message', async t => {
+  const gone: string[] = []
+  class Watched extends MemorySpool {
+    override async take(id: string, at: Instant, until: Instant) {
+      if (!(await this.list()).some(each => each.id === id)) gone.push(id)
+      return super.take(id, at, until)
+    }
+  }
+  const [port = 0, away = 0] = await freePorts(2)
+  const relays = await run(
+    [
+      'hostname mail-a.a.example',
+      `listen 127.0.0.1 port ${port}`,
+      'relay-from 127.0.0.0 255.0.0.0',
+      'queue retry 1s',
+      'queue expire 1s',
+      `connector B to B cost 1 target 127.0.0.1 port ${away}`,
+      'address-space B smtp b.example',
+    ],
+    { spool: new Watched() },
+  )
+  t.after(() => relays.stop())
+  const why = () => [...relays.notes, ...relays.tried].join('\n')
+  await handIn(port, { from: '', to: 'bob@b.example' })
+  await until(() => relays.tried.some(each => each.includes('failed: 5.4.7')), why)
+  assert.match(relays.tried[0] ?? '', /deferred: 4\.4\.1 /)
+  const to = await answering({ port: away })
+  t.after(() => to.close())
+  for (let i = 1; !relays.tried.some(each => each.includes('relayed')); i++) {
+    await handIn(port, { from: '', to: 'carol@b.example' })
+    await until(() => relays.tried.filter(each => /relayed|failed/.test(each)).length > i, why)
+  }
+  await relays.stop()
+  assert.deepEqual(gone, [])
+})
+
 test('a message that is held goes when it may, and not before', async t => {
   const to = await answering()
   const { relays, send } = await sender(t, to)

@@ -7,8 +7,13 @@ import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import tls from 'node:tls'
+import { Destinations } from '../src/app/destinations.ts'
 import { StsPolicies } from '../src/app/sts.ts'
+import { parse } from '../src/config/parse.ts'
+import { MemorySpool } from '../src/io/memory-spool.ts'
 import { fetchPolicy } from '../src/io/policy.ts'
+import { MTA } from '../src/mta/commands.ts'
+import { hopOf } from '../src/mta/hop.ts'
 import type { DnsAnswer, Resolver } from '../src/mta/resolver.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
@@ -277,6 +282,8 @@ describe('MTA-STS', () => {
     const fingerprint = certificate(certified.certificate).fingerprint256
     const pinned = await sent(t, { ...setting, lines: [`destination-tls b.example pinned ${fingerprint}`] })
     assert.match(pinned.outcome, /relayed .* under TLS$/)
+    const alone = { ...setting, zone: STS, lines: ['destination-tls b.example require'] }
+    assert.match((await sent(t, alone)).outcome, /4\.7\.5 the MTA-STS policy of b\.example requires a proven/)
     const never = await sent(t, { ...setting, lines: ['destination-tls b.example none'] })
     assert.match(never.outcome, /relayed .* in clear$/)
   })
@@ -359,6 +366,38 @@ describe('MTA-STS', () => {
     await assert.rejects(fetchPolicy(untrusted), /certificate/)
     await assert.rejects(fetchPolicy({ ...place, addresses: [] }), /has no address/)
   })
+})
+
+test('what requires TLS goes to no server that only DNS names, whatever it proves', async () => {
+  const { config } = parse(
+    MTA,
+    'hostname a.example\nsmtp-connector out cost 1 dns\naddress-space out smtp *\n',
+    'mail.conf',
+  )
+  const [connector] = config.routing.connectors
+  assert.ok(connector)
+  const found = async (isSecure: boolean, more: { readonly sts?: boolean } = {}) => {
+    const records: Readonly<Record<string, readonly unknown[]>> = {
+      'b.example MX': [{ preference: 10, host: 'mx.b.example' }],
+      'mx.b.example A': ['192.0.2.1'],
+      ...(more.sts && { '_mta-sts.b.example TXT': ['v=STSv1; id=1'] }),
+    }
+    const resolver = {
+      resolve: async (name: string, type: string) => {
+        const found = records[`${name} ${type}`]
+        return found ? { kind: 'found', records: found, isSecure } : { kind: 'empty', isSecure }
+      },
+    } as unknown as Resolver
+    const fetchPolicy = async () => policy('enforce', 'mx.b.example')
+    const servers = await new Destinations(config, {
+      files: new Map(),
+      spool: new MemorySpool(),
+      resolver,
+      fetchPolicy,
+    }).of(hopOf(connector, { local: 'bob', domain: 'b.example' }))
+    return servers.kind === 'servers' ? (servers.servers[0]?.tls.isHearsay ?? false) : servers
+  }
+  assert.deepEqual([await found(false), await found(true), await found(false, { sts: true })], [true, false, false])
 })
 
 test('a pin may be of the public key, which outlives a certificate', async t => {

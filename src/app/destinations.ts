@@ -31,6 +31,8 @@ export interface ServerTls {
   readonly by: string
   readonly implicit: boolean
   readonly expected: Expected
+  /** That it is a server of the domain is only what DNS says, and nobody vouches for it. */
+  readonly isHearsay?: boolean
 }
 
 export type Servers =
@@ -102,7 +104,7 @@ export class Destinations {
       const dane = await this.#dane(host, { port, isSecure: isSecure && found.isSecure })
       if (dane.kind === 'unknown') trouble.push(`${tlsaName(host, port)}: ${dane.why}`)
       else {
-        const tls = this.#tls(line, host, { domain, dane, sts })
+        const tls = this.#tls(line, host, { domain, dane, sts, isSecure: found.isSecure })
         servers.push(...addresses.map(ip => ({ at: { ip, port }, host, tls })))
       }
     }
@@ -124,7 +126,8 @@ export class Destinations {
   /** The servers that the domain's MTA-STS policy names, where there is one that counts. */
   async #named(domain: string, hosts: readonly string[], { tls }: Line): Promise<Named> {
     const unnamed = unaddressed(domain, hosts, [])
-    const isSettled = tls !== undefined && tls.floor !== 'may'
+    // As `#tls` has it: a line that is as strict as a policy, or says `none`, has the last word.
+    const isSettled = tls !== undefined && (tls.floor === 'none' || isStrict(tls.floor))
     const sts = this.#config.mtaSts && !isSettled ? await this.#policies.of(domain) : undefined
     if (!sts || sts.mode === 'none') return { hosts, unnamed, sts: undefined }
     const strangers = hosts.filter(host => !isNamed(sts, host))
@@ -155,15 +158,17 @@ export class Destinations {
    * Of a line and what the domain says of itself, whichever asks for more; DANE before MTA-STS, for a policy must not do away
    * with what DNSSEC vouches for (RFC 8461 §2). A line that is as strict as they are, or says `none`, has the last word.
    */
-  #tls(line: Line, host: string, { domain, dane, sts }: Wishes): ServerTls {
+  #tls(line: Line, host: string, { domain, dane, sts, isSecure }: Wishes): ServerTls {
     const own = this.#byLine(line, host)
-    if (own.floor === 'none' || FLOORS.indexOf(own.floor) >= FLOORS.indexOf('verify')) return own
+    if (own.floor === 'none') return isSecure ? own : { ...own, isHearsay: true }
+    if (isStrict(own.floor)) return own
     if (dane.kind === 'records') {
       const expected = { name: host, otherNames: [domain], tlsa: dane.records }
       return { ...own, floor: 'verify', by: `DANE for ${host}`, expected }
     }
     if (sts) return { ...own, floor: 'verify', by: `the MTA-STS policy of ${domain}`, expected: { name: host } }
-    return dane.kind === 'encrypted' ? { ...own, floor: 'require', by: `DANE for ${host}` } : own
+    if (dane.kind === 'encrypted') return { ...own, floor: 'require', by: `DANE for ${host}` }
+    return isSecure ? own : { ...own, isHearsay: true }
   }
 
   #byLine({ tls: policy, by }: Line, name: string): ServerTls {
@@ -184,6 +189,11 @@ export class Destinations {
   #note(what: string): void {
     this.#world.events?.note?.(what)
   }
+}
+
+/** Must the server prove who it is? */
+function isStrict(floor: Floor): boolean {
+  return FLOORS.indexOf(floor) >= FLOORS.indexOf('verify')
 }
 
 /** What a configuration says of TLS, and where. */
@@ -211,6 +221,8 @@ interface Wishes {
   readonly domain: string
   readonly dane: Dane
   readonly sts: StsPolicy | undefined
+  /** The list of servers was validated. */
+  readonly isSecure: boolean
 }
 
 type DestinationWorld = Pick<MtaWorld, 'files' | 'resolver' | 'spool' | 'events' | 'fetchPolicy'>

@@ -341,12 +341,12 @@ export class Outgoing {
     elsewhere,
   }: Beginning): Pick<Order, 'hello' | 'to' | 'tls' | 'login' | 'without' | 'elsewhere'> {
     const { connector } = hop
-    const { by, floor } = server.tls
+    const { by, floor, isHearsay } = server.tls
     // Whatever went wrong before, what is required is required.
     const clear = without.has('tls') && floor === 'may'
     const had = this.#hadTls.get(hop.name, now()) !== undefined
     if (clear && had) this.#world.events?.note?.(`${by}: ${TLS_IS_MISSING}`)
-    const tls = { floor: clear ? ('none' as const) : floor, by, had }
+    const tls = { floor: clear ? ('none' as const) : floor, by, had, ...(isHearsay && { isHearsay }) }
     const { files } = this.#world
     const { authWithoutTls } = this.#config
     return {

@@ -54,7 +54,9 @@ export class QueueWork {
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
   /** Next hop → messages that wait because it was away, and the next hop of each, short of which it may be. */
-  readonly #away = new Map<string, Map<string, string>>()
+  readonly #away = new Map<string, Map<SpoolId, string>>()
+  /** Message → the next hops that were away when it was tried: many never come back, and are forgotten with it. */
+  readonly #awayFrom = new Map<SpoolId, Set<string>>()
   /** Messages whose next hop is back, and by which way. */
   readonly #back: { readonly id: string; readonly hop: string }[] = []
   /** Entry and recipient → the connector tried last. */
@@ -78,7 +80,10 @@ export class QueueWork {
 
   /** A next hop that was away takes mail again. */
   back(hop: string): void {
-    for (const [id, next] of this.#away.get(hop) ?? []) this.#back.push({ id, hop: next })
+    for (const [id, next] of this.#away.get(hop) ?? []) {
+      this.#back.push({ id, hop: next })
+      this.#awayFrom.get(id)?.delete(hop)
+    }
     this.#away.delete(hop)
     this.wake()
   }
@@ -193,6 +198,7 @@ export class QueueWork {
     const next = conclude(claim.entry, outcomes, { plan, now: at })
     for (const [recipient, { kind }] of next.recipients.entries())
       if (kind === 'done') this.#tried.delete(`${next.id} ${recipient}`)
+    if (isDone(next)) this.#forget(next.id)
     const { spool, events } = this.#world
     const isLateNow = !isDone(next) && isLate(next, { after: this.#config.delayReport, now: at })
     const told: Told = isDone(next)
@@ -290,11 +296,24 @@ export class QueueWork {
       left = left.filter(recipient => isAway(settled.get(recipient)))
       if (left.length === 0) return outcomes
     }
+    const from = this.#awayFrom.get(entry.id) ?? new Set()
+    this.#awayFrom.set(entry.id, from)
     for (const { name } of tries) {
-      const waiting = this.#away.get(name) ?? new Map<string, string>()
+      from.add(name)
+      const waiting = this.#away.get(name) ?? new Map<SpoolId, string>()
       this.#away.set(name, waiting.set(entry.id, hop.name))
     }
     return outcomes
+  }
+
+  /** It waits for nobody any more. */
+  #forget(id: SpoolId): void {
+    for (const hop of this.#awayFrom.get(id) ?? []) {
+      const waiting = this.#away.get(hop)
+      waiting?.delete(id)
+      if (waiting?.size === 0) this.#away.delete(hop)
+    }
+    this.#awayFrom.delete(id)
   }
 
   async #deliver(entry: SpoolEntry, mailbox: string): Promise<Outcome> {

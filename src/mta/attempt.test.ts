@@ -327,6 +327,19 @@ test('under TLS from the first octet on a certificate that proves nothing is ask
   assert.deepEqual(said, ['answered', 'C: EHLO mail-a.a.example\r\n'])
 })
 
+test('a message that requires TLS waits where nobody vouches for the server, however well it proves its name', () => {
+  const proven = { protocol: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' }
+  const tls = { floor: 'may', by: 'connector out', isHearsay: true, facts: proven } as const
+  const { hear, said, outcomes } = run({ ...ORDER, tls, envelope: { ...ENVELOPE, requireTls: true } })
+  hear('220 mail-b\r\n')
+  assert.deepEqual(said, ['answered', 'C: QUIT\r\n'])
+  for (const each of outcomes.values())
+    assert.match(sayOutcome(each), /^deferred: 4\.7\.5 the message \(REQUIRETLS\) requires a server that DNSSEC/)
+  const other = run({ ...ORDER, tls })
+  other.hear('220 mail-b\r\n')
+  assert.deepEqual(other.said, ['answered', 'C: EHLO mail-a.a.example\r\n'])
+})
+
 test('a message that requires TLS waits in a session that was begun for one that does not', () => {
   for (const tls of [{ floor: 'none', by: 'x' } as const, { floor: 'none', by: 'x', facts: UNPROVEN } as const]) {
     const attempt = new Attempt({ ...ORDER, tls }, { trace: false, keep: true })

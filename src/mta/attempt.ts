@@ -332,6 +332,11 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** The connection is secret, but is it with whom it should be? */
   #unproven(): Failure | undefined {
+    const { tls, envelope } = this.#order
+    if (this.#tls && envelope.requireTls && tls?.isHearsay) {
+      const why = 'requires a server that DNSSEC or an MTA-STS policy names, and nobody vouches for this one'
+      return { status: '4.7.5', why: `${this.#by} ${why}` }
+    }
     const unproven = this.#tls?.unproven
     if (unproven === undefined || this.#floor < FLOORS.indexOf('verify')) return undefined
     return { status: '4.7.5', why: `${this.#by} requires a proven certificate: ${unproven}` }

@@ -5,7 +5,7 @@ import { runs } from '../base/any-bytes.test.ts'
 import { bytes, text } from '../base/bytes.ts'
 import type { Recipient } from '../mail/envelope.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
-import { type Bounce, bounce, delayed } from './bounce.ts'
+import { type Bounce, bounce, delayed, returnsAll } from './bounce.ts'
 
 const SATURDAY = 1_001_783_358_000
 const HEADER = 'From: <alice@a.example>\r\nSubject: Are you there?\r\n'
@@ -246,4 +246,10 @@ test('who set a time is told where it is handed to who does not keep it, and of 
   assert.equal(bounce(entry([[BOB, timed]], deliverBy(false)), FACTS), undefined)
   assert.equal(bounce(entry([[{ ...BOB, notify: 'NEVER' }, untimed]], deliverBy(true)), FACTS), undefined)
   assert.equal(bounce(entry([[{ ...BOB, notify: 'SUCCESS' }, timed]]), FACTS), undefined)
+})
+
+test('the text of a message that requires TLS comes back with no report, whatever its sender wished', () => {
+  const failed = [[BOB, refused('no')]] as const
+  assert.equal(returnsAll(entry(failed, { ret: 'FULL' })), true)
+  assert.equal(returnsAll(entry(failed, { ret: 'FULL', requireTls: true })), false)
 })

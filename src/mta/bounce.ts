@@ -40,11 +40,12 @@ export const MOST_RETURNED = 50_000
 
 /**
  * Does all of the message come back, as its sender wished (RFC 3461 §4.3)? Only where it failed: who has it needs it no more.
- * A binary one would not fit into a report.
+ * A binary one would not fit into a report; and of one that may go under proven TLS only the text goes nowhere else
+ * (RFC 8689 §5).
  */
-export function returnsAll({ envelope: { ret, body }, size, recipients }: SpoolEntry): boolean {
+export function returnsAll({ envelope: { ret, body, requireTls }, size, recipients }: SpoolEntry): boolean {
   const failed = recipients.some(state => state.kind === 'done' && state.outcome.kind === 'failed')
-  return ret === 'FULL' && failed && body !== 'binarymime' && size <= MOST_RETURNED
+  return ret === 'FULL' && !requireTls && failed && body !== 'binarymime' && size <= MOST_RETURNED
 }
 
 /** The report that recipients are late, for those who still wait (RFC 3464 §2.3.3). */

@@ -59,6 +59,8 @@ export interface TlsWish {
   readonly floor: Floor
   /** Who wants it: `connector A-to-B`. */
   readonly by: string
+  /** Whose server it is only DNS says, and nobody vouches for it: not enough for REQUIRETLS (RFC 8689 §4.2.1). */
+  readonly isHearsay?: boolean
   /** There was TLS on this way before. */
   readonly had?: boolean
   /** The connection began with TLS (RFC 8314 §3). */
