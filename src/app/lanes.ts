@@ -67,6 +67,11 @@ export class Lanes {
     if (this.#scheduler.worked(hop)) this.#isBack(hop)
   }
 
+  /** An operator says so: a next hop that was away is asked again, and not when its wait is over. */
+  askAnyway(): void {
+    this.#scheduler.askAnyway()
+  }
+
   #offer(job: Job): void {
     if (this.#isStopped) return job.settle(new Map())
     // One that ended a session is told apart from it by a session of its own, and not by another that rests.

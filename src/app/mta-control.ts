@@ -30,7 +30,12 @@ export async function openMtaControl(folder: string, controlled: Controlled): Pr
     if (request.ask === 'type' && request.node === SERVER_NODE && request.line === 'reload') return reload()
     if (request.ask !== 'type' || request.node !== QUEUE_NODE)
       return { answer: ['a mail server has a queue, routes and a configuration'], wrong: true }
-    const desk = new QueueDesk(mta.config, spool, { ways: mta.routing.service, wake: () => mta.wake(), tell })
+    const desk = new QueueDesk(mta.config, spool, {
+      ways: mta.routing.service,
+      wake: () => mta.wake(),
+      askAnyway: () => mta.askAnyway(),
+      tell,
+    })
     return { answer: [JSON.stringify(await desk.ask(JSON.parse(request.line) as QueueRequest))], wrong: false }
   })
 }

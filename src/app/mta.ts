@@ -104,6 +104,11 @@ export class Mta {
     this.#work.reroute()
   }
 
+  /** An operator wants messages tried now: also by next hops that were away a moment ago. */
+  askAnyway(): void {
+    this.#lanes.askAnyway()
+  }
+
   /** Sessions of clients, those of whom this one took over from included. */
   get sessions(): number {
     return this.#door.count

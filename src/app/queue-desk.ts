@@ -40,6 +40,8 @@ export interface QueueAnswer {
 export interface Around {
   readonly ways: Ways
   readonly wake?: () => void
+  /** Next hops that were away a moment ago are asked again at once. */
+  readonly askAnyway?: () => void
   readonly tell?: (event: MtaEvent) => void
 }
 
@@ -49,14 +51,16 @@ export class QueueDesk {
   readonly #reports: Reports
   readonly #ways: Ways
   readonly #wake: () => void
+  readonly #askAnyway: () => void
   readonly #tell: ((event: MtaEvent) => void) | undefined
 
-  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {}, tell }: Around) {
+  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {}, askAnyway = () => {}, tell }: Around) {
     this.#config = config
     this.#ways = ways
     this.#spool = spool
     this.#reports = new Reports(config, spool)
     this.#wake = wake
+    this.#askAnyway = askAnyway
     this.#tell = tell
   }
 
@@ -81,6 +85,7 @@ export class QueueDesk {
       if (entry) queued.push({ ...this.#queued(entry), gone: true })
     }
     if (looks) return { ...answer, meant: isAll ? answer.total : Math.max(ids.length, queued.length), queued }
+    if (verb === 'retry') this.#askAnyway()
     const done: { id: string; not?: string }[] = []
     for (let i = 0; i < ids.length; i += AT_ONCE) {
       // Together they are one flush of the disk, or a few.

@@ -142,6 +142,11 @@ export class Scheduler<Job> {
     return { away: lane.away, jobs: lane.waiting.splice(0).map(({ job }) => job) }
   }
 
+  /** Whoever is away may be asked at once: somebody knows better, and the first job for each will tell. */
+  askAnyway(): void {
+    for (const lane of this.#lanes.values()) lane.away = undefined
+  }
+
   /** Takes out all that waits: nothing more is to be begun. */
   clear(): readonly Job[] {
     return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0).map(({ job }) => job))

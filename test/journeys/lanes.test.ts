@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AWAY } from '../../src/app/lanes.ts'
 import { MailServer, readMailServer } from '../../src/app/mail-server.ts'
+import { QueueDesk } from '../../src/app/queue-desk.ts'
 import { LmdbSpool } from '../../src/io/lmdb-spool.ts'
 import { MemorySpool } from '../../src/io/memory-spool.ts'
 import { newEntry } from '../../src/spool/entry.ts'
@@ -207,6 +208,24 @@ test('a next hop that comes back gets all that waited for it, at the first sign 
   await put(1)
   await until(() => spool.count === 0)
   assert.equal(new Set(peer.sessions.flat()).size, 6)
+})
+
+test('an operator who wants messages tried now has them tried, though their next hop was away a moment ago', async t => {
+  const [port = 0] = await freePorts(1)
+  const { server, spool, put, until } = await mailServer(t, port, ['queue retry 1h'])
+  await put(3)
+  const wait = async () => (await spool.list()).every(({ trail }) => trail.length > 1)
+  for (let i = 0; i < 300 && !(await wait()); i++) await sleep(20)
+  const peer = new Peer()
+  peer.server.listen(port, '127.0.0.1')
+  await once(peer.server, 'listening')
+  t.after(() => peer.server.close())
+  const { mta } = server
+  const around = { ways: mta.routing.service, wake: () => mta.wake(), askAnyway: () => mta.askAnyway() }
+  const { done } = await new QueueDesk(mta.config, spool, around).ask({ verb: 'retry', filter: {}, all: true })
+  assert.equal(done.length, 3)
+  await until(() => spool.count === 0)
+  assert.equal(new Set(peer.sessions.flat()).size, 3)
 })
 
 test('asked to stop, it leaves alone what has not had its turn: it waits as it did, for the next start', async t => {
