@@ -13,7 +13,7 @@ import { checkSpool } from '../io/spool-check.ts'
 import { CONTROL } from '../io/state.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { type Queued, type QueueVerb, sayExplain, sayList, sayShow } from '../mta/queue.ts'
+import { type Queued, type QueueVerb, sayExplain, sayList, sayReasons, sayShow } from '../mta/queue.ts'
 import { complain, EXIT, print } from './print.ts'
 
 const WHAT: Readonly<Record<QueueVerb, string>> = {
@@ -113,7 +113,8 @@ function say(verb: QueueVerb, { now, queued, done, total, meant }: QueueAnswer, 
   switch (verb) {
     case 'list': {
       const shown = queued.length < meant ? `, of which ${queued.length} are shown (--limit shows more)` : ''
-      return [...sayList(queued, now), `${count(meant)}${meant === total ? '' : ` of ${total}`}${shown}`]
+      const counted = `${count(meant)}${meant === total ? '' : ` of ${total}`}${shown}`
+      return [...sayList(queued, now), counted, ...sayReasons(queued)]
     }
     case 'show':
     case 'explain':

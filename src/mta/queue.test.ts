@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SpoolEntry } from '../spool/entry.ts'
-import { CHANGES, fits, type QueueFilter, sayExplain, sayList } from './queue.ts'
+import { CHANGES, fits, MOST_REASONS, type QueueFilter, sayExplain, sayList, sayReasons } from './queue.ts'
 
 const NOON = 1_001_783_358_000
 const ENTRY: SpoolEntry = {
@@ -64,6 +64,17 @@ test('a list has a line for each, with those who still wait', () => {
     'ID    AGE  OCTETS  NEXT TRY  FROM             TO',
     '9QK4  10m  30      in 10m    <ann@a.example>  <bob@b.example>',
   ])
+})
+
+test('below a list stands what most of them wait for; who is done waits for nothing', () => {
+  const other = { entry: ENTRY, hops: ['connector d', 'connector c'] }
+  assert.deepEqual(sayReasons([QUEUED, other, QUEUED]), [
+    '  2 by connector b: deferred: 451 4.7.1 greylisted?[31m',
+    '  1 by connector d: deferred: 451 4.7.1 greylisted?[31m',
+  ])
+  const many = Array.from({ length: MOST_REASONS + 2 }, (_, i) => ({ entry: ENTRY, hops: [`connector ${i}`] }))
+  assert.equal(sayReasons(many).at(-1), '  and 2 more reasons')
+  assert.equal(sayReasons(many).length, MOST_REASONS + 1)
 })
 
 test('a message that is held waits, and has the time given back when it is released', () => {

@@ -112,6 +112,24 @@ export function sayList(queued: readonly Queued[], now: Instant): readonly strin
   return columns([['ID', 'AGE', 'OCTETS', 'NEXT TRY', 'FROM', 'TO'], ...rows])
 }
 
+/** Reasons told of below a list; the rest is counted. */
+export const MOST_REASONS = 5
+
+/** Why messages wait, and how many for it: a line for each next hop and what it said last, the most frequent first. */
+export function sayReasons(queued: readonly Queued[]): readonly string[] {
+  const found = new Map<string, number>()
+  for (const { entry, hops } of queued) {
+    const reasons = entry.recipients.flatMap((state, i) =>
+      state.kind === 'waiting' && state.last ? [`by ${hops[i] ?? '?'}: ${sayOutcome(state.last)}`] : [],
+    )
+    for (const reason of new Set(reasons)) found.set(reason, (found.get(reason) ?? 0) + 1)
+  }
+  const all = [...found].sort(([, one], [, other]) => other - one)
+  const more = all.length - MOST_REASONS
+  const told = all.slice(0, MOST_REASONS).map(([reason, count]) => printable(`  ${count} ${reason}`))
+  return more > 0 ? [...told, `  and ${more} more ${more === 1 ? 'reason' : 'reasons'}`] : told
+}
+
 function toWhom({ envelope, recipients }: SpoolEntry): string {
   const open = envelope.recipients.filter((_, i) => recipients[i]?.kind === 'waiting')
   const [first] = open.length > 0 ? open : envelope.recipients
