@@ -1,6 +1,15 @@
 /** Mail that goes where DNS says: our server, a name server of the test’s, and servers on addresses of loopback. */
 import assert from 'node:assert/strict'
+import { Duplex } from 'node:stream'
 import { test } from 'node:test'
+import type { MtaWorld } from '../src/app/mta-world.ts'
+import { type Around, Outgoing, type Turning } from '../src/app/outgoing.ts'
+import { parse } from '../src/config/parse.ts'
+import { MemorySpool } from '../src/io/memory-spool.ts'
+import { MTA } from '../src/mta/commands.ts'
+import { hopOf } from '../src/mta/hop.ts'
+import type { Resolver } from '../src/mta/resolver.ts'
+import { newEntry, sayOutcome } from '../src/spool/entry.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Answering, answering, handIn, run, until } from './mail-servers.ts'
 import { nameServer, type Zone } from './name-server.ts'
@@ -193,4 +202,44 @@ test('relaying stays closed: a way by DNS for every domain is nobody’s but of 
   ])
   t.after(() => closed.stop())
   await assert.rejects(handIn(own, { from: 'alice@a.example', to: 'bob@b.example' }), /RCPT TO:/)
+})
+
+test('servers that say nothing have one time together, and not each its own', async () => {
+  const { config } = parse(
+    MTA,
+    'hostname a.example\nsmtp-connector out cost 1 dns\naddress-space out smtp *\n',
+    'mail.conf',
+  )
+  const [connector] = config.routing.connectors
+  assert.ok(connector)
+  const records: Readonly<Record<string, readonly unknown[]>> = {
+    'b.example MX': [mx(10, 'one.b.example'), mx(20, 'two.b.example')].map(each => ({ ...each, host: each.exchange })),
+    'one.b.example A': ['192.0.2.1'],
+    'two.b.example A': ['192.0.2.2'],
+  }
+  const resolver = {
+    resolve: async (name: string, type: string) => {
+      const found = records[`${name} ${type}`]
+      return found ? { kind: 'found', records: found, isSecure: false } : { kind: 'empty', isSecure: false }
+    },
+  } as unknown as Resolver
+  const dialled: string[] = []
+  const dial = async (host: string) => {
+    dialled.push(host)
+    return new Duplex({ read() {}, write: (_octets, _encoding, done) => done() })
+  }
+  const world = { spool: new MemorySpool(), files: new Map(), dial, resolver } as unknown as MtaWorld
+  const around: Around = { hold() {}, serve() {}, reached() {}, talk: () => undefined }
+  const to = { local: 'bob', domain: 'b.example' }
+  const envelope = { from: null, recipients: [{ to }], smtputf8: false, body: '7bit' } as const
+  const entry = newEntry({ id: 'E1', envelope, at: 0, expire: 1000, what: '' })
+  const outcomes: string[] = []
+  const turning: Turning = {
+    entry,
+    recipients: [0],
+    done: async settled => outcomes.push(...[...settled.values()].map(sayOutcome)),
+  }
+  await new Outgoing(config, world, around, 100).relay(hopOf(connector, to), turning, async () => undefined)
+  assert.deepEqual(dialled, ['192.0.2.1'])
+  assert.match(outcomes.join(), /^deferred: 4\.4\.1 .*no time left for another server$/)
 })

@@ -1,7 +1,7 @@
 /** Connections that this server makes itself: to relay a message, or to ask for those that wait for us. */
 import { Expiring } from '../base/expiring.ts'
 import type { TlsFacts } from '../base/machine.ts'
-import type { Duration } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { type Duplex, dialFile } from '../io/sockets.ts'
 import { type Secured, secureClient } from '../io/tls.ts'
@@ -17,7 +17,7 @@ import { Destinations, type Server, type Servers, sayServer } from './destinatio
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
-/** How long an attempt may take, whatever the peer does. */
+/** How long an attempt may take, with all of its servers together, whatever they do. */
 export const ATTEMPT_LIMIT: Duration = 3_000_000
 /** So long a next hop is spared what did not work there (a box between that masks BDAT is not changed every hour). */
 export const SPARED_FOR: Duration = 86_400_000
@@ -75,9 +75,11 @@ export class Outgoing {
   readonly #hadTls = new Expiring<true>(MOST_REMEMBERED)
   /** What did not work with a next hop, and without which mail went through. */
   readonly #spared = new Expiring<Spared>(MOST_REMEMBERED)
+  readonly #limit: Duration
   #count = 0
 
-  constructor(config: MtaConfig, world: MtaWorld, around: Around) {
+  constructor(config: MtaConfig, world: MtaWorld, around: Around, limit: Duration = ATTEMPT_LIMIT) {
+    this.#limit = limit
     this.#config = config
     this.#world = world
     this.#around = around
@@ -221,6 +223,7 @@ export class Outgoing {
 
   /** One session with a next hop: with the first of its servers that has one, and without what did not work there. */
   async #session(hop: Hop, job: (beginning: Beginning) => Job, hand: Hand): Promise<SessionEnd> {
+    const end = now() + this.#limit
     let why: string | undefined = 'the connection was closed before a greeting came'
     const answered = () => {
       why = undefined
@@ -233,12 +236,13 @@ export class Outgoing {
       let without = this.#spared.get(hop.name, now()) ?? NOTHING
       for (let server = left.shift(); server; ) {
         const beginning = { hop, server, without, elsewhere: left.length > 0 }
-        const ended = await this.#spoken(beginning, job(beginning), { ...hand, answered }).catch(cause => {
+        const ended = await this.#spoken(beginning, job(beginning), { ...hand, answered }, end).catch(cause => {
           if (left.length === 0) throw cause
           return { kind: 'elsewhere', by: { status: '4.4.1', why: words(cause) } } as const
         })
         if (ended.kind === 'elsewhere' && left.length > 0) {
           const said = sayOutcome({ kind: 'deferred', by: ended.by })
+          if (now() >= end) throw new Error(`${sayServer(server)}: ${said}; there is no time left for another server`)
           this.#note(hop, `${sayServer(server)}: ${said}; trying the next server`)
           // Each server has a floor of its own, and what one did to TLS says nothing of another.
           without = withTls(without)
@@ -275,7 +279,7 @@ export class Outgoing {
     this.#spared.set(name, spared, now() + SPARED_FOR)
   }
 
-  async #spoken({ hop, server }: Beginning, job: Job, hand: Hand): Promise<Ended> {
+  async #spoken({ hop, server }: Beginning, job: Job, hand: Hand, end: Instant): Promise<Ended> {
     const { at, tls } = server
     const raw = 'socket' in at ? await dialFile(at.socket) : await this.#world.dial(at.ip, at.port)
     this.#around.hold(raw)
@@ -286,16 +290,22 @@ export class Outgoing {
     }
     const session = { id: `${shownHop(hop).replaceAll(' ', '/')}#${++this.#count}`, name: tls.expected.name }
     const wanted = job.order.tls?.floor ?? 'none'
-    if (!tls.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure })
+    if (!tls.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure }, end)
     const { socket, facts } = await secure(raw)
     const order = { ...job.order, tls: { floor: wanted, by: tls.by, ...job.order.tls, facts } }
-    return this.#run(socket, session, { ...job, order }, hand)
+    return this.#run(socket, session, { ...job, order }, hand, end)
   }
 
-  async #run(socket: Duplex, session: Session, job: Job, hand: Hand): Promise<Ended> {
+  async #run(
+    socket: Duplex,
+    session: Session,
+    job: Job,
+    hand: Hand,
+    end: Instant = now() + this.#limit,
+  ): Promise<Ended> {
     const { events } = this.#world
     const trace = (by: 'C' | 'S', text: string) => events?.line?.(session.id, 'out', by, text)
-    const limit = setTimeout(() => socket.destroy(), ATTEMPT_LIMIT)
+    const limit = setTimeout(() => socket.destroy(), Math.max(0, end - now()))
     const credentials = new Credentials(`smtp@${session.name}`)
     try {
       return await runAttempt(socket, job, {
