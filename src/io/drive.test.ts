@@ -4,7 +4,8 @@ import net from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Machine, WireOutput } from '../base/machine.ts'
-import { Drive } from './drive.ts'
+import { Drive, SLICE } from './drive.ts'
+import { listenTcp } from './tcp.ts'
 
 type Output = WireOutput | { readonly kind: 'ask'; readonly what: string }
 
@@ -187,4 +188,39 @@ test('a mistake in one machine ends its session, and the promise of its end is k
   near.write('go')
   await drive.over
   assert.equal(far.destroyed, true)
+})
+
+test('what a machine keeps is its own: another connection reads into the same memory meanwhile', async t => {
+  const kept: Uint8Array[] = []
+  let answer: () => void = () => {}
+  const server = listenTcp('127.0.0.1', 0, connection => {
+    connection.on('error', () => {})
+    t.after(() => connection.destroy())
+    new Drive<Output>(
+      machine({
+        receive: bytes => {
+          kept.push(bytes)
+          return [{ kind: 'ask', what: 'x' }, write('heard')]
+        },
+      }),
+      connection,
+      () => (kept.length > 1 ? undefined : new Promise(resolve => (answer = () => resolve(undefined)))),
+    )
+  })
+  t.after(() => void server.close())
+  const client = async (): Promise<net.Socket> => {
+    const socket = net.connect({ port: server.port, host: '127.0.0.1', noDelay: true })
+    t.after(() => socket.destroy())
+    await once(socket, 'connect')
+    return socket
+  }
+  const [slow, quick] = [await client(), await client()]
+  slow.write(Buffer.alloc(SLICE + 1, 'a'))
+  while (kept.length === 0) await sleep(5)
+  quick.write(Buffer.alloc(SLICE, 'b'))
+  await once(quick, 'data')
+  answer()
+  await once(slow, 'data')
+  const said = kept.map(each => Buffer.from(each).toString())
+  assert.deepEqual(said, ['a'.repeat(SLICE), 'b'.repeat(SLICE), 'a'])
 })

@@ -186,6 +186,11 @@ export class Tcp extends EventEmitter {
     return 0
   }
 
+  /** Did a `write` say that it is enough? */
+  get writableNeedDrain(): boolean {
+    return this.#isFull
+  }
+
   isPaused(): boolean {
     return this.#isPaused
   }
