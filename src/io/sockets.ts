@@ -63,7 +63,7 @@ export interface Listening {
   close(): Promise<void>
 }
 
-/** As `listen`, for whoever passes octets on: connections that cost less, where Node has them. */
+/** As `listen`: connections that cost less, where Node has them, and lend their octets for a moment only. */
 export async function receive(at: Endpoint, accept: (socket: Connected) => void): Promise<Listening> {
   if (!lean || net.isIP(at.host) === 0) return listening(at, accept)
   try {
@@ -190,7 +190,7 @@ export class Call {
   }
 }
 
-/** As `dial`, for whoever passes octets on: a connection that costs less, where Node has it. */
+/** As `dial`: a connection that costs less, where Node has it, and lends its octets for a moment only. */
 export function reach(to: Endpoint, call: Call): Promise<Connected> {
   if (!lean || net.isIP(to.host) === 0) return dial(to, call.signal)
   return new Promise((resolve, reject) => {
