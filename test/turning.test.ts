@@ -70,6 +70,25 @@ describe('mail that waits to be asked for', () => {
     })
   }
 
+  test('what stands behind the command that turns the roles is the greeting of the server on the other side', async t => {
+    const [theirs = 0] = await freePorts(1)
+    const holds = await run([...provider(theirs), 'auth-without-tls'])
+    t.after(() => holds.stop())
+    assert.match(await handIn(theirs, 'alice@a.example'), /^250/)
+    const talk = await Talk.to(`127.0.0.1:${theirs}`)
+    t.after(() => talk.close())
+    await talk.hear()
+    await talk.ask('EHLO mail-a.a.example')
+    const login = Buffer.from('\0mail-a\0s3cret').toString('base64')
+    assert.match(await talk.ask(`AUTH PLAIN ${login}`), /^235 /)
+    talk.say('ATRN a.example\r\n220 mail-a.a.example ready\r\n')
+    assert.match(await talk.hear(), /^250 /)
+    await until(
+      () => holds.said.includes('out C: EHLO p.example'),
+      () => holds.said.join('\n'),
+    )
+  })
+
   test('ETRN: the mail comes over a connection of its own, by the way that leads there', async t => {
     const [theirs = 0, ours = 0] = await freePorts(2)
     const holds = await run([

@@ -2,7 +2,7 @@
 import { lower } from '../base/bytes.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import { now } from '../io/clock.ts'
-import type { Duplex } from '../io/sockets.ts'
+import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type Hurried, hasWay } from '../mta/work.ts'
 import { sameDomain } from '../smtp/address.ts'
@@ -80,20 +80,22 @@ export class AskedFor {
   }
 
   /** The roles are reversed: what waits goes out over this very connection (RFC 2645 §4). */
-  turned(socket: Duplex, { domains, login, rest, tls }: ServerOutput & { readonly kind: 'turned' }): void {
-    if (rest.length > 0) socket.unshift(rest)
+  turned(socket: Channel, { domains, login, rest, tls }: ServerOutput & { readonly kind: 'turned' }): void {
     const asked = domains.length === 0 ? this.#domainsOf(login) : domains
     const set = new Set(asked.map(lower))
-    const sending = this.#sendTurned(socket, asked, { set, tls }).catch(cause =>
+    const sending = this.#sendTurned(socket, asked, { set, rest, tls }).catch(cause =>
       this.#world.events?.note?.(`sending to ${login} by TURN failed: ${words(cause)}`),
     )
     this.#around.underway.add(sending)
   }
 
   async #sendTurned(
-    socket: Duplex,
+    socket: Channel,
     domains: readonly string[],
-    { set: asked, tls }: { readonly set: ReadonlySet<string>; readonly tls: TlsFacts | undefined },
+    {
+      set: asked,
+      ...before
+    }: { readonly set: ReadonlySet<string>; readonly rest: Uint8Array; readonly tls: TlsFacts | undefined },
   ): Promise<void> {
     const waiting = [...(await this.#waitingFor(domains))]
     const next = async (): Promise<Turning | undefined> => {
@@ -108,7 +110,7 @@ export class AskedFor {
       }
       return undefined
     }
-    await this.#around.outgoing.sendOver(socket, next, tls)
+    await this.#around.outgoing.sendOver(socket, next, before)
   }
 }
 

@@ -3,7 +3,7 @@ import type { TlsFacts } from '../base/machine.ts'
 import { now } from '../io/clock.ts'
 import { convert } from '../io/convert.ts'
 import { Drive } from '../io/drive.ts'
-import type { Duplex } from '../io/sockets.ts'
+import type { Channel, Duplex } from '../io/sockets.ts'
 import type { Secured } from '../io/tls.ts'
 import { Attempt, type AttemptOutput, type Order } from '../mta/attempt.ts'
 import type { Reply } from '../smtp/reply.ts'
@@ -28,6 +28,8 @@ export interface Hand {
   readonly pulled?: (reply: Reply) => void
   /** The other end is there. */
   readonly answered?: () => void
+  /** What the other end said already. */
+  readonly heard?: Uint8Array
   /** Another message for the same server, once the one before has its outcomes; without it the session ends then. */
   readonly next?: () => Promise<Job | undefined>
 }
@@ -36,10 +38,10 @@ export interface Hand {
 export type Ended =
   | { readonly kind: 'over' }
   | (AttemptOutput & { readonly kind: 'again' | 'elsewhere' })
-  | { readonly kind: 'turned'; readonly socket: Duplex; readonly tls?: TlsFacts }
+  | { readonly kind: 'turned'; readonly socket: Channel; readonly tls?: TlsFacts }
 
 /** Runs one session on a socket to its end. */
-export async function runAttempt(socket: Duplex, first: Job, hand: Hand): Promise<Ended> {
+export async function runAttempt(socket: Channel, first: Job, hand: Hand): Promise<Ended> {
   return new Sending(socket, first, hand).run()
 }
 
@@ -47,11 +49,11 @@ class Sending {
   readonly #hand: Hand
   readonly #attempt: Attempt
   readonly #drive: Drive<AttemptOutput>
-  readonly #socket: Duplex
+  readonly #socket: Channel
   #body: () => AsyncIterable<Uint8Array>
   #ended: Ended = { kind: 'over' }
 
-  constructor(socket: Duplex, { order, body }: Job, hand: Hand) {
+  constructor(socket: Channel, { order, body }: Job, hand: Hand) {
     this.#hand = hand
     this.#socket = socket
     this.#body = body
@@ -64,6 +66,7 @@ class Sending {
 
   async run(): Promise<Ended> {
     this.#drive.do(() => this.#attempt.open(now()))
+    if (this.#hand.heard) this.#drive.hear(this.#hand.heard)
     await this.#drive.over
     return this.#ended
   }

@@ -6,7 +6,18 @@ import { now } from '../io/clock.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { maildirOf } from '../io/maildir.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
-import { dial, type Endpoint, listening, type Socket } from '../io/sockets.ts'
+import {
+  Call,
+  type Channel,
+  type Connected,
+  dial,
+  type Endpoint,
+  reach,
+  receive,
+  type Socket,
+  streamOf,
+} from '../io/sockets.ts'
+import { Tcp } from '../io/tcp.ts'
 import { type SecureContext, secureServer } from '../io/tls.ts'
 import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
@@ -82,14 +93,14 @@ interface Generation {
 }
 
 export class MailServer {
-  readonly #doors = new Doors<MailDoor, Socket>((door, socket) => this.#accept(door, socket), listening)
+  readonly #doors = new Doors<MailDoor, Connected>((door, socket) => this.#accept(door, socket), receive)
   #world: MailServerWorld | undefined
   #now: Generation | undefined
   /** Those that were in force before, as long as somebody is with them. */
   readonly #before = new Set<Mta>()
   /** Who came before anybody could be served. */
-  #early: { readonly door: MailDoor; readonly socket: Socket }[] = []
-  readonly #handshakes = new Set<Socket>()
+  #early: { readonly door: MailDoor; readonly socket: Connected }[] = []
+  readonly #handshakes = new Set<Channel>()
 
   /** Listens at every address of the configuration, and serves: `listen`, then `begin`. */
   static async start(files: MailServerFiles, world: MailServerWorld): Promise<MailServer> {
@@ -149,7 +160,8 @@ export class MailServer {
       {
         spool,
         ...files,
-        dial: (host, port, from) => dial({ host, port }, undefined, from),
+        dial: (host, port, from) =>
+          from === undefined ? reach({ host, port }, new Call()) : dial({ host, port }, undefined, from),
         maildir: mailbox => maildirOf(maildir, mailbox),
         ...(events && { events }),
         ...(fetchPolicy && { fetchPolicy }),
@@ -172,7 +184,7 @@ export class MailServer {
     return this.#now.mta
   }
 
-  #accept(door: MailDoor, socket: Socket): void {
+  #accept(door: MailDoor, socket: Connected): void {
     socket.on('error', () => {})
     if (!this.#now) {
       if (this.#early.length >= MAX_HANDSHAKES) socket.destroy()
@@ -184,12 +196,13 @@ export class MailServer {
     const identity = door.tls ? this.#now.identity : undefined
     // It went away before it was served.
     if (remoteAddress === undefined) socket.destroy()
-    else if (door.members) this.mta.routing.take(door.members, socket, remoteAddress)
-    else if (saysWhose(this.mta.config, remoteAddress)) void this.#proxied(socket, remoteAddress, identity)
+    else if (door.members) this.mta.routing.take(door.members, streamOf(socket), remoteAddress)
+    else if (saysWhose(this.mta.config, remoteAddress))
+      void this.#proxied(socket instanceof Tcp ? socket.upgrade() : socket, remoteAddress, identity)
     else this.#serve(socket, remoteAddress, identity)
   }
 
-  #serve(socket: Socket, peer: string, identity: SecureContext | undefined): void {
+  #serve(socket: Channel, peer: string, identity: SecureContext | undefined): void {
     if (identity) void this.#secure(socket, peer, identity)
     else this.mta.serve(socket, peer)
   }
@@ -208,14 +221,14 @@ export class MailServer {
   }
 
   /** Who does not get through the handshake is gone without a word: there is no wire yet to say one on. */
-  async #secure(socket: Socket, peer: string, identity: SecureContext): Promise<void> {
+  async #secure(socket: Channel, peer: string, identity: SecureContext): Promise<void> {
     if (this.#handshakes.size >= MAX_HANDSHAKES) {
       socket.destroy()
       return
     }
     this.#handshakes.add(socket)
     try {
-      const { socket: secured, facts } = await secureServer(socket, identity)
+      const { socket: secured, facts } = await secureServer(streamOf(socket), identity)
       this.mta.serve(secured, peer, facts)
     } catch {
       socket.destroy()

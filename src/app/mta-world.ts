@@ -1,5 +1,5 @@
 import type { PolicyPlace } from '../io/policy.ts'
-import type { Duplex } from '../io/sockets.ts'
+import type { Channel } from '../io/sockets.ts'
 import type { OwnKeys, SecureContext } from '../io/tls.ts'
 import type { Aliases } from '../mta/aliases.ts'
 import type { MtaEvent } from '../mta/news.ts'
@@ -11,7 +11,7 @@ import type { Logins } from './logins.ts'
 export interface MtaWorld {
   readonly spool: Spool
   /** Reaches an address of the configuration: on a laboratory's loopback that is another one. `from`: by this of ours. */
-  readonly dial: (ip: string, port: number, from?: string) => Promise<Duplex>
+  readonly dial: (ip: string, port: number, from?: string) => Promise<Channel>
   /** Who knows names; absent: those that the configuration says. */
   readonly resolver?: Resolver
   /** Fetches a policy over HTTPS; absent: as RFC 8461 has it. */

@@ -1,7 +1,7 @@
 /** The mail transfer agent, running: sessions come in, messages wait in the spool, attempts go out. */
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
-import type { Duplex } from '../io/sockets.ts'
+import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { dueAt, type SpoolEntry } from '../spool/entry.ts'
 import { AskedFor } from './asked-for.ts'
@@ -90,7 +90,7 @@ export class Mta {
   }
 
   /** Takes a connection; `peer` is the client's address as it shall be shown, `tls` what TLS it began with. */
-  serve(socket: Duplex, peer: string, tls?: TlsFacts): void {
+  serve(socket: Channel, peer: string, tls?: TlsFacts): void {
     this.#sessions.serve(socket, peer, tls)
   }
 

@@ -2,7 +2,7 @@
 import { canonicalIp } from '../config/ip.ts'
 import { now } from '../io/clock.ts'
 import { Drive, type Rest } from '../io/drive.ts'
-import type { Duplex } from '../io/sockets.ts'
+import { type Duplex, streamOf } from '../io/sockets.ts'
 import { type OwnKeys, secureClient, secureKnown } from '../io/tls.ts'
 import type { NodeEnd, RoutingConfig } from '../routing/connector.ts'
 import type { ExchangeOutput } from '../routing/exchange.ts'
@@ -183,7 +183,7 @@ export class NodeLinks {
     const { keys } = this.#world
     // Without TLS the master knows us by our address, and we may have several.
     const own = authorities === undefined ? this.#ownAddress() : undefined
-    const raw = await this.#world.dial(end.ip, end.port, own)
+    const raw = streamOf(await this.#world.dial(end.ip, end.port, own))
     raw.on('error', () => {})
     if (authorities === undefined) return raw
     const { socket, facts } = await secureClient(raw, { name: server, authorities, ...(keys && { own: keys }) })

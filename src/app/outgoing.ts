@@ -3,7 +3,7 @@ import { Expiring } from '../base/expiring.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { now } from '../io/clock.ts'
-import { type Duplex, dialFile } from '../io/sockets.ts'
+import { type Channel, type Duplex, dialFile, streamOf } from '../io/sockets.ts'
 import { type Secured, secureClient } from '../io/tls.ts'
 import { mailboxFor } from '../mta/acceptance.ts'
 import type { MtaConfig } from '../mta/config.ts'
@@ -32,9 +32,9 @@ const NOTHING: Spared = new Set()
 /** What the server around it does for it. */
 export interface Around {
   /** The socket lives as long as the server does, at most. */
-  readonly hold: (socket: Duplex) => void
+  readonly hold: (socket: Channel) => void
   /** Takes a connection on which the other end is the client now. */
-  readonly serve: (socket: Duplex, peer: string, tls?: TlsFacts) => void
+  readonly serve: (socket: Channel, peer: string, tls?: TlsFacts) => void
   /** The far end of a connector answered, or `why` it could not be reached. */
   readonly reached: (connector: Connector, why?: string) => void
   /** What is to be said about routing state before mail. */
@@ -150,7 +150,11 @@ export class Outgoing {
   }
 
   /** Sends one entry after the other over a connection whose other end asked for them. */
-  async sendOver(socket: Duplex, next: () => Promise<Turning | undefined>, facts: TlsFacts | undefined): Promise<void> {
+  async sendOver(
+    socket: Channel,
+    next: () => Promise<Turning | undefined>,
+    { rest, tls: facts }: { readonly rest: Uint8Array; readonly tls: TlsFacts | undefined },
+  ): Promise<void> {
     let turning = await next()
     if (!turning) return
     let outcomes = new Map<number, Outcome>()
@@ -174,6 +178,7 @@ export class Outgoing {
     })
     this.#around.hold(socket)
     const ended = await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, jobOf(turning), {
+      heard: rest,
       outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
       next: async () => {
         await settle()
@@ -282,6 +287,7 @@ export class Outgoing {
   async #spoken({ hop, server }: Beginning, job: Job, hand: Hand, end: Instant): Promise<Ended> {
     const { at, tls } = server
     const raw = 'socket' in at ? await dialFile(at.socket) : await this.#world.dial(at.ip, at.port)
+    raw.on('error', () => {})
     this.#around.hold(raw)
     const secure = async (socket: Duplex): Promise<Secured> => {
       const secured = await secureClient(socket, tls.expected)
@@ -291,13 +297,13 @@ export class Outgoing {
     const session = { id: `${shownHop(hop).replaceAll(' ', '/')}#${++this.#count}`, name: tls.expected.name }
     const wanted = job.order.tls?.floor ?? 'none'
     if (!tls.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure }, end)
-    const { socket, facts } = await secure(raw)
+    const { socket, facts } = await secure(streamOf(raw))
     const order = { ...job.order, tls: { floor: wanted, by: tls.by, ...job.order.tls, facts } }
     return this.#run(socket, session, { ...job, order }, hand, end)
   }
 
   async #run(
-    socket: Duplex,
+    socket: Channel,
     session: Session,
     job: Job,
     hand: Hand,

@@ -6,7 +6,7 @@ import type { Instant } from '../base/time.ts'
 import { now, random } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
 import { HASHES } from '../io/hashes.ts'
-import type { Duplex } from '../io/sockets.ts'
+import type { Channel } from '../io/sockets.ts'
 import { secureServer } from '../io/tls.ts'
 import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
@@ -64,7 +64,7 @@ export class Sessions {
   }
 
   /** Takes a connection; `peer` is the client's address as it shall be shown, `tls` what TLS it began with. */
-  serve(socket: Duplex, peer: string, tls?: TlsFacts): void {
+  serve(socket: Channel, peer: string, tls?: TlsFacts): void {
     const id = `${this.#config.hostname}#${++this.#count}`
     const entered = this.#door.enter(peer, { known: isKnownPeer(this.#config, peer), now: now() })
     this.#world.events?.tell?.(entered ? { kind: 'connected', peer, session: id } : { kind: 'turned-away', peer })

@@ -1,10 +1,10 @@
 /** What a server has under way: work to wait for when it is stopped, and sockets to cut when that takes too long. */
 import type { Duration } from '../base/time.ts'
-import type { Duplex } from '../io/sockets.ts'
+import type { Channel } from '../io/sockets.ts'
 
 export class Underway {
   readonly #work = new Set<Promise<unknown>>()
-  readonly #sockets = new Set<Duplex>()
+  readonly #sockets = new Set<Channel>()
   #isStopped = false
   #isRetired = false
   /** Has the grace of a stop run out? A connection that comes about after that is cut at once. */
@@ -31,7 +31,7 @@ export class Underway {
   }
 
   /** The socket lives as long as the server does, at most. */
-  hold(socket: Duplex): void {
+  hold(socket: Channel): void {
     if (this.#isCut) socket.destroy()
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))

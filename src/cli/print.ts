@@ -19,21 +19,37 @@ export function print(text = ''): void {
 }
 
 export function complain(text: string): void {
+  tell()
   process.stderr.write(`${text}\n`)
 }
 
 let untold = 0
+/** What is said in this turn of the loop leaves in one piece at its end, or with the process. */
+let told = ''
+
+function tell(): void {
+  if (told === '') return
+  const text = told
+  told = ''
+  process.stderr.write(text)
+}
+
+process.on('exit', tell)
 
 /** Says what happened, as long as somebody reads it: what peers cause must not fill our memory. */
 export function log(text: string): void {
-  if (process.stderr.writableNeedDrain) {
+  if (process.stderr.writableNeedDrain || told.length >= MAX_TOLD) {
     untold++
     return
   }
-  if (untold > 0) complain(`(${untold} lines were left out: nobody read them in time)`)
+  if (told === '') setImmediate(tell)
+  if (untold > 0) told += `(${untold} lines were left out: nobody read them in time)\n`
   untold = 0
-  complain(text)
+  told += `${text}\n`
 }
+
+/** Characters of one turn's lines. */
+const MAX_TOLD = 1_000_000
 
 export function printLine({ text, how }: Line): void {
   print(text === '' ? '' : `   ${styled(text, how)}`)

@@ -2,6 +2,8 @@ import type { Duplex } from 'node:stream'
 import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { now } from './clock.ts'
+import { type Channel, streamOf, writeAll } from './sockets.ts'
+import { lasting } from './tcp.ts'
 import type { Secured } from './tls.ts'
 
 /** A peer that does not read what we write holds our memory: after this long it is gone. */
@@ -13,6 +15,10 @@ export const WRITE_WAIT: Duration = 300_000
 export const SLICE = 4096
 /** How long a closed connection may linger until the other side closes, too. */
 export const LINGER: Duration = 5_000
+
+/** How a connection ends, but for an error; and what whoever waits to write hears. */
+const ENDS = ['end', 'close'] as const
+const GOES_ON = ['drain', 'close'] as const
 
 /** The outputs that are not the wire's, for whoever drives a machine to carry out. */
 export type Rest<Output> = Exclude<Output, WireOutput>
@@ -51,7 +57,7 @@ export class Drive<Output extends { readonly kind: string }> {
   readonly #perform: Perform<Output>
   readonly #options: DriveOptions
   readonly #inputs: Input<Output>[] = []
-  #socket: Duplex
+  #socket: Channel
   /** What was said and leaves with what is said next. */
   readonly #unsent: Uint8Array[] = []
   #busy = false
@@ -65,7 +71,7 @@ export class Drive<Output extends { readonly kind: string }> {
   /** Kept when the connection is over and everything was carried out. */
   readonly over: Promise<void>
 
-  constructor(machine: Machine<Output>, socket: Duplex, perform: Perform<Output>, options: DriveOptions = {}) {
+  constructor(machine: Machine<Output>, socket: Channel, perform: Perform<Output>, options: DriveOptions = {}) {
     this.#options = options
     this.#machine = machine
     this.#socket = socket
@@ -77,7 +83,9 @@ export class Drive<Output extends { readonly kind: string }> {
     socket.resume()
   }
 
-  readonly #onData = (chunk: Uint8Array): void => {
+  /** Octets of the peer's. They may be lent for this moment only, and are kept by machines and by whom they tell of them. */
+  readonly #onData = (octets: Uint8Array): void => {
+    const chunk = lasting(octets)
     // All of them before the first is worked on: what stands behind STARTTLS must be there when it is looked for.
     for (let at = 0; at < chunk.length; at += SLICE) {
       const slice = chunk.subarray(at, at + SLICE)
@@ -96,11 +104,19 @@ export class Drive<Output extends { readonly kind: string }> {
   }
 
   #listen(): void {
-    this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onEnd).on('close', this.#onEnd)
+    this.#socket.on('data', this.#onData)
+    for (const event of ENDS) this.#socket.on(event, this.#onEnd)
+    this.#socket.on('error', this.#onEnd)
   }
 
   #unlisten(): void {
-    this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onEnd)
+    this.#socket.off('data', this.#onData)
+    for (const event of ENDS) this.#socket.off(event, this.#onEnd)
+  }
+
+  /** What was read off the socket before, as if it came now. */
+  hear(octets: Uint8Array): void {
+    if (octets.length > 0) this.#onData(octets)
   }
 
   /** Lets the machine do something, in its turn, and carries out what comes of it. */
@@ -117,7 +133,7 @@ export class Drive<Output extends { readonly kind: string }> {
    * The connection is somebody else's from here on, as TURN wants it: nothing more is read or written by this machine.
    * Whoever takes the socket resumes it.
    */
-  release(): Duplex {
+  release(): Channel {
     clearTimeout(this.#timer)
     // What was said before, the yes to TURN above all.
     this.#flush()
@@ -167,12 +183,12 @@ export class Drive<Output extends { readonly kind: string }> {
         if (!waits) continue
         void waits.then(
           () => this.#work(),
-          cause => this.#fail(cause),
+          () => this.#fail(),
         )
         return
       }
-    } catch (cause) {
-      this.#fail(cause)
+    } catch {
+      this.#fail()
       return
     }
     this.#busy = false
@@ -182,8 +198,8 @@ export class Drive<Output extends { readonly kind: string }> {
   }
 
   /** We are wrong, or an adapter is: this session ends, and no other. */
-  #fail(cause: unknown): void {
-    this.#socket.destroy(cause instanceof Error ? cause : new Error(String(cause)))
+  #fail(): void {
+    this.#socket.destroy()
     this.#ended = true
     this.#inputs.length = 0
     this.#busy = false
@@ -238,7 +254,7 @@ export class Drive<Output extends { readonly kind: string }> {
     this.#unlisten()
     try {
       if (!this.#options.secure) throw new Error('there is nothing to do it with')
-      const { socket, facts } = await this.#options.secure(this.#socket)
+      const { socket, facts } = await this.#options.secure(streamOf(this.#socket))
       this.#socket = socket
       this.#listen()
       return machine.secured?.(facts, now()) ?? []
@@ -254,9 +270,7 @@ export class Drive<Output extends { readonly kind: string }> {
   /** In one piece, so that all lines of a reply, and of a pipelined group, leave together. */
   #flush(): boolean {
     const writes = this.#unsent.splice(0)
-    const [first] = writes
-    if (first === undefined || this.#closed) return true
-    return this.#socket.write(writes.length === 1 ? first : Buffer.concat(writes))
+    return writes.length === 0 || this.#closed || writeAll(this.#socket, writes)
   }
 
   #drained(): Promise<void> {
@@ -264,11 +278,11 @@ export class Drive<Output extends { readonly kind: string }> {
     return new Promise(resolve => {
       const done = () => {
         clearTimeout(timer)
-        this.#socket.off('drain', done).off('close', done)
+        for (const event of GOES_ON) this.#socket.off(event, done)
         resolve()
       }
       const timer = setTimeout(() => this.#socket.destroy(), this.#options.writeWait ?? WRITE_WAIT)
-      this.#socket.on('drain', done).on('close', done)
+      for (const event of GOES_ON) this.#socket.on(event, done)
     })
   }
 

@@ -508,16 +508,20 @@ function ownRecord({ entry, body }: OwnMessage): SpoolRecord {
   return { entry: { ...entry, size: body.length }, body: { place: 'tree', sum: crc32(body) } }
 }
 
+/** The room of the sum. */
+const NO_SUM = '00000000 '
+
 /** A record with the CRC-32 of its text before it. */
 function stored(record: SpoolRecord): Buffer {
-  const text = Buffer.from(writeRecord(record))
-  return Buffer.concat([Buffer.from(`${crc32(text).toString(16).padStart(8, '0')} `), text])
+  const octets = Buffer.from(`${NO_SUM}${writeRecord(record)}`)
+  octets.write(crc32(octets.subarray(NO_SUM.length)).toString(16).padStart(8, '0'), 'latin1')
+  return octets
 }
 
 export function readStored(octets: Buffer | undefined): SpoolRecord | { readonly wrong: string } {
   if (!octets) return { wrong: 'there is none' }
-  const text = octets.subarray(9)
-  const sum = octets.subarray(0, 9).toString('latin1')
+  const text = octets.subarray(NO_SUM.length)
+  const sum = octets.subarray(0, NO_SUM.length).toString('latin1')
   if (sum !== `${crc32(text).toString(16).padStart(8, '0')} `) return { wrong: 'its checksum does not hold' }
   return readRecord(text.toString('utf8'))
 }

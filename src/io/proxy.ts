@@ -3,9 +3,8 @@ import { type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/prox
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import { LINGER, SLICE } from './drive.ts'
-import type { Channel, Duplex } from './sockets.ts'
+import { type Channel, type Duplex, streamOf, writeAll } from './sockets.ts'
 import { type Passage, reset, type Watch } from './splice.ts'
-import { lasting, Tcp } from './tcp.ts'
 import type { Secured } from './tls.ts'
 
 export interface ProxyEnds {
@@ -235,7 +234,7 @@ class Joined {
     const secure = side === 'client' ? this.#ends.secureClient : this.#ends.secureServer
     if (!secure) return this.#unsecured(side, 'it is not set up')
     for (const event of ['data', 'drain', 'end']) plain.removeAllListeners(event)
-    secure(plain instanceof Tcp ? plain.upgrade() : (plain as Duplex)).then(
+    secure(streamOf(plain)).then(
       ({ socket, facts }) => {
         // It was given up meanwhile.
         if (this.#sockets[side] !== plain) return void socket.destroy()
@@ -274,12 +273,6 @@ class Joined {
       Math.max(0, deadline - now()) + 1,
     )
   }
-}
-
-/** Octets that may be the caller's for this moment only: a `Tcp` sees to that, and others get a copy. */
-function writeAll(socket: Channel, parts: readonly Uint8Array[]): boolean {
-  if (socket instanceof Tcp) return socket.writeAll(parts)
-  return socket.write(parts.length === 1 && parts[0] ? lasting(parts[0]) : Buffer.concat(parts))
 }
 
 function pause(socket: Channel | undefined, wanted: boolean): void {

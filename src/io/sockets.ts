@@ -3,9 +3,10 @@ import net from 'node:net'
 export type { Server, Socket } from 'node:net'
 export type { Duplex } from 'node:stream'
 
+import type { Duplex } from 'node:stream'
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
-import { dialTcp, lean, listenTcp, type Tcp } from './tcp.ts'
+import { dialTcp, lasting, lean, listenTcp, Tcp } from './tcp.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: what an event tells of depends on its name.
 type Listener = (...facts: any[]) => void
@@ -15,6 +16,7 @@ export interface Channel {
   readonly destroyed: boolean
   readonly readableEnded: boolean
   readonly readableLength: number
+  readonly writableNeedDrain: boolean
   write(octets: Uint8Array): boolean
   end(): unknown
   destroy(): unknown
@@ -26,6 +28,17 @@ export interface Channel {
   once(event: string, listener: Listener): unknown
   off(event: string, listener: Listener): unknown
   removeAllListeners(event?: string): unknown
+}
+
+/** The channel as a stream, for TLS and whoever else needs one. A `Tcp` tells of nothing but its end from then on. */
+export function streamOf(channel: Channel): Duplex {
+  return channel instanceof Tcp ? channel.upgrade() : (channel as Duplex)
+}
+
+/** Writes all parts as one. They may be the caller's for this moment only: a `Tcp` sees to that, and others get a copy. */
+export function writeAll(channel: Channel, parts: readonly Uint8Array[]): boolean {
+  if (channel instanceof Tcp) return channel.writeAll(parts)
+  return channel.write(parts.length === 1 && parts[0] ? lasting(parts[0]) : Buffer.concat(parts))
 }
 
 /** A connection over TCP. */
@@ -50,7 +63,7 @@ export interface Listening {
   close(): Promise<void>
 }
 
-/** As `listen`, for whoever passes octets on: connections that cost less, where Node has them. */
+/** As `listen`: connections that cost less, where Node has them, and lend their octets for a moment only. */
 export async function receive(at: Endpoint, accept: (socket: Connected) => void): Promise<Listening> {
   if (!lean || net.isIP(at.host) === 0) return listening(at, accept)
   try {
@@ -177,7 +190,7 @@ export class Call {
   }
 }
 
-/** As `dial`, for whoever passes octets on: a connection that costs less, where Node has it. */
+/** As `dial`: a connection that costs less, where Node has it, and lends its octets for a moment only. */
 export function reach(to: Endpoint, call: Call): Promise<Connected> {
   if (!lean || net.isIP(to.host) === 0) return dial(to, call.signal)
   return new Promise((resolve, reject) => {

@@ -1,6 +1,6 @@
 /**
- * Connections on Node's own TCP handles, without the streams of `node:net` around them, for those who pass octets on and
- * keep none: see docs/decisions/0012-lean-connections.md. Where a Node has no such handles, `lean` says so, and
+ * Connections on Node's own TCP handles, without the streams of `node:net` around them, for those who keep no octets, or
+ * copies of them: see docs/decisions/0012-lean-connections.md. Where a Node has no such handles, `lean` says so, and
  * `node:net` does the same for more.
  */
 import { EventEmitter } from 'node:events'
@@ -189,6 +189,16 @@ export class Tcp extends EventEmitter {
   /** Nothing is ever kept here. */
   get readableLength(): number {
     return 0
+  }
+
+  /** Octets that wait for the kernel. */
+  get writableLength(): number {
+    return this.#pending
+  }
+
+  /** Did a `write` say that it is enough? */
+  get writableNeedDrain(): boolean {
+    return this.#isFull
   }
 
   isPaused(): boolean {

@@ -30,9 +30,12 @@ export const UPGRADES: readonly Upgrade[] = []
 export type Unreadable = { readonly wrong: string }
 
 export function writeRecord({ entry, body }: SpoolRecord): string {
-  const { blob, ...envelope } = entry.envelope
-  const kept = blob ? { ...envelope, blob: { version: blob.version, bytes: toBase64(blob.bytes) } } : envelope
-  return JSON.stringify({ version: UPGRADES.length + 1, body, entry: { ...entry, envelope: kept } })
+  const { blob } = entry.envelope
+  // What is rare costs nothing where it is not there: every message is written twice.
+  const kept = blob
+    ? { ...entry, envelope: { ...entry.envelope, blob: { version: blob.version, bytes: toBase64(blob.bytes) } } }
+    : entry
+  return JSON.stringify({ version: UPGRADES.length + 1, body, entry: kept })
 }
 
 /** Total: a record, or what is wrong with it and where. */
