@@ -222,3 +222,16 @@ test('whatever a file holds, reading it ends, and every problem stands at a line
     runs(1_000),
   )
 })
+
+test('lists that lead to the same lists are followed once, and not by every way that leads to them', () => {
+  const [levels, wide] = [9, 8]
+  const lines = Array.from({ length: levels * wide }, (_, i) => {
+    const next = Math.floor(i / wide) + 1
+    const to = Array.from({ length: wide }, (_, j) => `at${next}n${j}`)
+    return `at${next - 1}n${i % wide}: ${next < levels ? to.join(', ') : 'alice@a.example, carol@c.example'}`
+  })
+  const all = fromFile(...lines)
+  // By every way it would be 8 to the 9th, for each of 72.
+  assert.deepEqual(wrongs(all), [])
+  assert.deepEqual(of(all, 'at0n0@a.example'), ['alice@a.example', 'carol@c.example'])
+})

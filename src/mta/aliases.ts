@@ -74,6 +74,8 @@ export class Aliases {
   /** Everything that it comes to, each once; and what is wrong on the way, if anything is. */
   #follow(start: Mailbox): { readonly found: readonly Mailbox[]; readonly wrong?: string } {
     const found = new Map<string, Mailbox>()
+    /** How deep one was when it was followed: what it leads to is known from there on, and not looked for again. */
+    const followed = new Map<string, number>()
     let wrong: string | undefined
     const walk = (to: Mailbox, path: readonly Mailbox[]): void => {
       if (found.size >= MAX_TARGETS) {
@@ -92,6 +94,8 @@ export class Aliases {
         wrong ??= `more than ${MAX_DEPTH} aliases follow each other`
         return
       }
+      if ((followed.get(key(to)) ?? -1) >= path.length) return
+      followed.set(key(to), path.length)
       for (const { to: next, isFinal } of alias.targets) {
         const target = this.#qualified(next, to.domain)
         if (isFinal) take(target)
