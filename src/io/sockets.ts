@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import net from 'node:net'
 
 export type { Server, Socket } from 'node:net'
@@ -8,8 +9,8 @@ import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import { dialTcp, lasting, lean, listenTcp, Tcp } from './tcp.ts'
 
-// biome-ignore lint/suspicious/noExplicitAny: what an event tells of depends on its name.
-type Listener = (...facts: any[]) => void
+/** As Node has it: what an event tells depends on its name. */
+type Listener = Parameters<EventEmitter['on']>[1]
 
 /** What whoever passes octets on needs of a connection: a `net.Socket` has it, and so have a tunnel's stream and a `Tcp`. */
 export interface Channel {
