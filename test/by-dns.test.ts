@@ -11,7 +11,7 @@ import { hopOf } from '../src/mta/hop.ts'
 import type { Resolver } from '../src/mta/resolver.ts'
 import { newEntry, sayOutcome } from '../src/spool/entry.ts'
 import { freePorts } from '../tools/bench/process.ts'
-import { type Answering, answering, handIn, run, until } from './mail-servers.ts'
+import { type Answering, answering, handIn, relaying, run, until } from './mail-servers.ts'
 import { nameServer, type Zone } from './name-server.ts'
 
 type Test = { after(work: () => unknown): void }
@@ -34,9 +34,7 @@ async function sender(t: Test, zone: Zone, port: number, ...more: readonly strin
   const names = await nameServer(zone)
   t.after(() => names.close())
   const relays = await run([
-    'hostname mail-a.a.example',
-    `listen 127.0.0.1 port ${own}`,
-    'relay-from 127.0.0.0 255.0.0.0',
+    ...relaying(own),
     'local-domain a.example',
     'mailbox alice@a.example',
     'queue retry 1h',
@@ -175,9 +173,7 @@ test('a server that is another name of ours is not gone to, nor those behind it'
   })
   t.after(() => names.close())
   const relays = await run([
-    'hostname mail-a.a.example',
-    `listen 127.0.0.1 port ${own}`,
-    'relay-from 127.0.0.0 255.0.0.0',
+    ...relaying(own),
     `dns server 127.0.0.1 port ${names.port}`,
     `smtp-connector out cost 1 dns port ${own}`,
     'address-space out smtp *',

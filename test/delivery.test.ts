@@ -7,14 +7,12 @@ import type { Instant } from '../src/base/time.ts'
 import { readMaildir } from '../src/io/maildir.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
 import { freePorts } from '../tools/bench/process.ts'
-import { type Answering, answering, handIn, type Letter, ROOT, run, until } from './mail-servers.ts'
+import { type Answering, answering, handIn, type Letter, ROOT, relaying, run, until } from './mail-servers.ts'
 
 async function sender(t: { after(work: () => unknown): void }, to: Answering, ...more: readonly string[]) {
   const [port = 0] = await freePorts(1)
   const relays = await run([
-    'hostname mail-a.a.example',
-    `listen 127.0.0.1 port ${port}`,
-    'relay-from 127.0.0.0 255.0.0.0',
+    ...relaying(port),
     'local-domain a.example',
     'mailbox alice@a.example',
     'queue retry 1h',
@@ -124,9 +122,7 @@ test('who takes longer than a claim lasts has nobody else’s copy sent twice', 
   const maildir = join(ROOT, 'hasty')
   const relays = await run(
     [
-      'hostname mail-a.a.example',
-      `listen 127.0.0.1 port ${port}`,
-      'relay-from 127.0.0.0 255.0.0.0',
+      ...relaying(port),
       'local-domain a.example',
       'mailbox alice@a.example',
       'queue retry 1h',
@@ -157,9 +153,7 @@ test('who waited for a next hop that was away is forgotten with the message', as
   const [port = 0, away = 0] = await freePorts(2)
   const relays = await run(
     [
-      'hostname mail-a.a.example',
-      `listen 127.0.0.1 port ${port}`,
-      'relay-from 127.0.0.0 255.0.0.0',
+      ...relaying(port),
       'queue retry 1s',
       'queue expire 1s',
       `connector B to B cost 1 target 127.0.0.1 port ${away}`,

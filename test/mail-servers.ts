@@ -28,6 +28,13 @@ export interface Running {
   stop(): Promise<void>
 }
 
+/** The first lines of a server that relays for whoever is on this machine. */
+export const relaying = (port: number): readonly string[] => [
+  'hostname mail-a.a.example',
+  `listen 127.0.0.1 port ${port}`,
+  'relay-from 127.0.0.0 255.0.0.0',
+]
+
 let count = 0
 
 /** A mail server with these lines. */

@@ -17,7 +17,7 @@ import { hopOf } from '../src/mta/hop.ts'
 import type { DnsAnswer, Resolver } from '../src/mta/resolver.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
-import { answering, handIn, ROOT, run, until } from './mail-servers.ts'
+import { answering, handIn, ROOT, relaying, run, until } from './mail-servers.ts'
 import { nameServer, type Zone } from './name-server.ts'
 
 type Test = { after(work: () => unknown): void }
@@ -75,9 +75,7 @@ async function sent(
   t.after(() => names.close())
   const sender = await run(
     [
-      'hostname mail-a.a.example',
-      `listen 127.0.0.1 port ${own}`,
-      'relay-from 127.0.0.0 255.0.0.0',
+      ...relaying(own),
       'queue retry 1h',
       `dns server 127.0.0.1 port ${names.port} trusted`,
       `smtp-connector out cost 1 dns port ${port}`,
@@ -192,9 +190,7 @@ describe('DANE', () => {
     )
     t.after(() => names.close())
     const sender = await run([
-      'hostname mail-a.a.example',
-      `listen 127.0.0.1 port ${own}`,
-      'relay-from 127.0.0.0 255.0.0.0',
+      ...relaying(own),
       'queue retry 1h',
       `dns server 127.0.0.1 port ${names.port} trusted`,
       `smtp-connector out cost 1 dns port ${port}`,

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { withoutTrace } from '../src/mail/trace.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { Talk } from './journeys/postern.ts'
-import { answering, handIn, type Running, run, until } from './mail-servers.ts'
+import { answering, handIn, type Running, relaying, run, until } from './mail-servers.ts'
 
 type Test = { after(work: () => unknown): void }
 
@@ -125,9 +125,7 @@ test('after twelve hours its sender is told once that a message is late, and tha
   t.after(() => to.close())
   const [port = 0] = await freePorts(1)
   const relays = await run([
-    'hostname mail-a.a.example',
-    `listen 127.0.0.1 port ${port}`,
-    'relay-from 127.0.0.0 255.0.0.0',
+    ...relaying(port),
     'local-domain a.example',
     'mailbox alice@a.example',
     `connector B to B cost 1 target 127.0.0.1 port ${to.port}`,

@@ -64,6 +64,15 @@ class Peer {
   })
 }
 
+/** A peer that listens, at a port of its own or at this one. */
+async function listening(t: After, at = 0): Promise<{ readonly peer: Peer; readonly port: number }> {
+  const peer = new Peer()
+  peer.server.listen(at, '127.0.0.1')
+  await once(peer.server, 'listening')
+  t.after(() => peer.server.close())
+  return { peer, port: (peer.server.address() as net.AddressInfo).port }
+}
+
 async function mailServer(t: After, port: number, lines: readonly string[] = [], spool: Spool = new MemorySpool()) {
   const folder = mkdtempSync(join(tmpdir(), 'lanes-'))
   const [own = 0] = await freePorts(1)
@@ -104,11 +113,7 @@ async function mailServer(t: After, port: number, lines: readonly string[] = [],
 }
 
 test('many messages to one next hop share its connections, and no connection carries more than its share', async t => {
-  const peer = new Peer()
-  peer.server.listen(0, '127.0.0.1')
-  await once(peer.server, 'listening')
-  t.after(() => peer.server.close())
-  const { port } = peer.server.address() as net.AddressInfo
+  const { peer, port } = await listening(t)
   const { spool, put, until } = await mailServer(t, port, ['queue per-destination connections 3 messages 10'])
   await put(60)
   await until(() => spool.count === 0)
@@ -120,11 +125,7 @@ test('many messages to one next hop share its connections, and no connection car
 })
 
 test('a connection is kept for the next message, as long as the configuration says', async t => {
-  const peer = new Peer()
-  peer.server.listen(0, '127.0.0.1')
-  await once(peer.server, 'listening')
-  t.after(() => peer.server.close())
-  const { port } = peer.server.address() as net.AddressInfo
+  const { peer, port } = await listening(t)
   for (const [rest, connections] of [
     ['1m', 1],
     ['0s', 3],
@@ -145,11 +146,7 @@ test('a connection is kept for the next message, as long as the configuration sa
 })
 
 test('a connection that was kept and is gone costs the next message nothing', async t => {
-  const peer = new Peer()
-  peer.server.listen(0, '127.0.0.1')
-  await once(peer.server, 'listening')
-  t.after(() => peer.server.close())
-  const { port } = peer.server.address() as net.AddressInfo
+  const { peer, port } = await listening(t)
   const { spool, put, until } = await mailServer(t, port)
   await put(1)
   await until(() => spool.count === 0)
@@ -161,11 +158,7 @@ test('a connection that was kept and is gone costs the next message nothing', as
 })
 
 test('nor do several that were kept and are all gone', async t => {
-  const peer = new Peer()
-  peer.server.listen(0, '127.0.0.1')
-  await once(peer.server, 'listening')
-  t.after(() => peer.server.close())
-  const { port } = peer.server.address() as net.AddressInfo
+  const { peer, port } = await listening(t)
   const { spool, put, until } = await mailServer(t, port)
   await put(3)
   await until(() => spool.count === 0)
@@ -177,12 +170,8 @@ test('nor do several that were kept and are all gone', async t => {
 })
 
 test('a server that takes few messages over one connection gets the rest over others, at once', async t => {
-  const peer = new Peer()
+  const { peer, port } = await listening(t)
   peer.most = 2
-  peer.server.listen(0, '127.0.0.1')
-  await once(peer.server, 'listening')
-  t.after(() => peer.server.close())
-  const { port } = peer.server.address() as net.AddressInfo
   const { spool, put, until } = await mailServer(t, port)
   await put(9)
   // The schedule waits ten minutes; none of them may have to.
@@ -198,10 +187,7 @@ test('a next hop that comes back gets all that waited for it, at the first sign 
     (await spool.list()).every(({ recipients: [state] }) => state?.kind === 'waiting' && state.attempts === 2)
   for (let i = 0; i < 300 && !(await waitAnHour()); i++) await sleep(20)
   assert.ok(await waitAnHour())
-  const peer = new Peer()
-  peer.server.listen(port, '127.0.0.1')
-  await once(peer.server, 'listening')
-  t.after(() => peer.server.close())
+  const { peer } = await listening(t, port)
   // As long as a next hop is left alone after it was not there twice.
   await sleep(AWAY[1] ?? 0)
   assert.equal(peer.sessions.length, 0, 'nothing is due')
@@ -216,10 +202,7 @@ test('an operator who wants messages tried now has them tried, though their next
   await put(3)
   const wait = async () => (await spool.list()).every(({ trail }) => trail.length > 1)
   for (let i = 0; i < 300 && !(await wait()); i++) await sleep(20)
-  const peer = new Peer()
-  peer.server.listen(port, '127.0.0.1')
-  await once(peer.server, 'listening')
-  t.after(() => peer.server.close())
+  const { peer } = await listening(t, port)
   const { mta } = server
   const around = { ways: mta.routing.service, wake: () => mta.wake(), askAnyway: () => mta.askAnyway() }
   const { done } = await new QueueDesk(mta.config, spool, around).ask({ verb: 'retry', filter: {}, all: true })
