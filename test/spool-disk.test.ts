@@ -145,6 +145,20 @@ test('a folder taken away: refused as a fault, and mail is taken again when it i
   )
 })
 
+test('a folder that is moved right after the start: what becomes of messages is written down all the same', async t => {
+  const path = join(folder(t), 'spool')
+  const before = open(t, path)
+  assert.deepEqual(await before.put(entryOf('a'), bodyOf('a', 100)), { kept: true })
+  await before.close()
+  const spool = open(t, path)
+  renameSync(path, `${path}-away`)
+  const claim = await spool.take('a', 0, 1)
+  assert.ok(claim && (await spool.remove(claim)))
+  await spool.close()
+  renameSync(`${path}-away`, path)
+  assert.equal(open(t, path).count, 0)
+})
+
 test('no place for files: a large message is refused as a fault, a small one is taken, and both when it is back', async t => {
   const path = folder(t)
   const spool = open(t, path, { inTree: 1_000 })

@@ -47,7 +47,8 @@ export class Tree {
   readonly #meta: Database<string, string>
   readonly #path: string
   readonly #aheadWanted: number
-  #file: number | undefined
+  /** The file, to add to it; absent where nothing is written. */
+  readonly #file: number | undefined
   #waiting: Asked[] = []
   #committing: Promise<void> | undefined
   /** Does somebody wait who is to be waited for? */
@@ -72,6 +73,8 @@ export class Tree {
     this.#bodies = this.#root.openDB({ name: 'bodies', encoding: 'binary' })
     this.#gone = this.#root.openDB({ name: 'gone', encoding: 'binary' })
     this.#meta = this.#root.openDB({ name: 'meta', encoding: 'string' })
+    // Now, for later it may have been moved, or there may be no more files.
+    this.#file = readOnly ? undefined : openSync(path, 'r+')
   }
 
   entry(id: string): Buffer | undefined {
@@ -173,16 +176,17 @@ export class Tree {
    * else writes to the file meanwhile: no commit is under way, and this does not wait.
    */
   #ahead(): number {
-    this.#file ??= openSync(this.#path, 'r+')
+    const file = this.#file
+    if (file === undefined) return 0
     const { lastPageNumber, pageSize } = this.#root.getStats() as unknown as RootStats
     const inUse = (lastPageNumber + 1) * pageSize
     const wanted = this.#aheadWanted
-    const ahead = (): number => (this.#file === undefined ? 0 : fstatSync(this.#file).blocks * BLOCK - inUse)
+    const ahead = (): number => fstatSync(file).blocks * BLOCK - inUse
     const before = ahead()
     if (before >= wanted * FEW) return before
     try {
-      for (let at = Math.max(fstatSync(this.#file).size, inUse); at < inUse + wanted; )
-        at += writeSync(this.#file, ZEROS, 0, Math.min(ZEROS.length, inUse + wanted - at), at)
+      for (let at = Math.max(fstatSync(file).size, inUse); at < inUse + wanted; )
+        at += writeSync(file, ZEROS, 0, Math.min(ZEROS.length, inUse + wanted - at), at)
     } catch {
       // The disk has no more; what there is counts.
     }
@@ -221,7 +225,6 @@ export class Tree {
     }
     await this.#root.close()
     if (this.#file !== undefined) closeSync(this.#file)
-    this.#file = undefined
   }
 }
 
