@@ -1,6 +1,6 @@
 /** A firewall of its own: its file, its doors, what it tells, and its console. */
 import { dirname, resolve } from 'node:path'
-import { type Diagnostic, formatDiagnostic, PosternError, type SourceRef } from '../base/problem.ts'
+import { type Diagnostic, formatDiagnostic, PosternError } from '../base/problem.ts'
 import { sayDuration } from '../base/time.ts'
 import { rewrite } from '../config/rewrite.ts'
 import { show } from '../config/show.ts'
@@ -28,6 +28,7 @@ import { type Connection, Gateway, type Identities } from './gateway.ts'
 import { closeOutlets, type Identity, Journal, type Outlets, openOutlets } from './journal.ts'
 import { certified } from './mta-files.ts'
 import { Servers } from './servers.ts'
+import { type Try, trying } from './trying.ts'
 
 /** `show conn`, in the PIX's form, with what inspects each. */
 export function showConnections(gateway: Gateway): readonly string[] {
@@ -77,8 +78,6 @@ export interface FirewallOptions {
 }
 
 /** Makes something, or says at which line it cannot be made. */
-type Attempt = <T>(make: () => T | Promise<T>, at?: SourceRef) => Promise<T | undefined>
-
 /** What a configuration needs besides doors, opened and not yet in use. */
 interface Furniture {
   readonly outlets: Outlets
@@ -256,25 +255,16 @@ export class Firewall {
     { logging, record, metrics }: GatewayConfig,
     config: FirewallConfig,
   ): Promise<{ readonly furniture: Furniture; readonly problems: readonly Diagnostic[] }> {
-    const problems: Diagnostic[] = []
-    const attempt: Attempt = async (make, at) => {
-      try {
-        return await make()
-      } catch (cause) {
-        if (!(cause instanceof PosternError)) throw cause
-        problems.push({ severity: 'error', message: cause.message, ...(at && { at }) })
-        return undefined
-      }
-    }
+    const { problems, attempt } = trying()
     const identity = identityOf(config)
-    const outlets = await attempt(() => openOutlets(this.#placed(logging), identity))
-    const recordings = record && (await attempt(() => new Recordings({ ...record, folder: this.#path(record.folder) })))
+    const outlets = await attempt(undefined, () => openOutlets(this.#placed(logging), identity))
+    const recordings =
+      record && (await attempt(undefined, () => new Recordings({ ...record, folder: this.#path(record.folder) })))
     const isSame = metrics?.ip === this.#metricsOf?.ip && metrics?.port === this.#metricsOf?.port
     const answering =
       metrics && !isSame
-        ? await attempt(
-            () => this.#metrics.listen(metrics.ip, metrics.port, () => (this.gateway.isOpen ? undefined : 'stopping')),
-            metrics.at,
+        ? await attempt(metrics.at, () =>
+            this.#metrics.listen(metrics.ip, metrics.port, () => (this.gateway.isOpen ? undefined : 'stopping')),
           )
         : undefined
     const identities = await this.#readIdentities(config, attempt)
@@ -282,12 +272,12 @@ export class Firewall {
     return { furniture: { outlets: outlets ?? none, recordings, metrics: answering, identities }, problems }
   }
 
-  async #readIdentities({ proxies }: FirewallConfig, attempt: Attempt): Promise<Identities | undefined> {
+  async #readIdentities({ proxies }: FirewallConfig, attempt: Try): Promise<Identities | undefined> {
     const byName = new Map<string, SecureContext>()
     let any: SecureContext | undefined
     for (const { file, key, name, at } of proxies.certificates) {
       const [certificate, secret] = [this.#path(file), this.#path(key)]
-      const made = await attempt(() => certified(certificate, secret), at)
+      const made = await attempt(at, () => certified(certificate, secret))
       if (!made) continue
       if (name !== undefined) byName.set(name, made)
       any = name === undefined ? made : (any ?? made)

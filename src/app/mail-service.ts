@@ -1,6 +1,6 @@
 /** A mail server as a service: its file and its spool, what it tells, its console, and whose rights it has. */
 import { dirname, resolve } from 'node:path'
-import { type Diagnostic, formatDiagnostic, PosternError, type SourceRef } from '../base/problem.ts'
+import { type Diagnostic, formatDiagnostic, PosternError } from '../base/problem.ts'
 import { diff } from '../config/diff.ts'
 import type { ControlAnswer } from '../io/control.ts'
 import { ConfigurationError } from '../io/files.ts'
@@ -15,6 +15,7 @@ import { openMtaControl } from './mta-control.ts'
 import { closeLogFiles, type LogFiles, MtaLog, openLogFile } from './mta-log.ts'
 import { countEvent, type MtaMetrics, mtaMetrics } from './mta-metrics.ts'
 import { openSpool, spoolFolder } from './mta-spool.ts'
+import { trying } from './trying.ts'
 import { words } from './words.ts'
 
 export interface MailServiceOptions {
@@ -225,16 +226,7 @@ export class MailService {
     config: MtaConfig,
     between: () => void = () => {},
   ): Promise<{ readonly furniture: Furniture; readonly problems: readonly Diagnostic[] }> {
-    const problems: Diagnostic[] = []
-    const attempt = async <T>(at: SourceRef | undefined, make: () => T | Promise<T>): Promise<T | undefined> => {
-      try {
-        return await make()
-      } catch (cause) {
-        if (!(cause instanceof PosternError)) throw cause
-        problems.push({ severity: 'error', message: cause.message, ...(at && { at }) })
-        return undefined
-      }
-    }
+    const { problems, attempt } = trying()
     const { metrics } = config
     const isSame = this.#answering && samePlace(metrics, this.#config.metrics)
     const answering =
