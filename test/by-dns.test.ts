@@ -4,14 +4,12 @@ import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import type { MtaWorld } from '../src/app/mta-world.ts'
 import { type Around, Outgoing, type Turning } from '../src/app/outgoing.ts'
-import { parse } from '../src/config/parse.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
-import { MTA } from '../src/mta/commands.ts'
 import { hopOf } from '../src/mta/hop.ts'
 import type { Resolver } from '../src/mta/resolver.ts'
 import { newEntry, sayOutcome } from '../src/spool/entry.ts'
 import { freePorts } from '../tools/bench/process.ts'
-import { type Answering, answering, handIn, relaying, run, until } from './mail-servers.ts'
+import { type Answering, answering, handIn, leftToDns, relaying, run, until } from './mail-servers.ts'
 import { nameServer, type Zone } from './name-server.ts'
 
 type Test = { after(work: () => unknown): void }
@@ -201,13 +199,7 @@ test('relaying stays closed: a way by DNS for every domain is nobody’s but of 
 })
 
 test('servers that say nothing have one time together, and not each its own', async () => {
-  const { config } = parse(
-    MTA,
-    'hostname a.example\nsmtp-connector out cost 1 dns\naddress-space out smtp *\n',
-    'mail.conf',
-  )
-  const [connector] = config.routing.connectors
-  assert.ok(connector)
+  const { config, connector } = leftToDns()
   const records: Readonly<Record<string, readonly unknown[]>> = {
     'b.example MX': [mx(10, 'one.b.example'), mx(20, 'two.b.example')].map(each => ({ ...each, host: each.exchange })),
     'one.b.example A': ['192.0.2.1'],

@@ -8,9 +8,13 @@ import { join } from 'node:path'
 import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MailServer, type MailServerWorld, readMailServer } from '../src/app/mail-server.ts'
+import { parse } from '../src/config/parse.ts'
 import { readMaildir } from '../src/io/maildir.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
+import { MTA } from '../src/mta/commands.ts'
+import type { MtaConfig } from '../src/mta/config.ts'
 import { sayNews } from '../src/mta/news.ts'
+import type { Connector } from '../src/routing/connector.ts'
 import { Talk } from './journeys/postern.ts'
 
 /** A folder for what the servers of this file need and keep. */
@@ -34,6 +38,15 @@ export const relaying = (port: number): readonly string[] => [
   `listen 127.0.0.1 port ${port}`,
   'relay-from 127.0.0.0 255.0.0.0',
 ]
+
+/** A configuration whose one connector leaves it to DNS where mail goes. */
+export function leftToDns(): { readonly config: MtaConfig; readonly connector: Connector } {
+  const lines = 'hostname a.example\nsmtp-connector out cost 1 dns\naddress-space out smtp *\n'
+  const { config } = parse(MTA, lines, 'mail.conf')
+  const [connector] = config.routing.connectors
+  assert.ok(connector)
+  return { config, connector }
+}
 
 let count = 0
 

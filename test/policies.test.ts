@@ -9,15 +9,13 @@ import { before, describe, test } from 'node:test'
 import tls from 'node:tls'
 import { Destinations } from '../src/app/destinations.ts'
 import { StsPolicies } from '../src/app/sts.ts'
-import { parse } from '../src/config/parse.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
 import { fetchPolicy } from '../src/io/policy.ts'
-import { MTA } from '../src/mta/commands.ts'
 import { hopOf } from '../src/mta/hop.ts'
 import type { DnsAnswer, Resolver } from '../src/mta/resolver.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
-import { answering, handIn, ROOT, relaying, run, until } from './mail-servers.ts'
+import { answering, handIn, leftToDns, ROOT, relaying, run, until } from './mail-servers.ts'
 import { nameServer, type Zone } from './name-server.ts'
 
 type Test = { after(work: () => unknown): void }
@@ -365,13 +363,7 @@ describe('MTA-STS', () => {
 })
 
 test('what requires TLS goes to no server that only DNS names, whatever it proves', async () => {
-  const { config } = parse(
-    MTA,
-    'hostname a.example\nsmtp-connector out cost 1 dns\naddress-space out smtp *\n',
-    'mail.conf',
-  )
-  const [connector] = config.routing.connectors
-  assert.ok(connector)
+  const { config, connector } = leftToDns()
   const found = async (isSecure: boolean, more: { readonly sts?: boolean } = {}) => {
     const records: Readonly<Record<string, readonly unknown[]>> = {
       'b.example MX': [{ preference: 10, host: 'mx.b.example' }],

@@ -9,6 +9,7 @@ import { NO_PROXIES } from './commands-proxy.ts'
 import type { FirewallConfig } from './config.ts'
 import { judge, type Subject } from './judge.ts'
 import type { TextKind } from './policy.ts'
+import { BEFORE_A_SERVER } from './through.test.ts'
 
 function read(...lines: readonly string[]): FirewallConfig {
   const { config, problems } = parse(FIREWALL, lines.map(line => `${line}\n`).join(''), 'gw.conf')
@@ -16,13 +17,6 @@ function read(...lines: readonly string[]): FirewallConfig {
   return config
 }
 
-const BASE = [
-  'nameif ethernet0 outside security0',
-  'nameif ethernet1 inside security100',
-  'access-list mail permit tcp any any',
-  'access-group mail in interface outside',
-  'static (inside,outside) tcp 192.0.2.5 25 10.0.0.5 2526 netmask 255.255.255.255',
-]
 const EVERYTHING = [
   'strict smtp 25',
   'strict smtp 587-588',
@@ -103,7 +97,7 @@ function undo(line: string): string {
 
 function policyAt(...lines: readonly string[]) {
   const caller = { source: '198.51.100.1', destination: '192.0.2.5', port: 25 }
-  const admission = admit(read(...BASE, ...lines), 'gw', 'outside', caller)
+  const admission = admit(read(...BEFORE_A_SERVER, ...lines), 'gw', 'outside', caller)
   return admission.kind === 'refuse' ? undefined : admission.policy
 }
 
@@ -121,7 +115,7 @@ test('what a site has otherwise is in the policy, and the line that put it in fo
   assert.ok(policy?.engine.kind === 'proxy')
   const { tls, xclient, waits } = policy.engine
   assert.deepEqual([tls, xclient, waits.pregreet], ['off', true, 6_000])
-  assert.equal(policy.cause.at.line, BASE.length + 1)
+  assert.equal(policy.cause.at.line, BEFORE_A_SERVER.length + 1)
 })
 
 test('a Firebox alters by its settings, and each explanation names the line that would change just that', () => {
@@ -137,7 +131,7 @@ test('a Firebox alters by its settings, and each explanation names the line that
     const { verdict } = judge(policy, subject, { peer: '198.51.100.1' })
     if (verdict.kind === 'pass') return 'pass'
     const { at, cure } = verdict.because.cause
-    return `${verdict.kind} ${at.line - BASE.length}: ${cure}`
+    return `${verdict.kind} ${at.line - BEFORE_A_SERVER.length}: ${cure}`
   }
   const keyword = (word: string) => because({ on: 'word', what: 'ehlo-keyword', word })
   const header = (word: string) => because({ on: 'word', what: 'header-field', word })
@@ -210,7 +204,7 @@ test('strict names the line of its own that decided, and what to write to have i
     const { verdict } = judge(policy, subject, { peer: '198.51.100.1' })
     if (verdict.kind === 'pass') return 'pass'
     const { at, cure } = verdict.because.cause
-    return `${verdict.kind} ${at.line - BASE.length}: ${cure}`
+    return `${verdict.kind} ${at.line - BEFORE_A_SERVER.length}: ${cure}`
   }
   assert.equal(because({ on: 'size', what: 'message', size: 10 * 2 ** 20 + 1 }), 'answer 2: strict message-size 20m')
   assert.equal(because({ on: 'relay', domain: 'x.example' }), 'answer 3: strict domain x.example')

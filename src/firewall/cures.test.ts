@@ -6,16 +6,8 @@ import { FIREWALL } from './commands.ts'
 import type { Policy } from './policy.ts'
 import { STRICT, STRICT_EXTENSIONS } from './profiles/strict.ts'
 import type { ProxyPolicy } from './proxy.ts'
-import { type Backend, Lenient, Through } from './through.test.ts'
+import { type Backend, BEFORE_A_SERVER, Lenient, Through } from './through.test.ts'
 import type { Explanation } from './verdict.ts'
-
-const BASE = [
-  'nameif ethernet0 outside security0',
-  'nameif ethernet1 inside security100',
-  'access-list mail permit tcp any any',
-  'access-group mail in interface outside',
-  'static (inside,outside) tcp 192.0.2.5 25 10.0.0.5 2526 netmask 255.255.255.255',
-]
 
 /** The lines that put a profile in force. */
 const STRICT_LINE = 'strict smtp 25'
@@ -24,7 +16,11 @@ const FIREBOX_LINE = 'watchguard smtp-incoming 25'
 const CLIENT = '198.51.100.1'
 
 function policyOf(...lines: readonly string[]): Policy | undefined {
-  const { config, problems } = parse(FIREWALL, [...BASE, ...lines].map(line => `${line}\n`).join(''), 'gw.conf')
+  const { config, problems } = parse(
+    FIREWALL,
+    [...BEFORE_A_SERVER, ...lines].map(line => `${line}\n`).join(''),
+    'gw.conf',
+  )
   assert.deepEqual(problems, [])
   const admission = admit(config, 'gw', 'outside', { source: CLIENT, destination: '192.0.2.5', port: 25 })
   assert.ok(admission.kind !== 'refuse')

@@ -31,6 +31,15 @@ export function strictly(changes: StrictChanges = {}): ProxyPolicy {
   return strict(CAUSE, changes)
 }
 
+/** The lines of a firewall before one server, without any that inspects. */
+export const BEFORE_A_SERVER: readonly string[] = [
+  'nameif ethernet0 outside security0',
+  'nameif ethernet1 inside security100',
+  'access-list mail permit tcp any any',
+  'access-group mail in interface outside',
+  'static (inside,outside) tcp 192.0.2.5 25 10.0.0.5 2526 netmask 255.255.255.255',
+]
+
 export class Through {
   readonly proxy: SmtpProxy
   readonly explanations: Explanation[] = []

@@ -9,18 +9,15 @@ import { admit } from './admission.ts'
 import { FIREWALL } from './commands.ts'
 import type { Fate } from './fate.ts'
 import { type Dialogue, dialoguesOf, NOWHERE } from './recorded.ts'
+import { BEFORE_A_SERVER } from './through.test.ts'
 import { whatIf } from './what-if.ts'
 
-const BASE = [
-  'nameif ethernet0 outside security0',
-  'nameif ethernet1 inside security100',
-  'access-list mail permit tcp any any',
-  'access-group mail in interface outside',
-  'static (inside,outside) tcp 192.0.2.5 25 10.0.0.5 2526 netmask 255.255.255.255',
-]
-
 function play(dialogue: Dialogue, lines: readonly string[]): readonly Fate[] {
-  const { config, problems } = parse(FIREWALL, [...BASE, ...lines].map(line => `${line}\n`).join(''), 'gw.conf')
+  const { config, problems } = parse(
+    FIREWALL,
+    [...BEFORE_A_SERVER, ...lines].map(line => `${line}\n`).join(''),
+    'gw.conf',
+  )
   assert.deepEqual(problems, [])
   const source = '198.51.100.1'
   const admission = admit(config, 'gw', 'outside', { source, destination: '192.0.2.5', port: 25 })
