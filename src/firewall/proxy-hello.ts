@@ -93,7 +93,8 @@ export class HelloSteps {
       this.#at = 'xclient'
       return { kind: 'say', line: xclient, said: 'other' }
     }
-    if (this.#hello.kind === 'ehlo') return { kind: 'done', reply: answer }
+    // A server that took EHLO needs no HELO behind it: of its list the client is told nothing.
+    if (good || this.#hello.kind === 'ehlo') return { kind: 'done', reply: answer }
     this.#at = 'last'
     return this.#say('helo')
   }

@@ -234,10 +234,9 @@ export class ServerSide {
     if (!good) return this.#heardFor(of.kind, answer, answer.code, { encode: bytes })
     this.#lastHello = of
     if (of.kind === 'helo') {
-      const { name } = session.engine
+      const { name = answer.text[0] ?? '' } = session.engine
       session.offered = new Map()
-      const shown = name === undefined ? answer : { ...answer, text: [name] }
-      return this.#heardFor('helo', shown, answer.code, { encode: bytes })
+      return this.#heardFor('helo', { code: answer.code, text: [name] }, answer.code, { encode: bytes })
     }
     const offer = makeOffer(answer, session.rules, {
       secured: session.secured,

@@ -147,6 +147,23 @@ test('where TLS may be left out and is refused, mail goes on in clear, and the r
   assert.ok(through.explanations.some(({ what, did }) => what === 'tls' && did === 'log'))
 })
 
+test('a client that says HELO costs one hello at the server: EHLO where it is taken, of whose list nothing is told', () => {
+  const begin = (answer: string) => {
+    const through = scripted(strictly({ engine: { onwardTls: 'may' } }))
+    through.server('220 mx\r\n')
+    through.say('HELO c.example\r\n')
+    return { through, heard: through.server(answer) }
+  }
+  const taken = begin('250-mx\r\n250-PIPELINING\r\n250 SIZE 1\r\n')
+  assert.equal(taken.heard, '250 mx\r\n')
+  assert.deepEqual(taken.through.sent, ['EHLO c.example\r\n'])
+  assert.match(taken.through.say('MAIL FROM:<a@x.example> SIZE=1\r\n'), /^555 /)
+  const refused = begin('502 5.5.1 no\r\n')
+  assert.equal(refused.heard, '')
+  assert.equal(refused.through.server('250 mx at your service\r\n'), '250 mx at your service\r\n')
+  assert.deepEqual(refused.through.sent, ['EHLO c.example\r\nHELO c.example\r\n'])
+})
+
 test('a server that asks for it is told who the client is, in xtext, and of no value with a line end', () => {
   const through = scripted(strictly({ engine: { xclient: true, onwardTls: 'never' } }), {
     client: { address: '2001:db8::7', port: 4711, name: 'evil\r\nRCPT TO:<x@y>' },
