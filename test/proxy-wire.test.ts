@@ -111,6 +111,36 @@ test('where TLS must go on and the certificate proves nothing, no mail goes on',
   assert.match(explanations.map(({ because }) => because.reason).join(), /no mail goes on without TLS/)
 })
 
+test('whoever leaves while its server is still dialled is over once the dialling is', async t => {
+  const held = await listening()
+  t.after(() => held.stop())
+  for (const isReached of [true, false]) {
+    const [gone, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<Proxied>()]
+    const server = await listen({ host: '127.0.0.1', port: 0 }, client => {
+      client.on('error', () => {})
+      client.once('close', () => setImmediate(gone.resolve))
+      begun.resolve(
+        proxy(
+          client,
+          { policy: strict(CAUSE), host: 'fw.example.org', client: { address: STRANGER } },
+          {
+            dial: async () => {
+              await gone.promise
+              if (!isReached) throw new Error('was not waited for')
+              return dial({ host: '127.0.0.1', port: held.port })
+            },
+          },
+        ),
+      )
+    })
+    const client = await dial({ host: '127.0.0.1', port: endpointOf(server).port })
+    const { over } = await begun.promise
+    client.resetAndDestroy()
+    await over
+    await close(server)
+  }
+})
+
 test('the forged ends of data, over sockets', async t => {
   for (const { steps, id } of SMUGGLING.slice(0, 9)) {
     const at = await listening()
