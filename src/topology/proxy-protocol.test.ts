@@ -31,7 +31,7 @@ test('readProxyHeader() takes a header of version 2, its additions skipped, and 
 
 test('an IPv4 address that comes as one of IPv6 is the IPv4 address, in both versions', () => {
   const one = readProxyHeader(bytes('PROXY TCP6 ::ffff:198.51.100.7 ::FFFF:C000:219 56324 25\r\n'))
-  const mapped = '\0'.repeat(10) + '\xff\xff'
+  const mapped = `${'\0'.repeat(10)}\xff\xff`
   const body = `${mapped}\xc6\x33\x64\x07${mapped}\xc0\x00\x02\x19\xdc\x04\x00\x19`
   const two = readProxyHeader(bytes(`${V2}\x21\x21\x00\x24${body}`))
   for (const read of [one, two]) assert.deepEqual(read.kind === 'proxied' && read.ends, ENDS)
