@@ -66,7 +66,14 @@ function decoded(said: string): readonly string[] {
   const plain = said
     .replace(/\?=[ \t]+=\?/g, '?==?')
     .replace(ENCODED_WORD, (_, form: string, words: string) => (lower(form) === 'b' ? ofBase64(words) : ofQ(words)))
-  return [said, plain].map(each => lower(each.replace(/\0/g, '').replace(/[. \t]+$/, ''))).filter(each => each !== '')
+  return [said, plain].map(each => lower(ended(each.replace(/\0/g, '')))).filter(each => each !== '')
+}
+
+/** Without the dots and blanks at its end. */
+function ended(name: string): string {
+  let end = name.length
+  while (end > 0 && '. \t'.includes(name.charAt(end - 1))) end--
+  return name.slice(0, end)
 }
 
 function ofBase64(words: string): string {
