@@ -366,7 +366,7 @@ function longestLine(field: Uint8Array): number {
     longest = Math.max(longest, lf - from - (field[lf - 1] === CR ? 1 : 0))
     from = lf + 1
   }
-  return longest
+  return Math.max(longest, field.length - from)
 }
 
 function depthOf(part: Part): number {

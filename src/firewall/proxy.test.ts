@@ -381,7 +381,8 @@ test('a header without a body is folded, too, and keeps its last line where that
   through.talk('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>')
   assert.match(through.say(`BDAT ${message.length} LAST\r\n${message}`), /^250 /)
   const lines = took[0]?.message.split('\r\n') ?? []
-  assert.ok(lines.length >= 3 && lines.every(line => line.length <= 78))
+  assert.ok(lines.length >= 3, JSON.stringify(lines))
+  assert.ok(lines.every(line => line.length <= 78))
   assert.equal(lines.join(''), message.replaceAll('\r\n', ''))
 })
 
