@@ -183,7 +183,7 @@ class Joined {
   #readOrNot(): void {
     const { client, server } = this.#sockets
     pause(client, this.#blocked.client || this.#blocked.server || !this.#machine.reads('client'))
-    pause(server, this.#blocked.client)
+    pause(server, this.#blocked.client || !this.#machine.reads('server'))
   }
 
   #dial(): void {
