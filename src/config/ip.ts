@@ -86,6 +86,12 @@ export function canonicalIp(text: string): string | undefined {
   return ipv6 && formatIpv6(ipv6)
 }
 
+/** Whom an address stands for: of IPv6, the /64 that one host has all of (RFC 6177). */
+export function hostOf(ip: string): string {
+  const groups = ip.includes(':') ? parseIpv6(ip) : undefined
+  return groups ? groups.slice(0, 4).join(':') : ip
+}
+
 /** How many leading bits a netmask keeps, or `undefined` where its bits have a gap. */
 export function prefixLength(mask: number): number | undefined {
   const wildcard = 2 ** 32 - 1 - mask

@@ -391,6 +391,18 @@ test('a header line that is too long is folded at a blank, and what it says stay
   assert.match(message, /\r\nSubject: x\r\n\r\ny{200}\r\n$/)
 })
 
+test('a header without a body is folded, too, and keeps its last line where that has no end', () => {
+  const took: Took[] = []
+  const through = new Through(() => new Lenient(took), strictly({ headerLine: 78 }))
+  const message = `Subject: x\r\nX-Long:${' word'.repeat(20)} end`
+  through.talk('EHLO c.example', 'MAIL FROM:<a@x.example>', 'RCPT TO:<b@y.example>')
+  assert.match(through.say(`BDAT ${message.length} LAST\r\n${message}`), /^250 /)
+  const lines = took[0]?.message.split('\r\n') ?? []
+  assert.ok(lines.length >= 3, JSON.stringify(lines))
+  assert.ok(lines.every(line => line.length <= 78))
+  assert.equal(lines.join(''), message.replaceAll('\r\n', ''))
+})
+
 test('whatever a field holds, folding it keeps its octets, and never makes a line of blanks', () => {
   const word = fc.stringMatching(/^[ -~]{0,120}$/)
   fc.assert(

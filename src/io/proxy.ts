@@ -183,7 +183,7 @@ class Joined {
   #readOrNot(): void {
     const { client, server } = this.#sockets
     pause(client, this.#blocked.client || this.#blocked.server || !this.#machine.reads('client'))
-    pause(server, this.#blocked.client)
+    pause(server, this.#blocked.client || !this.#machine.reads('server'))
   }
 
   #dial(): void {
@@ -192,13 +192,16 @@ class Joined {
     this.#ends.dial().then(
       socket => {
         this.#dialling--
-        if (dialling !== this.#dialled || this.#sockets.client === undefined) return reset(socket)
+        if (dialling !== this.#dialled || this.#sockets.client === undefined) {
+          reset(socket)
+          return this.#settleIfOver()
+        }
         this.#attach('server', socket)
         this.#do(() => this.#machine.connected(now()))
       },
       (cause: unknown) => {
         this.#dialling--
-        if (dialling !== this.#dialled) return
+        if (dialling !== this.#dialled) return this.#settleIfOver()
         this.#do(() => this.#machine.unreachable(cause instanceof Error ? cause.message : String(cause), now()))
       },
     )
@@ -253,7 +256,13 @@ class Joined {
 
   #gone(side: Side, socket: Channel): void {
     if (this.#sockets[side] === socket) delete this.#sockets[side]
-    if (--this.#open > 0 || this.#dialling > 0) return
+    this.#open--
+    this.#settleIfOver()
+  }
+
+  /** Whoever is still being dialled for comes last, though nobody waits for it any more. */
+  #settleIfOver(): void {
+    if (this.#open > 0 || this.#dialling > 0) return
     clearTimeout(this.#timer)
     this.#settle()
   }
