@@ -2,10 +2,19 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import type { MtaWorld } from '../src/app/mta-world.ts'
+import { type Around, Outgoing } from '../src/app/outgoing.ts'
 import type { Instant } from '../src/base/time.ts'
+import { parse } from '../src/config/parse.ts'
 import { readMaildir } from '../src/io/maildir.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
+import type { Envelope } from '../src/mail/envelope.ts'
+import { MTA } from '../src/mta/commands.ts'
+import type { LmtpTarget } from '../src/mta/config.ts'
+import { lmtpHop } from '../src/mta/hop.ts'
+import { newEntry, type Outcome, sayOutcome } from '../src/spool/entry.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Answering, answering, handIn, type Letter, ROOT, relaying, run, until } from './mail-servers.ts'
 
@@ -110,6 +119,35 @@ class Hasty extends MemorySpool {
     return claims
   }
 }
+
+test('to a store on this machine mail that requires TLS is delivered; for one on another it waits for TLS', async t => {
+  const path = join(ROOT, 'store')
+  const stores = [await answering({ path }), await answering()] as const
+  for (const store of stores) t.after(() => store.close())
+  const { config } = parse(MTA, 'hostname a.example\nlocal-domain a.example\nmailbox alice@a.example\n', 'mail.conf')
+  const dial = () => Promise.resolve(net.connect(stores[1].port, '127.0.0.1'))
+  const world = { spool: new MemorySpool(), files: new Map(), dial } as unknown as MtaWorld
+  const around: Around = { hold() {}, serve() {}, reached() {}, talk: () => undefined }
+  const to = { local: 'alice', domain: 'a.example' }
+  const envelope: Envelope = { from: to, recipients: [{ to }], smtputf8: false, body: '7bit', requireTls: true }
+  const entry = newEntry({ id: 'E1', envelope, at: 0, expire: 1000, what: '' })
+  await world.spool.put(entry, Readable.from([Buffer.from('Subject: secret\r\n\r\n')]))
+  const outgoing = new Outgoing(config, world, around)
+  const deliver = async (lmtp: LmtpTarget) => {
+    const outcomes: string[] = []
+    const done = async (settled: ReadonlyMap<number, Outcome>) =>
+      outcomes.push(...[...settled.values()].map(sayOutcome))
+    await outgoing.relay(lmtpHop(lmtp), { entry, recipients: [0], done }, async () => undefined)
+    return outcomes.join()
+  }
+  assert.match(await deliver({ socket: path }), /^delivered to lmtp /)
+  assert.match(await deliver({ ip: '127.0.0.1', port: 24 }), /^delivered to lmtp /)
+  assert.match(
+    await deliver({ ip: '192.0.2.1', port: 24 }),
+    /^deferred: 4\.7\.0 the message \(REQUIRETLS\) requires TLS/,
+  )
+  assert.equal(stores.flatMap(({ connections }) => connections.flatMap(each => each.messages)).length, 2)
+})
 
 test('who takes longer than a claim lasts has nobody else’s copy sent twice', async t => {
   const connections: net.Socket[] = []

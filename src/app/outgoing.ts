@@ -6,8 +6,8 @@ import { now } from '../io/clock.ts'
 import { type Channel, type Duplex, dialFile, streamOf } from '../io/sockets.ts'
 import { type Secured, secureClient } from '../io/tls.ts'
 import { mailboxFor } from '../mta/acceptance.ts'
-import type { MtaConfig } from '../mta/config.ts'
-import { type Hop, shownHop, visitOf } from '../mta/hop.ts'
+import type { LmtpTarget, MtaConfig } from '../mta/config.ts'
+import { type Hop, isHere, shownHop, visitOf } from '../mta/hop.ts'
 import { type LinkStateTalk, type Order, TLS_IS_MISSING, type Without } from '../mta/order.ts'
 import type { Connector } from '../routing/connector.ts'
 import { type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
@@ -338,15 +338,15 @@ export class Outgoing {
       ...this.#manners(beginning),
       workarounds,
       ...(talk && { linkState: talk }),
-      ...(hop.lmtp && { lmtp: true, outcome: 'delivered', envelope: this.#addressed(letter.envelope) }),
+      ...(hop.lmtp && { lmtp: true, outcome: 'delivered', envelope: this.#addressed(letter.envelope, hop.lmtp) }),
     }
     return { order, body: () => this.#world.spool.body(entry.id) }
   }
 
   /** A store knows mailboxes, and not all the names by which mail for them comes. */
-  #addressed(envelope: Order['envelope']): Order['envelope'] {
+  #addressed({ requireTls, ...envelope }: Order['envelope'], lmtp: LmtpTarget): Order['envelope'] {
     const recipients = envelope.recipients.map(each => ({ ...each, to: mailboxFor(this.#config, each.to) ?? each.to }))
-    return { ...envelope, recipients }
+    return { ...envelope, recipients, ...(requireTls && !isHere(lmtp) && { requireTls }) }
   }
 
   /** How a session begins: hello, TLS, login. */

@@ -14,7 +14,7 @@ import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
-import { type Form, spare, unsendableTo, wantedForm } from './fitting.ts'
+import { type Form, requiresTls, spare, unsendableTo, wantedForm } from './fitting.ts'
 import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Without, type Workaround } from './order.ts'
 import { Transaction, type TransactionOutput, type TransactionTag } from './transaction.ts'
 
@@ -271,14 +271,16 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** How much TLS there must be, as its place in `FLOORS`; a message may ask for more than its way does. */
   get #floor(): number {
-    const floor: Floor = this.#order.tls?.floor ?? 'none'
-    const least: Floor = this.#order.envelope.requireTls ? 'verify' : 'none'
+    const { tls, envelope, without } = this.#order
+    const floor: Floor = tls?.floor ?? 'none'
+    const wished: Floor = envelope.requireTls && !without?.has('tls') ? 'may' : 'none'
+    const least: Floor = requiresTls(envelope) ? 'verify' : wished
     return Math.max(FLOORS.indexOf(floor), FLOORS.indexOf(least))
   }
 
   get #by(): string {
     const { tls, envelope } = this.#order
-    return envelope.requireTls ? 'the message (REQUIRETLS)' : (tls?.by ?? 'this way')
+    return requiresTls(envelope) ? 'the message (REQUIRETLS)' : (tls?.by ?? 'this way')
   }
 
   #afterHello(now: Instant): readonly AttemptOutput[] {
@@ -333,7 +335,7 @@ export class Attempt implements Machine<AttemptOutput> {
   /** The connection is secret, but is it with whom it should be? */
   #unproven(): Failure | undefined {
     const { tls, envelope } = this.#order
-    if (this.#tls && envelope.requireTls && tls?.isHearsay) {
+    if (this.#tls && requiresTls(envelope) && tls?.isHearsay) {
       const why = 'requires a server that DNSSEC or an MTA-STS policy names, and nobody vouches for this one'
       return { status: '4.7.5', why: `${this.#by} ${why}` }
     }

@@ -248,6 +248,11 @@ test('who set a time is told where it is handed to who does not keep it, and of 
   assert.equal(bounce(entry([[{ ...BOB, notify: 'SUCCESS' }, timed]]), FACTS), undefined)
 })
 
+test('the report on a message that requires TLS asks for TLS itself', () => {
+  assert.equal(owed([[BOB, refused('no')]], { requireTls: true }).envelope.requireTls, true)
+  assert.ok(!('requireTls' in owed([[BOB, refused('no')]]).envelope))
+})
+
 test('the text of a message that requires TLS comes back with no report, whatever its sender wished', () => {
   const failed = [[BOB, refused('no')]] as const
   assert.equal(returnsAll(entry(failed, { ret: 'FULL' })), true)

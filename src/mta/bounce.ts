@@ -62,7 +62,7 @@ function report(
   told: (state: RecipientState) => Omit<Reported, 'recipient'> | undefined,
 ): Bounce | undefined {
   const { envelope } = entry
-  const { from } = envelope
+  const { from, requireTls } = envelope
   if (from === null) return undefined
   const recipients = entry.recipients.flatMap((state, recipient): Reported[] => {
     const what = told(state)
@@ -73,7 +73,14 @@ function report(
   })
   if (recipients.length === 0) return undefined
   return {
-    envelope: { from: null, recipients: [{ to: from }], smtputf8: envelope.smtputf8, body: '8bitmime' },
+    envelope: {
+      from: null,
+      recipients: [{ to: from }],
+      smtputf8: envelope.smtputf8,
+      body: '8bitmime',
+      // What it quotes is to be as secret on its way as the message was (RFC 8689 §5).
+      ...(requireTls && { requireTls }),
+    },
     body: formatReport({ ...facts, arrived: entry.arrived, envelope, recipients }, from),
   }
 }

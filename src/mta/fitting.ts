@@ -53,9 +53,17 @@ export function wantedForm(offered: Capabilities, body: Envelope['body']): '7bit
   return body === '8bitmime' && !eight ? '7bit' : undefined
 }
 
+/**
+ * Must it not go on without TLS and REQUIRETLS? A report on such a message asks for both and does without: better that its
+ * sender hears of it (RFC 8689 §5).
+ */
+export function requiresTls({ requireTls, from }: Envelope): boolean {
+  return requireTls === true && from !== null
+}
+
 /** What the server would have to take and does not say it can, in whatever form (RFC 6531 §3.5, RFC 8689 §4.2.1, RFC 2852 §4). */
 export function unsendableTo(offered: Capabilities, envelope: Envelope, size: number): Failure | undefined {
-  if (envelope.requireTls && !offers(offered, 'REQUIRETLS')) {
+  if (requiresTls(envelope) && !offers(offered, 'REQUIRETLS')) {
     const why = 'the message requires TLS on all its way, and the next server takes no REQUIRETLS'
     return { status: '5.7.30', why }
   }
@@ -100,7 +108,7 @@ export function mailParams(
     params.push({ keyword: 'BODY', value: body.toUpperCase() })
   }
   if (envelope.smtputf8 && offers(offered, 'SMTPUTF8')) params.push({ keyword: 'SMTPUTF8' })
-  if (envelope.requireTls) params.push({ keyword: 'REQUIRETLS' })
+  if (envelope.requireTls && offers(offered, 'REQUIRETLS')) params.push({ keyword: 'REQUIRETLS' })
   const { deliverBy, priority } = envelope
   if (deliverBy && offers(offered, 'DELIVERBY')) params.push({ keyword: 'BY', value: sayBy(deliverBy, now) })
   if (priority !== undefined && offers(offered, 'MT-PRIORITY')) {

@@ -1,4 +1,5 @@
 import { lower } from '../base/bytes.ts'
+import { isLoopback } from '../config/ip.ts'
 import { type Connector, PLAIN } from '../routing/connector.ts'
 import type { Mailbox } from '../smtp/address.ts'
 import type { LmtpTarget } from './config.ts'
@@ -41,6 +42,14 @@ const STORE: Connector = {
 
 export function lmtpHop(lmtp: LmtpTarget): Hop {
   return { name: `:${STORE.name}`, connector: STORE, lmtp }
+}
+
+/**
+ * Is the store on this machine? Handing it mail is delivery then, and not a step on the way: what a message asks of its way
+ * is over (RFC 8689 §4.4).
+ */
+export function isHere(lmtp: LmtpTarget): boolean {
+  return 'socket' in lmtp || isLoopback(lmtp.ip)
 }
 
 /** As operators name it: `A-to-B`, `out b.example`, `lmtp`. */

@@ -148,8 +148,12 @@ export class Transaction<Tag> {
 
   /** Can what the parameters ask be done without them? */
   get #canSpare(): boolean {
-    const { envelope } = this.#passage.order
-    return !envelope.requireTls && envelope.deliverBy?.mode !== 'return' && (!envelope.smtputf8 || isPlain(envelope))
+    const {
+      order: { envelope },
+      offered,
+    } = this.#passage
+    const isSecret = envelope.requireTls === true && offers(offered, 'REQUIRETLS')
+    return !isSecret && envelope.deliverBy?.mode !== 'return' && (!envelope.smtputf8 || isPlain(envelope))
   }
 
   /** Does DATA leave with the group? */
