@@ -223,7 +223,8 @@ export const EXTENSIONS: readonly Extension[] = [
     params: [{ of: 'mail', keyword: 'REQUIRETLS', check: nothing }],
     advertise: ({ secured }) => (secured ? 'REQUIRETLS' : undefined),
     server: 'yes, under TLS',
-    client: 'yes: only to a proven server that offers it, otherwise the message fails with 5.7.30; a report goes without',
+    client:
+      'yes: only to a proven server that offers it, otherwise the message fails with 5.7.30; a report goes without',
   },
   {
     keyword: 'AUTH',
