@@ -13,7 +13,7 @@ import type { Connector } from '../routing/connector.ts'
 import { type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { Credentials, loginWish } from './credentials.ts'
 import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
-import { Destinations, type Server, type Servers, sayServer } from './destinations.ts'
+import { Destinations, remoteOf, type Server, type Servers, sayServer } from './destinations.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
@@ -355,7 +355,7 @@ export class Outgoing {
     server,
     without,
     elsewhere,
-  }: Beginning): Pick<Order, 'hello' | 'to' | 'tls' | 'login' | 'without' | 'elsewhere'> {
+  }: Beginning): Pick<Order, 'hello' | 'to' | 'remote' | 'tls' | 'login' | 'without' | 'elsewhere'> {
     const { connector } = hop
     const { by, floor, isHearsay } = server.tls
     // Whatever went wrong before, what is required is required.
@@ -365,9 +365,11 @@ export class Outgoing {
     const tls = { floor: clear ? ('none' as const) : floor, by, had, ...(isHearsay && { isHearsay }) }
     const { files } = this.#world
     const { authWithoutTls } = this.#config
+    const remote = remoteOf(server)
     return {
       hello: this.#config.hostname,
       to: server.host === undefined ? `${shownHop(hop)} [${sayServer(server)}]` : sayServer(server),
+      ...(remote !== undefined && { remote }),
       tls,
       without,
       elsewhere,

@@ -33,8 +33,11 @@ export interface Reported {
   readonly status: string
   /** What the other server said, or what happened, in words. */
   readonly why: string
-  /** Was it a reply of the other server? */
-  readonly remote: boolean
+  /** Where it was a reply of another server: the reply, and who that is (`mx.b.example`, `[192.0.2.1]`). */
+  readonly reply?: string
+  readonly remote?: string
+  /** When it was tried last. */
+  readonly tried?: Instant
   /** Of a delay: until when it is tried. */
   readonly until?: Instant
 }
@@ -121,14 +124,16 @@ function linesOf(recipients: readonly Reported[], names: readonly string[], acti
 }
 
 function fieldsOf(envelope: Envelope, reported: Reported, name: string): readonly string[] {
-  const { recipient, action, status, why, remote, until } = reported
+  const { recipient, action, status, reply, remote, tried, until } = reported
   const lines = [
     originalOf(envelope, recipient),
     `Final-Recipient: ${isAscii(name) ? 'rfc822' : 'utf-8'}; ${name}`,
     `Action: ${action}`,
     // What is given up is no 4.x.x any more.
     `Status: ${action === 'failed' ? status.replace(/^4/, '5') : status}`,
-    remote ? `Diagnostic-Code: smtp; ${oneLine(why)}` : undefined,
+    remote === undefined || !isAscii(remote) ? undefined : `Remote-MTA: dns; ${oneLine(remote)}`,
+    reply === undefined ? undefined : `Diagnostic-Code: smtp; ${oneLine(reply)}`,
+    tried === undefined ? undefined : `Last-Attempt-Date: ${formatDate(tried)}`,
     until === undefined ? undefined : `Will-Retry-Until: ${formatDate(until)}`,
   ]
   return lines.filter(line => line !== undefined)

@@ -470,7 +470,8 @@ export class Attempt implements Machine<AttemptOutput> {
     // Before the login nothing was said of routing; now nothing will be.
     if (outcome.kind === 'deferred' && !this.#loggedIn) this.#order.linkState?.broken(sayOutcome(outcome))
     const open = which.filter(recipient => this.#open.delete(recipient))
-    return open.map(recipient => ({ kind: 'outcome', recipient, outcome }))
+    const told = heardFrom(this.#order.remote, outcome)
+    return open.map(recipient => ({ kind: 'outcome', recipient, outcome: told }))
   }
 
   /** The order is carried out; `open`: a transaction was begun that came to nothing. */
@@ -499,6 +500,12 @@ export class Attempt implements Machine<AttemptOutput> {
   #say(command: Parameters<Client<Tag>['say']>[0], tag: Tag, now: Instant): readonly AttemptOutput[] {
     return this.#follow(this.#client.say(command, tag, now), now)
   }
+}
+
+/** Whose reply it was, where it was one and somebody is to be told of it. */
+function heardFrom(remote: string | undefined, outcome: Outcome): Outcome {
+  const isReply = (outcome.kind === 'deferred' || outcome.kind === 'failed') && 'code' in outcome.by
+  return isReply && remote !== undefined ? { ...outcome, remote } : outcome
 }
 
 function withoutTime({ deliverBy: _done, ...envelope }: Envelope): Envelope {

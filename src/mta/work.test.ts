@@ -127,7 +127,7 @@ test('after an attempt each recipient is done, or due again by the plan, and the
   assert.deepEqual(after.recipients, [
     { kind: 'done', at: 1000, outcome: gone },
     { kind: 'done', at: 1000, outcome: never },
-    { kind: 'waiting', due: 1000 + 10 * MINUTE, attempts: 1, last: later },
+    { kind: 'waiting', due: 1000 + 10 * MINUTE, attempts: 1, last: later, tried: 1000 },
   ])
   assert.deepEqual(
     after.trail.map(({ what }) => what),
