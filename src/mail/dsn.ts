@@ -1,5 +1,6 @@
 import { concat, utf8 } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
+import { formatTimestamp } from '../base/timestamp.ts'
 import { formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
 import { fromXtext } from '../smtp/params.ts'
 import { formatDate } from './date.ts'
@@ -69,9 +70,10 @@ const QUOTED_TYPES = {
   message: { plain: 'message/rfc822', global: 'message/global' },
 } as const
 
-/** The report as a message, CRLF and all, addressed to the sender of what it is about (RFC 3462, RFC 3464, RFC 6533). */
+/** The report as a message, CRLF and all, addressed to the sender of what it is about (RFC 3462, RFC 3464, RFC 6533; RFC 2852 §5, RFC 4865). */
 export function formatReport(report: Report, to: Mailbox): Uint8Array {
   const { host, id, arrived, now, envelope, recipients, quoted } = report
+  const { deliverBy, hold } = envelope
   // It must not occur in what is quoted; an id is unique enough for that.
   const boundary = `report-${id}`
   const names = recipients.map(({ recipient }) => nameOf(envelope, recipient))
@@ -106,6 +108,8 @@ export function formatReport(report: Report, to: Mailbox): Uint8Array {
     `Reporting-MTA: dns; ${host}`,
     ...(envid === undefined ? [] : [`Original-Envelope-Id: ${oneLine(envid)}`]),
     `Arrival-Date: ${formatDate(arrived)}`,
+    ...(deliverBy ? [`Deliver-By-Date: ${formatDate(deliverBy.at)}`] : []),
+    ...(hold === undefined ? [] : [`Future-Release-Request: until;${formatTimestamp(hold)}`]),
     '',
     fields.join('\r\n\r\n'),
     '',

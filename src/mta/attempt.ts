@@ -432,7 +432,7 @@ export class Attempt implements Machine<AttemptOutput> {
     const { lmtp, envelope } = this.#order
     // To a store it is handed, and not sent on: its time is over with it.
     const sent = lmtp ? withoutTime(envelope) : envelope
-    const unsendable = unsendableTo(this.#offered, sent, this.#form.size)
+    const unsendable = unsendableTo(this.#offered, sent, { form: this.#form, now })
     if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
     this.#passing = new Transaction(this.#client, {
       order: this.#order,

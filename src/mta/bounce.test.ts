@@ -154,6 +154,15 @@ test('a reply without an enhanced status is told of by the class of its code', (
   assert.match(whole, /^Status: 5\.0\.0\r\nDiagnostic-Code: smtp; 554 no\r$/m)
 })
 
+test('what its sender set of times stands in the report', () => {
+  const deliverBy = { at: SATURDAY, mode: 'return', trace: false } as const
+  const status = parts(owed([[BOB, refused('no')]], { deliverBy, hold: SATURDAY }))[2] ?? ''
+  assert.match(
+    status,
+    /^Deliver-By-Date: Sat, 29 Sep 2001 17:09:18 \+0000\r\nFuture-Release-Request: until;2001-09-29T17:09:18Z\r$/m,
+  )
+})
+
 test('whose reply it was, and when it was tried last, stands in the report on it', () => {
   const by = { code: 450, status: '4.2.1', text: ['not now'] }
   const remote = '[192.0.2.1]'

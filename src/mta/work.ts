@@ -211,13 +211,14 @@ export function conclude(
   return next
 }
 
-/** Has it waited so long that its sender is to be told, and was not yet? `after` 0: never. */
+/** Has it waited so long that its sender is to be told, and was not yet? `after` 0: only of a time that they set. */
 export function isLate(
   { arrived, toldLate, envelope: { hold = arrived, deliverBy } }: SpoolEntry,
   { after, now }: { readonly after: Duration; readonly now: Instant },
 ): boolean {
+  // The time that its sender set is told of also where it was late before that (RFC 2852 §4).
+  if (deliverBy?.mode === 'notify' && now >= deliverBy.at && (toldLate ?? 0) < deliverBy.at) return true
   if (toldLate !== undefined) return false
-  if (deliverBy?.mode === 'notify' && now >= deliverBy.at) return true
   return after > 0 && now - Math.max(arrived, hold) >= after
 }
 
