@@ -71,6 +71,33 @@ test('masked parameters: the message goes without them, and what it asked of rep
   assert.match(await relays.arrived('alice@a.example'), /^Original-Envelope-Id: QQ\r$[\s\S]*^Action: relayed\r$/m)
 })
 
+test('an address that is not liked is no reason to leave out parameters for the next message', async t => {
+  const to = await answering({
+    offers: ['SIZE 1000000', 'DSN'],
+    answer: line => (line.startsWith('RCPT TO:<odd') ? '501 What kind of an address is that?' : undefined),
+  })
+  const { relays, send } = await sender(t, to)
+  await send({ to: ['bob@b.example NOTIFY=FAILURE', 'odd@b.example NOTIFY=FAILURE'] }, 1)
+  await until(
+    () => relays.tried.some(each => /odd@b\.example> failed: 501/.test(each)),
+    () => relays.said.join('\n'),
+  )
+  // Tried without them, to be sure; and the next message has its own connection, with all there is.
+  const mails = () => to.connections.flatMap(({ lines }) => lines.filter(line => line.startsWith('MAIL')))
+  assert.equal(mails()[1], 'MAIL FROM:<alice@a.example>')
+  await send({ to: 'bob@b.example' }, 2)
+  assert.ok(mails()[2]?.startsWith('MAIL FROM:<alice@a.example> SIZE='), mails().join('\n'))
+  // Where it was the parameters, who was refused for them is taken without.
+  const picky = await answering({
+    offers: ['SIZE 1000000', 'DSN'],
+    answer: line => (/^RCPT \S+ ./.test(line) ? '501 Syntax error' : undefined),
+  })
+  const learns = await sender(t, picky)
+  await learns.send({ to: ['bob@b.example NOTIFY=FAILURE', 'carol@b.example NOTIFY=FAILURE'] }, 1)
+  await learns.send({ to: 'bob@b.example NOTIFY=FAILURE' }, 2)
+  assert.equal(learns.relays.notes.filter(each => each.includes('without parameters')).length, 1)
+})
+
 test('a connection that breaks off in the middle of its recipients goes on with those who have no outcome yet', async t => {
   const to = await answering({
     offers: ['PIPELINING', 'CHUNKING', 'LIMITS RCPTMAX=1'],

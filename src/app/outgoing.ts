@@ -61,6 +61,8 @@ interface Beginning {
   readonly without: Spared
   /** Are there other servers, should this one not do? */
   readonly elsewhere: boolean
+  /** The recipient who was refused before, and shows whether it was for what is left out now. */
+  readonly proof?: number
 }
 
 type SessionEnd = Ended | (Servers & { readonly kind: 'nowhere' })
@@ -98,12 +100,15 @@ export class Outgoing {
     let turning: Turning | undefined = first
     let outcomes = new Map<number, Outcome>()
     let beginning: Beginning | undefined
+    let proof: number | undefined
     const settle = async () => {
       const { done } = turning ?? {}
       const settled = outcomes
       turning = undefined
       outcomes = new Map()
-      if (beginning && [...settled.values()].some(({ kind }) => kind === 'relayed')) this.#remember(beginning)
+      if (proof !== undefined && settled.get(proof)?.kind === 'relayed') proof = undefined
+      const isRelayed = [...settled.values()].some(({ kind }) => kind === 'relayed')
+      if (beginning && isRelayed && proof === undefined) this.#remember(beginning)
       await done?.(settled)
     }
     // A session may end in the middle of its recipients, and another go on with the rest.
@@ -113,6 +118,7 @@ export class Outgoing {
     }
     const begin = (next: Beginning): Job => {
       beginning = next
+      proof = next.proof
       return this.#job((turning ?? first).entry, left(), next)
     }
     try {
@@ -120,7 +126,8 @@ export class Outgoing {
         outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
         next: async () => {
           await settle()
-          turning = await next()
+          // What was left out in vain is not left out for the next.
+          turning = proof === undefined ? await next() : undefined
           return (
             turning && beginning && this.#job(turning.entry, turning.recipients, { ...beginning, elsewhere: false })
           )
@@ -239,8 +246,9 @@ export class Outgoing {
       if (found.kind === 'nowhere') return found
       const left = [...found.servers]
       let without = this.#spared.get(hop.name, now()) ?? NOTHING
+      let proof: number | undefined
       for (let server = left.shift(); server; ) {
-        const beginning = { hop, server, without, elsewhere: left.length > 0 }
+        const beginning = { hop, server, without, elsewhere: left.length > 0, ...(proof !== undefined && { proof }) }
         const ended = await this.#spoken(beginning, job(beginning), { ...hand, answered }, end).catch(cause => {
           if (left.length === 0) throw cause
           return { kind: 'elsewhere', by: { status: '4.4.1', why: words(cause) } } as const
@@ -255,6 +263,7 @@ export class Outgoing {
         } else if (ended.kind === 'again' && !without.has(ended.without)) {
           // Each can be left out once.
           without = new Set([...without, ended.without])
+          proof = ended.recipient
           this.#note(hop, `${ended.why}; trying again without ${SPARED[ended.without]}`)
         } else return ended
       }

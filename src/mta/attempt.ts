@@ -29,8 +29,11 @@ export type AttemptOutput =
   /** A mechanism must have something worked out: answer by `answer`. */
   | { readonly kind: 'ask'; readonly question: SaslClientQuestion }
   | { readonly kind: 'outcome'; readonly recipient: number; readonly outcome: Outcome }
-  /** Something did not work and may be gone without: dial again, for those who have no outcome, and leave it out. */
-  | { readonly kind: 'again'; readonly without: Without; readonly why: string }
+  /**
+   * Something did not work and may be gone without: dial again, for those who have no outcome, and leave it out. `recipient`:
+   * whether it was that, this one will show.
+   */
+  | { readonly kind: 'again'; readonly without: Without; readonly why: string; readonly recipient?: number }
   /** The session is not to be had with this server; nothing was said of any message. */
   | { readonly kind: 'elsewhere'; readonly by: Reply | Failure }
   /** The other side answered a `pull`. */
