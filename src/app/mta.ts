@@ -3,7 +3,7 @@ import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { dueAt, type SpoolEntry } from '../spool/entry.ts'
+import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { AskedFor } from './asked-for.ts'
 import { Door } from './door.ts'
 import { Lanes } from './lanes.ts'
@@ -102,6 +102,11 @@ export class Mta {
   /** Other ways may be open: what waits is looked through. */
   reroute(): void {
     this.#work.reroute()
+  }
+
+  /** An operator took a message out of the queue. */
+  forget(id: SpoolId): void {
+    this.#work.forget(id)
   }
 
   /** An operator wants messages tried now: also by next hops that were away a moment ago. */
