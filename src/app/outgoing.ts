@@ -88,6 +88,12 @@ export class Outgoing {
     this.#destinations = new Destinations(config, world)
   }
 
+  /** What another learned of next hops that are the same. */
+  adopt(before: Outgoing, fits: (hop: string) => boolean): void {
+    this.#hadTls.adopt(before.#hadTls, fits)
+    this.#spared.adopt(before.#spared, fits)
+  }
+
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
   }

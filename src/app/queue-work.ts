@@ -80,6 +80,11 @@ export class QueueWork {
     this.wake()
   }
 
+  /** How another tried what waits, by next hops that are the same. */
+  adopt(before: QueueWork, fits: (hop: string) => boolean): void {
+    this.#tried.adopt(before.#tried, fits)
+  }
+
   /** It is gone: an operator took it out. */
   forget(id: SpoolId): void {
     this.#tried.forget(id)

@@ -46,6 +46,14 @@ export class Tried {
     }
   }
 
+  /** What another knows, by the next hops that fit. */
+  adopt(before: Tried, fits: (hop: string) => boolean): void {
+    for (const [id, ways] of before.#ways)
+      for (const [recipient, name] of ways) if (fits(name)) this.note(id, [recipient], name)
+    for (const [name, waiting] of before.#away)
+      if (fits(name)) for (const [id, hop] of waiting) this.wasAway(id, hop, [name])
+  }
+
   /** Who waited for a next hop that is back; they wait for it no more. */
   back(name: string): readonly Returned[] {
     const waited = [...(this.#away.get(name) ?? [])].map(([id, hop]): Returned => ({ id, hop }))
