@@ -112,7 +112,8 @@ export class Outgoing {
       const settled = outcomes
       turning = undefined
       outcomes = new Map()
-      if (proof !== undefined && settled.get(proof)?.kind === 'relayed') proof = undefined
+      const proved = proof === undefined ? undefined : settled.get(proof)?.kind
+      if (proved === 'relayed' || proved === 'delivered') proof = undefined
       const isRelayed = [...settled.values()].some(({ kind }) => kind === 'relayed')
       if (beginning && isRelayed && proof === undefined) this.#remember(beginning)
       await done?.(settled)

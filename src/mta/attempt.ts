@@ -14,6 +14,7 @@ import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
+import { heardFrom } from './classify.ts'
 import { type Form, requiresTls, spare, unsendableTo, wantedForm } from './fitting.ts'
 import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Without, type Workaround } from './order.ts'
 import { Transaction, type TransactionOutput, type TransactionTag } from './transaction.ts'
@@ -503,12 +504,6 @@ export class Attempt implements Machine<AttemptOutput> {
   #say(command: Parameters<Client<Tag>['say']>[0], tag: Tag, now: Instant): readonly AttemptOutput[] {
     return this.#follow(this.#client.say(command, tag, now), now)
   }
-}
-
-/** Whose reply it was, where it was one and somebody is to be told of it. */
-function heardFrom(remote: string | undefined, outcome: Outcome): Outcome {
-  const isReply = (outcome.kind === 'deferred' || outcome.kind === 'failed') && 'code' in outcome.by
-  return isReply && remote !== undefined ? { ...outcome, remote } : outcome
 }
 
 function withoutTime({ deliverBy: _done, ...envelope }: Envelope): Envelope {

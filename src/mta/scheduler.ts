@@ -150,7 +150,10 @@ export class Scheduler<Job> {
   /** Takes over who is away, and for how long, of the hops that fit. What waits stays with the other. */
   adopt(other: Scheduler<Job>, fits: (hop: string) => boolean): void {
     for (const [hop, { failures, away }] of other.#lanes) {
-      if (failures > 0 && fits(hop)) Object.assign(this.#lane(hop), { failures, away })
+      if (failures === 0 || !fits(hop)) continue
+      const lane = this.#lane(hop)
+      lane.failures = failures
+      lane.away = away
     }
   }
 

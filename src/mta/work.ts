@@ -217,8 +217,9 @@ export function isLate(
   { after, now }: { readonly after: Duration; readonly now: Instant },
 ): boolean {
   // The time that its sender set is told of also where it was late before that (RFC 2852 §4).
-  if (deliverBy?.mode === 'notify' && now >= deliverBy.at && (toldLate ?? 0) < deliverBy.at) return true
-  if (toldLate !== undefined) return false
+  const isTold = toldLate !== undefined
+  if (deliverBy?.mode === 'notify' && now >= deliverBy.at && !(isTold && toldLate >= deliverBy.at)) return true
+  if (isTold) return false
   return after > 0 && now - Math.max(arrived, hold) >= after
 }
 
