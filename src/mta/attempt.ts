@@ -129,7 +129,8 @@ export class Attempt implements Machine<AttemptOutput> {
     this.#open = new Set(order.recipients)
     this.#form = { body: order.envelope.body, size: order.size }
     // The way was chosen for another message; this one may ask for more (RFC 8689 §4.2.1).
-    const lacking = this.#unproven() ?? (this.#tls ? undefined : this.#clear('and the session has none'))
+    const lacking =
+      this.#unproven() ?? (this.#tls ? undefined : (this.#clear('and the session has none') ?? this.#untried()))
     if (lacking) return [...this.#settle({ kind: 'deferred', by: lacking }), ...this.#rest(now)]
     return this.#transaction(now)
   }
@@ -334,6 +335,12 @@ export class Attempt implements Machine<AttemptOutput> {
   #clear(why: string): Failure | undefined {
     if (this.#floor < FLOORS.indexOf('require')) return undefined
     return { status: '4.7.0', why: `${this.#by} requires TLS, ${why}` }
+  }
+
+  /** TLS is wished for and offered, and the session began without: one of its own will have it. */
+  #untried(): Failure | undefined {
+    if (this.#floor < FLOORS.indexOf('may') || !offers(this.#offered, 'STARTTLS')) return undefined
+    return { status: '4.7.0', why: 'the report is to go under TLS, and the session has none' }
   }
 
   /** The connection is secret, but is it with whom it should be? */
