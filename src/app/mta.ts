@@ -3,7 +3,8 @@ import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { dueAt, type SpoolEntry } from '../spool/entry.ts'
+import { sameHops } from '../mta/hop.ts'
+import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { AskedFor } from './asked-for.ts'
 import { Door } from './door.ts'
 import { Lanes } from './lanes.ts'
@@ -104,6 +105,11 @@ export class Mta {
     this.#work.reroute()
   }
 
+  /** An operator took a message out of the queue. */
+  forget(id: SpoolId): void {
+    this.#work.forget(id)
+  }
+
   /** An operator wants messages tried now: also by next hops that were away a moment ago. */
   askAnyway(): void {
     this.#lanes.askAnyway()
@@ -121,6 +127,11 @@ export class Mta {
   async retire(successor: Mta): Promise<void> {
     this.#successor = successor
     if (successor.routing.isSpoken) successor.routing.learn([this.routing])
+    const fits = sameHops(this.config, successor.config)
+    successor.routing.adopt(this.routing, fits)
+    successor.#outgoing.adopt(this.#outgoing, fits)
+    successor.#lanes.adopt(this.#lanes, fits)
+    successor.#work.adopt(this.#work, fits)
     this.#underway.retire()
     this.#work.stop()
     this.#outgoing.stop()

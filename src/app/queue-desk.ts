@@ -5,7 +5,7 @@ import type { MtaConfig } from '../mta/config.ts'
 import type { MtaEvent, OperatorVerb } from '../mta/news.ts'
 import { CHANGES, fits, isEverything, type Queued, type QueueFilter, type QueueVerb, removed } from '../mta/queue.ts'
 import { hopFor, type Ways } from '../mta/work.ts'
-import { isDone, type SpoolEntry } from '../spool/entry.ts'
+import { isDone, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import type { Spool } from '../spool/spool.ts'
 import { Reports } from './reports.ts'
 
@@ -42,6 +42,8 @@ export interface Around {
   readonly wake?: () => void
   /** Next hops that were away a moment ago are asked again at once. */
   readonly askAnyway?: () => void
+  /** A message is gone from the queue. */
+  readonly forget?: (id: SpoolId) => void
   readonly tell?: (event: MtaEvent) => void
 }
 
@@ -52,15 +54,18 @@ export class QueueDesk {
   readonly #ways: Ways
   readonly #wake: () => void
   readonly #askAnyway: () => void
+  readonly #forget: (id: SpoolId) => void
   readonly #tell: ((event: MtaEvent) => void) | undefined
 
-  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {}, askAnyway = () => {}, tell }: Around) {
+  constructor(config: MtaConfig, spool: Spool, around: Around) {
+    const { ways, wake = () => {}, askAnyway = () => {}, forget = () => {}, tell } = around
     this.#config = config
     this.#ways = ways
     this.#spool = spool
     this.#reports = new Reports(config, spool)
     this.#wake = wake
     this.#askAnyway = askAnyway
+    this.#forget = forget
     this.#tell = tell
   }
 
@@ -111,6 +116,7 @@ export class QueueDesk {
     if (!claim) return 'it is being tried just now, or is gone'
     if (verb === 'remove') {
       await this.#spool.remove(claim, { last: removed(claim.entry, at) })
+      this.#forget(id)
       this.#tell?.({ kind: 'message', entry: claim.entry, news: { kind: 'operated', verb } })
       return undefined
     }
@@ -126,6 +132,7 @@ export class QueueDesk {
     }
     const { entry, news, report } = await this.#reports.told(next, 'end', at)
     await this.#spool.remove(claim, { last: entry, report })
+    this.#forget(id)
     if (news) this.#tell?.({ kind: 'message', entry, news })
     return undefined
   }

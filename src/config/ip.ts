@@ -121,6 +121,14 @@ const PRIVATE_NETWORKS = [
   ['127.0.0.0', 8],
 ] as const
 
+/** Does it lead nowhere but to this machine? */
+export function isLoopback(ip: string): boolean {
+  const value = parseIpv4(ip)
+  if (value !== undefined) return value >>> 24 === 127
+  const groups = parseIpv6(ip)
+  return groups !== undefined && formatIpv6(groups) === '::1'
+}
+
 /** Can only a network of one's own have this address: RFC 1918, RFC 4193, link-local, or loopback? */
 export function isPrivate(ip: string): boolean {
   const value = parseIpv4(ip)
@@ -132,5 +140,5 @@ export function isPrivate(ip: string): boolean {
   const groups = parseIpv6(ip)
   if (!groups) return false
   const first = groups[0] ?? 0
-  return formatIpv6(groups) === '::1' || (first & 0xfe00) === 0xfc00 || (first & 0xffc0) === 0xfe80
+  return isLoopback(ip) || (first & 0xfe00) === 0xfc00 || (first & 0xffc0) === 0xfe80
 }

@@ -1,5 +1,6 @@
 import { LF, lower, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
+import { addressLiteral } from '../smtp/address.ts'
 import type { SessionFacts } from '../smtp/session.ts'
 import { formatDate, originalArrivalTime } from './date.ts'
 
@@ -23,16 +24,11 @@ export function traceFields({ host, id, facts, isExchange, version }: Arrival, n
     )
   }
   return (
-    `Received: from ${hello} (${literal(peer)})\r\n` +
+    `Received: from ${hello} (${addressLiteral(peer)})\r\n` +
     (tls ? `\t(using ${tls.protocol} with cipher ${tls.cipher})\r\n` : '') +
     `\tby ${host} with ${facts.protocol} id ${id};\r\n` +
     `\t${formatDate(now)}\r\n`
   )
-}
-
-/** An address literal (RFC 5321 §4.1.3). */
-function literal(ip: string): string {
-  return ip.includes(':') ? `[IPv6:${ip}]` : `[${ip}]`
 }
 
 /** Fields that a message gains on its way; nothing else may stand above what was sent. */

@@ -111,6 +111,11 @@ function octets(text: string): number {
   return count
 }
 
+/** An address as a domain is written (RFC 5321 §4.1.3): `[192.0.2.1]`, `[IPv6:2001:db8::1]`. */
+export function addressLiteral(ip: string): string {
+  return ip.includes(':') ? `[IPv6:${ip}]` : `[${ip}]`
+}
+
 /** The address as it is written outside a path, quoted where it has to be. */
 export function formatMailbox({ local, domain }: Mailbox): string {
   const plain = local.split('.').every(atom => ATOM.test(atom))

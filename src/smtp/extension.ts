@@ -200,7 +200,8 @@ export const EXTENSIONS: readonly Extension[] = [
     params: [{ of: 'mail', keyword: 'BY', check: byTime }],
     advertise: always('DELIVERBY'),
     server: 'yes: returned when its time is over (R), or its sender told (N); T tells of each step',
-    client: 'yes: what is left of the time; where it is not offered, R fails with 5.3.3, and N is reported as relayed',
+    client:
+      'yes: what is left of the time; R fails with 5.3.3 where it is not offered, and with 5.4.7 where the server wants more time; N is reported as relayed where it is not offered',
   },
   {
     keyword: 'LIMITS',
@@ -223,7 +224,8 @@ export const EXTENSIONS: readonly Extension[] = [
     params: [{ of: 'mail', keyword: 'REQUIRETLS', check: nothing }],
     advertise: ({ secured }) => (secured ? 'REQUIRETLS' : undefined),
     server: 'yes, under TLS',
-    client: 'yes: only to a proven server that offers it, otherwise the message fails with 5.7.30',
+    client:
+      'yes: only to a proven server that offers it, otherwise the message fails with 5.7.30; a report goes without',
   },
   {
     keyword: 'AUTH',
@@ -244,7 +246,7 @@ export const EXTENSIONS: readonly Extension[] = [
     ],
     advertise: forOurs(now => `FUTURERELEASE ${MOST_HOLD / 1000} ${formatTimestamp(now + MOST_HOLD)}`),
     server: 'yes, for who has logged in or may relay: seven days at most',
-    client: 'not used: a message is held here',
+    client: 'not used: it is for submission, and a message is held here until it may go',
   },
   {
     keyword: 'MT-PRIORITY',

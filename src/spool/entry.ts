@@ -64,7 +64,14 @@ export interface Note {
 export const MAX_NOTES = 200
 
 export type RecipientState =
-  | { readonly kind: 'waiting'; readonly due: Instant; readonly attempts: number; readonly last?: Outcome }
+  /** `tried`: when that was of which `last` tells. */
+  | {
+      readonly kind: 'waiting'
+      readonly due: Instant
+      readonly attempts: number
+      readonly last?: Outcome
+      readonly tried?: Instant
+    }
   | { readonly kind: 'done'; readonly at: Instant; readonly outcome: Outcome }
 
 /** What became of one recipient in one attempt. */
@@ -80,9 +87,10 @@ export type Outcome =
       readonly dsn?: boolean
       readonly untimed?: boolean
     }
-  /** `until`: it is not tried before, whatever the plan. */
-  | { readonly kind: 'deferred'; readonly by: Reply | Failure; readonly until?: Instant }
-  | { readonly kind: 'failed'; readonly by: Reply | Failure }
+  /** `until`: it is not tried before, whatever the plan. `remote`: whose reply it was, as `mx.b.example` or `[192.0.2.1]`. */
+  | { readonly kind: 'deferred'; readonly by: Reply | Failure; readonly until?: Instant; readonly remote?: string }
+  /** `reply`: what was said at the last try, where time ran out over it. */
+  | { readonly kind: 'failed'; readonly by: Reply | Failure; readonly remote?: string; readonly reply?: Reply }
 
 /** Something that failed and is no reply: an enhanced status (RFC 3463) and the reason in words. */
 export interface Failure {
