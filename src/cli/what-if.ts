@@ -76,8 +76,10 @@ function run(file: string, options: WhatIfOptions): number {
   const [stops, changes, passes] = [count('stops'), count('changes'), count('passes')]
   if (options.json) print(JSON.stringify({ stops, changes, passes, unseen: unseen.length }))
   else {
-    if (unseen.length > 0) print(`of ${unseen.length} sessions what came in TLS could not be looked at`)
-    print(`of ${fates.length} messages ${stops} would stop, ${changes} would change, ${passes} would pass as they came`)
+    if (unseen.length > 0) print(`not looked into, as TLS began: ${numbered(unseen.length, 'session')}`)
+    print(
+      `of ${numbered(fates.length, 'message')} ${stops} would stop, ${changes} would change, ${passes} would pass as they came`,
+    )
   }
   const isTlsLost = unseen.some(({ starttls }) => LOSES_TLS.has(starttls))
   return stops + changes > 0 || isTlsLost ? EXIT.failed : EXIT.ok
@@ -88,6 +90,10 @@ function onOneClock(files: readonly Session[]): readonly (readonly Dialogue[])[]
   const captured = files.filter(({ isCapture }) => isCapture).flatMap(({ dialogues }) => dialogues)
   const byTime = captured.toSorted((a, b) => (a.opened ?? 0) - (b.opened ?? 0))
   return [byTime, ...files.filter(({ isCapture }) => !isCapture).map(({ dialogues }) => dialogues)]
+}
+
+function numbered(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 interface Session {

@@ -13,6 +13,7 @@ import { formatCommand, type Sayable } from '../smtp/command.ts'
 import { LineSplitter } from '../smtp/line.ts'
 import type { Params } from '../smtp/params.ts'
 import { digit, type Reply, ReplyReader } from '../smtp/reply.ts'
+import { CERTIFICATE } from './check.ts'
 import { distinct, type Fate, hidesTls, type TlsFate, type Told } from './fate.ts'
 import { SmtpProxy } from './proxy.ts'
 import type { Client } from './proxy-hello.ts'
@@ -84,7 +85,7 @@ class Play {
     const { at, command } = policy.settled?.tls ?? policy.cause
     const isBare = policy.engine.tls === 'terminate' && !canSecure
     this.#whyNoTls = isBare
-      ? 'the proxy has no certificate, and so offers no TLS: strict certificate FILE key FILE gives it one'
+      ? `the proxy has no certificate, and so offers no TLS: ${CERTIFICATE} gives it one`
       : `it is not offered, by ${cite(at)}: ${command}`
     const exchanges = exchangesOf(dialogue)
     this.#exchanges = exchanges
