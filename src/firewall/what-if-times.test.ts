@@ -1,12 +1,15 @@
 /** What only the time of a record shows, and the sessions whose record ends where TLS began. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
+import { runs } from '../base/any-bytes.test.ts'
+import { bytes } from '../base/bytes.ts'
 import { parse } from '../config/parse.ts'
 import { parseTranscript } from '../transcript/parse.ts'
 import { admit } from './admission.ts'
 import { FIREWALL } from './commands.ts'
 import type { Told } from './fate.ts'
-import { dialoguesOf } from './recorded.ts'
+import { dialoguesOf, NOWHERE } from './recorded.ts'
 import { BEFORE_A_SERVER } from './through.test.ts'
 import { whatIf } from './what-if.ts'
 import { withinLimits } from './what-if-limits.ts'
@@ -144,4 +147,42 @@ test('what is written behind STARTTLS in a record was looked at', () => {
   const [first] = played(`${BEGINS_TLS}\n(tls starts)\nC: HELO a.example\nS: 250 mx.example\n${mail()}`, [])
   assert.equal(first?.unseen, undefined)
   assert.equal(first?.fates[0]?.outcome, 'passes')
+})
+
+test('whatever the clock of a record shows, it is told without a fault, and in bounded time', () => {
+  const words = [
+    'HELO a\r\n',
+    'MAIL FROM:<a@x>\r\n',
+    'RCPT TO:<b@y>\r\n',
+    'DATA\r\n',
+    'x\r\n.\r\n',
+    'BDAT 4 LAST\r\nxxxx',
+    'TURN\r\n',
+  ]
+  const replies = ['220 mx\r\n', '250 ok\r\n', '354 go\r\n', '550 no\r\n']
+  const when = fc.oneof(fc.constant(undefined), fc.integer({ min: -1_000, max: 400_000 }), fc.constant(1e15))
+  const part = fc
+    .tuple(
+      fc.oneof(
+        fc.constantFrom(...words).map(said => ({ by: 'C' as const, said })),
+        fc.constantFrom(...replies).map(said => ({ by: 'S' as const, said })),
+      ),
+      when,
+    )
+    .map(([{ by, said }, at]) => ({ by, bytes: bytes(said), at: NOWHERE, ...(at !== undefined && { when: at }) }))
+  const profile = fc.constantFrom('strict smtp 25', 'watchguard smtp-incoming 25', 'fixup protocol smtp 25')
+  const caller = { source: SOURCE, destination: '192.0.2.5', port: 25 }
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 30 }), profile, when, (spoken, line, opened) => {
+      const slow = ['strict error-delay 5s', 'strict soft-errors 1', 'strict mail-rate 1']
+      const { config } = parse(FIREWALL, [...BEFORE_A_SERVER, line, ...slow, ''].join('\n'), 'gw.conf')
+      const dialogue = { file: 'x', spoken, ...(opened !== undefined && { opened }) }
+      const calls = [1, 2].map(() => ({ dialogue, caller, admission: admit(config, 'gw', 'outside', caller) }))
+      for (const { admission } of withinLimits(calls, config.gateway.limits)) {
+        const { fates } = whatIf(dialogue, admission, { client: { address: SOURCE }, canSecure: true, now: 0 })
+        assert.ok(fates.length <= spoken.length)
+      }
+    }),
+    runs(500),
+  )
 })
