@@ -75,7 +75,7 @@ export function messageOf(event: GatewayEvent): Message {
       return message(
         199001,
         5,
-        `Reload command executed: stopping; open connections (${event.open}) have ${say(event.grace)} to end.`,
+        `Reload command executed: stopping; ${event.open} open connections have ${say(event.grace)}.`,
       )
     case 'built': {
       const { id, crossing, asked } = event.connection
