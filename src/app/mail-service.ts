@@ -57,6 +57,7 @@ export class MailService {
     this.#log = log
     this.#metrics = mtaMetrics({
       messages: () => this.#spool?.count ?? 0,
+      unread: () => this.#spool?.unread ?? 0,
       octets: () => this.#spool?.size ?? 0,
       sessions: () => (this.#state === 'starting' ? 0 : this.#server.mta.sessions),
       listens: () => this.endpoints.length,

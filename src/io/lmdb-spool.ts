@@ -5,12 +5,14 @@ import { crc32 } from 'node:zlib'
 import { PosternError } from '../base/problem.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { DueTimes } from '../spool/due.ts'
-import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import { readRecord, type SpoolRecord, type StoredBody, writeRecord } from '../spool/record.ts'
+import { dueAt, type Note, ordered, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
+import type { SpoolRecord, StoredBody } from '../spool/record.ts'
 import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
 import { FolderSync, syncFolder } from './folders.ts'
 import { owner, ownerLives, sayOwner } from './owner.ts'
+import { Backlog } from './spool-backlog.ts'
 import { fileBody, IncomingBody } from './spool-body.ts'
+import { ownRecord, pages, readStored, stored } from './stored-record.ts'
 import { type Change, Tree } from './tree.ts'
 
 /** Octets of bodies that a spool takes before it says that it is full, where nothing else is said. */
@@ -67,7 +69,8 @@ interface Slot {
  * Messages on disk: entries and small bodies in an LMDB tree, large bodies as files beside it. What `put` has kept survives
  * the end of the process and the loss of power: its commit was flushed, and a file and its name before that.
  *
- * One process at a time has a spool. Claims end with it: a new one starts with everything that was there.
+ * One process at a time has a spool. Claims end with it: a new one starts with everything that was there, of which it knows
+ * the number at once, and the rest as `read` goes on. What is asked for by its id, or listed, is there from the first moment.
  */
 export class LmdbSpool implements Spool {
   readonly lasts = true
@@ -86,6 +89,11 @@ export class LmdbSpool implements Spool {
   #freshSize = 0
   /** Ids of those that are gone, oldest first. */
   #remembered: SpoolId[] = []
+  readonly #backlog: Backlog
+  #reading: Promise<void> | undefined
+  /** Names that were among the bodies when it was opened. */
+  #files: readonly string[]
+  #order: Note | undefined
   readonly #file: { readonly dev: number; readonly ino: number }
   #size = 0
   /** Octets of the tree's file that are in use, about. */
@@ -126,7 +134,9 @@ export class LmdbSpool implements Spool {
       this.#file = statSync(join(folder, TREE))
       // The tree's own name, and the folder's, or all of it is gone after a loss of power, however well it was flushed.
       for (const made of [folder, dirname(folder)]) syncFolder(made)
-      this.#load()
+      this.#backlog = new Backlog(this.#tree)
+      this.#files = readdirSync(this.#bodies)
+      this.#order = readOrder(this.#tree.meta(ORDER))
     } catch (cause) {
       void this.#tree.close()
       throw cause
@@ -145,30 +155,70 @@ export class LmdbSpool implements Spool {
     })
   }
 
-  /** Everything that is there; what a crash left of messages that were never acknowledged is swept away. */
-  #load(): void {
-    for (const id of this.#tree.ids('entries')) {
-      const record = this.#record(id)
-      // Nothing is thrown away because we cannot read it: `postern queue check` tells of it.
-      if (record === undefined) this.#note(`the spool's record of ${id} cannot be read, and is left alone`)
-      else this.#enter(record)
+  read(some: () => void = () => {}): Promise<void> {
+    this.#reading ??= this.#readAll(some)
+    return this.#reading
+  }
+
+  async #readAll(some: () => void): Promise<void> {
+    for (let isMore = true; isMore && !this.#closed; some()) {
+      isMore = this.#readSome()
+      await new Promise(resolve => setImmediate(resolve))
     }
-    this.#remembered = this.#tree.ids('gone')
-    const known = new Set(this.#tree.ids('entries'))
-    const orphans = this.#tree.ids('bodies').filter(id => !known.has(id))
-    if (orphans.length > 0) {
-      void this.#tree
-        .write(({ bodies }) => {
-          for (const id of orphans) bodies.remove(id)
-        })
-        .catch(() => {})
+    if (!this.#closed) await this.#sweep()
+  }
+
+  /** As many as there is time for while others wait; `false` once all are read. */
+  #readSome(): boolean {
+    const began = performance.now()
+    do {
+      const ids = this.#backlog.next(FEW)
+      if (!ids) return false
+      for (const id of ids) this.#enterOld(id)
+    } while (performance.now() - began < SLICE)
+    return true
+  }
+
+  #enterOld(id: SpoolId): void {
+    const record = this.#record(id)
+    // Nothing is thrown away because we cannot read it: `postern queue check` tells of it.
+    if (record === undefined) this.#note(`the spool's record of ${id} cannot be read, and is left alone`)
+    else this.#enter(record)
+  }
+
+  /** What is known of an entry; one that was not read yet since the start is read for it. */
+  #slot(id: SpoolId): Slot | undefined {
+    if (this.#backlog.take(id)) this.#enterOld(id)
+    return this.#slots.get(id)
+  }
+
+  #isHere(id: SpoolId): boolean {
+    return this.#slots.has(id) || this.#backlog.has(id)
+  }
+
+  /** Takes away what a crash left of messages that were never acknowledged, and remembers who was gone before. */
+  async #sweep(): Promise<void> {
+    this.#remembered = [...new Set([...this.#tree.ids('gone'), ...this.#remembered])]
+    for (const name of this.#files) {
+      if (this.#tree.entry(name) === undefined) await rm(join(this.#bodies, name), { force: true }).catch(() => {})
     }
-    for (const name of readdirSync(this.#bodies)) {
-      if (!known.has(name)) void rm(join(this.#bodies, name), { force: true }).catch(() => {})
+    this.#files = []
+    for (let after: SpoolId | undefined; !this.#closed; ) {
+      const ids = this.#tree.ids('bodies', { after, limit: SCAN })
+      after = ids.at(-1)
+      if (after === undefined) return
+      // A body and its entry come in one commit.
+      const orphans = ids.filter(id => this.#tree.entry(id) === undefined)
+      const remove: Change = ({ bodies }) => {
+        for (const id of orphans) bodies.remove(id)
+      }
+      if (orphans.length > 0) await this.#tree.write(remove).catch(() => {})
+      await new Promise(resolve => setImmediate(resolve))
     }
   }
 
   #enter({ entry, body }: SpoolRecord): void {
+    this.#backlog.isNew(entry.id)
     this.#slots.set(entry.id, {
       revision: entry.revision,
       size: entry.size,
@@ -189,7 +239,7 @@ export class LmdbSpool implements Spool {
 
   #record(id: SpoolId): SpoolRecord | undefined {
     const read = readStored(this.#tree.entry(id))
-    return 'wrong' in read ? undefined : read
+    return 'wrong' in read ? undefined : { ...read, entry: ordered(read.entry, this.#order) }
   }
 
   // ── taking a message ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,7 +335,8 @@ export class LmdbSpool implements Spool {
         return `${this.folder} is no longer the spool that was opened`
       this.#disk = bavail * bsize
       // The file of a tree never shrinks; what messages leave behind in it is for the next ones.
-      this.#reusable = Math.max(0, blocks * 512 - this.#inUse)
+      // As long as it is not read, nobody knows how much that is.
+      this.#reusable = this.unread > 0 ? 0 : Math.max(0, blocks * 512 - this.#inUse)
       this.#looked = performance.now()
       return undefined
     } catch (cause) {
@@ -307,13 +358,14 @@ export class LmdbSpool implements Spool {
   }
 
   async take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined> {
-    const slot = this.#slots.get(id)
+    const slot = this.#slot(id)
     return !slot || slot.claimedUntil > now ? undefined : this.#claimed(id, until)
   }
 
   #claimed(id: SpoolId, until: Instant): Claim | undefined {
     const slot = this.#slots.get(id)
-    const record = slot && (this.#fresh.get(id)?.record ?? this.#record(id))
+    const fresh = this.#fresh.get(id)?.record
+    const record = slot && (fresh ? { ...fresh, entry: ordered(fresh.entry, this.#order) } : this.#record(id))
     if (!slot || !record) {
       if (slot) this.#note(`the spool's record of ${id} cannot be read any more, and is left alone`)
       return undefined
@@ -331,7 +383,7 @@ export class LmdbSpool implements Spool {
     const record = stored({ entry: next, body: slot.body })
     await this.#certainly(`what became of ${id}`, report, ({ entries }) => entries.put(id, record))
     slot.claimedUntil = 0
-    slot.due = dueAt(next)
+    slot.due = dueAt(ordered(next, this.#order))
     this.#schedule(id)
     return true
   }
@@ -343,12 +395,12 @@ export class LmdbSpool implements Spool {
     this.#slots.delete(id)
     this.#due.delete(id)
     this.#drop(id)
-    const forgotten = last && this.#remember(last.id)
+    const forgotten = last ? this.#remember(last.id) : []
     await this.#certainly(`that ${id} is done`, report, ({ entries, bodies, gone }) => {
       entries.remove(id)
       if (slot.body.place === 'tree') bodies.remove(id)
       if (last) gone.put(id, stored({ entry: last, body: slot.body }))
-      if (forgotten !== undefined) gone.remove(forgotten)
+      for (const each of forgotten) gone.remove(each)
     })
     this.#size -= slot.size
     this.#inUse -= pages(slot.size, slot.body)
@@ -357,10 +409,27 @@ export class LmdbSpool implements Spool {
     return true
   }
 
-  /** The id that is forgotten for it, once there are enough. */
-  #remember(id: SpoolId): SpoolId | undefined {
+  /** The ids that are forgotten for it, once there are enough: two, where there are more than there should be. */
+  #remember(id: SpoolId): readonly SpoolId[] {
     this.#remembered.push(id)
-    return this.#remembered.length > REMEMBERED ? this.#remembered.shift() : undefined
+    const forgotten: SpoolId[] = []
+    while (this.#remembered.length > REMEMBERED && forgotten.length < 2) forgotten.push(this.#remembered.shift() ?? '')
+    return forgotten
+  }
+
+  async hasten(order: Note): Promise<number> {
+    this.#order = order
+    let count = 0
+    for (const [id, slot] of this.#slots) {
+      // What is being tried just now keeps to what comes of that.
+      if (slot.due === undefined || slot.claimedUntil > order.at) continue
+      count++
+      if (slot.due <= order.at) continue
+      slot.due = order.at
+      this.#schedule(id)
+    }
+    await this.#tree.write(({ meta }) => meta.put(ORDER, JSON.stringify(order)))
+    return count + this.unread
   }
 
   async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
@@ -399,7 +468,7 @@ export class LmdbSpool implements Spool {
   // ── looking at it ────────────────────────────────────────────────────────────────────────────────────────────────
 
   async *body(id: SpoolId): AsyncIterable<Uint8Array> {
-    const slot = this.#slots.get(id)
+    const slot = this.#slot(id)
     if (!slot) throw new Error(`${id} is not in the spool`)
     const fresh = this.#fresh.get(id)
     if (fresh) return yield fresh.content
@@ -424,7 +493,11 @@ export class LmdbSpool implements Spool {
   }
 
   get count(): number {
-    return this.#slots.size
+    return this.#slots.size + this.#backlog.count
+  }
+
+  get unread(): number {
+    return this.#backlog.count
   }
 
   get size(): number {
@@ -450,10 +523,15 @@ export class LmdbSpool implements Spool {
 
   async *scan(): AsyncIterable<SpoolEntry> {
     // Ids sort by time of arrival.
-    for (const [i, id] of [...this.#slots.keys()].sort().entries()) {
-      if (i % SCAN === SCAN - 1) await new Promise(resolve => setImmediate(resolve))
-      const record = this.#slots.has(id) ? this.#record(id) : undefined
-      if (record) yield record.entry
+    for (let after: SpoolId | undefined; ; ) {
+      const ids = this.#tree.ids('entries', { after, limit: FEW })
+      after = ids.at(-1)
+      if (after === undefined) return
+      for (const id of ids) {
+        const record = this.#isHere(id) ? this.#record(id) : undefined
+        if (record) yield record.entry
+      }
+      await new Promise(resolve => setImmediate(resolve))
     }
   }
 
@@ -476,15 +554,6 @@ export class LmdbSpool implements Spool {
 const RECORD = 8_192
 /** What a commit may want besides the messages in it. */
 const ONE_GROUP = 1024 ** 2
-/** Octets of a page of the tree, and of what an entry takes in it, about. */
-const PAGE = 4096
-const ENTRY = 2048
-
-/** Octets of the tree that a message takes: a body begins on a page of its own. */
-function pages(size: number, { place }: StoredBody): number {
-  return ENTRY + (place === 'tree' ? Math.ceil((size + 16) / PAGE) * PAGE : 0)
-}
-
 /** The key of what is written to see whether it can be; no id is like it. */
 const TRIAL = '!'
 
@@ -492,8 +561,24 @@ function full(limit: number): string {
   return `the spool holds its ${limit} octets`
 }
 
-/** Entries read in one go while others wait. */
-const SCAN = 200
+/** Ids looked at in one go while others wait, and records read. */
+const SCAN = 1_000
+const FEW = 50
+/** So long records are read in one go, in milliseconds; then it is the others' turn. */
+const SLICE: Duration = 5
+
+/** What the tree calls the last order that all be tried. */
+const ORDER = 'retried'
+
+/** What cannot be read was no order. */
+function readOrder(text: string | undefined): Note | undefined {
+  try {
+    const { at, what } = JSON.parse(text ?? '') as Readonly<Record<string, unknown>>
+    return typeof at === 'number' && typeof what === 'string' ? { at, what } : undefined
+  } catch {
+    return undefined
+  }
+}
 
 export function spoolError(folder: string, cause: unknown): PosternError {
   const why = (cause as Error).message
@@ -502,28 +587,6 @@ export function spoolError(folder: string, cause: unknown): PosternError {
     retry: 'later',
     cause,
   })
-}
-
-function ownRecord({ entry, body }: OwnMessage): SpoolRecord {
-  return { entry: { ...entry, size: body.length }, body: { place: 'tree', sum: crc32(body) } }
-}
-
-/** The room of the sum. */
-const NO_SUM = '00000000 '
-
-/** A record with the CRC-32 of its text before it. */
-function stored(record: SpoolRecord): Buffer {
-  const octets = Buffer.from(`${NO_SUM}${writeRecord(record)}`)
-  octets.write(crc32(octets.subarray(NO_SUM.length)).toString(16).padStart(8, '0'), 'latin1')
-  return octets
-}
-
-export function readStored(octets: Buffer | undefined): SpoolRecord | { readonly wrong: string } {
-  if (!octets) return { wrong: 'there is none' }
-  const text = octets.subarray(NO_SUM.length)
-  const sum = octets.subarray(0, NO_SUM.length).toString('latin1')
-  if (sum !== `${crc32(text).toString(16).padStart(8, '0')} `) return { wrong: 'its checksum does not hold' }
-  return readRecord(text.toString('utf8'))
 }
 
 type Refused = Kept & { readonly kept: false }
