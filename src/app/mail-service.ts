@@ -232,7 +232,14 @@ export class MailService {
     const isSame = this.#answering && samePlace(metrics, this.#config.metrics)
     const answering =
       metrics && !isSame
-        ? await attempt(metrics.at, () => this.#metrics.listen(metrics.ip, metrics.port, () => this.#health()))
+        ? await attempt(metrics.at, () =>
+            this.#metrics.listen(
+              metrics.ip,
+              metrics.port,
+              () => this.#health(),
+              () => this.#reading(),
+            ),
+          )
         : undefined
     await attempt(config.user?.at, between)
     const logs: LogFiles[number][] = []
@@ -255,6 +262,11 @@ export class MailService {
     if (!metrics && config.metrics) return
     void this.#answering?.close()
     this.#answering = metrics
+  }
+
+  #reading(): string | undefined {
+    const unread = this.#spool?.unread ?? 0
+    return unread > 0 ? `${unread} messages of the queue are still to be read, and are not tried before` : undefined
   }
 
   /** What `/healthz` answers: is mail taken, and could it be kept? */
