@@ -192,10 +192,6 @@ export class LmdbSpool implements Spool {
     return this.#slots.get(id)
   }
 
-  #isHere(id: SpoolId): boolean {
-    return this.#slots.has(id) || this.#backlog.has(id)
-  }
-
   /** Takes away what a crash left of messages that were never acknowledged, and remembers who was gone before. */
   async #sweep(): Promise<void> {
     this.#remembered = [...new Set([...this.#tree.ids('gone'), ...this.#remembered])]
@@ -432,6 +428,10 @@ export class LmdbSpool implements Spool {
     return count + this.unread
   }
 
+  has(id: SpoolId): boolean {
+    return this.#slots.has(id) || this.#backlog.has(id)
+  }
+
   async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
     const read = readStored(this.#tree.gone(id))
     return 'wrong' in read ? undefined : read.entry
@@ -528,7 +528,7 @@ export class LmdbSpool implements Spool {
       after = ids.at(-1)
       if (after === undefined) return
       for (const id of ids) {
-        const record = this.#isHere(id) ? this.#record(id) : undefined
+        const record = this.has(id) ? this.#record(id) : undefined
         if (record) yield record.entry
       }
       await new Promise(resolve => setImmediate(resolve))

@@ -89,6 +89,10 @@ export class MemorySpool implements Spool {
     return true
   }
 
+  has(id: SpoolId): boolean {
+    return this.#held.has(id)
+  }
+
   async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
     return this.#gone.get(id)
   }

@@ -51,6 +51,8 @@ export interface Spool {
    * while. Refuses like `update`.
    */
   remove(claim: Claim, farewell?: Farewell): Promise<boolean>
+  /** Is it there? */
+  has(id: SpoolId): boolean
   /** How a message ended that is gone, if that is still remembered. */
   gone(id: SpoolId): Promise<SpoolEntry | undefined>
   /** Its content; fails where there is none. */

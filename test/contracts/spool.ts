@@ -238,9 +238,11 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     const claim = await it.take('a', NOON, NOON + 50)
     assert.ok(claim)
     assert.equal(await it.gone('a'), undefined)
+    assert.ok(it.has('a') && !it.has('b'))
     const last: SpoolEntry = { ...claim.entry, revision: 1, trail: [{ at: NOON, what: 'relayed' }] }
     await it.remove(claim, { last })
     assert.deepEqual(await it.gone('a'), last)
+    assert.ok(!it.has('a'))
     assert.equal(await it.gone('b'), undefined)
   })
 }
