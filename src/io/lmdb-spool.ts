@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { PosternError } from '../base/problem.ts'
 import type { Duration, Instant } from '../base/time.ts'
-import { DueTimes } from '../spool/due.ts'
+import { DueTimes, type Timed } from '../spool/due.ts'
 import { dueAt, type Note, ordered, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import type { SpoolRecord, StoredBody } from '../spool/record.ts'
 import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
@@ -57,10 +57,10 @@ interface Fresh {
 const FRESH = 16 * 1024 ** 2
 
 /** What is known of an entry without reading it. */
-interface Slot {
+interface Slot extends Timed, StoredBody {
+  readonly id: SpoolId
   revision: number
   readonly size: number
-  readonly body: StoredBody
   due: Instant | undefined
   claimedUntil: Instant
 }
@@ -83,7 +83,7 @@ export class LmdbSpool implements Spool {
   readonly #leftFree: number
   readonly #note: (what: string) => void
   readonly #slots = new Map<SpoolId, Slot>()
-  readonly #due = new DueTimes()
+  readonly #due = new DueTimes<Slot>()
   /** The oldest first. */
   readonly #fresh = new Map<SpoolId, Fresh>()
   #freshSize = 0
@@ -215,22 +215,25 @@ export class LmdbSpool implements Spool {
 
   #enter({ entry, body }: SpoolRecord): void {
     this.#backlog.isNew(entry.id)
-    this.#slots.set(entry.id, {
+    const slot: Slot = {
+      id: entry.id,
       revision: entry.revision,
       size: entry.size,
-      body,
+      place: body.place,
+      sum: body.sum,
       due: dueAt(entry),
       claimedUntil: 0,
-    })
+      at: undefined,
+    }
+    this.#slots.set(entry.id, slot)
     this.#size += entry.size
     this.#inUse += pages(entry.size, body)
-    this.#schedule(entry.id)
+    this.#schedule(slot)
   }
 
-  #schedule(id: SpoolId): void {
-    const slot = this.#slots.get(id)
-    if (slot?.due === undefined) this.#due.delete(id)
-    else this.#due.set(id, Math.max(slot.due, slot.claimedUntil))
+  #schedule(slot: Slot): void {
+    if (slot.due === undefined) this.#due.delete(slot)
+    else this.#due.set(slot, Math.max(slot.due, slot.claimedUntil))
   }
 
   #record(id: SpoolId): SpoolRecord | undefined {
@@ -345,9 +348,9 @@ export class LmdbSpool implements Spool {
   async claim(now: Instant, until: Instant, limit: number): Promise<readonly Claim[]> {
     const claims: Claim[] = []
     while (claims.length < limit) {
-      const id = this.#due.take(now)
-      if (id === undefined) break
-      const claim = this.#claimed(id, until)
+      const slot = this.#due.take(now)
+      if (!slot) break
+      const claim = this.#claimed(slot, until)
       if (claim) claims.push(claim)
     }
     return claims
@@ -355,19 +358,19 @@ export class LmdbSpool implements Spool {
 
   async take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined> {
     const slot = this.#slot(id)
-    return !slot || slot.claimedUntil > now ? undefined : this.#claimed(id, until)
+    return !slot || slot.claimedUntil > now ? undefined : this.#claimed(slot, until)
   }
 
-  #claimed(id: SpoolId, until: Instant): Claim | undefined {
-    const slot = this.#slots.get(id)
+  #claimed(slot: Slot, until: Instant): Claim | undefined {
+    const { id } = slot
     const fresh = this.#fresh.get(id)?.record
-    const record = slot && (fresh ? { ...fresh, entry: ordered(fresh.entry, this.#order) } : this.#record(id))
-    if (!slot || !record) {
-      if (slot) this.#note(`the spool's record of ${id} cannot be read any more, and is left alone`)
+    const record = fresh ? { ...fresh, entry: ordered(fresh.entry, this.#order) } : this.#record(id)
+    if (!record) {
+      this.#note(`the spool's record of ${id} cannot be read any more, and is left alone`)
       return undefined
     }
     slot.claimedUntil = until
-    this.#schedule(id)
+    this.#schedule(slot)
     return { entry: record.entry, until }
   }
 
@@ -376,11 +379,11 @@ export class LmdbSpool implements Spool {
     if (!slot || slot.revision !== revision) return false
     slot.revision = next.revision
     this.#drop(id)
-    const record = stored({ entry: next, body: slot.body })
+    const record = stored({ entry: next, body: bodyOf(slot) })
     await this.#certainly(`what became of ${id}`, report, ({ entries }) => entries.put(id, record))
     slot.claimedUntil = 0
     slot.due = dueAt(ordered(next, this.#order))
-    this.#schedule(id)
+    this.#schedule(slot)
     return true
   }
 
@@ -389,19 +392,19 @@ export class LmdbSpool implements Spool {
     if (!slot || slot.revision !== revision) return false
     // Out of sight at once: it is done, and nobody may begin with it again.
     this.#slots.delete(id)
-    this.#due.delete(id)
+    this.#due.delete(slot)
     this.#drop(id)
     const forgotten = last ? this.#remember(last.id) : []
     await this.#certainly(`that ${id} is done`, report, ({ entries, bodies, gone }) => {
       entries.remove(id)
-      if (slot.body.place === 'tree') bodies.remove(id)
-      if (last) gone.put(id, stored({ entry: last, body: slot.body }))
+      if (slot.place === 'tree') bodies.remove(id)
+      if (last) gone.put(id, stored({ entry: last, body: bodyOf(slot) }))
       for (const each of forgotten) gone.remove(each)
     })
     this.#size -= slot.size
-    this.#inUse -= pages(slot.size, slot.body)
+    this.#inUse -= pages(slot.size, slot)
     // Its name may come back after a crash; whoever opens the spool then sweeps it away.
-    if (slot.body.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
+    if (slot.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
     return true
   }
 
@@ -416,13 +419,13 @@ export class LmdbSpool implements Spool {
   async hasten(order: Note): Promise<number> {
     this.#order = order
     let count = 0
-    for (const [id, slot] of this.#slots) {
+    for (const slot of this.#slots.values()) {
       // What is being tried just now keeps to what comes of that.
       if (slot.due === undefined || slot.claimedUntil > order.at) continue
       count++
       if (slot.due <= order.at) continue
       slot.due = order.at
-      this.#schedule(id)
+      this.#schedule(slot)
     }
     await this.#tree.write(({ meta }) => meta.put(ORDER, JSON.stringify(order)))
     return count + this.unread
@@ -472,7 +475,7 @@ export class LmdbSpool implements Spool {
     if (!slot) throw new Error(`${id} is not in the spool`)
     const fresh = this.#fresh.get(id)
     if (fresh) return yield fresh.content
-    const { place, sum } = slot.body
+    const { place, sum } = slot
     let found = 0
     for await (const piece of place === 'tree' ? this.#inTreeBody(id) : fileBody(join(this.#bodies, id))) {
       found = crc32(piece, found)
@@ -554,6 +557,10 @@ export class LmdbSpool implements Spool {
 const RECORD = 8_192
 /** What a commit may want besides the messages in it. */
 const ONE_GROUP = 1024 ** 2
+function bodyOf({ place, sum }: Slot): StoredBody {
+  return { place, sum }
+}
+
 /** The key of what is written to see whether it can be; no id is like it. */
 const TRIAL = '!'
 
