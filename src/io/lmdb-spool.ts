@@ -1,5 +1,5 @@
-import { lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs'
-import { rm, statfs } from 'node:fs/promises'
+import { mkdirSync, readdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { PosternError } from '../base/problem.ts'
@@ -12,6 +12,7 @@ import { FolderSync, syncFolder } from './folders.ts'
 import { owner, ownerLives, sayOwner } from './owner.ts'
 import { Backlog } from './spool-backlog.ts'
 import { fileBody, IncomingBody } from './spool-body.ts'
+import { type Refused, SpoolRoom } from './spool-room.ts'
 import { ownRecord, pages, readStored, stored } from './stored-record.ts'
 import { type Change, Tree } from './tree.ts'
 
@@ -24,8 +25,6 @@ export const SPOOL_SIZE: number = 10 * 1024 ** 3
 export const IN_TREE = 131_072
 /** Octets of the disk left alone, so that what becomes of a message can be written down when no more of them fit. */
 export const LEFT_FREE: number = 16 * 1024 ** 2
-/** How old what we know of the disk may be. */
-const LOOK: Duration = 500
 /** How soon a change that could not be written is tried again. */
 const TRY_AGAIN: Duration = 500
 const TREE = 'queue.mdb'
@@ -78,9 +77,7 @@ export class LmdbSpool implements Spool {
   readonly #tree: Tree
   readonly #bodies: string
   readonly #names: FolderSync
-  readonly #limit: number
   readonly #inTree: number
-  readonly #leftFree: number
   readonly #note: (what: string) => void
   readonly #slots = new Map<SpoolId, Slot>()
   readonly #due = new DueTimes<Slot>()
@@ -94,15 +91,9 @@ export class LmdbSpool implements Spool {
   /** Names that were among the bodies when it was opened. */
   #files: readonly string[]
   #order: Note | undefined
-  readonly #file: { readonly dev: number; readonly ino: number }
-  #size = 0
-  /** Octets of the tree's file that are in use, about. */
+  readonly #room: SpoolRoom
+  /** Octets of the tree's file that are in use by what is read, about. */
   #inUse = 0
-  /** Octets left on the disk, and those that the tree can use again besides. */
-  #disk = 0
-  #reusable = 0
-  #looked = 0
-  #looking: Promise<string | undefined> | undefined
   #trying: Promise<Refused | undefined> | undefined
   #closed = false
 
@@ -121,9 +112,7 @@ export class LmdbSpool implements Spool {
     { limit = SPOOL_SIZE, inTree = IN_TREE, leftFree = LEFT_FREE, ahead, note = () => {} }: LmdbSpoolOptions,
   ) {
     this.folder = folder
-    this.#limit = limit
     this.#inTree = inTree
-    this.#leftFree = leftFree
     this.#note = note
     this.#bodies = join(folder, BODIES)
     mkdirSync(this.#bodies, { recursive: true, mode: 0o700 })
@@ -131,7 +120,8 @@ export class LmdbSpool implements Spool {
     this.#tree = new Tree(join(folder, TREE), ahead === undefined ? {} : { ahead })
     try {
       this.#own()
-      this.#file = statSync(join(folder, TREE))
+      const inUse = () => (this.unread > 0 ? undefined : this.#inUse)
+      this.#room = new SpoolRoom(folder, TREE, { limit, leftFree }, inUse)
       // The tree's own name, and the folder's, or all of it is gone after a loss of power, however well it was flushed.
       for (const made of [folder, dirname(folder)]) syncFolder(made)
       this.#backlog = new Backlog(this.#tree)
@@ -226,7 +216,7 @@ export class LmdbSpool implements Spool {
       at: undefined,
     }
     this.#slots.set(entry.id, slot)
-    this.#size += entry.size
+    this.#room.size += entry.size
     this.#inUse += pages(entry.size, body)
     this.#schedule(slot)
   }
@@ -251,9 +241,9 @@ export class LmdbSpool implements Spool {
       for await (const piece of body) {
         size += piece.length
         // What is under way counts, or many at once would pass the limit together.
-        this.#size += piece.length
-        const looking = this.#look()
-        kept = this.#room(piece.length, looking && (await looking))
+        this.#room.size += piece.length
+        const asked = this.#room.forMore(piece.length)
+        kept = asked instanceof Promise ? await asked : asked
         if (kept) return kept
         const spilling = arriving.push(piece)
         if (spilling) kept = await refusal(() => spilling)
@@ -262,7 +252,7 @@ export class LmdbSpool implements Spool {
       kept = (await refusal(() => arriving.finish(this.#names))) ?? (await this.#keep(entry, arriving))
       return kept
     } finally {
-      this.#size -= size
+      this.#room.size -= size
       if (!kept?.kept) await arriving.discard()
     }
   }
@@ -277,7 +267,7 @@ export class LmdbSpool implements Spool {
     }
     const octets = text.length + (content?.length ?? 0)
     const refused = await refusal(() => this.#tree.write(change, { octets }))
-    if (refused) return this.#judged(refused, size)
+    if (refused) return this.#room.why(refused, size)
     this.#enter(record)
     if (content) this.#hold({ record, content })
     return { kept: true }
@@ -295,52 +285,6 @@ export class LmdbSpool implements Spool {
   #drop(id: SpoolId): void {
     this.#freshSize -= this.#fresh.get(id)?.content.length ?? 0
     this.#fresh.delete(id)
-  }
-
-  /** Of a full disk LMDB says that its input or output failed, whatever the reason. */
-  async #judged(refused: Refused, size: number): Promise<Kept> {
-    await this.#lookNow()
-    return this.#disk < this.#leftFree + size + ONE_GROUP ? { ...refused, why: 'no-space' } : refused
-  }
-
-  /** Why there is no room for so many octets more, which are counted already; nothing when there is. `wrong`: a look at the disk. */
-  #room(octets: number, wrong: string | undefined): Refused | undefined {
-    if (this.#size > this.#limit) {
-      return { kept: false, why: 'no-space', words: full(this.#limit) }
-    }
-    if (wrong !== undefined) return { kept: false, why: 'fault', words: wrong }
-    this.#disk -= octets
-    if (this.#disk + this.#reusable >= this.#leftFree) return undefined
-    // It may be that there is more by now.
-    if (performance.now() - this.#looked > LOOK) this.#looked = 0
-    return { kept: false, why: 'no-space', words: `the disk of ${this.folder} is full` }
-  }
-
-  /** Looks at the disk now and then. */
-  #look(): Promise<string | undefined> | undefined {
-    if (this.#looked > 0 && performance.now() - this.#looked < LOOK) return undefined
-    this.#looking ??= this.#lookNow().finally(() => {
-      this.#looking = undefined
-    })
-    return this.#looking
-  }
-
-  async #lookNow(): Promise<string | undefined> {
-    try {
-      const { bavail, bsize } = await statfs(this.folder)
-      // What is written to a file that was taken away is kept by nobody.
-      const { dev, ino, blocks } = lstatSync(join(this.folder, TREE))
-      if (dev !== this.#file.dev || ino !== this.#file.ino)
-        return `${this.folder} is no longer the spool that was opened`
-      this.#disk = bavail * bsize
-      // The file of a tree never shrinks; what messages leave behind in it is for the next ones.
-      // As long as it is not read, nobody knows how much that is.
-      this.#reusable = this.unread > 0 ? 0 : Math.max(0, blocks * 512 - this.#inUse)
-      this.#looked = performance.now()
-      return undefined
-    } catch (cause) {
-      return `${this.folder}: ${(cause as Error).message}`
-    }
   }
 
   // ── working on it ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -401,7 +345,7 @@ export class LmdbSpool implements Spool {
       if (last) gone.put(id, stored({ entry: last, body: bodyOf(slot) }))
       for (const each of forgotten) gone.remove(each)
     })
-    this.#size -= slot.size
+    this.#room.size -= slot.size
     this.#inUse -= pages(slot.size, slot)
     // Its name may come back after a crash; whoever opens the spool then sweeps it away.
     if (slot.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
@@ -504,14 +448,13 @@ export class LmdbSpool implements Spool {
   }
 
   get size(): number {
-    return this.#size
+    return this.#room.size
   }
 
   /** A disk that went read-only shows only when something is written: an octet comes and goes, and is flushed. */
   async trouble(): Promise<string | undefined> {
-    const wrong = (await this.#lookNow()) ?? (this.#size >= this.#limit ? full(this.#limit) : undefined)
+    const wrong = await this.#room.trouble()
     if (wrong !== undefined) return wrong
-    if (this.#disk + this.#reusable < this.#leftFree) return `the disk of ${this.folder} is full`
     this.#trying ??= refusal(() =>
       this.#tree.write(({ bodies }) => {
         bodies.put(TRIAL, new Uint8Array(1))
@@ -555,18 +498,12 @@ export class LmdbSpool implements Spool {
 
 /** Octets of a record, as a rule; one with thousands of recipients has more, and there is room for that. */
 const RECORD = 8_192
-/** What a commit may want besides the messages in it. */
-const ONE_GROUP = 1024 ** 2
 function bodyOf({ place, sum }: Slot): StoredBody {
   return { place, sum }
 }
 
 /** The key of what is written to see whether it can be; no id is like it. */
 const TRIAL = '!'
-
-function full(limit: number): string {
-  return `the spool holds its ${limit} octets`
-}
 
 /** Ids looked at in one go while others wait, and records read. */
 const SCAN = 1_000
@@ -595,8 +532,6 @@ export function spoolError(folder: string, cause: unknown): PosternError {
     cause,
   })
 }
-
-type Refused = Kept & { readonly kept: false }
 
 /** What went wrong, as an answer; nothing when nothing did. */
 async function refusal(work: () => unknown): Promise<Refused | undefined> {
