@@ -186,6 +186,7 @@ export class LmdbSpool implements Spool {
   async #sweep(): Promise<void> {
     this.#remembered = [...new Set([...this.#tree.ids('gone'), ...this.#remembered])]
     for (const name of this.#files) {
+      if (this.#closed) return
       if (this.#tree.entry(name) === undefined) await rm(join(this.#bodies, name), { force: true }).catch(() => {})
     }
     this.#files = []
@@ -469,7 +470,7 @@ export class LmdbSpool implements Spool {
 
   async *scan(): AsyncIterable<SpoolEntry> {
     // Ids sort by time of arrival.
-    for (let after: SpoolId | undefined; ; ) {
+    for (let after: SpoolId | undefined; !this.#closed; ) {
       const ids = this.#tree.ids('entries', { after, limit: FEW })
       after = ids.at(-1)
       if (after === undefined) return
@@ -491,6 +492,8 @@ export class LmdbSpool implements Spool {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    // Whoever reads in a tree that is closed reads where nothing is.
+    await this.#reading?.catch(() => {})
     this.#tree.exchange('owner', () => ({ put: '', result: undefined }))
     await this.#tree.close()
   }
