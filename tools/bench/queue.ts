@@ -101,13 +101,13 @@ async function measure({ octets, slow }: Case, count: number, note: (line: strin
   await untilListening(server, port, { seconds: 300 })
   const startTime = (performance.now() - began) / 1000
   const startCpu = cpuSeconds(server.pid)
+  note(`listening after ${startTime.toFixed(1)} s`)
   while ((await unread(metricsPort)) > 0) await wait(50)
   const read = (performance.now() - began) / 1000
   note(`read after ${read.toFixed(1)} s`)
   await wait(2_000)
   const memory = memoryOf(server.pid, 'RssAnon') / 1024
   const mapped = memoryOf(server.pid, 'RssFile') / 1024
-  note(`listening after ${startTime.toFixed(1)} s`)
 
   const list = await timed(() => ask(['queue', 'list', file, '--limit', '20']))
   note(`listed in ${list.toFixed(1)} s`)
@@ -141,7 +141,10 @@ async function measure({ octets, slow }: Case, count: number, note: (line: strin
 
 /** Messages that the server has not read yet. */
 async function unread(port: number): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`).catch(() => undefined)
+  // It takes mail a moment before it answers there.
+  if (!answer) return Number.POSITIVE_INFINITY
+  const text = await answer.text()
   const [, count] = /^postern_mta_queue_unread (\d+)$/m.exec(text) ?? []
   if (count === undefined) throw new Error('it does not say how much of its queue is unread')
   return Number(count)
