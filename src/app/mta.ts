@@ -1,12 +1,14 @@
 /** The mail transfer agent, running: sessions come in, messages wait in the spool, attempts go out. */
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
+import type { Dropped } from '../io/drop-folder.ts'
 import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { sameHops } from '../mta/hop.ts'
 import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { AskedFor } from './asked-for.ts'
 import { Door } from './door.ts'
+import type { Taken } from './dropped.ts'
 import { Lanes } from './lanes.ts'
 import { LinkState, type Neighbours } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
@@ -93,6 +95,11 @@ export class Mta {
   /** Takes a connection; `peer` is the client's address as it shall be shown, `tls` what TLS it began with. */
   serve(socket: Channel, peer: string, tls?: TlsFacts): void {
     this.#sessions.serve(socket, peer, tls)
+  }
+
+  /** Takes a message that was left here while no server ran. */
+  take(dropped: Dropped): Promise<Taken> {
+    return this.#sessions.take(dropped)
   }
 
   /** There may be something to do. */

@@ -32,6 +32,9 @@ export interface MetricSpecs<Counter extends string, Histogram extends string> {
 /** Nothing when all is well, or why not, in words. */
 export type Health = () => string | undefined | Promise<string | undefined>
 
+/** Something that may be said, and takes no time. */
+export type Remark = () => string | undefined
+
 interface Count {
   readonly labels: Readonly<Record<string, string>>
   value: number
@@ -103,9 +106,9 @@ export class Metrics<Name extends string, Timed extends string = never> {
     return this.#registry.metrics()
   }
 
-  /** Answers there until it is closed. `health`: what `/healthz` answers. */
-  listen(host: string, port: number, health: Health): Promise<{ close(): Promise<void> }> {
-    return serve(this.#registry, { host, port }, health)
+  /** Answers there until it is closed. `health`: what `/healthz` answers; `also`: what it says besides where all is well. */
+  listen(host: string, port: number, health: Health, also?: Remark): Promise<{ close(): Promise<void> }> {
+    return serve(this.#registry, { host, port }, health, also)
   }
 }
 
@@ -153,6 +156,7 @@ async function serve(
   registry: Registry,
   { host, port }: Endpoint,
   health: Health,
+  also: Remark = () => undefined,
 ): Promise<{ close(): Promise<void> }> {
   const server = http.createServer((request, response) => {
     // A web page must not get here by a name of its own: whoever means loopback says so.
@@ -162,7 +166,7 @@ async function serve(
       void asked(health).then(wrong =>
         response
           .writeHead(wrong === undefined ? 200 : 503, { 'content-type': 'text/plain; charset=utf-8' })
-          .end(`${wrong ?? 'ok'}\n`),
+          .end(`${wrong ?? ['ok', also()].filter(Boolean).join(': ')}\n`),
       )
     } else if (request.url === '/metrics') {
       registry.metrics().then(

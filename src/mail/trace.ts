@@ -15,7 +15,9 @@ export interface Arrival {
 
 export function traceFields({ host, id, facts, isExchange, version }: Arrival, now: Instant): string {
   const hello = facts.hello.replace(/[^!-~]/g, '?') || 'unknown'
-  const { peer, tls } = facts
+  const { peer, tls, uid } = facts
+  if (uid !== undefined)
+    return `Received: by ${host} (Postern, from userid ${uid}) id ${id};\r\n\t${formatDate(now)}\r\n`
   if (isExchange) {
     return (
       `Received: from ${hello} ([${peer}]) by ${host} with Microsoft SMTPSVC(${version});\r\n` +

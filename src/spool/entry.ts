@@ -115,6 +115,19 @@ export function noted(entry: SpoolEntry, at: Instant, what: string): SpoolEntry 
   return { ...entry, trail: kept }
 }
 
+/**
+ * The entry as an order has it that all that waits be tried: it holds for what happened before it, and not for what is held.
+ * Thus one note stands for a change to every message, and each gets its own when it is next written down.
+ */
+export function ordered(entry: SpoolEntry, order: Note | undefined): SpoolEntry {
+  const { arrived, held, recipients, trail } = entry
+  if (!order || held !== undefined || (trail.at(-1)?.at ?? arrived) >= order.at || isDone(entry)) return entry
+  const hastened = recipients.map(state =>
+    state.kind === 'waiting' ? { ...state, due: Math.min(state.due, order.at) } : state,
+  )
+  return noted({ ...entry, recipients: hastened }, order.at, order.what)
+}
+
 /** Did its sender say that it is not to go yet? Who runs the server may have it go all the same. */
 export function isTooSoon({ envelope: { hold } }: SpoolEntry, now: Instant): boolean {
   return hold !== undefined && now < hold
