@@ -178,7 +178,7 @@ export function upper(text: string): string {
   // Most words come in the case that they are wanted in.
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code >= 0x61 && code <= 0x7a) return text.replace(/[a-z]+/g, letters => letters.toUpperCase())
+    if (code >= 0x61 && code <= 0x7a) return inAscii(text, /[a-z]+/g, word => word.toUpperCase())
   }
   return text
 }
@@ -187,9 +187,13 @@ export function upper(text: string): string {
 export function lower(text: string): string {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code >= 0x41 && code <= 0x5a) return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
+    if (code >= 0x41 && code <= 0x5a) return inAscii(text, /[A-Z]+/g, word => word.toLowerCase())
   }
   return text
+}
+
+function inAscii(text: string, letters: RegExp, fold: (word: string) => string): string {
+  return /[^\0-\x7f]/.test(text) ? text.replace(letters, fold) : fold(text)
 }
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

@@ -1,6 +1,6 @@
 import { bytes, isUtf8, lower, NO_BYTES, text, upper, utf8 } from '../base/bytes.ts'
 import { offers } from '../smtp/capabilities.ts'
-import { formatCommand, type Sayable } from '../smtp/command.ts'
+import { formatCommand, type Sayable, verbOf } from '../smtp/command.ts'
 import { ENDS_ITS_GROUP, may, type Said, said } from '../smtp/dialogue.ts'
 import { AUTH_LINE } from '../smtp/limits.ts'
 import type { Line } from '../smtp/line.ts'
@@ -206,7 +206,7 @@ export class ClientSide {
     // A frame of link state has an octet per character, whatever they spell.
     const encode = command.kind !== 'x-link2state' && isUtf8(octets) ? utf8 : bytes
     const line = formatCommand(command, encode)
-    const subject = upper(command.kind)
+    const subject = verbOf(command.kind)
     if (!line) {
       return this.#session.refuse(
         refusal(subject, octets, reply(501, '5.5.2', 'Not to be said'), 'it holds a line end'),

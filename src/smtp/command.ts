@@ -54,6 +54,13 @@ const VERBS: ReadonlyMap<string, readonly [CommandKind, Parser]> = new Map(
 
 const LONGEST = Math.max(...[...VERBS.keys()].map(({ length }) => length))
 
+const VERB_OF: ReadonlyMap<string, string> = new Map([...VERBS].map(([verb, [kind]]) => [kind, verb]))
+
+/** A command's kind in upper case: of all but `other`, its verb. */
+export function verbOf(kind: Command['kind']): string {
+  return VERB_OF.get(kind) ?? upper(kind)
+}
+
 export const COMMAND_KINDS: readonly CommandKind[] = [...VERBS.values()].map(([kind]) => kind)
 
 /** Understands one line without its ending. Never throws, whatever the octets. */
@@ -231,7 +238,7 @@ function wording(command: Sayable): string {
   switch (command.kind) {
     case 'ehlo':
     case 'helo':
-      return `${command.kind.toUpperCase()} ${command.domain}`
+      return `${verbOf(command.kind)} ${command.domain}`
     case 'mail':
       return `MAIL FROM:${formatPath(command.from)}${formatParams(command.params)}`
     case 'rcpt':
@@ -240,14 +247,14 @@ function wording(command: Sayable): string {
       return `BDAT ${command.size}${command.last ? ' LAST' : ''}`
     case 'auth':
     case 'x-exps':
-      return join(command.kind.toUpperCase(), command.mechanism, command.initial)
+      return join(verbOf(command.kind), command.mechanism, command.initial)
     case 'vrfy':
     case 'expn':
     case 'help':
     case 'noop':
     case 'etrn':
     case 'atrn':
-      return join(command.kind.toUpperCase(), command.argument)
+      return join(verbOf(command.kind), command.argument)
     case 'x-link2state':
       return `X-LINK2STATE ${command.position === 'none' ? '' : `${command.position.toUpperCase()} `}CHUNK=${command.chunk}`
     case 'xexch50':
@@ -257,7 +264,7 @@ function wording(command: Sayable): string {
     case 'other':
       return join(command.verb, command.argument)
     default:
-      return command.kind.toUpperCase()
+      return verbOf(command.kind)
   }
 }
 
