@@ -97,7 +97,7 @@ function handles(): Binding {
 /* Memory. */
 
 /** All connections read into this; whoever wants to keep octets copies them. */
-const SHARED = Buffer.allocUnsafeSlow(65_536)
+const SHARED = new Uint8Array(65_536)
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
@@ -110,25 +110,25 @@ export const MAX_OWN = 64
 /** Octets that may wait for the kernel before `write` says that it is enough. */
 const HIGH_WATER = 65_536
 
-const free: Buffer[] = []
+const free: Uint8Array[] = []
 let owners = 0
 
 /** The memory that the octets being told of are in, and whose it is. */
-let lent: ArrayBufferLike | undefined
+let lent: Uint8Array | undefined
 let lender: Tcp | undefined
 
 /** The octets, as a copy where the memory that they are in is about to be used again. */
 export function lasting(octets: Uint8Array): Uint8Array {
-  return octets.buffer === lent ? new Uint8Array(octets) : octets
+  return octets.buffer === lent?.buffer ? new Uint8Array(octets) : octets
 }
 
-let slab = Buffer.allocUnsafeSlow(SHARED.length)
+let slab = new Uint8Array(SHARED.length)
 let used = 0
 
 /** Room for so many octets in memory that many share: where it begins. */
 function reserve(length: number): number {
   if (used + length > slab.length) {
-    slab = Buffer.allocUnsafeSlow(slab.length)
+    slab = new Uint8Array(slab.length)
     used = 0
   }
   used += length
@@ -166,7 +166,7 @@ export class Tcp extends EventEmitter {
   #pending = 0
   #isFull = false
   /** Memory of its own, and how many writes out of it are under way. */
-  #own: Buffer | undefined
+  #own: Uint8Array | undefined
   #owed = 0
   /** What it has become. */
   #socket: net.Socket | undefined
@@ -247,8 +247,8 @@ export class Tcp extends EventEmitter {
     if (this.#finished) this.destroy()
   }
 
-  #tell(memory: Buffer, count: number): void {
-    lent = memory.buffer
+  #tell(memory: Uint8Array, count: number): void {
+    lent = memory
     lender = this
     try {
       this.emit('data', memory.subarray(0, count))
@@ -259,7 +259,7 @@ export class Tcp extends EventEmitter {
     if (this.#owed > 0) this.#stop()
     if (count < LARGE || this.#own || this.#isGone || this.#socket || owners >= MAX_OWN) return
     owners++
-    this.#own = free.pop() ?? Buffer.allocUnsafeSlow(OWN)
+    this.#own = free.pop() ?? new Uint8Array(OWN)
     this.#handle.useUserBuffer(this.#own)
   }
 
@@ -416,16 +416,15 @@ export function resetSocket(socket: net.Socket): void {
   else socket.resetAndDestroy()
 }
 
-const failures = new Map<string, NodeJS.ErrnoException>()
+const failures = { connection: new Map<number, NodeJS.ErrnoException>(), listen: new Map(), connect: new Map() }
 
 /** One for each: connections that end with a reset are many, and where the program stood tells nothing. */
-function failure(code: number, what: string): NodeJS.ErrnoException {
-  const key = `${what} ${code}`
-  const known = failures.get(key)
+function failure(code: number, what: keyof typeof failures): NodeJS.ErrnoException {
+  const known = failures[what].get(code)
   if (known) return known
   const name = getSystemErrorName(code)
   const made = Object.assign(new Error(`${what}: ${name}`), { code: name, errno: code })
-  failures.set(key, made)
+  failures[what].set(code, made)
   return made
 }
 
