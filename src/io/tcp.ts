@@ -97,7 +97,10 @@ function handles(): Binding {
 /* Memory. */
 
 /** All connections read into this; whoever wants to keep octets copies them. */
-const SHARED = new Uint8Array(65_536)
+const SHARED = Buffer.allocUnsafeSlow(65_536)
+/** The same, for the few octets of commands and replies: a view of a `Buffer` costs more to make, and less to search. */
+const PLAIN = new Uint8Array(SHARED.buffer)
+const FEW = 512
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
@@ -110,7 +113,7 @@ export const MAX_OWN = 64
 /** Octets that may wait for the kernel before `write` says that it is enough. */
 const HIGH_WATER = 65_536
 
-const free: Uint8Array[] = []
+const free: Buffer[] = []
 let owners = 0
 
 /** The memory that the octets being told of are in, and whose it is. */
@@ -166,7 +169,7 @@ export class Tcp extends EventEmitter {
   #pending = 0
   #isFull = false
   /** Memory of its own, and how many writes out of it are under way. */
-  #own: Uint8Array | undefined
+  #own: Buffer | undefined
   #owed = 0
   /** What it has become. */
   #socket: net.Socket | undefined
@@ -247,11 +250,11 @@ export class Tcp extends EventEmitter {
     if (this.#finished) this.destroy()
   }
 
-  #tell(memory: Uint8Array, count: number): void {
+  #tell(memory: Buffer, count: number): void {
     lent = memory
     lender = this
     try {
-      this.emit('data', memory.subarray(0, count))
+      this.emit('data', (memory === SHARED && count <= FEW ? PLAIN : memory).subarray(0, count))
     } finally {
       lent = undefined
       lender = undefined
@@ -259,7 +262,7 @@ export class Tcp extends EventEmitter {
     if (this.#owed > 0) this.#stop()
     if (count < LARGE || this.#own || this.#isGone || this.#socket || owners >= MAX_OWN) return
     owners++
-    this.#own = free.pop() ?? new Uint8Array(OWN)
+    this.#own = free.pop() ?? Buffer.allocUnsafeSlow(OWN)
     this.#handle.useUserBuffer(this.#own)
   }
 

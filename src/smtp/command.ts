@@ -65,7 +65,7 @@ export const COMMAND_KINDS: readonly CommandKind[] = [...VERBS.values()].map(([k
 
 /** Understands one line without its ending. Never throws, whatever the octets. */
 export function parseCommand(line: Uint8Array): Command {
-  if (hasControl(line)) return { kind: 'unreadable', wrong: 'a control character in a command' }
+  if (hasControl(line, line.length)) return { kind: 'unreadable', wrong: 'a control character in a command' }
   const length = verbLength(line)
   if (length === 0) return { kind: 'unreadable', wrong: 'no verb' }
   if (length < line.length && !isBlank(line[length])) {
@@ -89,17 +89,17 @@ export function parseCommand(line: Uint8Array): Command {
   return parse(kind, argument)
 }
 
-/** Which command this is, whatever its argument: `parseCommand`'s `kind`, or the verb of a `garbled` one. */
-export function kindOf(line: Uint8Array): CommandKind | 'other' | 'unreadable' {
-  if (hasControl(line)) return 'unreadable'
+/** Which command this is, whatever its argument: `parseCommand`'s `kind`, or the verb of a `garbled` one. `end`: where its CRLF begins. */
+export function kindOf(line: Uint8Array, end: number = line.length): CommandKind | 'other' | 'unreadable' {
+  if (hasControl(line, end)) return 'unreadable'
   const length = verbLength(line)
-  if (length === 0 || (length < line.length && !isBlank(line[length]))) return 'unreadable'
+  if (length === 0 || (length < end && !isBlank(line[length]))) return 'unreadable'
   return length > LONGEST ? 'other' : (VERBS.get(upper(text(line, 0, length)))?.[0] ?? 'other')
 }
 
 /** Is there an octet that no command may hold? */
-function hasControl(line: Uint8Array): boolean {
-  for (let i = 0; i < line.length; i++) {
+function hasControl(line: Uint8Array, end: number): boolean {
+  for (let i = 0; i < end; i++) {
     const octet = line[i] ?? 0
     if (octet < 0x20 && octet !== 0x09) return true
   }
