@@ -6,7 +6,7 @@ import { asksAbout, judge, type Situation, type Subject } from './judge.ts'
 import { maskLine } from './mask.ts'
 import { MESSAGE_SUBJECTS, MessageWatch } from './message-watch.ts'
 import type { Policy, SizeKind } from './policy.ts'
-import { type Segment, trimEnd } from './segment.ts'
+import { endOf, type Segment, trimEnd } from './segment.ts'
 import { type Because, explain, isKnownVerb, type Judgement, type What } from './verdict.ts'
 
 /** Where in the end of data CRLF.CRLF the octets of a body are. */
@@ -147,7 +147,7 @@ export class CommandSide {
       return
     }
     const verb = verbOf(line)
-    const kind = kindOf(trimEnd(line))
+    const kind = kindOf(line, endOf(line))
     const isChunk = this.#chunk > 0
     this.#chunk = Math.max(0, this.#chunk - line.length)
     const shown = isChunk ? ofChunk(verb, line.length) : this.#withoutSecrets(line, verb, kind)
@@ -224,7 +224,7 @@ export class CommandSide {
         heed({ on: 'size', what: 'declared-size', size: this.#declaredSize })) &&
       heed({ on: 'size', what: role, size: address.length }) &&
       heed({ on: 'text', what: role, text: address }) &&
-      (!address.some(isSpecial) || heed({ on: 'octet', what: 'special' }))
+      (!hasSpecial(address) || heed({ on: 'octet', what: 'special' }))
     if (!goesOn) return
     this.#address(segment, { verb, line, at, isHidden: shown !== line })
   }
@@ -303,7 +303,7 @@ export class CommandSide {
     if (kind !== 'other' && kind !== 'unreadable') this.#loginBegun = false
     if (this.#loginBegun) return hidden(SECRET)
     // A verb nobody knows may hold anything, escape sequences included.
-    return { bytes: line, verb: word.replace(/[^!-~]/g, '?'), verbLength: length }
+    return { bytes: line, verb: isKnownVerb(word) ? word : word.replace(/[^!-~]/g, '?'), verbLength: length }
   }
 
   /* Messages. */
@@ -391,8 +391,12 @@ const BACKQUOTE = 0x60
 const OPEN = 0x3c
 const CLOSE = 0x3e
 
-function isSpecial(octet: number): boolean {
-  return octet === PIPE || octet === BACKQUOTE || octet === 0
+function hasSpecial(octets: Uint8Array): boolean {
+  for (let i = 0; i < octets.length; i++) {
+    const octet = octets[i]
+    if (octet === PIPE || octet === BACKQUOTE || octet === 0) return true
+  }
+  return false
 }
 
 /** What stands between < and >, or else behind the colon up to a blank. Whatever it is. */

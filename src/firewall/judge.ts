@@ -166,7 +166,7 @@ const NEVER: Pattern = { source: '', test: () => false }
 
 type Index = ReadonlyMap<string, ReadonlyMap<string, readonly Rule[]>>
 
-interface About {
+export interface About {
   readonly on: Subject['on']
   readonly what?: string
 }
@@ -177,7 +177,17 @@ function rulesFor(policy: Policy, { on, what = '' }: About): readonly Rule[] | u
   return indexOf(policy).get(on)?.get(what)
 }
 
+/** The index that was asked for last: nearly always it is the one. */
+let latest: { readonly policy: Policy; readonly index: Index } | undefined
+
 function indexOf(policy: Policy): Index {
+  if (latest?.policy === policy) return latest.index
+  const index = indexed(policy)
+  latest = { policy, index }
+  return index
+}
+
+function indexed(policy: Policy): Index {
   const known = indexes.get(policy)
   if (known) return known
   const index = new Map<string, Map<string, Rule[]>>()

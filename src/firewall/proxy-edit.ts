@@ -7,7 +7,7 @@ import { InlineFiles, type InlinePiece } from './inline-file.ts'
 import { asksAbout, type Subject } from './judge.ts'
 import { type MimeField, parseMimeField } from './mime-field.ts'
 import type { Fault } from './proxy-content.ts'
-import { type Rules, wordsOf } from './proxy-rules.ts'
+import { type ProxyPolicy, type Rules, wordsOf } from './proxy-rules.ts'
 import { type Explanation, explain, type Verdict } from './verdict.ts'
 
 /** Octets of a header that is held to be judged as a whole. */
@@ -24,8 +24,18 @@ export function editorFor(rules: Rules): MessageEditor | undefined {
   return edits(rules) ? new MessageEditor(rules) : undefined
 }
 
+const editing = new WeakMap<ProxyPolicy, boolean>()
+
 /** Must messages be looked into, and so be such that one can? */
 export function edits({ policy }: Pick<Rules, 'policy'>): boolean {
+  const known = editing.get(policy)
+  if (known !== undefined) return known
+  const found = speaksOfContent(policy)
+  editing.set(policy, found)
+  return found
+}
+
+function speaksOfContent(policy: ProxyPolicy): boolean {
   const words = ['header-field', 'mime-encoding'].map(what => ({ on: 'word', what }) as const)
   const texts = ['header-value', 'mime-type', 'filename'].map(what => ({ on: 'text', what }) as const)
   const sizes = ['filename', 'mime-depth', 'mime-parts', 'header-line'].map(what => ({ on: 'size', what }) as const)

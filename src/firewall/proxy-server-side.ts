@@ -14,13 +14,13 @@ import type { ProxySession } from './proxy-session.ts'
 import type { Transfer } from './proxy-transfer.ts'
 
 /** What the server may answer, by the first digit; anything else means that we have lost each other. */
-const ANSWERS: Partial<Record<Said, string>> = {
-  data: '345',
-  xexch50: '2345',
-  auth: '2345',
-  'x-exps': '2345',
-  'auth-line': '2345',
-}
+const ANSWERS: ReadonlyMap<Said, string> = new Map([
+  ['data', '345'],
+  ['xexch50', '2345'],
+  ['auth', '2345'],
+  ['x-exps', '2345'],
+  ['auth-line', '2345'],
+])
 
 interface Hearing {
   /** `bytes` for a reply that comes from a wire, whose text is an octet per character. */
@@ -77,7 +77,7 @@ export class ServerSide {
     const owed = session.queue.takeServers()
     if (!owed) return this.#unasked(answer)
     session.askedAt = session.now
-    if (!(ANSWERS[owed.said] ?? '245').includes(String(digit(answer)))) {
+    if (!(ANSWERS.get(owed.said) ?? '245').includes(`${digit(answer)}`)) {
       return session.confused('a reply to something else', String(answer.code))
     }
     session.turnAt = session.now
@@ -149,7 +149,7 @@ export class ServerSide {
   #heardGreeting(answer: Reply): void {
     const session = this.#session
     this.#greeted = true
-    this.#serverName = answer.text[0]?.split(' ')[0] ?? ''
+    this.#serverName = firstWord(answer.text[0] ?? '')
     session.phase = after(session.phase, 'connect', answer.code)
     const { name } = session.engine
     const verdict = session.rules.judge({ on: 'greeting' })
@@ -287,6 +287,11 @@ export class ServerSide {
     }
     session.confused('a reply to nothing', String(answer.code))
   }
+}
+
+function firstWord(text: string): string {
+  const blank = text.indexOf(' ')
+  return blank < 0 ? text : text.slice(0, blank)
 }
 
 /** A greeting hidden as a firewall that works in place hides it, but for the codes of its lines: those stay. */

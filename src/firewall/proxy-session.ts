@@ -82,7 +82,10 @@ export class ProxySession {
   now: Instant = 0
   turnAt: Instant = 0
   askedAt: Instant = 0
-  readonly blocked: { client?: Instant; server?: Instant } = {}
+  readonly blocked: { client: Instant | undefined; server: Instant | undefined } = {
+    client: undefined,
+    server: undefined,
+  }
   rate: RateClock | undefined
   /** The client's next command is not read, nor the one that is held passed on, before then. */
   restsUntil: Instant | undefined
@@ -176,7 +179,7 @@ export class ProxySession {
     this.fromServer = new LineSplitter()
     this.replies = new ReplyReader()
     this.steps = this.newSteps()
-    delete this.blocked.server
+    this.blocked.server = undefined
   }
 
   refuse({ reply: wording, subject, octets, reason, verdict }: Refusal): void {

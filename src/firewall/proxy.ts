@@ -160,7 +160,7 @@ export class SmtpProxy {
 
   flowing(side: Side, now: Instant): readonly ProxyOutput[] {
     return this.#run(now, session => {
-      delete session.blocked[side]
+      session.blocked[side] = undefined
       if (side === 'server') session.rate?.go(now)
     })
   }

@@ -69,7 +69,7 @@ export class ReplySide {
     this.#lineOfReply++
     this.#keyword = undefined
     if (head[3] === '-') return false
-    const code = Number(head.slice(0, 3)) || 0
+    const code = codeOf(head)
     this.#heard(this.#onlooker.hear(code), code)
     this.#greeting = undefined
     this.#lineOfReply = 0
@@ -125,6 +125,15 @@ export class ReplySide {
     cursor.because = verdict.because
   }
 }
+
+/** The number that a line begins with, or 0. */
+function codeOf(head: string): number {
+  const [a, b, c] = [head.charCodeAt(0) - ZERO, head.charCodeAt(1) - ZERO, head.charCodeAt(2) - ZERO]
+  const isCode = a >= 0 && a <= 9 && b >= 0 && b <= 9 && c >= 0 && c <= 9
+  return isCode ? 100 * a + 10 * b + c : Number(head.slice(0, 3)) || 0
+}
+
+const ZERO = 0x30
 
 /** A greeting of which something was hidden in this segment. */
 interface Greeted {

@@ -35,9 +35,28 @@ export type Health = () => string | undefined | Promise<string | undefined>
 /** Something that may be said, and takes no time. */
 export type Remark = () => string | undefined
 
-interface Count {
-  readonly labels: Readonly<Record<string, string>>
+/** How often these words stood behind the first labels, and by the word of the next label the rest. */
+interface Tally {
+  labels: Readonly<Record<string, string>>
   value: number
+  readonly by: Map<string, Tally>
+}
+
+function tally(): Tally {
+  return { labels: {}, value: 0, by: new Map() }
+}
+
+function* talliesIn(tally: Tally): Generator<Tally, void, undefined> {
+  if (tally.value > 0) yield tally
+  for (const each of tally.by.values()) yield* talliesIn(each)
+}
+
+function under({ by }: Tally, word: string): Tally {
+  const known = by.get(word)
+  if (known) return known
+  const made = tally()
+  by.set(word, made)
+  return made
 }
 
 /** A request that is not done by then is cut. */
@@ -49,13 +68,13 @@ const MAX_ASKERS = 16
 export class Metrics<Name extends string, Timed extends string = never> {
   readonly #registry = new Registry()
   /** Counted here and handed over when somebody looks: every connection counts, and nobody may ever look. */
-  readonly #counts = new Map<Name, Map<string, Count>>()
+  readonly #counts = new Map<Name, Tally>()
   readonly #histograms = new Map<string, Histogram<string>>()
 
   constructor({ counters, gauges, histograms }: MetricSpecs<Name, Timed>) {
     const registers = [this.#registry]
     for (const [name, { help, labels }] of Object.entries<CounterSpec>(counters)) {
-      const counts = new Map<string, Count>()
+      const counts = tally()
       this.#counts.set(name as Name, counts)
       const counter: Counter<string> = new Counter({
         name,
@@ -64,7 +83,7 @@ export class Metrics<Name extends string, Timed extends string = never> {
         registers,
         collect: () => {
           counter.reset()
-          for (const { labels, value } of counts.values()) counter.inc(labels, value)
+          for (const { labels, value } of talliesIn(counts)) counter.inc(labels, value)
         },
       })
     }
@@ -90,12 +109,11 @@ export class Metrics<Name extends string, Timed extends string = never> {
   }
 
   count(name: Name, labels: Readonly<Record<string, string>> = {}, by = 1): void {
-    const counts = this.#counts.get(name)
-    let key = ''
-    for (const label in labels) key += `${labels[label]}\n`
-    const count = counts?.get(key)
-    if (count) count.value += by
-    else counts?.set(key, { labels, value: by })
+    let count = this.#counts.get(name)
+    for (const label in labels) count = count && under(count, labels[label] ?? '')
+    if (!count) return
+    if (count.value === 0) count.labels = labels
+    count.value += by
   }
 
   observe(name: Timed, labels: Readonly<Record<string, string>>, seconds: number): void {

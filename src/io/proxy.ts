@@ -37,12 +37,17 @@ export function proxy(client: Channel, options: Omit<ProxyOptions, 'canSecure'>,
   return { passage: joined.passage, over: joined.over, stop: () => joined.stop() }
 }
 
+interface Ends {
+  client: Channel | undefined
+  server: Channel | undefined
+}
+
 class Joined {
   readonly #machine: SmtpProxy
   readonly #ends: ProxyEnds
-  readonly #sockets: { client?: Channel; server?: Channel } = {}
+  readonly #sockets: Ends = { client: undefined, server: undefined }
   /** What was there before TLS. */
-  readonly #plain: { client?: Channel; server?: Channel } = {}
+  readonly #plain: Ends = { client: undefined, server: undefined }
   readonly #blocked = { client: false, server: false }
   /** What is to leave in one piece. */
   readonly #unsent: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] }
@@ -210,7 +215,7 @@ class Joined {
   #close(side: Side, how: 'after-writes' | 'at-once'): void {
     const socket = this.#sockets[side]
     if (side === 'server') this.#dialled++
-    delete this.#sockets[side]
+    this.#sockets[side] = undefined
     this.#blocked[side] = false
     if (!socket) return
     if (how === 'at-once') return this.#giveUp(side, socket)
@@ -255,7 +260,7 @@ class Joined {
   }
 
   #gone(side: Side, socket: Channel): void {
-    if (this.#sockets[side] === socket) delete this.#sockets[side]
+    if (this.#sockets[side] === socket) this.#sockets[side] = undefined
     this.#open--
     this.#settleIfOver()
   }

@@ -98,6 +98,9 @@ function handles(): Binding {
 
 /** All connections read into this; whoever wants to keep octets copies them. */
 const SHARED = Buffer.allocUnsafeSlow(65_536)
+/** The same, for the few octets of commands and replies: a view of a `Buffer` costs more to make, and less to search. */
+const PLAIN = new Uint8Array(SHARED.buffer)
+const FEW = 512
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
@@ -114,21 +117,21 @@ const free: Buffer[] = []
 let owners = 0
 
 /** The memory that the octets being told of are in, and whose it is. */
-let lent: ArrayBufferLike | undefined
+let lent: Uint8Array | undefined
 let lender: Tcp | undefined
 
 /** The octets, as a copy where the memory that they are in is about to be used again. */
 export function lasting(octets: Uint8Array): Uint8Array {
-  return octets.buffer === lent ? new Uint8Array(octets) : octets
+  return octets.buffer === lent?.buffer ? new Uint8Array(octets) : octets
 }
 
-let slab = Buffer.allocUnsafeSlow(SHARED.length)
+let slab = new Uint8Array(SHARED.length)
 let used = 0
 
 /** Room for so many octets in memory that many share: where it begins. */
 function reserve(length: number): number {
   if (used + length > slab.length) {
-    slab = Buffer.allocUnsafeSlow(slab.length)
+    slab = new Uint8Array(slab.length)
     used = 0
   }
   used += length
@@ -248,10 +251,10 @@ export class Tcp extends EventEmitter {
   }
 
   #tell(memory: Buffer, count: number): void {
-    lent = memory.buffer
+    lent = memory
     lender = this
     try {
-      this.emit('data', memory.subarray(0, count))
+      this.emit('data', (memory === SHARED && count <= FEW ? PLAIN : memory).subarray(0, count))
     } finally {
       lent = undefined
       lender = undefined
@@ -416,16 +419,15 @@ export function resetSocket(socket: net.Socket): void {
   else socket.resetAndDestroy()
 }
 
-const failures = new Map<string, NodeJS.ErrnoException>()
+const failures = { connection: new Map<number, NodeJS.ErrnoException>(), listen: new Map(), connect: new Map() }
 
 /** One for each: connections that end with a reset are many, and where the program stood tells nothing. */
-function failure(code: number, what: string): NodeJS.ErrnoException {
-  const key = `${what} ${code}`
-  const known = failures.get(key)
+function failure(code: number, what: keyof typeof failures): NodeJS.ErrnoException {
+  const known = failures[what].get(code)
   if (known) return known
   const name = getSystemErrorName(code)
   const made = Object.assign(new Error(`${what}: ${name}`), { code: name, errno: code })
-  failures.set(key, made)
+  failures[what].set(code, made)
   return made
 }
 

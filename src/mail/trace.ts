@@ -1,4 +1,4 @@
-import { LF, lower, text } from '../base/bytes.ts'
+import { bytes, LF, lower, SP, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import { addressLiteral } from '../smtp/address.ts'
 import type { SessionFacts } from '../smtp/session.ts'
@@ -58,6 +58,9 @@ export function withoutTrace(
 /** Octets of a line that are looked at: enough to tell a field's name, and a Message-ID of any usual length. */
 const LINE_START = 256
 
+/** Of Received and Message-ID, and of the end. */
+const TELLING: ReadonlySet<number> = new Set(bytes('RrMm\r'))
+
 /** Octets that are kept of what the server before us wrote. */
 const KEPT = 8_192
 
@@ -90,6 +93,13 @@ export class HeaderWatch {
     for (let from = 0; from < chunk.length && !this.#over; ) {
       const lf = chunk.indexOf(LF, from)
       const end = lf < 0 ? chunk.length : lf + 1
+      if (lf >= 0 && this.#length === 0 && this.hops !== 2 && !this.#tells(chunk[from])) {
+        this.#isFolded = false
+        this.size += end - from
+        from = end
+        if (this.size > most) this.#over = true
+        continue
+      }
       this.#start += text(chunk, from, Math.min(end, from + LINE_START - this.#start.length))
       if (this.hops === 2 && this.#before.length < KEPT) {
         this.#before += text(chunk, from, Math.min(end, from + KEPT - this.#before.length))
@@ -102,6 +112,11 @@ export class HeaderWatch {
         this.#over = true
       }
     }
+  }
+
+  /** Can a line that begins with this octet be one that is read here? Most are not, and are only counted. */
+  #tells(octet: number | undefined): boolean {
+    return TELLING.has(octet ?? 0) || (this.#isFolded && (octet === SP || octet === 0x09))
   }
 
   #endLine(): void {

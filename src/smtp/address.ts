@@ -17,8 +17,14 @@ export const MAX_PATH = 256
 
 export type PathFault = { readonly wrong: string }
 
-const ATOM = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u
-const LABEL = /^[A-Za-z0-9\u0080-\u{10ffff}](?:[A-Za-z0-9_\-\u0080-\u{10ffff}]*[A-Za-z0-9\u0080-\u{10ffff}])?$/u
+const ATEXT = "[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~\\u0080-\\u{10ffff}]+"
+/** A local part that needs no quotes: atoms, with dots between them. */
+const DOT_STRING = new RegExp(`^${ATEXT}(?:\\.${ATEXT})*$`, 'u')
+const LETTER = 'A-Za-z0-9\\u0080-\\u{10ffff}'
+/** Labels with dots between them; they may hold hyphens, and do not begin or end with one. */
+const LABEL = `[${LETTER}]+(?:[_\\-]+[${LETTER}]+)*`
+const NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`, 'u')
+const MAX_LABEL = 63
 
 /**
  * Reads a path that begins at `text[0]`: `<a@b.example>`, `<>`, `<@relay.example:a@b.example>`, `<postmaster>`.
@@ -78,7 +84,7 @@ export function parseMailbox(text: string): Mailbox | PathFault {
     at = text.indexOf('@')
     if (at < 0) at = text.length
     local = text.slice(0, at)
-    if (!local.split('.').every(atom => ATOM.test(atom))) return { wrong: 'the local part is not a dot-string' }
+    if (!DOT_STRING.test(local)) return { wrong: 'the local part is not a dot-string' }
   }
   if (octets(local) > MAX_LOCAL) return { wrong: `the local part is longer than ${MAX_LOCAL} octets` }
   if (at === text.length) return { local, domain: '' }
@@ -91,7 +97,12 @@ export function parseMailbox(text: string): Mailbox | PathFault {
 export function isDomain(text: string): boolean {
   if (text === '' || octets(text) > MAX_DOMAIN) return false
   if (text[0] === '[') return isLiteral(text)
-  return text.split('.').every(label => label.length <= 63 && LABEL.test(label))
+  if (!NAME.test(text)) return false
+  for (let from = 0, dot = 0; dot >= 0; from = dot + 1) {
+    dot = text.indexOf('.', from)
+    if ((dot < 0 ? text.length : dot) - from > MAX_LABEL) return false
+  }
+  return true
 }
 
 function isLiteral(text: string): boolean {
@@ -118,8 +129,7 @@ export function addressLiteral(ip: string): string {
 
 /** The address as it is written outside a path, quoted where it has to be. */
 export function formatMailbox({ local, domain }: Mailbox): string {
-  const plain = local.split('.').every(atom => ATOM.test(atom))
-  const written = plain ? local : `"${local.replace(/["\\]/g, '\\$&')}"`
+  const written = DOT_STRING.test(local) ? local : `"${local.replace(/["\\]/g, '\\$&')}"`
   return domain === '' ? written : `${written}@${domain}`
 }
 
@@ -137,5 +147,6 @@ export function sameDomain(a: string, b: string): boolean {
 }
 
 export function isAscii(text: string): boolean {
-  return /^[\x00-\x7f]*$/.test(text)
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false
+  return true
 }

@@ -1,4 +1,4 @@
-import { bytes, strictUtf8, text, utf8 } from '../base/bytes.ts'
+import { bytes, CR, LF, SP, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
 import { formatParams, fromXtext, type Param, type Params, parseParams, toXtext } from './params.ts'
 
@@ -26,75 +26,94 @@ export type CommandKind = Exclude<Command['kind'], 'other' | 'garbled' | 'unread
 type Parser = (kind: CommandKind, argument: string) => Command
 
 /** Verb → what it is and how the rest of its line reads. The only list of verbs in the house. */
-const VERBS: Readonly<Record<string, readonly [CommandKind, Parser]>> = {
-  EHLO: ['ehlo', hello],
-  HELO: ['helo', hello],
-  MAIL: ['mail', mail],
-  RCPT: ['rcpt', rcpt],
-  DATA: ['data', bare],
-  BDAT: ['bdat', bdat],
-  RSET: ['rset', bare],
-  NOOP: ['noop', free],
-  QUIT: ['quit', bare],
-  VRFY: ['vrfy', free],
-  EXPN: ['expn', free],
-  HELP: ['help', free],
-  ETRN: ['etrn', free],
-  TURN: ['turn', bare],
-  ATRN: ['atrn', free],
-  STARTTLS: ['starttls', bare],
-  AUTH: ['auth', auth],
-  'X-EXPS': ['x-exps', auth],
-  'X-LINK2STATE': ['x-link2state', link2state],
-  XEXCH50: ['xexch50', xexch50],
-  XCLIENT: ['xclient', xclient],
+const VERBS: ReadonlyMap<string, readonly [CommandKind, Parser]> = new Map(
+  Object.entries<readonly [CommandKind, Parser]>({
+    EHLO: ['ehlo', hello],
+    HELO: ['helo', hello],
+    MAIL: ['mail', mail],
+    RCPT: ['rcpt', rcpt],
+    DATA: ['data', bare],
+    BDAT: ['bdat', bdat],
+    RSET: ['rset', bare],
+    NOOP: ['noop', free],
+    QUIT: ['quit', bare],
+    VRFY: ['vrfy', free],
+    EXPN: ['expn', free],
+    HELP: ['help', free],
+    ETRN: ['etrn', free],
+    TURN: ['turn', bare],
+    ATRN: ['atrn', free],
+    STARTTLS: ['starttls', bare],
+    AUTH: ['auth', auth],
+    'X-EXPS': ['x-exps', auth],
+    'X-LINK2STATE': ['x-link2state', link2state],
+    XEXCH50: ['xexch50', xexch50],
+    XCLIENT: ['xclient', xclient],
+  }),
+)
+
+const LONGEST = Math.max(...[...VERBS.keys()].map(({ length }) => length))
+
+const VERB_OF: ReadonlyMap<string, string> = new Map([...VERBS].map(([verb, [kind]]) => [kind, verb]))
+
+/** A command's kind in upper case: of all but `other`, its verb. */
+export function verbOf(kind: Command['kind']): string {
+  return VERB_OF.get(kind) ?? upper(kind)
 }
 
-const LONGEST = Math.max(...Object.keys(VERBS).map(({ length }) => length))
-
-export const COMMAND_KINDS: readonly CommandKind[] = Object.values(VERBS).map(([kind]) => kind)
+export const COMMAND_KINDS: readonly CommandKind[] = [...VERBS.values()].map(([kind]) => kind)
 
 /** Understands one line without its ending. Never throws, whatever the octets. */
 export function parseCommand(line: Uint8Array): Command {
-  for (const octet of line) {
-    if (octet < 0x20 && octet !== 0x09) return { kind: 'unreadable', wrong: 'a control character in a command' }
+  if (hasControl(line, line.length)) return { kind: 'unreadable', wrong: 'a control character in a command' }
+  const length = verbLength(line)
+  if (length === 0) return { kind: 'unreadable', wrong: 'no verb' }
+  if (length < line.length && !isBlank(line[length])) {
+    return { kind: 'unreadable', wrong: 'a space must follow the verb' }
   }
+  let from = length
+  while (isBlank(line[from])) from++
   // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one.
   const wellFormed = strictUtf8(line)
-  const said = wellFormed ?? text(line)
-  const verb = /^[A-Za-z0-9][A-Za-z0-9-]*/.exec(said)?.[0]
-  if (verb === undefined) return { kind: 'unreadable', wrong: 'no verb' }
-  const rest = said.slice(verb.length)
-  if (rest !== '' && !/^[ \t]/.test(rest)) return { kind: 'unreadable', wrong: 'a space must follow the verb' }
-  const known = VERBS[verb.toUpperCase()]
-  const argument = rest.replace(/^[ \t]+/, '')
+  // What stands before is ASCII, a character for each octet.
+  const argument = (wellFormed ?? text(line)).slice(from)
+  const verb = text(line, 0, length)
+  const known = length > LONGEST ? undefined : VERBS.get(upper(verb))
   if (!known) return { kind: 'other', verb, argument }
   const [kind, parse] = known
   // A frame counts its octets: one character for each, whatever they spell.
-  if (kind === 'x-link2state')
-    return parse(
-      kind,
-      text(line)
-        .slice(verb.length)
-        .replace(/^[ \t]+/, ''),
-    )
+  if (kind === 'x-link2state') return parse(kind, text(line, from))
   // As ISO 8859-1 the octets would make another address, and one that we would pass on.
   if (wellFormed === undefined && (kind === 'mail' || kind === 'rcpt'))
     return garbled(kind, 'not well-formed UTF-8', 'path')
   return parse(kind, argument)
 }
 
-/** Which command this is, whatever its argument: `parseCommand`'s `kind`, or the verb of a `garbled` one. */
-export function kindOf(line: Uint8Array): CommandKind | 'other' | 'unreadable' {
-  for (let i = 0; i < line.length; i++) {
+/** Which command this is, whatever its argument: `parseCommand`'s `kind`, or the verb of a `garbled` one. `end`: where its CRLF begins. */
+export function kindOf(line: Uint8Array, end: number = line.length): CommandKind | 'other' | 'unreadable' {
+  if (hasControl(line, end)) return 'unreadable'
+  const length = verbLength(line)
+  if (length === 0 || (length < end && !isBlank(line[length]))) return 'unreadable'
+  return length > LONGEST ? 'other' : (VERBS.get(upper(text(line, 0, length)))?.[0] ?? 'other')
+}
+
+/** Is there an octet that no command may hold? */
+function hasControl(line: Uint8Array, end: number): boolean {
+  for (let i = 0; i < end; i++) {
     const octet = line[i] ?? 0
-    if (octet < 0x20 && octet !== 0x09) return 'unreadable'
+    if (octet < 0x20 && octet !== 0x09) return true
   }
+  return false
+}
+
+function verbLength(line: Uint8Array): number {
   let length = 0
   while (isOfVerb(line[length], length)) length++
-  if (length === 0) return 'unreadable'
-  if (length < line.length && line[length] !== 0x20 && line[length] !== 0x09) return 'unreadable'
-  return length > LONGEST ? 'other' : (VERBS[text(line, 0, length).toUpperCase()]?.[0] ?? 'other')
+  return length
+}
+
+function isBlank(octet: number | undefined): boolean {
+  return octet === SP || octet === 0x09
 }
 
 function isOfVerb(octet: number | undefined, at: number): boolean {
@@ -204,18 +223,22 @@ export type Sayable = Exclude<Command, { kind: 'garbled' | 'unreadable' }>
  * for a command whose octets were not UTF-8 when it was read.
  */
 export function formatCommand(command: Sayable, encode: (text: string) => Uint8Array = utf8): Uint8Array | undefined {
-  const line = wording(command)
-  if (/[\r\n\0]/.test(line)) return undefined
+  const said = `${wording(command)}\r\n`
   // A frame of link state is of octets already, and counts them.
-  if (command.kind === 'x-link2state' && !/[^\x00-\xff]/.test(line)) return bytes(`${line}\r\n`)
-  return encode(`${line}\r\n`)
+  const isFrame = command.kind === 'x-link2state' && !/[^\x00-\xff]/.test(said)
+  const line = isFrame ? bytes(said) : encode(said)
+  for (let i = 0; i < line.length - 2; i++) {
+    const octet = line[i]
+    if (octet === CR || octet === LF || octet === 0) return undefined
+  }
+  return line
 }
 
 function wording(command: Sayable): string {
   switch (command.kind) {
     case 'ehlo':
     case 'helo':
-      return `${command.kind.toUpperCase()} ${command.domain}`
+      return `${verbOf(command.kind)} ${command.domain}`
     case 'mail':
       return `MAIL FROM:${formatPath(command.from)}${formatParams(command.params)}`
     case 'rcpt':
@@ -224,14 +247,14 @@ function wording(command: Sayable): string {
       return `BDAT ${command.size}${command.last ? ' LAST' : ''}`
     case 'auth':
     case 'x-exps':
-      return join(command.kind.toUpperCase(), command.mechanism, command.initial)
+      return join(verbOf(command.kind), command.mechanism, command.initial)
     case 'vrfy':
     case 'expn':
     case 'help':
     case 'noop':
     case 'etrn':
     case 'atrn':
-      return join(command.kind.toUpperCase(), command.argument)
+      return join(verbOf(command.kind), command.argument)
     case 'x-link2state':
       return `X-LINK2STATE ${command.position === 'none' ? '' : `${command.position.toUpperCase()} `}CHUNK=${command.chunk}`
     case 'xexch50':
@@ -241,7 +264,7 @@ function wording(command: Sayable): string {
     case 'other':
       return join(command.verb, command.argument)
     default:
-      return command.kind.toUpperCase()
+      return verbOf(command.kind)
   }
 }
 

@@ -356,6 +356,9 @@ const SPECS: readonly (ParamSpec & { readonly needs: string })[] = EXTENSIONS.fl
   (params ?? []).map(spec => ({ ...spec, needs: keyword })),
 )
 
+/** The keywords that a client was told of, in whatever they are kept. */
+export type Listed = Pick<ReadonlySet<string>, 'has'>
+
 /**
  * Which parameter cannot be taken, and why: 555 for one we do not know or have not listed, 501 for a wrong value
  * (RFC 5321 §4.1.1.11). `listed`: the keywords of the EHLO list that the client was given; behind HELO there are none.
@@ -363,7 +366,7 @@ const SPECS: readonly (ParamSpec & { readonly needs: string })[] = EXTENSIONS.fl
 function firstWrong(
   of: ParamSpec['of'],
   given: Params,
-  { listed, now }: { readonly listed: ReadonlySet<string>; readonly now: Instant | undefined },
+  { listed, now }: { readonly listed: Listed; readonly now: Instant | undefined },
 ): Fault | undefined {
   for (const { keyword, value } of given) {
     const spec = SPECS.find(each => each.of === of && each.keyword === keyword)
@@ -378,7 +381,7 @@ function firstWrong(
 }
 
 /** `now`: for whoever acts on times in them. */
-export function checkMailParams(given: Params, listed: ReadonlySet<string>, now?: Instant): Checked<MailFacts> {
+export function checkMailParams(given: Params, listed: Listed, now?: Instant): Checked<MailFacts> {
   const wrong = firstWrong('mail', given, { listed, now })
   if (wrong) return wrong
   if (param(given, 'HOLDFOR') && param(given, 'HOLDUNTIL')) {
@@ -407,7 +410,7 @@ function deliverBy(value = ''): DeliverBy {
   }
 }
 
-export function checkRcptParams(given: Params, listed: ReadonlySet<string>): Checked<undefined> {
+export function checkRcptParams(given: Params, listed: Listed): Checked<undefined> {
   return firstWrong('rcpt', given, { listed, now: undefined }) ?? { facts: undefined }
 }
 
