@@ -1,5 +1,5 @@
 /** What becomes of a command: refused, answered here, or passed on in the one form that there is. */
-import { bytes, lower, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import { bytes, lower, text, upper, utf8 } from '../base/bytes.ts'
 import { formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
 import { type Command, parseCommand, type Sayable, verbOf } from '../smtp/command.ts'
 import { may, type Phase, type Said, said } from '../smtp/dialogue.ts'
@@ -266,7 +266,7 @@ function address(of: 'sender' | 'recipient', mailbox: Mailbox, octets: Uint8Arra
   const { local } = mailbox
   const subjects: Subject[] = [{ on: 'size', what: of, size: isAscii(plain) ? plain.length : utf8(plain).length }]
   if (rules.asksAbout({ on: 'text', what: of })) {
-    subjects.unshift({ on: 'text', what: of, text: utf8(writtenPath(octets) ?? plain) })
+    subjects.unshift({ on: 'text', what: of, text: writtenPath(octets) ?? utf8(plain) })
   }
   if (/[|`\0]/.test(local)) subjects.push({ on: 'octet', what: 'special' })
   if (local.includes('|')) subjects.push({ on: 'octet', what: 'pipe' })
@@ -276,11 +276,12 @@ function address(of: 'sender' | 'recipient', mailbox: Mailbox, octets: Uint8Arra
 }
 
 /** The path as the client wrote it, without < and >: a source route, quotes and all. */
-function writtenPath(octets: Uint8Array): string | undefined {
-  const line = strictUtf8(octets) ?? text(octets)
-  const [open, close] = [line.indexOf('<'), line.lastIndexOf('>')]
-  return open >= 0 && close > open ? line.slice(open + 1, close) : undefined
+function writtenPath(octets: Uint8Array): Uint8Array | undefined {
+  const [open, close] = [octets.indexOf(OPEN), octets.lastIndexOf(CLOSE)]
+  return open >= 0 && close > open ? octets.subarray(open + 1, close) : undefined
 }
+
+const [OPEN, CLOSE] = [0x3c, 0x3e]
 
 function keptParams(params: Params, rules: Rules): Params {
   if (params.length === 0) return params

@@ -21,6 +21,8 @@ export interface Heard<T> {
  */
 export class LineSplitter {
   #held: Uint8Array = NO_BYTES
+  /** Where in `#held` the octets begin that were not handed out yet. */
+  #from = 0
   /** How far `#held` was searched for a line end already: each octet is looked at once. */
   #searched = 0
   #draining = false
@@ -28,25 +30,34 @@ export class LineSplitter {
   #isOwn = true
 
   push(bytes: Uint8Array): void {
-    if (this.#held.length === 0) {
-      this.#held = bytes
+    this.#isOwn = this.size > 0
+    if (this.#isOwn) this.#hold(concat([this.#rest(), bytes]))
+    else {
+      this.#hold(bytes)
       this.#searched = 0
-      this.#isOwn = false
-    } else {
-      this.#held = concat([this.#held, bytes])
-      this.#isOwn = true
     }
   }
 
   /** What was pushed and is still here is kept from now on: whoever pushed it may use its memory again. */
   keep(): void {
-    if (!this.#isOwn && this.#held.length > 0) this.#held = copy(this.#held)
+    if (!this.#isOwn) this.#hold(this.size > 0 ? copy(this.#rest()) : NO_BYTES)
     this.#isOwn = true
+  }
+
+  #rest(): Uint8Array {
+    return this.#from === 0 ? this.#held : this.#held.subarray(this.#from)
+  }
+
+  /** In the place of the rest; as much of it was searched as before. */
+  #hold(octets: Uint8Array): void {
+    this.#held = octets
+    this.#searched -= this.#from
+    this.#from = 0
   }
 
   /** Octets that came and were not handed out yet. */
   get size(): number {
-    return this.#held.length
+    return this.#held.length - this.#from
   }
 
   /** Is the line under way longer than its limit already? What comes of it is not kept. */
@@ -56,40 +67,49 @@ export class LineSplitter {
 
   /** The next octet, left where it is. */
   get first(): number | undefined {
-    return this.#held[0]
+    return this.#held[this.#from]
   }
 
   /** The next line of at most `limit` octets, its end included; `undefined` while it is not whole. */
   next(limit: number): Line | 'overlong' | undefined {
-    const end = this.#held.indexOf(LF, this.#searched)
-    if (end < 0) {
-      if (this.#draining || this.#held.length > limit) {
+    const held = this.#held
+    const from = this.#from
+    let end = this.#searched
+    while (end < held.length && held[end] !== LF) end++
+    if (end === held.length) {
+      this.#searched = end
+      if (this.#draining || this.size > limit) {
+        this.clear()
         this.#draining = true
-        this.#held = NO_BYTES
       }
-      this.#searched = this.#held.length
       return undefined
     }
-    const line = this.take(end + 1)
-    if (this.#draining || line.length > limit) {
+    const isLast = end + 1 === held.length
+    if (isLast) this.#held = NO_BYTES
+    this.#from = isLast ? 0 : end + 1
+    this.#searched = this.#from
+    if (this.#draining || end + 1 - from > limit) {
       this.#draining = false
       return 'overlong'
     }
-    const crlf = end > 0 && line[end - 1] === CR
-    return { bytes: line.subarray(0, crlf ? end - 1 : end), ending: crlf ? 'crlf' : 'lf' }
+    const crlf = end > from && held[end - 1] === CR
+    return { bytes: held.subarray(from, crlf ? end - 1 : end), ending: crlf ? 'crlf' : 'lf' }
   }
 
   /** Up to `count` raw octets, as many as are there. */
-  take(count: number = this.#held.length): Uint8Array {
-    const taken = this.#held.subarray(0, count)
-    this.#held = count >= this.#held.length ? NO_BYTES : this.#held.subarray(count)
-    this.#searched = 0
+  take(count: number = this.size): Uint8Array {
+    const isAll = count >= this.size
+    const taken = isAll ? this.#rest() : this.#held.subarray(this.#from, this.#from + count)
+    if (isAll) this.#held = NO_BYTES
+    this.#from = isAll ? 0 : this.#from + count
+    this.#searched = this.#from
     return taken
   }
 
   /** Drop everything: what was sent in clear before TLS must never be read inside it. */
   clear(): void {
     this.#held = NO_BYTES
+    this.#from = 0
     this.#searched = 0
     this.#draining = false
   }

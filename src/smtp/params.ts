@@ -1,6 +1,8 @@
 /** ESMTP parameters of MAIL and RCPT, in the order they came (RFC 5321 §4.1.2). A keyword is upper case. */
 export type Params = readonly Param[]
 
+const NONE: Params = []
+
 export interface Param {
   readonly keyword: string
   readonly value?: string
@@ -12,6 +14,7 @@ export function param(params: Params, keyword: string): Param | undefined {
 
 /** The parameters after a path, or what is wrong with them. */
 export function parseParams(text: string): Params | { readonly wrong: string } {
+  if (text === '') return NONE
   const params: Param[] = []
   for (const word of text.split(' ')) {
     if (word === '') continue

@@ -33,6 +33,10 @@ test('a reply of several lines is one reply, and its status is told once', () =>
   )
   assert.deepEqual(one('220-a\r\n220\r\n'), reply(220, undefined, 'a', ''))
   assert.deepEqual(one('354 2.1.0 no class of 3\r\n'), reply(354, undefined, '2.1.0 no class of 3'))
+  // There is no class 3, and a number of a status has three digits at most (RFC 3463 §2).
+  assert.deepEqual(one('354 3.1.0 no class of 3\r\n'), reply(354, undefined, '3.1.0 no class of 3'))
+  assert.deepEqual(one('250 2.1.1000 odd\r\n'), reply(250, undefined, '2.1.1000 odd'))
+  assert.deepEqual(one('250 2.1\r\n'), reply(250, undefined, '2.1'))
   // A status of another class is text that looks like one (RFC 2034 §4).
   assert.deepEqual(one('550 2.1.0 odd\r\n'), reply(550, undefined, '2.1.0 odd'))
   assert.deepEqual(one('250 lenient\n'), reply(250, undefined, 'lenient'))

@@ -1,4 +1,4 @@
-import { bytes, copy, SP, text, utf8, utf8Text } from '../base/bytes.ts'
+import { bytes, copy, DOT, NO_BYTES, SP, text, utf8, utf8Text } from '../base/bytes.ts'
 import type { Heard, Line, LineSplitter } from './line.ts'
 
 /** A reply: its code, the enhanced status of RFC 3463 where there is one, and its text, a string per line. */
@@ -90,8 +90,6 @@ const CAPS: ReplyCaps = { lines: MAX_REPLY_LINES, octets: MAX_REPLY }
 
 export type ReplyFault = 'overlong' | 'too-many-lines' | 'too-long' | 'no-code' | 'codes-differ'
 
-const STATUS = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/
-
 /** Reads replies off a splitter; total: what is not a reply is a fault, after which the stream cannot be trusted. */
 export class ReplyReader {
   #lines: Line[] = []
@@ -117,7 +115,7 @@ export class ReplyReader {
       this.#code = code
       const isLast = line.bytes[3] !== HYPHEN
       // The others wait for it, longer than the memory they came in need last.
-      this.#lines.push(isLast ? line : { ...line, bytes: copy(line.bytes) })
+      this.#lines.push(isLast ? line : { bytes: copy(line.bytes), ending: line.ending })
       if (isLast) {
         const lines = this.#lines
         this.#lines = []
@@ -129,7 +127,7 @@ export class ReplyReader {
 }
 
 const HYPHEN = 0x2d
-const [ZERO, TWO, FIVE, NINE] = [0x30, 0x32, 0x35, 0x39]
+const [ZERO, TWO, THREE, FIVE, NINE] = [0x30, 0x32, 0x33, 0x35, 0x39]
 
 /** The three digits that a line of a reply begins with, and behind which it ends, or a blank or a hyphen stands. */
 function codeOf(line: Uint8Array): number | undefined {
@@ -141,12 +139,31 @@ function codeOf(line: Uint8Array): number | undefined {
 
 function understand(code: number, lines: readonly Line[]): Reply {
   const said = lines.map(line => text(line.bytes, 4))
-  const status = STATUS.exec(said[0] ?? '')?.[1]
-  // The class must agree with the code, or it is just text that looks like a status (RFC 2034 §4).
-  if (status === undefined || Number(status[0]) !== Math.floor(code / 100)) return { code, text: said }
-  return {
-    code,
-    status,
-    text: said.map(line => (line.startsWith(status) ? line.slice(status.length).trimStart() : line)),
-  }
+  const first = lines[0]?.bytes ?? NO_BYTES
+  const length = statusLength(first, 4)
+  // The class must agree with the code, and is never 3, or it is just text that looks like a status (RFC 2034 §4).
+  if (length === 0 || first[4] !== first[0] || first[4] === THREE) return { code, text: said }
+  const status = text(first, 4, 4 + length)
+  return { code, status, text: said.map(line => (line.startsWith(status) ? line.slice(length).trimStart() : line)) }
+}
+
+/** Octets of the status of RFC 3463 that stands there, a blank or the end behind it: `2.1.0`. Else 0. */
+function statusLength(line: Uint8Array, from: number): number {
+  const subject = from + 2
+  if (digitsAt(line, from) !== 1 || line[from + 1] !== DOT) return 0
+  const detail = subject + digitsAt(line, subject) + 1
+  if (detail === subject + 1 || detail > subject + 4 || line[detail - 1] !== DOT) return 0
+  const digits = digitsAt(line, detail)
+  const end = detail + digits
+  return digits > 0 && digits <= 3 && (end === line.length || line[end] === SP) ? end - from : 0
+}
+
+function digitsAt(line: Uint8Array, from: number): number {
+  let at = from
+  while (isDigit(line[at])) at++
+  return at - from
+}
+
+function isDigit(octet = 0): boolean {
+  return octet >= ZERO && octet <= NINE
 }
