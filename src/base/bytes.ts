@@ -168,16 +168,27 @@ export class ControlFinder {
 
 const NO_WORDS = new Int32Array(0)
 
-const BEYOND_ASCII = /[^\0-\x7f]/
-
 /** ASCII letters to upper case, the rest as it is: the only case folding that protocol words know. */
 export function upper(text: string): string {
-  return BEYOND_ASCII.test(text) ? text.replace(/[a-z]+/g, letters => letters.toUpperCase()) : text.toUpperCase()
+  // Most words are in their case already, and then nothing is made.
+  let isUpper = true
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) return text.replace(/[a-z]+/g, letters => letters.toUpperCase())
+    if (code >= 0x61 && code <= 0x7a) isUpper = false
+  }
+  return isUpper ? text : text.toUpperCase()
 }
 
 /** ASCII letters to lower case, the rest as it is. */
 export function lower(text: string): string {
-  return BEYOND_ASCII.test(text) ? text.replace(/[A-Z]+/g, letters => letters.toLowerCase()) : text.toLowerCase()
+  let isLower = true
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
+    if (code >= 0x41 && code <= 0x5a) isLower = false
+  }
+  return isLower ? text : text.toLowerCase()
 }
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

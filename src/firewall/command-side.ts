@@ -1,6 +1,6 @@
 import { bytes, CR, copy, DOT, equal, LF, lower, SP, text, upper } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
-import { kindOf, parseCommand } from '../smtp/command.ts'
+import { kindOf, parseCommand, wordAt } from '../smtp/command.ts'
 import { type Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import { asksAbout, judge, type Situation, type Subject } from './judge.ts'
 import { maskLine } from './mask.ts'
@@ -155,7 +155,8 @@ export class CommandSide {
     if (!this.#heed(segment, { on: 'size', what: 'command-line', size: line.length }, about)) return
     const judgement = this.#judge({ on: 'word', what: 'verb', word: verb.word })
     const { verdict } = judgement
-    if (!segment.heed(judgement, { ...about, subject: shown.verb }, this.#options.rateOf)) return
+    const subject = shown.verb
+    if (!segment.heed(judgement, { what: 'command', subject, line: shown.bytes }, this.#options.rateOf)) return
     const isStopped = verdict.kind === 'mask' || verdict.kind === 'discard'
     const command = kind === 'bdat' ? parseCommand(trimEnd(line)) : undefined
     if (isStopped && !isChunk && command?.kind === 'bdat') this.#chunk = command.size
@@ -212,8 +213,7 @@ export class CommandSide {
     const role = verb === 'MAIL' ? 'sender' : 'recipient'
     if (verb === 'MAIL') {
       this.#recipients = 0
-      const declared = /[ \t]SIZE=(\d{1,15})/i.exec(text(line))?.[1]
-      this.#declaredSize = declared === undefined ? undefined : Number(declared)
+      this.#declaredSize = declaredIn(line)
     } else this.#recipients++
     const heed = (subject: Subject): boolean => this.#heed(segment, subject, about)
     const goesOn =
@@ -224,7 +224,7 @@ export class CommandSide {
         heed({ on: 'size', what: 'declared-size', size: this.#declaredSize })) &&
       heed({ on: 'size', what: role, size: address.length }) &&
       heed({ on: 'text', what: role, text: address }) &&
-      (!address.some(isSpecial) || heed({ on: 'octet', what: 'special' }))
+      (!hasSpecial(address) || heed({ on: 'octet', what: 'special' }))
     if (!goesOn) return
     this.#address(segment, { verb, line, at, isHidden: shown !== line })
   }
@@ -300,7 +300,10 @@ export class CommandSide {
       const words = more.length > 0 ? [verb, mechanism, SECRET] : [verb, mechanism]
       return { bytes: bytes(words.join(' ').trimEnd()), verb: word, verbLength: verb.length }
     }
-    if (kind !== 'other' && kind !== 'unreadable') this.#loginBegun = false
+    if (kind !== 'other' && kind !== 'unreadable') {
+      this.#loginBegun = false
+      return { bytes: line, verb: word, verbLength: length }
+    }
     if (this.#loginBegun) return hidden(SECRET)
     // A verb nobody knows may hold anything, escape sequences included.
     return { bytes: line, verb: word.replace(/[^!-~]/g, '?'), verbLength: length }
@@ -390,9 +393,21 @@ const PIPE = 0x7c
 const BACKQUOTE = 0x60
 const OPEN = 0x3c
 const CLOSE = 0x3e
+const EQUALS = 0x3d
 
-function isSpecial(octet: number): boolean {
-  return octet === PIPE || octet === BACKQUOTE || octet === 0
+function hasSpecial(address: Uint8Array): boolean {
+  for (let i = 0; i < address.length; i++) {
+    const octet = address[i]
+    if (octet === PIPE || octet === BACKQUOTE || octet === 0) return true
+  }
+  return false
+}
+
+/** The size that MAIL tells (RFC 1870 §4). */
+function declaredIn(line: Uint8Array): number | undefined {
+  if (!line.includes(EQUALS)) return undefined
+  const declared = /[ \t]SIZE=(\d{1,15})/i.exec(text(line))?.[1]
+  return declared === undefined ? undefined : Number(declared)
 }
 
 /** What stands between < and >, or else behind the colon up to a blank. Whatever it is. */
@@ -422,7 +437,7 @@ function verbOf(line: Uint8Array): Verb {
   while (line[start] === SP || line[start] === 0x09) start++
   let length = start
   while (length < line.length && !isBlank(line[length])) length++
-  return { word: upper(text(line, start, Math.min(length, start + 32))), length }
+  return { word: wordAt(line, start, Math.min(length - start, 32)), length }
 }
 
 interface Verb {

@@ -172,21 +172,28 @@ interface About {
 }
 
 const indexes = new WeakMap<Policy, Index>()
+/** The policy that was asked last: mostly it is asked again. */
+let last: { readonly policy: Policy; readonly index: Index } | undefined
 
 function rulesFor(policy: Policy, { on, what = '' }: About): readonly Rule[] | undefined {
   return indexOf(policy).get(on)?.get(what)
 }
 
 function indexOf(policy: Policy): Index {
-  const known = indexes.get(policy)
-  if (known) return known
+  if (last?.policy === policy) return last.index
+  const index = indexes.get(policy) ?? indexed(policy)
+  indexes.set(policy, index)
+  last = { policy, index }
+  return index
+}
+
+function indexed(policy: Policy): Index {
   const index = new Map<string, Map<string, Rule[]>>()
   for (const rule of policy.rules) {
     const { on, what = '' } = aboutOf(rule.match)
     const whats = index.get(on) ?? new Map<string, Rule[]>()
     index.set(on, whats.set(what, [...(whats.get(what) ?? []), rule]))
   }
-  indexes.set(policy, index)
   return index
 }
 

@@ -1,13 +1,14 @@
 /** What becomes of a command: refused, answered here, or passed on in the one form that there is. */
 import { bytes, lower, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
-import { type Command, parseCommand, type Sayable } from '../smtp/command.ts'
+import { type Command, parseCommand, type Sayable, wordAt, wordFor } from '../smtp/command.ts'
 import { may, type Phase, type Said, said } from '../smtp/dialogue.ts'
 import { lineLimit } from '../smtp/limits.ts'
 import type { Line } from '../smtp/line.ts'
 import type { FrameGatherer } from '../smtp/link2state.ts'
 import type { Params } from '../smtp/params.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
+import type { Subject } from './judge.ts'
 import { type Offer, passesTls, readParams } from './proxy-offer.ts'
 import { type Refusal, type Rules, refusal, wordsOf } from './proxy-rules.ts'
 import { type Because, PASS, type Verdict } from './verdict.ts'
@@ -32,7 +33,7 @@ export type Read =
 export function readLine({ bytes: octets, ending }: Line, rules: Rules, hidden: boolean): Read {
   const command = parseCommand(octets)
   const kind = command.kind === 'garbled' ? command.verb : command.kind
-  const isChunk = /^BDAT/i.test(text(octets, 0, 4))
+  const isChunk = wordAt(octets, 0, 4) === 'BDAT'
   const isKnown = kind !== 'other' && kind !== 'unreadable' && !isSecret(kind)
   // A line that reads as another command holds no login.
   const shown = hidden && kind === 'other' ? bytes(SECRET) : isKnown ? octets : withoutSecrets(octets)
@@ -119,7 +120,7 @@ const pass = (command: Sayable): Outcome => ({ kind: 'pass', command })
 export function examine(command: Understood, octets: Uint8Array, view: View): Outcome {
   const { rules } = view
   const what = said(command)
-  const verb = upper(command.kind)
+  const verb = wordFor(command.kind)
   const shown = isSecret(command.kind) ? bytes(secretless(command)) : octets
   const refuse: Refuse = (otherwise, reason, verdict) => ({
     kind: 'refuse',
@@ -251,7 +252,7 @@ function rcpt(command: Command & { readonly kind: 'rcpt' }, octets: Uint8Array, 
 const NEEDS_SMTPUTF8: Reply = reply(553, '5.6.7', 'An address outside ASCII needs SMTPUTF8')
 
 function isPlain({ local, domain }: Mailbox): boolean {
-  return isAscii(local + domain)
+  return isAscii(local) && isAscii(domain)
 }
 
 /** What the policy has against an address, in whatever way it was written. */
@@ -261,11 +262,21 @@ function address(of: 'sender' | 'recipient', mailbox: Mailbox, octets: Uint8Arra
   const verdict = rules.judgeAll(
     { on: 'text', what: of, text: utf8(writtenPath(octets) ?? plain) },
     { on: 'size', what: of, size: utf8(plain).length },
+    ...(UNUSUAL.test(local) ? unusual(local) : NONE),
+  )
+  return verdict.kind === 'pass' ? undefined : verdict
+}
+
+const UNUSUAL = /[|`\0<>]/
+const NONE: readonly Subject[] = []
+
+/** What a policy may have against octets of a local part. */
+function unusual(local: string): readonly Subject[] {
+  return [
     ...(/[|`\0]/.test(local) ? [{ on: 'octet', what: 'special' } as const] : []),
     ...(local.includes('|') ? [{ on: 'octet', what: 'pipe' } as const] : []),
     ...(/[<>]/.test(local) ? [{ on: 'octet', what: 'stray-bracket' } as const] : []),
-  )
-  return verdict.kind === 'pass' ? undefined : verdict
+  ]
 }
 
 /** The path as the client wrote it, without < and >: a source route, quotes and all. */

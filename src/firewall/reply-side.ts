@@ -44,17 +44,17 @@ export class ReplySide {
     for (let from = 0; from < before.length; ) {
       const lf = before.indexOf(LF, from)
       const to = lf < 0 ? before.length : lf + 1
-      const piece = before.subarray(from, to)
-      if (this.#head.length < 4) this.#head += text(piece, 0, 4 - this.#head.length)
+      if (this.#head.length < 4) this.#head += text(before, from, Math.min(to, from + 4 - this.#head.length))
       if (this.#greeting) {
+        const piece = before.subarray(from, to)
         const masked = this.#greetingPiece(piece, this.#greeting)
         if (masked) {
           greeted ??= { from, because: masked.because, parts: [] }
           greeted.parts.push(masked.bytes)
           segment.overwrite(from, masked.bytes)
         } else greeted = tellGreeting(segment, greeted, from)
-      } else this.#keywordPiece(segment, piece, from)
-      this.#column += piece.length
+      } else if (this.#isKeyword) this.#keywordPiece(segment, before.subarray(from, to), from)
+      this.#column += to - from
       from = to
       if (lf >= 0 && this.#endLine()) greeted = tellGreeting(segment, greeted, to)
     }
@@ -86,9 +86,13 @@ export class ReplySide {
     return { bytes: maskGreeting(piece, verdict.how, cursor), because: verdict.because }
   }
 
+  /** Does the line under way offer something? */
+  get #isKeyword(): boolean {
+    const isOfOffer = this.#onlooker.waitingFor === 'ehlo' && this.#lineOfReply > 0
+    return isOfOffer && '250'.startsWith(this.#head.slice(0, 3))
+  }
+
   #keywordPiece(segment: Segment, piece: Uint8Array, at: number): void {
-    if (this.#onlooker.waitingFor !== 'ehlo' || this.#lineOfReply === 0 || !'250'.startsWith(this.#head.slice(0, 3)))
-      return
     const start = Math.max(0, 4 - this.#column)
     if (start >= piece.length && !piece.includes(LF)) return
     const words = piece.subarray(Math.min(start, piece.length))

@@ -97,7 +97,8 @@ function handles(): Binding {
 /* Memory. */
 
 /** All connections read into this; whoever wants to keep octets copies them. */
-const SHARED = Buffer.allocUnsafeSlow(65_536)
+/** No `Buffer`s: a view on one costs half as much again. */
+const SHARED = new Uint8Array(65_536)
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
@@ -110,7 +111,7 @@ export const MAX_OWN = 64
 /** Octets that may wait for the kernel before `write` says that it is enough. */
 const HIGH_WATER = 65_536
 
-const free: Buffer[] = []
+const free: Uint8Array[] = []
 let owners = 0
 
 /** The memory that the octets being told of are in, and whose it is. */
@@ -122,13 +123,13 @@ export function lasting(octets: Uint8Array): Uint8Array {
   return octets.buffer === lent ? new Uint8Array(octets) : octets
 }
 
-let slab = Buffer.allocUnsafeSlow(SHARED.length)
+let slab = new Uint8Array(SHARED.length)
 let used = 0
 
 /** Room for so many octets in memory that many share: where it begins. */
 function reserve(length: number): number {
   if (used + length > slab.length) {
-    slab = Buffer.allocUnsafeSlow(slab.length)
+    slab = new Uint8Array(slab.length)
     used = 0
   }
   used += length
@@ -139,7 +140,7 @@ function reserve(length: number): number {
 function copied(octets: Uint8Array): Uint8Array {
   const from = reserve(octets.length)
   slab.set(octets, from)
-  return slab.subarray(from, from + octets.length)
+  return new Uint8Array(slab.buffer, from, octets.length)
 }
 
 /** A request that was not needed, as nearly all writes are done at once. */
@@ -166,7 +167,7 @@ export class Tcp extends EventEmitter {
   #pending = 0
   #isFull = false
   /** Memory of its own, and how many writes out of it are under way. */
-  #own: Buffer | undefined
+  #own: Uint8Array | undefined
   #owed = 0
   /** What it has become. */
   #socket: net.Socket | undefined
@@ -247,11 +248,11 @@ export class Tcp extends EventEmitter {
     if (this.#finished) this.destroy()
   }
 
-  #tell(memory: Buffer, count: number): void {
+  #tell(memory: Uint8Array, count: number): void {
     lent = memory.buffer
     lender = this
     try {
-      this.emit('data', memory.subarray(0, count))
+      this.emit('data', new Uint8Array(memory.buffer, 0, count))
     } finally {
       lent = undefined
       lender = undefined
@@ -259,7 +260,7 @@ export class Tcp extends EventEmitter {
     if (this.#owed > 0) this.#stop()
     if (count < LARGE || this.#own || this.#isGone || this.#socket || owners >= MAX_OWN) return
     owners++
-    this.#own = free.pop() ?? Buffer.allocUnsafeSlow(OWN)
+    this.#own = free.pop() ?? new Uint8Array(OWN)
     this.#handle.useUserBuffer(this.#own)
   }
 
@@ -285,7 +286,7 @@ export class Tcp extends EventEmitter {
       slab.set(part, at)
       at += part.length
     }
-    return length === 0 || this.#send(slab.subarray(from, at), length, undefined)
+    return length === 0 || this.#send(new Uint8Array(slab.buffer, from, length), length, undefined)
   }
 
   /** `returned`: octets of the slab that are free again if the kernel takes all at once. */

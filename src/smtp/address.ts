@@ -17,8 +17,11 @@ export const MAX_PATH = 256
 
 export type PathFault = { readonly wrong: string }
 
-const ATOM = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u
-const LABEL = /^[A-Za-z0-9\u0080-\u{10ffff}](?:[A-Za-z0-9_\-\u0080-\u{10ffff}]*[A-Za-z0-9\u0080-\u{10ffff}])?$/u
+const ATOM = "[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~\\u0080-\\u{10ffff}]+"
+const DOT_STRING = new RegExp(`^${ATOM}(?:\\.${ATOM})*$`, 'u')
+const LABEL = '[A-Za-z0-9\\u0080-\\u{10ffff}](?:[A-Za-z0-9_\\-\\u0080-\\u{10ffff}]*[A-Za-z0-9\\u0080-\\u{10ffff}])?'
+const DOMAIN = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`, 'u')
+const MAX_LABEL = 63
 
 /**
  * Reads a path that begins at `text[0]`: `<a@b.example>`, `<>`, `<@relay.example:a@b.example>`, `<postmaster>`.
@@ -78,7 +81,7 @@ export function parseMailbox(text: string): Mailbox | PathFault {
     at = text.indexOf('@')
     if (at < 0) at = text.length
     local = text.slice(0, at)
-    if (!local.split('.').every(atom => ATOM.test(atom))) return { wrong: 'the local part is not a dot-string' }
+    if (!DOT_STRING.test(local)) return { wrong: 'the local part is not a dot-string' }
   }
   if (octets(local) > MAX_LOCAL) return { wrong: `the local part is longer than ${MAX_LOCAL} octets` }
   if (at === text.length) return { local, domain: '' }
@@ -91,7 +94,8 @@ export function parseMailbox(text: string): Mailbox | PathFault {
 export function isDomain(text: string): boolean {
   if (text === '' || octets(text) > MAX_DOMAIN) return false
   if (text[0] === '[') return isLiteral(text)
-  return text.split('.').every(label => label.length <= 63 && LABEL.test(label))
+  if (!DOMAIN.test(text)) return false
+  return text.length <= MAX_LABEL || text.split('.').every(({ length }) => length <= MAX_LABEL)
 }
 
 function isLiteral(text: string): boolean {
@@ -113,8 +117,7 @@ function octets(text: string): number {
 
 /** The address as it is written outside a path, quoted where it has to be. */
 export function formatMailbox({ local, domain }: Mailbox): string {
-  const plain = local.split('.').every(atom => ATOM.test(atom))
-  const written = plain ? local : `"${local.replace(/["\\]/g, '\\$&')}"`
+  const written = DOT_STRING.test(local) ? local : `"${local.replace(/["\\]/g, '\\$&')}"`
   return domain === '' ? written : `${written}@${domain}`
 }
 
@@ -132,5 +135,6 @@ export function sameDomain(a: string, b: string): boolean {
 }
 
 export function isAscii(text: string): boolean {
-  return /^[\x00-\x7f]*$/.test(text)
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false
+  return true
 }

@@ -1,4 +1,4 @@
-import { bytes, strictUtf8, text, utf8 } from '../base/bytes.ts'
+import { bytes, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
 import { formatParams, fromXtext, type Param, type Params, parseParams, toXtext } from './params.ts'
 
@@ -26,58 +26,78 @@ export type CommandKind = Exclude<Command['kind'], 'other' | 'garbled' | 'unread
 type Parser = (kind: CommandKind, argument: string) => Command
 
 /** Verb → what it is and how the rest of its line reads. The only list of verbs in the house. */
-const VERBS: Readonly<Record<string, readonly [CommandKind, Parser]>> = {
-  EHLO: ['ehlo', hello],
-  HELO: ['helo', hello],
-  MAIL: ['mail', mail],
-  RCPT: ['rcpt', rcpt],
-  DATA: ['data', bare],
-  BDAT: ['bdat', bdat],
-  RSET: ['rset', bare],
-  NOOP: ['noop', free],
-  QUIT: ['quit', bare],
-  VRFY: ['vrfy', free],
-  EXPN: ['expn', free],
-  HELP: ['help', free],
-  ETRN: ['etrn', free],
-  TURN: ['turn', bare],
-  ATRN: ['atrn', free],
-  STARTTLS: ['starttls', bare],
-  AUTH: ['auth', auth],
-  'X-EXPS': ['x-exps', auth],
-  'X-LINK2STATE': ['x-link2state', link2state],
-  XEXCH50: ['xexch50', xexch50],
-  XCLIENT: ['xclient', xclient],
+const VERBS: ReadonlyMap<string, readonly [CommandKind, Parser]> = new Map<string, readonly [CommandKind, Parser]>([
+  ['EHLO', ['ehlo', hello]],
+  ['HELO', ['helo', hello]],
+  ['MAIL', ['mail', mail]],
+  ['RCPT', ['rcpt', rcpt]],
+  ['DATA', ['data', bare]],
+  ['BDAT', ['bdat', bdat]],
+  ['RSET', ['rset', bare]],
+  ['NOOP', ['noop', free]],
+  ['QUIT', ['quit', bare]],
+  ['VRFY', ['vrfy', free]],
+  ['EXPN', ['expn', free]],
+  ['HELP', ['help', free]],
+  ['ETRN', ['etrn', free]],
+  ['TURN', ['turn', bare]],
+  ['ATRN', ['atrn', free]],
+  ['STARTTLS', ['starttls', bare]],
+  ['AUTH', ['auth', auth]],
+  ['X-EXPS', ['x-exps', auth]],
+  ['X-LINK2STATE', ['x-link2state', link2state]],
+  ['XEXCH50', ['xexch50', xexch50]],
+  ['XCLIENT', ['xclient', xclient]],
+])
+
+const LONGEST = Math.max(...Array.from(VERBS.keys(), ({ length }) => length))
+
+export const COMMAND_KINDS: readonly CommandKind[] = Array.from(VERBS.values(), ([kind]) => kind)
+
+const WORDS: ReadonlyMap<CommandKind, string> = new Map(Array.from(VERBS, ([word, [kind]]) => [kind, word]))
+
+/** The verb, in upper case. */
+export function wordFor(kind: CommandKind): string {
+  return WORDS.get(kind) ?? ''
 }
 
-const LONGEST = Math.max(...Object.keys(VERBS).map(({ length }) => length))
+/** The verbs of four letters, by their octets: nearly every line begins with one, and no string is made to find it. */
+const OF_FOUR: ReadonlyMap<number, string> = new Map(
+  Array.from(VERBS.keys())
+    .filter(({ length }) => length === 4)
+    .map(word => [fourAt(bytes(word), 0), word]),
+)
 
-export const COMMAND_KINDS: readonly CommandKind[] = Object.values(VERBS).map(([kind]) => kind)
+/** Four octets without the bit that tells small letters from large ones; of what is no letter none becomes one by that. */
+function fourAt(line: Uint8Array, at: number): number {
+  const [a, b, c, d] = [line[at] ?? 0, line[at + 1] ?? 0, line[at + 2] ?? 0, line[at + 3] ?? 0]
+  return ((a & 0xdf) << 24) | ((b & 0xdf) << 16) | ((c & 0xdf) << 8) | (d & 0xdf)
+}
+
+/** The word that stands there, in upper case. */
+export function wordAt(line: Uint8Array, from: number, length: number): string {
+  return (length === 4 ? OF_FOUR.get(fourAt(line, from)) : undefined) ?? upper(text(line, from, from + length))
+}
 
 /** Understands one line without its ending. Never throws, whatever the octets. */
 export function parseCommand(line: Uint8Array): Command {
-  for (const octet of line) {
-    if (octet < 0x20 && octet !== 0x09) return { kind: 'unreadable', wrong: 'a control character in a command' }
-  }
+  if (hasControl(line)) return { kind: 'unreadable', wrong: 'a control character in a command' }
   // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one.
   const wellFormed = strictUtf8(line)
   const said = wellFormed ?? text(line)
-  const verb = /^[A-Za-z0-9][A-Za-z0-9-]*/.exec(said)?.[0]
-  if (verb === undefined) return { kind: 'unreadable', wrong: 'no verb' }
-  const rest = said.slice(verb.length)
-  if (rest !== '' && !/^[ \t]/.test(rest)) return { kind: 'unreadable', wrong: 'a space must follow the verb' }
-  const known = VERBS[verb.toUpperCase()]
-  const argument = rest.replace(/^[ \t]+/, '')
-  if (!known) return { kind: 'other', verb, argument }
+  // A verb is ASCII: an octet is a character.
+  const length = verbLength(line)
+  if (length === 0) return { kind: 'unreadable', wrong: 'no verb' }
+  if (length < line.length && !isBlank(line[length]))
+    return { kind: 'unreadable', wrong: 'a space must follow the verb' }
+  let begins = length
+  while (isBlank(line[begins])) begins++
+  const argument = said.slice(begins)
+  const known = length > LONGEST ? undefined : VERBS.get(wordAt(line, 0, length))
+  if (!known) return { kind: 'other', verb: said.slice(0, length), argument }
   const [kind, parse] = known
   // A frame counts its octets: one character for each, whatever they spell.
-  if (kind === 'x-link2state')
-    return parse(
-      kind,
-      text(line)
-        .slice(verb.length)
-        .replace(/^[ \t]+/, ''),
-    )
+  if (kind === 'x-link2state') return parse(kind, text(line, begins))
   // As ISO 8859-1 the octets would make another address, and one that we would pass on.
   if (wellFormed === undefined && (kind === 'mail' || kind === 'rcpt'))
     return garbled(kind, 'not well-formed UTF-8', 'path')
@@ -86,15 +106,29 @@ export function parseCommand(line: Uint8Array): Command {
 
 /** Which command this is, whatever its argument: `parseCommand`'s `kind`, or the verb of a `garbled` one. */
 export function kindOf(line: Uint8Array): CommandKind | 'other' | 'unreadable' {
+  if (hasControl(line)) return 'unreadable'
+  const length = verbLength(line)
+  if (length === 0 || (length < line.length && !isBlank(line[length]))) return 'unreadable'
+  return length > LONGEST ? 'other' : (VERBS.get(wordAt(line, 0, length))?.[0] ?? 'other')
+}
+
+/** An octet that no command may hold. */
+function hasControl(line: Uint8Array): boolean {
   for (let i = 0; i < line.length; i++) {
     const octet = line[i] ?? 0
-    if (octet < 0x20 && octet !== 0x09) return 'unreadable'
+    if (octet < 0x20 && octet !== 0x09) return true
   }
+  return false
+}
+
+function verbLength(line: Uint8Array): number {
   let length = 0
   while (isOfVerb(line[length], length)) length++
-  if (length === 0) return 'unreadable'
-  if (length < line.length && line[length] !== 0x20 && line[length] !== 0x09) return 'unreadable'
-  return length > LONGEST ? 'other' : (VERBS[text(line, 0, length).toUpperCase()]?.[0] ?? 'other')
+  return length
+}
+
+function isBlank(octet: number | undefined): boolean {
+  return octet === 0x20 || octet === 0x09
 }
 
 function isOfVerb(octet: number | undefined, at: number): boolean {
@@ -215,7 +249,7 @@ function wording(command: Sayable): string {
   switch (command.kind) {
     case 'ehlo':
     case 'helo':
-      return `${command.kind.toUpperCase()} ${command.domain}`
+      return `${wordFor(command.kind)} ${command.domain}`
     case 'mail':
       return `MAIL FROM:${formatPath(command.from)}${formatParams(command.params)}`
     case 'rcpt':
@@ -241,7 +275,7 @@ function wording(command: Sayable): string {
     case 'other':
       return join(command.verb, command.argument)
     default:
-      return command.kind.toUpperCase()
+      return wordFor(command.kind)
   }
 }
 
