@@ -6,7 +6,7 @@ import { InlineFiles, type InlinePiece } from './inline-file.ts'
 import { asksAbout, type Subject } from './judge.ts'
 import { type MimeField, parseMimeField } from './mime-field.ts'
 import type { Fault } from './proxy-content.ts'
-import { type Rules, wordsOf } from './proxy-rules.ts'
+import { type ProxyPolicy, type Rules, wordsOf } from './proxy-rules.ts'
 import { type Explanation, explain, type Verdict } from './verdict.ts'
 
 /** Octets of a header that is held to be judged as a whole. */
@@ -23,6 +23,15 @@ export function editorFor(rules: Rules): MessageEditor | undefined {
 
 /** Must messages be looked into, and so be such that one can? */
 export function edits({ policy }: Pick<Rules, 'policy'>): boolean {
+  // Asked for every message.
+  const known = edited.get(policy) ?? asksOfContent(policy)
+  edited.set(policy, known)
+  return known
+}
+
+const edited = new WeakMap<ProxyPolicy, boolean>()
+
+function asksOfContent(policy: ProxyPolicy): boolean {
   const words = ['header-field', 'mime-encoding'].map(what => ({ on: 'word', what }) as const)
   const texts = ['header-value', 'mime-type', 'filename'].map(what => ({ on: 'text', what }) as const)
   const sizes = ['filename', 'mime-depth', 'mime-parts', 'header-line'].map(what => ({ on: 'size', what }) as const)

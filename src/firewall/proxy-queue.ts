@@ -69,7 +69,9 @@ export class ReplyQueue {
 
   /** How many of these are unanswered. */
   count(said: Said): number {
-    return this.#owed.filter(owed => owed.kind === 'server' && owed.said === said).length
+    let count = 0
+    for (const owed of this.#owed) if (owed.kind === 'server' && owed.said === said) count++
+    return count
   }
 
   /** Every phase that the dialogue may be in once all of it is answered, whatever the server says. */

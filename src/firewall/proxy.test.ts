@@ -160,6 +160,35 @@ test('a server that asks for it is told who the client is, in xtext, and of no v
   assert.deepEqual(through.sent, [`EHLO c.example\r\n${told}EHLO c.example\r\n`])
 })
 
+test('a server that took EHLO is not greeted again for a client that says HELO, and one that refuses it is', () => {
+  const begin = (policy = strictly({ engine: { onwardTls: 'may' } })) => {
+    const through = scripted(policy)
+    through.server('220 mx\r\n')
+    through.say('HELO c.example\r\n')
+    return through
+  }
+  const took = begin()
+  assert.equal(took.server('250-mx at your service\r\n250-PIPELINING\r\n250 SIZE 9\r\n'), '250 mx at your service\r\n')
+  assert.equal(took.say('MAIL FROM:<a@x.example> SIZE=5\r\n'), '555 5.5.4 SIZE\r\n')
+  took.say('MAIL FROM:<a@x.example>\r\n')
+  assert.deepEqual(took.sent, ['EHLO c.example\r\nMAIL FROM:<a@x.example>\r\n'])
+  const refused = begin()
+  assert.equal(refused.server('502 5.5.1 no\r\n'), '')
+  assert.equal(refused.server('250 mx\r\n'), '250 mx\r\n')
+  assert.deepEqual(refused.sent, ['EHLO c.example\r\nHELO c.example\r\n'])
+})
+
+test('a server that was told of a client by XCLIENT hears the hello that the client said', () => {
+  const through = scripted(strictly({ engine: { xclient: true, onwardTls: 'never' } }))
+  through.server('220 mx\r\n')
+  through.say('HELO c.example\r\n')
+  through.server('250-mx\r\n250 XCLIENT PROTO\r\n')
+  through.server('220 mx\r\n')
+  assert.equal(through.server('250-mx\r\n250 XCLIENT PROTO\r\n'), '')
+  assert.equal(through.server('250 mx\r\n'), '250 mx\r\n')
+  assert.deepEqual(through.sent, ['EHLO c.example\r\nXCLIENT PROTO=SMTP\r\nEHLO c.example\r\nHELO c.example\r\n'])
+})
+
 test('MAIL and RCPT flow to the server without waiting, DATA waits for their replies, and the order is kept', () => {
   const through = scripted()
   through.server('220 mx\r\n')

@@ -1,4 +1,4 @@
-import { LF, lower, text } from '../base/bytes.ts'
+import { LF, lower, SP, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import type { SessionFacts } from '../smtp/session.ts'
 import { formatDate, originalArrivalTime } from './date.ts'
@@ -60,6 +60,9 @@ export function withoutTrace(
 /** Octets of a line that are looked at: enough to tell a field's name, and a Message-ID of any usual length. */
 const LINE_START = 256
 
+const BLANK_LINE = '\r\n'
+const TAB = 0x09
+
 /** Octets that are kept of what the server before us wrote. */
 const KEPT = 8_192
 
@@ -92,7 +95,9 @@ export class HeaderWatch {
     for (let from = 0; from < chunk.length && !this.#over; ) {
       const lf = chunk.indexOf(LF, from)
       const end = lf < 0 ? chunk.length : lf + 1
-      this.#start += text(chunk, from, Math.min(end, from + LINE_START - this.#start.length))
+      const looked = this.#isOfInterest(chunk[from]) ? LINE_START : BLANK_LINE.length
+      if (this.#start.length < looked)
+        this.#start += text(chunk, from, Math.min(end, from + looked - this.#start.length))
       if (this.hops === 2 && this.#before.length < KEPT) {
         this.#before += text(chunk, from, Math.min(end, from + KEPT - this.#before.length))
       }
@@ -106,8 +111,16 @@ export class HeaderWatch {
     }
   }
 
+  /** Can the line under way be a Received, a Message-ID, or the rest of one? `next`: its next octet. */
+  #isOfInterest(next: number | undefined): boolean {
+    const first = this.#start === '' ? next : this.#start.charCodeAt(0)
+    if (first === SP || first === TAB) return this.#isFolded
+    const letter = (first ?? 0) | 0x20
+    return letter === 0x72 || letter === 0x6d
+  }
+
   #endLine(): void {
-    if (this.#start === '\r\n') this.#over = true
+    if (this.#start === BLANK_LINE) this.#over = true
     else this.size += this.#length
     if (/^received:/i.test(this.#start)) this.hops++
     if (this.messageId === undefined) this.#lookForId()
