@@ -14,13 +14,14 @@ import type { ProxySession } from './proxy-session.ts'
 import type { Transfer } from './proxy-transfer.ts'
 
 /** What the server may answer, by the first digit; anything else means that we have lost each other. */
-const ANSWERS: Partial<Record<Said, string>> = {
-  data: '345',
-  xexch50: '2345',
-  auth: '2345',
-  'x-exps': '2345',
-  'auth-line': '2345',
-}
+const ANSWERS: ReadonlyMap<Said, readonly number[]> = new Map([
+  ['data', [3, 4, 5]],
+  ['xexch50', [2, 3, 4, 5]],
+  ['auth', [2, 3, 4, 5]],
+  ['x-exps', [2, 3, 4, 5]],
+  ['auth-line', [2, 3, 4, 5]],
+])
+const OTHERWISE: readonly number[] = [2, 4, 5]
 
 interface Hearing {
   /** `bytes` for a reply that comes from a wire, whose text is an octet per character. */
@@ -77,7 +78,7 @@ export class ServerSide {
     const owed = session.queue.takeServers()
     if (!owed) return this.#unasked(answer)
     session.askedAt = session.now
-    if (!(ANSWERS[owed.said] ?? '245').includes(String(digit(answer)))) {
+    if (!(ANSWERS.get(owed.said) ?? OTHERWISE).includes(digit(answer))) {
       return session.confused('a reply to something else', String(answer.code))
     }
     session.turnAt = session.now
