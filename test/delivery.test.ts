@@ -2,10 +2,20 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import type { MtaWorld } from '../src/app/mta-world.ts'
+import { type Around, Outgoing } from '../src/app/outgoing.ts'
+import { type QueueAnswer, QueueDesk } from '../src/app/queue-desk.ts'
 import type { Instant } from '../src/base/time.ts'
+import { parse } from '../src/config/parse.ts'
 import { readMaildir } from '../src/io/maildir.ts'
 import { MemorySpool } from '../src/io/memory-spool.ts'
+import type { Envelope } from '../src/mail/envelope.ts'
+import { MTA } from '../src/mta/commands.ts'
+import type { LmtpTarget } from '../src/mta/config.ts'
+import { lmtpHop } from '../src/mta/hop.ts'
+import { newEntry, type Outcome, sayOutcome } from '../src/spool/entry.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Answering, answering, handIn, type Letter, ROOT, relaying, run, until } from './mail-servers.ts'
 
@@ -62,6 +72,33 @@ test('masked parameters: the message goes without them, and what it asked of rep
   assert.match(await relays.arrived('alice@a.example'), /^Original-Envelope-Id: QQ\r$[\s\S]*^Action: relayed\r$/m)
 })
 
+test('an address that is not liked is no reason to leave out parameters for the next message', async t => {
+  const to = await answering({
+    offers: ['SIZE 1000000', 'DSN'],
+    answer: line => (line.startsWith('RCPT TO:<odd') ? '501 What kind of an address is that?' : undefined),
+  })
+  const { relays, send } = await sender(t, to)
+  await send({ to: ['bob@b.example NOTIFY=FAILURE', 'odd@b.example NOTIFY=FAILURE'] }, 1)
+  await until(
+    () => relays.tried.some(each => /odd@b\.example> failed: 501/.test(each)),
+    () => relays.said.join('\n'),
+  )
+  // Tried without them, to be sure; and the next message has its own connection, with all there is.
+  const mails = () => to.connections.flatMap(({ lines }) => lines.filter(line => line.startsWith('MAIL')))
+  assert.equal(mails()[1], 'MAIL FROM:<alice@a.example>')
+  await send({ to: 'bob@b.example' }, 2)
+  assert.ok(mails()[2]?.startsWith('MAIL FROM:<alice@a.example> SIZE='), mails().join('\n'))
+  // Where it was the parameters, who was refused for them is taken without.
+  const picky = await answering({
+    offers: ['SIZE 1000000', 'DSN'],
+    answer: line => (/^RCPT \S+ ./.test(line) ? '501 Syntax error' : undefined),
+  })
+  const learns = await sender(t, picky)
+  await learns.send({ to: ['bob@b.example NOTIFY=FAILURE', 'carol@b.example NOTIFY=FAILURE'] }, 1)
+  await learns.send({ to: 'bob@b.example NOTIFY=FAILURE' }, 2)
+  assert.equal(learns.relays.notes.filter(each => each.includes('without parameters')).length, 1)
+})
+
 test('a connection that breaks off in the middle of its recipients goes on with those who have no outcome yet', async t => {
   const to = await answering({
     offers: ['PIPELINING', 'CHUNKING', 'LIMITS RCPTMAX=1'],
@@ -111,6 +148,35 @@ class Hasty extends MemorySpool {
   }
 }
 
+test('to a store on this machine mail that requires TLS is delivered; for one on another it waits for TLS', async t => {
+  const path = join(ROOT, 'store')
+  const stores = [await answering({ path }), await answering()] as const
+  for (const store of stores) t.after(() => store.close())
+  const { config } = parse(MTA, 'hostname a.example\nlocal-domain a.example\nmailbox alice@a.example\n', 'mail.conf')
+  const dial = () => Promise.resolve(net.connect(stores[1].port, '127.0.0.1'))
+  const world = { spool: new MemorySpool(), files: new Map(), dial } as unknown as MtaWorld
+  const around: Around = { hold() {}, serve() {}, reached() {}, talk: () => undefined }
+  const to = { local: 'alice', domain: 'a.example' }
+  const envelope: Envelope = { from: to, recipients: [{ to }], smtputf8: false, body: '7bit', requireTls: true }
+  const entry = newEntry({ id: 'E1', envelope, at: 0, expire: 1000, what: '' })
+  await world.spool.put(entry, Readable.from([Buffer.from('Subject: secret\r\n\r\n')]))
+  const outgoing = new Outgoing(config, world, around)
+  const deliver = async (lmtp: LmtpTarget) => {
+    const outcomes: string[] = []
+    const done = async (settled: ReadonlyMap<number, Outcome>) =>
+      outcomes.push(...[...settled.values()].map(sayOutcome))
+    await outgoing.relay(lmtpHop(lmtp), { entry, recipients: [0], done }, async () => undefined)
+    return outcomes.join()
+  }
+  assert.match(await deliver({ socket: path }), /^delivered to lmtp /)
+  assert.match(await deliver({ ip: '127.0.0.1', port: 24 }), /^delivered to lmtp /)
+  assert.match(
+    await deliver({ ip: '192.0.2.1', port: 24 }),
+    /^deferred: 4\.7\.0 the message \(REQUIRETLS\) requires TLS/,
+  )
+  assert.equal(stores.flatMap(({ connections }) => connections.flatMap(each => each.messages)).length, 2)
+})
+
 test('who takes longer than a claim lasts has nobody else’s copy sent twice', async t => {
   const connections: net.Socket[] = []
   // It greets nobody until it is told.
@@ -142,38 +208,56 @@ test('who takes longer than a claim lasts has nobody else’s copy sent twice', 
   assert.equal(relays.tried.filter(each => each.startsWith('<alice@')).length, 1)
 })
 
-test('who waited for a next hop that was away is forgotten with the message', async t => {
-  const gone: string[] = []
-  class Watched extends MemorySpool {
-    override async take(id: string, at: Instant, until: Instant) {
-      if (!(await this.list()).some(each => each.id === id)) gone.push(id)
-      return super.take(id, at, until)
+/** A spool that notes who asks for what is not in it any more. */
+class Watched extends MemorySpool {
+  readonly missed: string[] = []
+  override async take(id: string, at: Instant, until: Instant) {
+    if (!(await this.list()).some(each => each.id === id)) this.missed.push(id)
+    return super.take(id, at, until)
+  }
+}
+
+test('who waited for a next hop that was away is forgotten with the message, and with one that an operator takes out', async t => {
+  for (const [expire, leaves] of [
+    ['1s', 'failed: 5.4.7'],
+    ['1h', 'deferred: 4.4.1'],
+  ] as const) {
+    const [port = 0, away = 0] = await freePorts(2)
+    const spool = new Watched()
+    const relays = await run(
+      [
+        ...relaying(port),
+        'queue retry 1s',
+        `queue expire ${expire}`,
+        `connector B to B cost 1 target 127.0.0.1 port ${away}`,
+        'address-space B smtp b.example',
+      ],
+      { spool },
+    )
+    t.after(() => relays.stop())
+    const why = () => [...relays.notes, ...relays.tried].join('\n')
+    await handIn(port, { from: '', to: 'bob@b.example' })
+    await until(() => relays.tried.some(each => each.includes(leaves)), why)
+    assert.match(relays.tried[0] ?? '', /deferred: 4\.4\.1 /)
+    const { mta } = relays.server
+    const around = { ways: mta.routing.service, forget: (id: string) => mta.forget(id) }
+    for (const { id } of await mta.queue()) {
+      const desk = new QueueDesk(mta.config, spool, around)
+      let done: QueueAnswer['done'] = []
+      // It may be under way just then.
+      while (done[0]?.not !== undefined || done.length === 0)
+        done = (await desk.ask({ verb: 'remove', filter: { ids: [id] } })).done
     }
+    const to = await answering({ port: away })
+    t.after(() => to.close())
+    const before = relays.tried.length
+    for (let i = 1; !relays.tried.some(each => each.includes('relayed')); i++) {
+      await handIn(port, { from: '', to: 'carol@b.example' })
+      await until(() => relays.tried.length >= before + i, why)
+    }
+    await relays.stop()
+    assert.deepEqual(spool.missed, [])
   }
-  const [port = 0, away = 0] = await freePorts(2)
-  const relays = await run(
-    [
-      ...relaying(port),
-      'queue retry 1s',
-      'queue expire 1s',
-      `connector B to B cost 1 target 127.0.0.1 port ${away}`,
-      'address-space B smtp b.example',
-    ],
-    { spool: new Watched() },
-  )
-  t.after(() => relays.stop())
-  const why = () => [...relays.notes, ...relays.tried].join('\n')
-  await handIn(port, { from: '', to: 'bob@b.example' })
-  await until(() => relays.tried.some(each => each.includes('failed: 5.4.7')), why)
-  assert.match(relays.tried[0] ?? '', /deferred: 4\.4\.1 /)
-  const to = await answering({ port: away })
-  t.after(() => to.close())
-  for (let i = 1; !relays.tried.some(each => each.includes('relayed')); i++) {
-    await handIn(port, { from: '', to: 'carol@b.example' })
-    await until(() => relays.tried.filter(each => /relayed|failed/.test(each)).length > i, why)
-  }
-  await relays.stop()
-  assert.deepEqual(gone, [])
 })
 
 test('a message that is held goes when it may, and not before', async t => {

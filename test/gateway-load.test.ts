@@ -11,7 +11,8 @@ import { Gateway, MAX_ALTERED } from '../src/app/gateway.ts'
 import { parse } from '../src/config/parse.ts'
 import { FIREWALL } from '../src/firewall/commands.ts'
 import type { FirewallConfig } from '../src/firewall/config.ts'
-import { dial } from '../src/io/sockets.ts'
+import { reach } from '../src/io/sockets.ts'
+import { lean, Tcp } from '../src/io/tcp.ts'
 import { type After, eventually, freePort } from './journeys/gateway.ts'
 import { Talk } from './journeys/postern.ts'
 
@@ -20,8 +21,10 @@ const SESSIONS = Number(process.env.POSTERN_SESSIONS ?? 2_000)
 
 type Inspection = (port: number) => string
 
+const PIX: Inspection = port => `fixup protocol smtp ${port}`
+
 const PROFILES: readonly (readonly [name: string, inspection: Inspection])[] = [
-  ['pix', port => `fixup protocol smtp ${port}`],
+  ['pix', PIX],
   ['strict', port => `strict smtp ${port}`],
 ]
 
@@ -40,6 +43,8 @@ interface Mailbox {
   octets: number
   /** While it is set nobody is read. */
   dawdle(wanted: boolean): void
+  /** Says this to all who are there. */
+  say(octets: string): void
 }
 
 /** A server that counts what it takes, and keeps nothing. */
@@ -86,9 +91,24 @@ async function counting(t: After): Promise<Mailbox> {
       dawdles = wanted
       if (!wanted) for (const socket of sockets) socket.resume()
     },
+    say(octets) {
+      for (const socket of sockets) socket.write(octets)
+    },
   }
   return box
 }
+
+/** Servers that were called over a handle of Node's, and not over a stream. */
+let handles = 0
+
+test('all that follows goes over TCP handles, as the firewall does', {
+  skip: !lean && 'this Node has none',
+}, async t => {
+  const { port } = await running(t, () => '! nothing inspects')
+  const before = handles
+  await session(port)
+  assert.equal(handles, before + 1)
+})
 
 interface Running {
   readonly gateway: Gateway
@@ -108,7 +128,11 @@ async function running(t: After, inspection: Inspection, ...more: readonly strin
     destination: '127.0.0.1',
     destinationPort: port,
     listen: { host: '127.0.0.1', port },
-    dial: (to, _ends, call) => dial({ host: to.destination, port: to.port }, call.signal),
+    dial: async (to, _ends, call) => {
+      const server = await reach({ host: to.destination, port: to.port }, call)
+      if (server instanceof Tcp) handles++
+      return server
+    },
   }
   await gateway.open(door)
   return { gateway, port, box, config }
@@ -251,6 +275,32 @@ for (const [name, inspection] of PROFILES) {
     assert.equal(gateway.refused, 0)
   })
 }
+
+test('pix: a client that does not read stops its server, nobody else, and nothing is lost', async t => {
+  const { gateway, port, box } = await running(t, PIX)
+  const client = net.connect({ host: '127.0.0.1', port })
+  t.after(() => client.destroy())
+  await eventually(() => gateway.connections.length === 1)
+  const [held] = gateway.connections
+  const greeting = '220 mail.example ESMTP\r\n'.length
+  await eventually(() => held?.passage.fromServer === greeting)
+  const size = 32 * 1024 * 1024
+  const line = `250-${'x'.repeat(58)}\r\n`
+  box.say(line.repeat(size / line.length))
+  // Once what is read of the server does not grow any more the kernel's buffers are full, and ours.
+  let read = -1
+  await eventually(async () => {
+    const before = read
+    read = held?.passage.fromServer ?? 0
+    await sleep(200)
+    return read > greeting && read === before
+  })
+  assert.ok(read < size / 2, `${read} octets were read for a client that takes none`)
+  await session(port)
+  let heard = 0
+  client.on('data', chunk => (heard += chunk.length))
+  await eventually(() => heard === greeting + size)
+})
 
 /** Octets that are in use once garbage is gone. */
 function heap(): number {

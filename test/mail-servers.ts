@@ -29,6 +29,8 @@ export interface Running {
   /** What became of each try, for each recipient: the last line of a message's trail. */
   readonly tried: readonly string[]
   arrived(mailbox: string): Promise<string>
+  /** Puts these lines in force instead. */
+  reload(lines: readonly string[]): Promise<void>
   stop(): Promise<void>
 }
 
@@ -54,7 +56,8 @@ let count = 0
 export async function run(lines: readonly string[], world: Partial<MailServerWorld> = {}): Promise<Running> {
   const name = `server-${++count}`
   const file = join(ROOT, `${name}.conf`)
-  writeFileSync(file, `${lines.join('\n')}\n`)
+  const write = (lines: readonly string[]) => writeFileSync(file, `${lines.join('\n')}\n`)
+  write(lines)
   const [notes, said, tried]: [string[], string[], string[]] = [[], [], []]
   const maildir = join(ROOT, name)
   const server = await MailServer.start(await readMailServer(file), {
@@ -81,6 +84,10 @@ export async function run(lines: readonly string[], world: Partial<MailServerWor
         await sleep(20)
       }
       throw new Error(`nothing arrived for ${mailbox}:\n${[...notes, ...said].join('\n')}`)
+    },
+    async reload(lines) {
+      write(lines)
+      assert.deepEqual(await server.configure(await readMailServer(file)), [])
     },
     stop: () => server.stop({ grace: 0 }),
   }

@@ -314,6 +314,71 @@ describe('MTA-STS', () => {
     }
   })
 
+  test('a policy is fetched again long before it ends, while its mail goes on, and one that cannot be had holds till then', async t => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_000_000 })
+    const { timers } = t.mock
+    let [asked, text] = [0, `${policy('enforce', 'mx.b.example').replace('3600', '1209600')}`]
+    const fetch = async () => {
+      asked++
+      if (text === '') throw new Error('gone')
+      return text
+    }
+    const resolver: Resolver = {
+      resolve: async (_name: string, type: string) =>
+        (type === 'TXT'
+          ? { kind: 'found', records: ['v=STSv1; id=1'], isSecure: false }
+          : { kind: 'empty', isSecure: false }) as DnsAnswer<never>,
+    }
+    const policies = new StsPolicies({ resolver, fetch })
+    const day = 86_400_000
+    const after = async (days: number): Promise<string> => {
+      timers.setTime(1_000_000 + days * day)
+      const mode = (await policies.of('b.example'))?.mode
+      // Behind the mail that had it renewed.
+      await new Promise(resolve => setImmediate(resolve))
+      return `${mode} ${asked}`
+    }
+    assert.deepEqual(
+      [await after(0), await after(0.9), await after(1), await after(1.9)],
+      ['enforce 1', 'enforce 1', 'enforce 2', 'enforce 2'],
+    )
+    text = ''
+    // Fourteen days from when it was fetched last.
+    assert.deepEqual(
+      [await after(3), await after(3.001), await after(14.9), await after(15)],
+      ['enforce 3', 'enforce 3', 'enforce 4', 'undefined 5'],
+    )
+    text = policy('enforce', 'mx.b.example')
+    assert.equal(await after(15.1), 'enforce 6')
+    // One that holds for an hour is renewed after half of it.
+    assert.deepEqual([await after(15.1 + 0.4 / 24), await after(15.1 + 0.6 / 24)], ['enforce 6', 'enforce 7'])
+  })
+
+  test('two that keep their policies in one file lose none of them, and the newer of two for one domain stays', async () => {
+    const file = join(ROOT, 'shared-sts.json')
+    let mode = 'enforce'
+    const resolver: Resolver = {
+      resolve: async (_name: string, type: string) =>
+        (type === 'TXT'
+          ? { kind: 'found', records: [`v=STSv1; id=${mode}`], isSecure: false }
+          : { kind: 'empty', isSecure: false }) as DnsAnswer<never>,
+    }
+    const open = () => new StsPolicies({ resolver, file, fetch: async () => policy(mode, 'mx.example') })
+    const [before, after] = [open(), open()]
+    await before.of('b.example')
+    await after.of('c.example')
+    await before.of('d.example')
+    const kept = () => Object.keys(JSON.parse(readFileSync(file, 'utf8'))).sort()
+    assert.deepEqual(kept(), ['b.example', 'c.example', 'd.example'])
+    await new Promise(resolve => setTimeout(resolve, 2))
+    mode = 'testing'
+    await after.of('b.example')
+    mode = 'enforce'
+    await before.of('e.example')
+    assert.equal(JSON.parse(readFileSync(file, 'utf8'))['b.example'].policy.mode, 'testing')
+    assert.equal(kept().length, 4)
+  })
+
   test('fetchPolicy() takes text from whom the name is proven, and nothing else', async t => {
     const answers: Record<string, (response: import('node:http').ServerResponse) => void> = {
       '/text': response =>

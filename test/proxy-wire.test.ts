@@ -111,6 +111,63 @@ test('where TLS must go on and the certificate proves nothing, no mail goes on',
   assert.match(explanations.map(({ because }) => because.reason).join(), /no mail goes on without TLS/)
 })
 
+test('whoever leaves while its server is still dialled is over once the dialling is', async t => {
+  const held = await listening()
+  t.after(() => held.stop())
+  for (const isReached of [true, false]) {
+    const [gone, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<Proxied>()]
+    const server = await listen({ host: '127.0.0.1', port: 0 }, client => {
+      client.on('error', () => {})
+      client.once('close', () => setImmediate(gone.resolve))
+      begun.resolve(
+        proxy(
+          client,
+          { policy: strict(CAUSE), host: 'fw.example.org', client: { address: STRANGER } },
+          {
+            dial: async () => {
+              await gone.promise
+              if (!isReached) throw new Error('was not waited for')
+              return dial({ host: '127.0.0.1', port: held.port })
+            },
+          },
+        ),
+      )
+    })
+    const client = await dial({ host: '127.0.0.1', port: endpointOf(server).port })
+    const { over } = await begun.promise
+    client.resetAndDestroy()
+    await over
+    await close(server)
+  }
+})
+
+test('a server that talks on while the client shakes hands fills no memory, and is heard behind', async t => {
+  const [servers, flooded] = [Promise.withResolvers<net.Socket>(), Promise.withResolvers<void>()]
+  const behind = await listen({ host: '127.0.0.1', port: 0 }, socket => {
+    socket.on('error', () => {})
+    socket.resume()
+    socket.write('220 mx\r\n')
+    socket.once('data', () => socket.write('250 mx\r\n'))
+    servers.resolve(socket)
+  })
+  t.after(() => close(behind))
+  const { port, sessions } = await front(t, endpointOf(behind).port)
+  const client = await SocketClient.connect(port)
+  await talk(client, ...BEGIN, ['STARTTLS\r\n', '220'])
+  const server = await servers.promise
+  const much = Buffer.alloc(16_000_000, '250-x\r\n')
+  server.write(much, () => flooded.resolve())
+  // Either all of it is taken, or nothing moves any more.
+  for (let [was, same] = [-1, 0]; same < 10; same = sessions[0]?.passage.fromServer === was ? same + 1 : 0) {
+    was = sessions[0]?.passage.fromServer ?? 0
+    await Promise.race([flooded.promise, sleep(20)])
+  }
+  assert.ok((sessions[0]?.passage.fromServer ?? 0) < 100_000, `${sessions[0]?.passage.fromServer} octets were read`)
+  await client.send([{ tls: true }])
+  const { heard, asExpected } = await client.hear('421 close')
+  assert.ok(asExpected, heard)
+})
+
 test('the forged ends of data, over sockets', async t => {
   for (const { steps, id } of SMUGGLING.slice(0, 9)) {
     const at = await listening()

@@ -87,6 +87,7 @@ test('a failure is told by the server that met it, with all of the message where
     assert.deepEqual(field(report, 'Reporting-MTA'), ['dns; mail-b.b.example'])
     assert.deepEqual(field(report, 'Action'), ['failed'])
     assert.match(field(report, 'Diagnostic-Code')[0] ?? '', /^smtp; 550 5\.1\.1 /)
+    assert.deepEqual(field(report, 'Remote-MTA'), ['dns; [127.0.0.1]'])
     assert.equal(/Content-Type: message\/rfc822\r\n[\s\S]*and more\r\n/.test(report), isWhole, report)
   }
 })
@@ -151,6 +152,9 @@ test('after twelve hours its sender is told once that a message is late, and tha
   assert.deepEqual(field(report, 'Action'), ['delayed'])
   assert.deepEqual(field(report, 'Status'), ['4.2.1'])
   assert.equal(field(report, 'Will-Retry-Until').length, 1)
+  assert.deepEqual(field(report, 'Remote-MTA'), ['dns; [127.0.0.1]'])
+  assert.deepEqual(field(report, 'Diagnostic-Code'), ['smtp; 450 4.2.1 not now'])
+  assert.deepEqual(field(report, 'Last-Attempt-Date'), field(report, 'Date'))
   // All of it comes back with a failure only (RFC 3461 §4.3).
   assert.match(report, /text\/rfc822-headers/)
   await tries(3)

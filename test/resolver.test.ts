@@ -142,6 +142,10 @@ test('answers that nobody asked for are passed over, whatever octets they have',
     say(answer('203.0.113.1', { id: (id + 1) & 0xffff }))
     say(answer('203.0.113.2', { questions: [{ type: 'A', name: 'c.example' }] }))
     say(answer('203.0.113.3', { type: 'query' }))
+    say(answer('203.0.113.4', { questions: [] }))
+    say(answer('203.0.113.5', { questions: [{ type: 'AAAA', name: 'b.example' }] }))
+    say(answer('203.0.113.6', { questions: [{ type: 'A', name: 'b.example', class: 'CH' }] }))
+    say(answer('203.0.113.7', { questions: [...questions, { type: 'A', name: 'c.example' }] }))
     say(answer('192.0.2.1'))
   })
   socket.bind(0, '127.0.0.1')
@@ -150,6 +154,60 @@ test('answers that nobody asked for are passed over, whatever octets they have',
   const resolver = new DnsResolver([{ ip: '127.0.0.1', port: socket.address().port, trusted: false }])
   const found = await resolver.resolve('b.example', 'A')
   assert.deepEqual(found, { kind: 'found', records: ['192.0.2.1'], isSecure: false })
+})
+
+/** Answers each query over UDP by a function of it. */
+async function responder(t: Test, answer: (query: packet.DecodedPacket) => packet.Packet): Promise<DnsResolver> {
+  const socket = dgram.createSocket('udp4')
+  socket.on('message', (query, from) =>
+    socket.send(packet.encode(answer(packet.decode(query))), from.port, from.address),
+  )
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  t.after(() => socket.close())
+  return new DnsResolver([{ ip: '127.0.0.1', port: socket.address().port, trusted: false }], { wait: 200 })
+}
+
+test('a record counts only under the name, the type and the class that were asked for', async t => {
+  const at = (more: object): packet.Answer => ({ name: 'b.example', type: 'A', ttl: 1, data: '203.0.113.1', ...more })
+  const resolver = await responder(t, ({ id, questions }) => ({
+    type: 'response',
+    id,
+    questions,
+    answers: [
+      at({ class: 'CH' }),
+      at({ name: 'c.example' }),
+      at({ type: 'AAAA', data: '2001:db8::1' }),
+      at({ name: 'B.Example', data: '192.0.2.1' }),
+    ],
+  }))
+  const found = await resolver.resolve('b.example', 'A')
+  assert.deepEqual('records' in found && found.records, ['192.0.2.1'])
+})
+
+test('a server that knows no EDNS is asked again without, whether it says so by FORMERR or NOTIMP, with the question or not', async t => {
+  for (const [rcode, repeats] of [
+    [1, true],
+    [1, false],
+    [4, true],
+    [4, false],
+  ] as const) {
+    let count = 0
+    const resolver = await responder(t, ({ id, questions = [], additionals = [] }) => {
+      count++
+      const hasEdns = additionals.length > 0
+      const answers = hasEdns ? [] : [{ name: 'b.example', type: 'A' as const, ttl: 1, data: '192.0.2.1' }]
+      const flags = hasEdns ? rcode : 0
+      return { type: 'response', id, flags, questions: hasEdns && !repeats ? [] : questions, answers }
+    })
+    const found = await resolver.resolve('b.example', 'A')
+    assert.deepEqual('records' in found && found.records, ['192.0.2.1'], `${rcode} ${repeats}`)
+    assert.equal(count, 2)
+  }
+  // What it does not understand without EDNS either, it does not understand.
+  const deaf = await responder(t, ({ id, questions }) => ({ type: 'response', id, flags: 1, questions }))
+  const answer = await deaf.resolve('b.example', 'A')
+  assert.match('why' in answer ? answer.why : '', /says FORMERR of b\.example$/)
 })
 
 test('the next server is asked where the first does not know', async t => {

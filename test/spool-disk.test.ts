@@ -75,7 +75,7 @@ test('what was kept is there after kill -9 at any moment, whole; what was remove
       assert.equal(size, SIZES[Number(id.split('-')[2]) % SIZES.length])
       await isWhole(spool, id, size)
     }
-    await sleep(100)
+    await spool.read()
     const strays = readdirSync(join(path, 'bodies')).filter(name => !found.has(name))
     assert.deepEqual(strays, [], 'no file is left of what was never kept')
     await spool.close()
@@ -177,6 +177,88 @@ test('a spool is used by one process at a time; who was killed does not stand in
   assert.throws(() => LmdbSpool.open(path), new RegExp(`is in use by process ${process.pid}$`))
   await spool.close()
   await LmdbSpool.open(path).close()
+})
+
+/** A spool with `count` messages from before, of which nothing is read yet. */
+async function opened(t: After, path: string, count: number): Promise<LmdbSpool> {
+  const before = LmdbSpool.open(path, { inTree: 1_000 })
+  for (let i = 0; i < count; i++) await before.put(entryOf(idOf(i)), bodyOf(idOf(i), 100))
+  await before.close()
+  return open(t, path, { inTree: 1_000 })
+}
+
+const idOf = (i: number): string => `m${String(i).padStart(4, '0')}`
+
+test('a queue that is not read yet: counted, listed and asked for by its id, and mail is taken; due it is once it is read', async t => {
+  const path = folder(t)
+  const spool = await opened(t, path, 300)
+  assert.deepEqual([spool.count, spool.unread], [300, 300])
+  assert.deepEqual(await spool.claim(0, 1, 9), [])
+  // Ids between the others', as a clock that was put back makes them; one of them is gone again.
+  for (const id of ['m0100x', 'm0200x'])
+    assert.deepEqual(await spool.put(entryOf(id), bodyOf(id, 2_000)), { kept: true })
+  for (const id of ['m0200x', 'm0007', 'm0299']) {
+    const claim = await spool.take(id, 0, 1)
+    assert.ok(claim, id)
+    await isWhole(spool, id, id.endsWith('x') ? 2_000 : 100)
+    assert.ok(await spool.remove(claim))
+  }
+  assert.deepEqual([spool.count, spool.unread], [299, 298])
+  const left = [...Array(300).keys()].map(idOf).filter(id => id !== 'm0007' && id !== 'm0299')
+  const all = [...left, 'm0100x'].sort()
+  assert.deepEqual(
+    (await spool.list()).map(({ id }) => id),
+    all,
+  )
+  let times = 0
+  await spool.read(() => times++)
+  assert.ok(times > 0)
+  assert.deepEqual([spool.count, spool.unread, spool.size], [299, 0, 298 * 100 + 2_000])
+  const claims = await spool.claim(0, 1, 999)
+  assert.deepEqual(claims.map(({ entry }) => entry.id).sort(), all)
+  await isWhole(spool, 'm0100x', 2_000)
+})
+
+test('what is taken while it is read is not read again: nothing is claimed twice, and nothing is left', async t => {
+  const spool = await opened(t, folder(t), 2_000)
+  const found: string[] = []
+  const reading = spool.read()
+  while (spool.unread > 0) {
+    const late = await spool.take(idOf(1_999 - found.length), 0, 1)
+    for (const claim of [...(late ? [late] : []), ...(await spool.claim(0, 1, 20))]) {
+      found.push(claim.entry.id)
+      void spool.remove(claim)
+    }
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await reading
+  for (const claim of await spool.claim(0, 1, 2_000)) found.push(claim.entry.id)
+  assert.deepEqual(found.sort(), [...Array(2_000).keys()].map(idOf))
+})
+
+test('an order that all be tried holds after a kill, for those that were not tried since', async t => {
+  const path = folder(t)
+  const later = (id: string) => {
+    const entry = entryOf(id)
+    return { ...entry, recipients: [{ kind: 'waiting', due: 900, attempts: 1 }] as const }
+  }
+  const spool = open(t, path)
+  for (const id of ['a', 'b']) await spool.put(later(id), bodyOf(id, 100))
+  assert.equal(await spool.hasten({ at: 10, what: 'retried' }), 2)
+  const claim = await spool.take('b', 10, 20)
+  assert.ok(claim)
+  const trail = [...claim.entry.trail, { at: 11, what: 'tried' }]
+  assert.ok(await spool.update(claim, { ...later('b'), revision: 1, trail }))
+  // As if it had been killed: nothing more is written down.
+  await spool.close()
+  const again = open(t, path)
+  await again.read()
+  const due = await again.claim(800, 900, 9)
+  assert.deepEqual(
+    due.map(({ entry }) => [entry.id, entry.trail]),
+    [['a', [{ at: 10, what: 'retried' }]]],
+  )
+  assert.equal(await again.nextDue(), 900)
 })
 
 test('a content that rotted is told, and not passed for what came', async t => {

@@ -79,7 +79,7 @@ function textOf(node: Node, { mail, nodes, far }: Ports, { how, more }: Means): 
 class Group {
   readonly servers = new Map<Node, MailServer>()
   readonly notes: string[] = []
-  readonly ports: Ports
+  ports: Ports
   readonly #folder: string
   readonly #means: Means
 
@@ -101,10 +101,19 @@ class Group {
     return group
   }
 
-  async begin(node: Node): Promise<void> {
+  /** What the file of a node says now. */
+  #read(node: Node) {
     const file = join(this.#folder, `${node}.conf`)
     writeFileSync(file, textOf(node, this.ports, this.#means))
-    const files = await readMailServer(file)
+    return readMailServer(file)
+  }
+
+  async reload(node: Node): Promise<void> {
+    assert.deepEqual(await this.servers.get(node)?.configure(await this.#read(node)), [])
+  }
+
+  async begin(node: Node): Promise<void> {
+    const files = await this.#read(node)
     const events = { note: (what: string) => this.notes.push(`${node}: ${what}`) }
     const world = { spool: new MemorySpool(), maildir: join(this.#folder, node), events }
     this.servers.set(node, await MailServer.start(files, world))
@@ -201,6 +210,48 @@ test('a member learns by its master that a connector of another member is down; 
   await group.until('it is as before', () => group.state('hub', 'A-B') === 'down' && group.areOne())
   const after = group.at('desk').service.engine.own?.version
   assert.ok(after && before && after.major > before.major, `${JSON.stringify(before)} then ${JSON.stringify(after)}`)
+})
+
+test('a master and its members read their files again: they find each other anew, know what they knew, and hear what is new', async t => {
+  const group = await Group.start(t)
+  await group.until('all are one', () => group.areOne() && group.attached('desk') === '+++')
+  await group.send('edge', 'carol@b.example')
+  await group.until('the desk knows', () => group.state('desk', 'A-B') === 'down' && group.areOne())
+  const nodes = Object.keys(NODES) as readonly Node[]
+  for (const node of nodes) {
+    const [before] = group.servers.get('hub')?.memberEndpoints ?? []
+    await group.reload(node)
+    assert.deepEqual(group.servers.get('hub')?.memberEndpoints, [before])
+    await group.until(`all are one after ${node}`, () => group.areOne() && group.attached('desk') === '+++')
+    await group.until('what was down is', () => nodes.every(each => group.state(each, 'A-B') === 'down'))
+  }
+  await group.until(
+    'all are attached',
+    () => group.at('desk').isAttached === true && group.at('edge').isAttached === true,
+  )
+  const far = net.createServer(socket => void socket.on('error', () => {}).write('220 b.example\r\n'))
+  await new Promise<void>(resolve => far.listen(group.ports.far, '127.0.0.9', resolve))
+  t.after(() => far.close())
+  await group.until('the desk hears that it is back', () => group.state('desk', 'A-B') === 'up' && group.areOne())
+})
+
+test('a master hears its members at another port after a reload, and at the old one no more', async t => {
+  const group = await Group.start(t)
+  await group.until('all are one', () => group.areOne() && group.attached('desk') === '+++')
+  const old = group.ports.nodes
+  const [nodes = 0] = await freePorts(1)
+  group.ports = { ...group.ports, nodes }
+  await group.reload('hub')
+  await group.until('the desk is alone', () => group.at('desk').isAttached === false)
+  const refused = net.connect({ host: NODES.hub, port: old, localAddress: NODES.desk })
+  const code = await new Promise(resolve =>
+    refused.on('error', cause => resolve((cause as NodeJS.ErrnoException).code)),
+  )
+  assert.equal(code, 'ECONNREFUSED')
+  await group.reload('edge')
+  await group.reload('desk')
+  await group.until('all are one', () => group.areOne() && group.at('desk').isAttached === true)
+  await group.until('all are there', () => group.attached('desk') === '+++')
 })
 
 test('mail finds the member that has the mailbox, and the one that holds the connector', async t => {

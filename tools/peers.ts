@@ -32,6 +32,7 @@ const TREES = {
   nginx: ['nginx', 'libnginx-mod-mail', 'libnginx-mod-stream'],
   haproxy: ['haproxy'],
   exim: ['exim4-daemon-light'],
+  'exim-heavy': ['exim4-daemon-heavy'],
   dovecot: ['dovecot-core', 'dovecot-imapd', 'dovecot-lmtpd'],
   gsasl: ['gsasl'],
   krb5: ['krb5-kdc', 'krb5-admin-server', 'krb5-user'],
@@ -53,6 +54,8 @@ const PEERS = {
   nginx: { tree: 'nginx', command: 'usr/sbin/nginx' },
   haproxy: { tree: 'haproxy', command: 'usr/sbin/haproxy' },
   exim: { tree: 'exim', command: 'usr/sbin/exim4' },
+  /** The build that knows PROXY. */
+  'exim-heavy': { tree: 'exim-heavy', command: 'usr/sbin/exim4' },
   dovecot: { tree: 'dovecot', command: 'usr/sbin/dovecot' },
   gsasl: { tree: 'gsasl', command: 'usr/bin/gsasl' },
   krb5kdc: { tree: 'krb5', command: 'usr/sbin/krb5kdc' },

@@ -89,7 +89,7 @@ export class Console {
         if (this.#pending) return { answer: ['error: a change waits to be confirmed already'], wrong: true }
         const timer = setTimeout(() => this.#takeBack(), act.wait)
         this.#pending = { config: this.#target.config(), timer }
-        const said = `what is changed from now on is taken back in ${formatDuration(act.wait)}, unless: confirm`
+        const said = `what is changed from now on is taken back in ${formatDuration(act.wait)}, unless you type: confirm`
         return { answer: [said], wrong: false }
       }
       case 'confirm': {

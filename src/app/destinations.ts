@@ -11,7 +11,7 @@ import { FLOORS, type Floor } from '../mta/order.ts'
 import type { Resolver } from '../mta/resolver.ts'
 import { isNamed, type StsPolicy } from '../mta/sts.ts'
 import { type ConnectorTls, matchDepth } from '../routing/connector.ts'
-import { sameDomain } from '../smtp/address.ts'
+import { addressLiteral, sameDomain } from '../smtp/address.ts'
 import type { Outcome } from '../spool/entry.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { StsPolicies } from './sts.ts'
@@ -43,6 +43,11 @@ export type Servers =
 export function sayServer({ at, host }: Server): string {
   if ('socket' in at) return at.socket
   return host === undefined ? at.ip : `${host} [${at.ip}]`
+}
+
+/** For other programs: `mx.b.example`, `[192.0.2.1]`; a socket is nobody. */
+export function remoteOf({ at, host }: Server): string | undefined {
+  return host ?? ('ip' in at ? addressLiteral(at.ip) : undefined)
 }
 
 export class Destinations {

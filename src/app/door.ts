@@ -1,6 +1,6 @@
 /** Who may have a session: so many at once, so many from one client, and a reserve for the peers we know. */
 import type { Instant } from '../base/time.ts'
-import { parseIpv6 } from '../config/ip.ts'
+import { hostOf } from '../config/ip.ts'
 import type { SessionLimits } from '../mta/config.ts'
 import { type Limits, stressed } from '../smtp/limits.ts'
 
@@ -11,12 +11,6 @@ const STRESS = 0.8
 const MINUTE = 60_000
 /** Clients whose sessions of the last minute are remembered. */
 const MAX_REMEMBERED = 100_000
-
-/** Whom an address stands for: of IPv6, the /64 that one host has all of (RFC 6177). */
-function clientOf(peer: string): string {
-  const groups = peer.includes(':') ? parseIpv6(peer) : undefined
-  return groups ? groups.slice(0, 4).join(':') : peer
-}
 
 /** Counts the sessions that come and go. */
 export class Door {
@@ -42,7 +36,7 @@ export class Door {
   /** May this client have another session? If so it has it, until `leave`. */
   enter(peer: string, { known, now }: { readonly known: boolean; readonly now: Instant }): boolean {
     const { most, perClient } = this.#limits
-    const client = clientOf(peer)
+    const client = hostOf(peer)
     const here = this.#open.get(client) ?? 0
     const hurried = this.#isHurried(client, now)
     if (this.#count >= (known ? most : most * RESERVE) || (!known && (here >= perClient || hurried))) return false
@@ -52,7 +46,7 @@ export class Door {
   }
 
   leave(peer: string): void {
-    const client = clientOf(peer)
+    const client = hostOf(peer)
     const here = (this.#open.get(client) ?? 1) - 1
     if (here > 0) this.#open.set(client, here)
     else this.#open.delete(client)

@@ -43,8 +43,14 @@ export async function handIn(
       // It is this very machine: who else would answer there could read the message in any case.
       ...(tlsRequired && { tls: { floor: 'may', by: 'sendmail' } }),
     }
+    const socket = await dial(at).catch(cause => {
+      // It went away between two of them: what it has is not to be handed in again.
+      if (first > 0) return undefined
+      throw cause
+    })
+    if (!socket) break
     await runAttempt(
-      await dial(at),
+      socket,
       { order, body },
       {
         outcome: (recipient, outcome) => {

@@ -67,6 +67,11 @@ export class Lanes {
     if (this.#scheduler.worked(hop)) this.#isBack(hop)
   }
 
+  /** What another knows of next hops that are the same. */
+  adopt(before: Lanes, fits: (hop: string) => boolean): void {
+    this.#scheduler.adopt(before.#scheduler, fits)
+  }
+
   /** An operator says so: a next hop that was away is asked again, and not when its wait is over. */
   askAnyway(): void {
     this.#scheduler.askAnyway()

@@ -97,6 +97,12 @@ export class LinkState {
     this.names = new Map(all)
   }
 
+  /** Goes on with what another knows of connectors that are the same. */
+  adopt(before: LinkState, fits: (connector: string) => boolean): void {
+    for (const name of before.#silent) if (fits(name)) this.#silent.add(name)
+    this.#act(this.service.adopt(before.service, fits, now()))
+  }
+
   /** Is there anybody with whom our table could disagree? */
   get #isOneOfMany(): boolean {
     return this.isSpoken || this.#links !== undefined || this.#knowsOthers

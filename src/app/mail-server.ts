@@ -1,7 +1,7 @@
 /** A mail server of its own: what its file says, listening where it says. */
 import { dirname } from 'node:path'
 import type { Diagnostic } from '../base/problem.ts'
-import type { Duration } from '../base/time.ts'
+import { type Duration, sayDuration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { maildirOf } from '../io/maildir.ts'
@@ -28,11 +28,14 @@ import { Doors, type Place, shutDiagnostic } from './doors.ts'
 import { Mta } from './mta.ts'
 import { type MtaFiles, openMtaFiles } from './mta-files.ts'
 import type { MtaEvents, MtaWorld } from './mta-world.ts'
+import { words } from './words.ts'
 
 /** How long whoever is talking, and whatever is going out, may take to finish once the server is asked to stop. */
 export const STOP_GRACE: Duration = 30_000
 /** How often a server that stops looks whether everything due was tried. */
 const LOOK_AGAIN: Duration = 20
+/** A queue that takes so long to be read is told of. */
+const WORTH_A_NOTE: Duration = 1_000
 /** Connections that are in the handshake of implicit TLS, and no session yet; one more is closed. */
 export const MAX_HANDSHAKES = 200
 
@@ -125,6 +128,19 @@ export class MailServer {
     const early = this.#early
     this.#early = []
     for (const { door, socket } of early) this.#accept(door, socket)
+    void this.#readQueue(world)
+  }
+
+  /** What waits from before goes out as it is read; who comes is served meanwhile. */
+  async #readQueue({ spool, events }: MailServerWorld): Promise<void> {
+    const [began, count] = [performance.now(), spool.unread]
+    try {
+      await spool.read(() => this.mta.wake())
+    } catch (cause) {
+      events?.note?.(`the queue could not be read, and what is left of it waits for the next start: ${words(cause)}`)
+    }
+    const took = performance.now() - began
+    if (took >= WORTH_A_NOTE) events?.note?.(`${count} messages of the queue are read, in ${sayDuration(took)}`)
   }
 
   /**

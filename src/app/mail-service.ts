@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { type Diagnostic, formatDiagnostic, PosternError } from '../base/problem.ts'
 import { diff } from '../config/diff.ts'
 import type { ControlAnswer } from '../io/control.ts'
+import { dropFolder } from '../io/drop-folder.ts'
 import { ConfigurationError } from '../io/files.ts'
 import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
 import { become, fileFor, folderFor, whoToBecome } from '../io/user.ts'
@@ -10,6 +11,7 @@ import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { MtaEvent } from '../mta/news.ts'
 import type { Spool } from '../spool/spool.ts'
+import { Drops } from './drops.ts'
 import { MailServer, type MailServerFiles, readMailServer, STOP_GRACE } from './mail-server.ts'
 import { openMtaControl } from './mta-control.ts'
 import { closeLogFiles, type LogFiles, MtaLog, openLogFile } from './mta-log.ts'
@@ -46,6 +48,7 @@ export class MailService {
   #config: MtaConfig
   #spool: Spool | undefined
   #control: { close(): void } | undefined
+  #drops: Drops | undefined
   #answering: Answering | undefined
   #state: 'starting' | 'running' | 'stopping' = 'starting'
   #turn: Promise<unknown> = Promise.resolve()
@@ -57,6 +60,7 @@ export class MailService {
     this.#log = log
     this.#metrics = mtaMetrics({
       messages: () => this.#spool?.count ?? 0,
+      unread: () => this.#spool?.unread ?? 0,
       octets: () => this.#spool?.size ?? 0,
       sessions: () => (this.#state === 'starting' ? 0 : this.#server.mta.sessions),
       listens: () => this.endpoints.length,
@@ -76,7 +80,9 @@ export class MailService {
       await service.#server.listen(files.config)
       const { problems, furniture } = await service.#prepare(files.config, () => {
         if (!user) return
-        for (const folder of [maildir, service.spoolFolder]) if (folder !== undefined) folderFor(user, folder)
+        const spool = service.spoolFolder
+        for (const folder of [maildir, spool, spool && dropFolder(spool)])
+          if (folder !== undefined) folderFor(user, folder)
         for (const { file } of files.config.logs) fileFor(user, service.#path(file))
         become(user)
       })
@@ -186,6 +192,7 @@ export class MailService {
     if (wasRunning) this.#tell({ kind: 'stopping', grace })
     this.#state = 'stopping'
     await this.#turn
+    await this.#drops?.stop()
     this.#control?.close()
     await this.#server.stop({ grace })
     if (wasRunning) this.#tell({ kind: 'stopped', waiting: this.#spool?.count ?? 0 })
@@ -207,6 +214,14 @@ export class MailService {
         reload: () => this.reload(),
         tell: event => this.#tell(event),
       })
+    }
+    if (folder !== undefined) {
+      this.#drops = new Drops(dropFolder(folder), {
+        spool,
+        mta: () => this.#server.mta,
+        tell: event => this.#tell(event),
+      })
+      await this.#drops.begin()
     }
     this.#tell({ kind: 'started', listens: this.endpoints.map(sayEndpoint), waiting: spool.count })
   }
@@ -231,7 +246,14 @@ export class MailService {
     const isSame = this.#answering && samePlace(metrics, this.#config.metrics)
     const answering =
       metrics && !isSame
-        ? await attempt(metrics.at, () => this.#metrics.listen(metrics.ip, metrics.port, () => this.#health()))
+        ? await attempt(metrics.at, () =>
+            this.#metrics.listen(
+              metrics.ip,
+              metrics.port,
+              () => this.#health(),
+              () => this.#reading(),
+            ),
+          )
         : undefined
     await attempt(config.user?.at, between)
     const logs: LogFiles[number][] = []
@@ -254,6 +276,11 @@ export class MailService {
     if (!metrics && config.metrics) return
     void this.#answering?.close()
     this.#answering = metrics
+  }
+
+  #reading(): string | undefined {
+    const unread = this.#spool?.unread ?? 0
+    return unread > 0 ? `${unread} messages of the queue are still to be read, and are not tried before` : undefined
   }
 
   /** What `/healthz` answers: is mail taken, and could it be kept? */

@@ -34,6 +34,7 @@ export async function openMtaControl(folder: string, controlled: Controlled): Pr
       ways: mta.routing.service,
       wake: () => mta.wake(),
       askAnyway: () => mta.askAnyway(),
+      forget: id => mta.forget(id),
       tell,
     })
     return { answer: [JSON.stringify(await desk.ask(JSON.parse(request.line) as QueueRequest))], wrong: false }

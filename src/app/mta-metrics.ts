@@ -29,6 +29,8 @@ export type MtaMetrics = Metrics<keyof typeof COUNTERS, keyof typeof HISTOGRAMS>
 export interface MtaGauges {
   /** Messages in the queue, and their octets. */
   readonly messages: () => number
+  /** Of these, those that are not read yet since the start. */
+  readonly unread: () => number
   readonly octets: () => number
   /** Sessions of clients. */
   readonly sessions: () => number
@@ -37,12 +39,13 @@ export interface MtaGauges {
   readonly logLost: () => number
 }
 
-export function mtaMetrics({ messages, octets, sessions, listens, logLost }: MtaGauges): MtaMetrics {
+export function mtaMetrics({ messages, unread, octets, sessions, listens, logLost }: MtaGauges): MtaMetrics {
   return new Metrics({
     counters: COUNTERS,
     histograms: HISTOGRAMS,
     gauges: {
       postern_mta_queue_messages: { help: 'Messages in the queue', read: messages },
+      postern_mta_queue_unread: { help: 'Messages of the queue that are not read yet since the start', read: unread },
       postern_mta_queue_bytes: {
         help: 'Octets of the messages in the queue, and of those on their way in',
         read: octets,

@@ -1,11 +1,14 @@
 /** The mail transfer agent, running: sessions come in, messages wait in the spool, attempts go out. */
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
+import type { Dropped } from '../io/drop-folder.ts'
 import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import { dueAt, type SpoolEntry } from '../spool/entry.ts'
+import { sameHops } from '../mta/hop.ts'
+import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { AskedFor } from './asked-for.ts'
 import { Door } from './door.ts'
+import type { Taken } from './dropped.ts'
 import { Lanes } from './lanes.ts'
 import { LinkState, type Neighbours } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
@@ -94,6 +97,11 @@ export class Mta {
     this.#sessions.serve(socket, peer, tls)
   }
 
+  /** Takes a message that was left here while no server ran. */
+  take(dropped: Dropped): Promise<Taken> {
+    return this.#sessions.take(dropped)
+  }
+
   /** There may be something to do. */
   wake(): void {
     this.#work.wake()
@@ -102,6 +110,11 @@ export class Mta {
   /** Other ways may be open: what waits is looked through. */
   reroute(): void {
     this.#work.reroute()
+  }
+
+  /** An operator took a message out of the queue. */
+  forget(id: SpoolId): void {
+    this.#work.forget(id)
   }
 
   /** An operator wants messages tried now: also by next hops that were away a moment ago. */
@@ -121,6 +134,11 @@ export class Mta {
   async retire(successor: Mta): Promise<void> {
     this.#successor = successor
     if (successor.routing.isSpoken) successor.routing.learn([this.routing])
+    const fits = sameHops(this.config, successor.config)
+    successor.routing.adopt(this.routing, fits)
+    successor.#outgoing.adopt(this.#outgoing, fits)
+    successor.#lanes.adopt(this.#lanes, fits)
+    successor.#work.adopt(this.#work, fits)
     this.#underway.retire()
     this.#work.stop()
     this.#outgoing.stop()

@@ -6,14 +6,14 @@ import { now } from '../io/clock.ts'
 import { type Channel, type Duplex, dialFile, streamOf } from '../io/sockets.ts'
 import { type Secured, secureClient } from '../io/tls.ts'
 import { mailboxFor } from '../mta/acceptance.ts'
-import type { MtaConfig } from '../mta/config.ts'
-import { type Hop, shownHop, visitOf } from '../mta/hop.ts'
+import type { LmtpTarget, MtaConfig } from '../mta/config.ts'
+import { type Hop, isHere, shownHop, visitOf } from '../mta/hop.ts'
 import { type LinkStateTalk, type Order, TLS_IS_MISSING, type Without } from '../mta/order.ts'
 import type { Connector } from '../routing/connector.ts'
 import { type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { Credentials, loginWish } from './credentials.ts'
 import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
-import { Destinations, type Server, type Servers, sayServer } from './destinations.ts'
+import { Destinations, remoteOf, type Server, type Servers, sayServer } from './destinations.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { words } from './words.ts'
 
@@ -61,6 +61,8 @@ interface Beginning {
   readonly without: Spared
   /** Are there other servers, should this one not do? */
   readonly elsewhere: boolean
+  /** The recipient who was refused before, and shows whether it was for what is left out now. */
+  readonly proof?: number
 }
 
 type SessionEnd = Ended | (Servers & { readonly kind: 'nowhere' })
@@ -86,6 +88,12 @@ export class Outgoing {
     this.#destinations = new Destinations(config, world)
   }
 
+  /** What another learned of next hops that are the same. */
+  adopt(before: Outgoing, fits: (hop: string) => boolean): void {
+    this.#hadTls.adopt(before.#hadTls, fits)
+    this.#spared.adopt(before.#spared, fits)
+  }
+
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
   }
@@ -98,12 +106,16 @@ export class Outgoing {
     let turning: Turning | undefined = first
     let outcomes = new Map<number, Outcome>()
     let beginning: Beginning | undefined
+    let proof: number | undefined
     const settle = async () => {
       const { done } = turning ?? {}
       const settled = outcomes
       turning = undefined
       outcomes = new Map()
-      if (beginning && [...settled.values()].some(({ kind }) => kind === 'relayed')) this.#remember(beginning)
+      const proved = proof === undefined ? undefined : settled.get(proof)?.kind
+      if (proved === 'relayed' || proved === 'delivered') proof = undefined
+      const isRelayed = [...settled.values()].some(({ kind }) => kind === 'relayed')
+      if (beginning && isRelayed && proof === undefined) this.#remember(beginning)
       await done?.(settled)
     }
     // A session may end in the middle of its recipients, and another go on with the rest.
@@ -113,6 +125,7 @@ export class Outgoing {
     }
     const begin = (next: Beginning): Job => {
       beginning = next
+      proof = next.proof
       return this.#job((turning ?? first).entry, left(), next)
     }
     try {
@@ -120,7 +133,8 @@ export class Outgoing {
         outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
         next: async () => {
           await settle()
-          turning = await next()
+          // What was left out in vain is not left out for the next.
+          turning = proof === undefined ? await next() : undefined
           return (
             turning && beginning && this.#job(turning.entry, turning.recipients, { ...beginning, elsewhere: false })
           )
@@ -239,8 +253,9 @@ export class Outgoing {
       if (found.kind === 'nowhere') return found
       const left = [...found.servers]
       let without = this.#spared.get(hop.name, now()) ?? NOTHING
+      let proof: number | undefined
       for (let server = left.shift(); server; ) {
-        const beginning = { hop, server, without, elsewhere: left.length > 0 }
+        const beginning = { hop, server, without, elsewhere: left.length > 0, ...(proof !== undefined && { proof }) }
         const ended = await this.#spoken(beginning, job(beginning), { ...hand, answered }, end).catch(cause => {
           if (left.length === 0) throw cause
           return { kind: 'elsewhere', by: { status: '4.4.1', why: words(cause) } } as const
@@ -255,6 +270,7 @@ export class Outgoing {
         } else if (ended.kind === 'again' && !without.has(ended.without)) {
           // Each can be left out once.
           without = new Set([...without, ended.without])
+          proof = ended.recipient
           this.#note(hop, `${ended.why}; trying again without ${SPARED[ended.without]}`)
         } else return ended
       }
@@ -338,15 +354,15 @@ export class Outgoing {
       ...this.#manners(beginning),
       workarounds,
       ...(talk && { linkState: talk }),
-      ...(hop.lmtp && { lmtp: true, outcome: 'delivered', envelope: this.#addressed(letter.envelope) }),
+      ...(hop.lmtp && { lmtp: true, outcome: 'delivered', envelope: this.#addressed(letter.envelope, hop.lmtp) }),
     }
     return { order, body: () => this.#world.spool.body(entry.id) }
   }
 
   /** A store knows mailboxes, and not all the names by which mail for them comes. */
-  #addressed(envelope: Order['envelope']): Order['envelope'] {
+  #addressed({ requireTls, ...envelope }: Order['envelope'], lmtp: LmtpTarget): Order['envelope'] {
     const recipients = envelope.recipients.map(each => ({ ...each, to: mailboxFor(this.#config, each.to) ?? each.to }))
-    return { ...envelope, recipients }
+    return { ...envelope, recipients, ...(requireTls && !isHere(lmtp) && { requireTls }) }
   }
 
   /** How a session begins: hello, TLS, login. */
@@ -355,7 +371,7 @@ export class Outgoing {
     server,
     without,
     elsewhere,
-  }: Beginning): Pick<Order, 'hello' | 'to' | 'tls' | 'login' | 'without' | 'elsewhere'> {
+  }: Beginning): Pick<Order, 'hello' | 'to' | 'remote' | 'tls' | 'login' | 'without' | 'elsewhere'> {
     const { connector } = hop
     const { by, floor, isHearsay } = server.tls
     // Whatever went wrong before, what is required is required.
@@ -365,9 +381,11 @@ export class Outgoing {
     const tls = { floor: clear ? ('none' as const) : floor, by, had, ...(isHearsay && { isHearsay }) }
     const { files } = this.#world
     const { authWithoutTls } = this.#config
+    const remote = remoteOf(server)
     return {
       hello: this.#config.hostname,
       to: server.host === undefined ? `${shownHop(hop)} [${sayServer(server)}]` : sayServer(server),
+      ...(remote !== undefined && { remote }),
       tls,
       without,
       elsewhere,

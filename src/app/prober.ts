@@ -19,6 +19,7 @@ import { now } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
 import { dial, type Endpoint, type Socket } from '../io/sockets.ts'
 import { secureClient } from '../io/tls.ts'
+import { addressLiteral } from '../smtp/address.ts'
 import { words } from './words.ts'
 
 export interface Visit {
@@ -148,8 +149,7 @@ async function converse(
 
 /** The address that we speak from (RFC 5321 §4.1.4), where nobody gave us a name. */
 function nameOf(socket: Socket): string {
-  const address = socket.localAddress ?? '127.0.0.1'
-  return address.includes(':') ? `[IPv6:${address}]` : `[${address}]`
+  return addressLiteral(socket.localAddress ?? '127.0.0.1')
 }
 
 /** How to connect from one of our own addresses. */

@@ -1,15 +1,15 @@
 /** Carries out what an operator asks of a queue: of a running server's, or of a spool that nobody uses. */
-import type { Duration } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import type { MtaConfig } from '../mta/config.ts'
-import type { MtaEvent, OperatorVerb } from '../mta/news.ts'
+import { type MtaEvent, type OperatorVerb, sayNews } from '../mta/news.ts'
 import { CHANGES, fits, isEverything, type Queued, type QueueFilter, type QueueVerb, removed } from '../mta/queue.ts'
 import { hopFor, type Ways } from '../mta/work.ts'
-import { isDone, type SpoolEntry } from '../spool/entry.ts'
+import { isDone, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import type { Spool } from '../spool/spool.ts'
 import { Reports } from './reports.ts'
 
-/** Messages told of at once where nothing else is asked; the rest is counted. */
+/** Messages told of at once where nothing else is asked; the rest is counted. More than these are retried by one order. */
 export const LIST_LIMIT = 1_000
 /** Messages changed together. */
 const AT_ONCE = 200
@@ -30,7 +30,9 @@ export interface QueueAnswer {
   readonly total: number
   readonly meant: number
   readonly queued: readonly Queued[]
-  /** What was done to which, or why not. */
+  /** Of `total`, those that the server has not read yet since it started. */
+  readonly unread: number
+  /** What was done to which, or why not; nothing where one order was given to all of `meant`. */
   readonly done: readonly { readonly id: string; readonly not?: string }[]
   /** The request cannot be carried out. */
   readonly wrong?: string
@@ -42,6 +44,8 @@ export interface Around {
   readonly wake?: () => void
   /** Next hops that were away a moment ago are asked again at once. */
   readonly askAnyway?: () => void
+  /** A message is gone from the queue. */
+  readonly forget?: (id: SpoolId) => void
   readonly tell?: (event: MtaEvent) => void
 }
 
@@ -52,23 +56,29 @@ export class QueueDesk {
   readonly #ways: Ways
   readonly #wake: () => void
   readonly #askAnyway: () => void
+  readonly #forget: (id: SpoolId) => void
   readonly #tell: ((event: MtaEvent) => void) | undefined
 
-  constructor(config: MtaConfig, spool: Spool, { ways, wake = () => {}, askAnyway = () => {}, tell }: Around) {
+  constructor(config: MtaConfig, spool: Spool, around: Around) {
+    const { ways, wake = () => {}, askAnyway = () => {}, forget = () => {}, tell } = around
     this.#config = config
     this.#ways = ways
     this.#spool = spool
     this.#reports = new Reports(config, spool)
     this.#wake = wake
     this.#askAnyway = askAnyway
+    this.#forget = forget
     this.#tell = tell
   }
 
   async ask({ verb, filter, limit = LIST_LIMIT, all = false }: QueueRequest): Promise<QueueAnswer> {
     const at = now()
     const looks = verb === 'list' || verb === 'show' || verb === 'explain' || verb === 'history'
-    const answer = { now: at, total: this.#spool.count, meant: 0, queued: [], done: [] }
+    const { count: total, unread } = this.#spool
+    const answer = { now: at, total, unread, meant: 0, queued: [], done: [] }
     if (!looks && isEverything(filter) && !all) return { ...answer, wrong: 'which messages? (--all means every one)' }
+    if (verb === 'retry' && isEverything(filter) && total > LIST_LIMIT)
+      return { ...answer, meant: await this.#hasten(at) }
     const queued: Queued[] = []
     const ids: string[] = []
     const isAll = looks && isEverything(filter)
@@ -96,6 +106,17 @@ export class QueueDesk {
     return { ...answer, meant: ids.length, done }
   }
 
+  /** All of a long queue, by one order. */
+  async #hasten(at: Instant): Promise<number> {
+    this.#askAnyway()
+    const what = sayNews({ kind: 'operated', verb: 'retry' })
+    const ordered = this.#spool.hasten({ at, what })
+    this.#wake()
+    const count = await ordered
+    this.#tell?.({ kind: 'note', what: `all ${count} messages that wait are ${what}` })
+    return count
+  }
+
   #queued(entry: SpoolEntry): Queued {
     const at = now()
     return {
@@ -111,6 +132,7 @@ export class QueueDesk {
     if (!claim) return 'it is being tried just now, or is gone'
     if (verb === 'remove') {
       await this.#spool.remove(claim, { last: removed(claim.entry, at) })
+      this.#forget(id)
       this.#tell?.({ kind: 'message', entry: claim.entry, news: { kind: 'operated', verb } })
       return undefined
     }
@@ -126,6 +148,7 @@ export class QueueDesk {
     }
     const { entry, news, report } = await this.#reports.told(next, 'end', at)
     await this.#spool.remove(claim, { last: entry, report })
+    this.#forget(id)
     if (news) this.#tell?.({ kind: 'message', entry, news })
     return undefined
   }

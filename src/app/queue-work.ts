@@ -16,6 +16,7 @@ import type { LinkState } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT } from './outgoing.ts'
 import { Reports, type Told } from './reports.ts'
+import { type Returned, Tried } from './tried.ts'
 import { Turns } from './turns.ts'
 import type { Underway } from './underway.ts'
 import { words } from './words.ts'
@@ -53,14 +54,9 @@ export class QueueWork {
   readonly #busy: Busy
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
-  /** Next hop → messages that wait because it was away, and the next hop of each, short of which it may be. */
-  readonly #away = new Map<string, Map<SpoolId, string>>()
-  /** Message → the next hops that were away when it was tried: many never come back, and are forgotten with it. */
-  readonly #awayFrom = new Map<SpoolId, Set<string>>()
+  readonly #tried = new Tried()
   /** Messages whose next hop is back, and by which way. */
-  readonly #back: { readonly id: string; readonly hop: string }[] = []
-  /** Entry and recipient → the connector tried last. */
-  readonly #tried = new Map<string, string>()
+  readonly #back: Returned[] = []
   /** How often the ways changed. */
   #changes = 0
   #rerouting = false
@@ -80,12 +76,18 @@ export class QueueWork {
 
   /** A next hop that was away takes mail again. */
   back(hop: string): void {
-    for (const [id, next] of this.#away.get(hop) ?? []) {
-      this.#back.push({ id, hop: next })
-      this.#awayFrom.get(id)?.delete(hop)
-    }
-    this.#away.delete(hop)
+    this.#back.push(...this.#tried.back(hop))
     this.wake()
+  }
+
+  /** How another tried what waits, by next hops that are the same. */
+  adopt(before: QueueWork, fits: (hop: string) => boolean): void {
+    this.#tried.adopt(before.#tried, fits)
+  }
+
+  /** It is gone: an operator took it out. */
+  forget(id: SpoolId): void {
+    this.#tried.forget(id)
   }
 
   /** Claims nothing more. */
@@ -196,9 +198,7 @@ export class QueueWork {
     const plan = { waits: this.#config.retry, expire: this.#config.expire }
     const at = now()
     const next = conclude(claim.entry, outcomes, { plan, now: at })
-    for (const [recipient, { kind }] of next.recipients.entries())
-      if (kind === 'done') this.#tried.delete(`${next.id} ${recipient}`)
-    if (isDone(next)) this.#forget(next.id)
+    if (isDone(next)) this.#tried.forget(next.id)
     const { spool, events } = this.#world
     const isLateNow = !isDone(next) && isLate(next, { after: this.#config.delayReport, now: at })
     const told: Told = isDone(next)
@@ -262,7 +262,7 @@ export class QueueWork {
         continue
       const way = wayOf(this.#routing.service, entry, { to, now: at })
       if (way.kind !== 'relay' || this.#routing.isSilent(way.connector)) continue
-      const isSame = this.#tried.get(`${entry.id} ${recipient}`) === way.connector.name
+      const isSame = this.#tried.by(entry.id, recipient) === way.connector.name
       if (!isSame || (again && state.last && isAway(state.last))) found.add(recipient)
     }
     return found
@@ -271,7 +271,7 @@ export class QueueWork {
   async #try(entry: SpoolEntry, batch: Batch): Promise<ReadonlyMap<number, Outcome>> {
     switch (batch.kind) {
       case 'nowhere':
-        for (const recipient of batch.recipients) this.#tried.delete(`${entry.id} ${recipient}`)
+        this.#tried.note(entry.id, batch.recipients, undefined)
         return new Map(batch.recipients.map(recipient => [recipient, batch.outcome]))
       case 'local': {
         const mailbox = formatMailbox(batch.mailbox)
@@ -279,7 +279,7 @@ export class QueueWork {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        for (const recipient of batch.recipients) this.#tried.set(`${entry.id} ${recipient}`, batch.hop.connector.name)
+        this.#tried.note(entry.id, batch.recipients, batch.hop.connector.name)
         return this.#relay(entry, batch)
     }
   }
@@ -296,24 +296,9 @@ export class QueueWork {
       left = left.filter(recipient => isAway(settled.get(recipient)))
       if (left.length === 0) return outcomes
     }
-    const from = this.#awayFrom.get(entry.id) ?? new Set()
-    this.#awayFrom.set(entry.id, from)
-    for (const { name } of tries) {
-      from.add(name)
-      const waiting = this.#away.get(name) ?? new Map<SpoolId, string>()
-      this.#away.set(name, waiting.set(entry.id, hop.name))
-    }
+    const names = tries.map(({ name }) => name)
+    this.#tried.wasAway(entry.id, hop.name, names)
     return outcomes
-  }
-
-  /** It waits for nobody any more. */
-  #forget(id: SpoolId): void {
-    for (const hop of this.#awayFrom.get(id) ?? []) {
-      const waiting = this.#away.get(hop)
-      waiting?.delete(id)
-      if (waiting?.size === 0) this.#away.delete(hop)
-    }
-    this.#awayFrom.delete(id)
   }
 
   async #deliver(entry: SpoolEntry, mailbox: string): Promise<Outcome> {

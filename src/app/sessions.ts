@@ -5,11 +5,13 @@ import type { TlsFacts } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
 import { now, random } from '../io/clock.ts'
 import { Drive } from '../io/drive.ts'
+import type { Dropped } from '../io/drop-folder.ts'
 import { HASHES } from '../io/hashes.ts'
 import type { Channel } from '../io/sockets.ts'
 import { secureServer } from '../io/tls.ts'
 import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
+import { MessageForm } from '../mail/form.ts'
 import { traceFields } from '../mail/trace.ts'
 import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
 import { type Expansion, expand, NO_ALIASES } from '../mta/aliases.ts'
@@ -17,20 +19,24 @@ import type { MtaConfig } from '../mta/config.ts'
 import { type MessageNews, sayNews, trailed } from '../mta/news.ts'
 import { hasWay } from '../mta/work.ts'
 import { WITNESS_FIELD } from '../routing/witness.ts'
+import { formatMailbox } from '../smtp/address.ts'
 import { dialect } from '../smtp/dialect.ts'
 import type { Limits } from '../smtp/limits.ts'
 import { mechanismNamed, offer } from '../smtp/sasl/mechanisms.ts'
 import { ITERATIONS } from '../smtp/sasl/scram-message.ts'
 import { type Answer, type Question, Server, type ServerOutput, type SessionFacts } from '../smtp/server.ts'
-import { newEntry, type SpoolEntry } from '../spool/entry.ts'
+import { newEntry, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { holds } from '../topology/topology.ts'
 import { Arriving } from './arriving.ts'
 import type { AskedFor } from './asked-for.ts'
 import type { Door } from './door.ts'
+import { envelopeOfDropped, type Taken, whatIsWrong, withoutRefused } from './dropped.ts'
+import { localEndpoint } from './hand-in.ts'
 import type { LinkState } from './link-state.ts'
 import type { Answers } from './logins.ts'
 import type { MtaWorld } from './mta-world.ts'
 import type { Underway } from './underway.ts'
+import { words } from './words.ts'
 
 /** What the server around them does for sessions. */
 export interface AroundSessions {
@@ -188,12 +194,7 @@ export class Sessions {
       case 'mail':
         return { yes: '' }
       case 'rcpt':
-        return acceptRecipient(
-          this.#config,
-          question,
-          to => hasWay(this.#routing.service, { to, now: now() }),
-          this.#world.aliases,
-        )
+        return this.#acceptRecipient(question)
       case 'vrfy':
         return verifyAddress(this.#config, question.text, this.#world.aliases)
       case 'sasl':
@@ -235,9 +236,64 @@ export class Sessions {
     return answer
   }
 
-  #begin(envelope: Envelope, facts: SessionFacts, limits: Limits): Arriving {
+  /**
+   * Takes a message that was left here while no server ran, as if its owner had brought it to our port from this machine;
+   * under its own id. Who may not have it is given up, and its sender told.
+   */
+  async take(dropped: Dropped): Promise<Taken> {
+    const config = this.#config
+    const { limits } = config
+    const envelope = envelopeOfDropped(dropped, limits.recipients)
+    if ('wrong' in envelope) return envelope
+    const { from, recipients } = envelope
+    const peer = localEndpoint(config)?.host ?? '127.0.0.1'
+    const refused = new Set<string>()
+    for (const { to } of recipients) {
+      const question = { about: 'rcpt', to, from, peer, login: undefined } as const
+      const answer = this.#acceptRecipient(question)
+      // Who is not here is found out by whoever delivers it.
+      if (!('no' in answer) || answer.no !== 'relay-refused') continue
+      refused.add(formatMailbox(to))
+      this.#tellRefused(question, answer, peer)
+    }
+    const { id, uid } = dropped
+    const facts = { hello: config.hostname, peer, protocol: 'local', login: undefined, tls: undefined, uid }
+    const arriving = this.#begin(envelope, facts, limits, { id, refused })
+    const form = new MessageForm()
+    try {
+      for await (const piece of dropped.content) {
+        form.push(piece)
+        await arriving.push(piece)
+      }
+    } catch (cause) {
+      arriving.abandon(words(cause))
+      return { later: words(cause) }
+    }
+    form.end()
+    const wrong = whatIsWrong(form, dropped)
+    if (wrong !== undefined) {
+      arriving.abandon(wrong)
+      return { wrong }
+    }
+    const answer = await arriving.finish()
+    if ('yes' in answer) return { ...answer, isOver: recipients.every(({ to }) => refused.has(formatMailbox(to))) }
+    const no = 'no' in answer ? answer.no : 'cannot-keep'
+    return no === 'no-space' || no === 'cannot-keep' ? { later: no } : { wrong: no }
+  }
+
+  #acceptRecipient(question: Question & { readonly about: 'rcpt' }): Answer {
+    const { aliases } = this.#world
+    return acceptRecipient(this.#config, question, to => hasWay(this.#routing.service, { to, now: now() }), aliases)
+  }
+
+  #begin(
+    envelope: Envelope,
+    facts: SessionFacts,
+    limits: Limits,
+    { id: given, refused = NOBODY }: { readonly id?: SpoolId; readonly refused?: ReadonlySet<string> } = {},
+  ): Arriving {
     const at = now()
-    const id = newId(at, random)
+    const id = given ?? newId(at, random)
     const { hostname: host, dialect: name, version } = this.#config
     const { isExchange, version: usual } = dialect(name, { quoteUnknown: false })
     const fields = traceFields({ host, id, facts, isExchange, version: version ?? usual }, at)
@@ -252,7 +308,7 @@ export class Sessions {
     const expansion = expand(envelope, this.#world.aliases ?? NO_ALIASES)
     const what = sayNews(news(0))
     const begun = newEntry({ id, envelope: expansion?.envelope ?? envelope, at, expire: this.#config.expire, what })
-    const entry = expansion ? resolved(begun, expansion, at) : begun
+    const entry = withoutRefused(expansion ? resolved(begun, expansion, at) : begun, refused, at)
     const arriving = new Arriving(this.#world.spool, entry, limits, async (kept, { size, messageId }) => {
       if (!kept.kept) return { no: kept.why === 'no-space' ? 'no-space' : 'cannot-keep' }
       events?.tell?.({ kind: 'message', entry, news: news(size, messageId) })
@@ -285,6 +341,8 @@ interface Listening {
   readonly answers: Answers | undefined
   readonly linkState: ReturnType<LinkState['answering']>
 }
+
+const NOBODY: ReadonlySet<string> = new Set()
 
 /** The entry with its aliases noted; those that stay in it are done. */
 function resolved(entry: SpoolEntry, { expanded, aliases }: Expansion, at: Instant): SpoolEntry {

@@ -13,6 +13,8 @@ import { words } from './words.ts'
 export const MOST_POLICIES = 10_000
 /** So long nobody asks again for a policy that could not be had (RFC 8461 §3.3). */
 export const FAILED_FOR: Duration = 300_000
+/** So old a policy is fetched again while mail goes by it, long before it ends: whoever keeps it from us then gains nothing. */
+export const RENEW_AFTER: Duration = 86_400_000
 
 interface Known {
   readonly id: string
@@ -32,6 +34,8 @@ export class StsPolicies {
   readonly #world: StsWorld
   #known = new Map<string, Known>()
   readonly #failed = new Expiring<true>(MOST_POLICIES)
+  /** Under way: who wants the same waits for the same. */
+  readonly #asking = new Map<string, Promise<StsPolicy | undefined>>()
 
   constructor(world: StsWorld) {
     this.#world = world
@@ -46,10 +50,25 @@ export class StsPolicies {
     const known = this.#known.get(name)
     const isCurrent = known !== undefined && now() < known.until
     // Without a record, or without an answer, what was promised holds on: who can take it away must gain nothing.
-    if (id === undefined || (isCurrent && known.id === id)) return isCurrent ? known.policy : undefined
-    const fresh = this.#failed.get(name, now()) ? undefined : await this.#fetch(name)
-    if (!fresh) return isCurrent ? known.policy : undefined
-    this.#keep(name, { id, policy: fresh, until: now() + fresh.maxAge })
+    if (id === undefined) return isCurrent ? known.policy : undefined
+    if (isCurrent && known.id === id) {
+      // It is good for this message; nobody waits for the next.
+      if (isOld(known, now())) void this.#renew(name, id)
+      return known.policy
+    }
+    return (await this.#renew(name, id)) ?? (isCurrent ? known.policy : undefined)
+  }
+
+  async #renew(name: string, id: string): Promise<StsPolicy | undefined> {
+    if (this.#failed.get(name, now())) return undefined
+    const asking = this.#asking.get(name) ?? this.#ask(name, id).finally(() => this.#asking.delete(name))
+    this.#asking.set(name, asking)
+    return asking
+  }
+
+  async #ask(name: string, id: string): Promise<StsPolicy | undefined> {
+    const fresh = await this.#fetch(name)
+    if (fresh) this.#keep(name, { id, policy: fresh, until: now() + fresh.maxAge })
     return fresh
   }
 
@@ -70,11 +89,15 @@ export class StsPolicies {
   }
 
   #keep(name: string, known: Known): void {
+    const { file, note } = this.#world
+    // Who was in force before a reload still sends, and learns: neither may undo what the other wrote.
+    if (file !== undefined) this.#learn(readKnown(readJson(file)))
     this.#known.delete(name)
     this.#known.set(name, known)
-    const [oldest] = this.#known.keys()
-    if (this.#known.size > MOST_POLICIES && oldest !== undefined) this.#known.delete(oldest)
-    const { file, note } = this.#world
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= MOST_POLICIES) break
+      this.#known.delete(oldest)
+    }
     if (file === undefined) return
     try {
       keepJson(file, Object.fromEntries(this.#known))
@@ -82,6 +105,23 @@ export class StsPolicies {
       note?.(`MTA-STS policies cannot be kept: ${words(cause)}`)
     }
   }
+
+  /** What somebody else knows, where it is newer. */
+  #learn(others: ReadonlyMap<string, Known>): void {
+    for (const [name, other] of others) {
+      const known = this.#known.get(name)
+      if (!known || bornOf(other) > bornOf(known)) this.#known.set(name, other)
+    }
+  }
+}
+
+/** When it was fetched. */
+function bornOf({ policy, until }: Known): Instant {
+  return until - policy.maxAge
+}
+
+function isOld(known: Known, at: Instant): boolean {
+  return at >= bornOf(known) + Math.min(RENEW_AFTER, known.policy.maxAge / 2)
 }
 
 /** What was kept, as far as it makes sense: the rest is asked for again. */
@@ -91,7 +131,7 @@ function readKnown(kept: unknown): Map<string, Known> {
   for (const [name, value] of Object.entries(kept as Readonly<Record<string, Partial<Known>>>)) {
     const { id, policy, until } = value ?? {}
     const isPolicy = policy && ['enforce', 'testing', 'none'].includes(policy.mode) && Array.isArray(policy.mx)
-    if (typeof id !== 'string' || !isPolicy || typeof until !== 'number') continue
+    if (typeof id !== 'string' || !isPolicy || typeof policy.maxAge !== 'number' || typeof until !== 'number') continue
     if (policy.mx.every(each => typeof each === 'string')) known.set(name, { id, policy, until })
   }
   return known

@@ -44,6 +44,11 @@ export function utf8Text(bytes: Uint8Array): string {
   return utf8Decoder.decode(bytes)
 }
 
+/** Are the bytes well-formed UTF-8? */
+export function isUtf8(bytes: Uint8Array): boolean {
+  return isAscii(bytes) || strictUtf8(bytes) !== undefined
+}
+
 /** The text, or `undefined` where the bytes are not well-formed UTF-8. */
 export function strictUtf8(bytes: Uint8Array): string | undefined {
   if (isAscii(bytes)) return text(bytes)
@@ -170,25 +175,25 @@ const NO_WORDS = new Int32Array(0)
 
 /** ASCII letters to upper case, the rest as it is: the only case folding that protocol words know. */
 export function upper(text: string): string {
-  // Most words are in their case already, and then nothing is made.
-  let isUpper = true
+  // Most words come in the case that they are wanted in.
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code > 0x7f) return text.replace(/[a-z]+/g, letters => letters.toUpperCase())
-    if (code >= 0x61 && code <= 0x7a) isUpper = false
+    if (code >= 0x61 && code <= 0x7a) return inAscii(text, /[a-z]+/g, word => word.toUpperCase())
   }
-  return isUpper ? text : text.toUpperCase()
+  return text
 }
 
 /** ASCII letters to lower case, the rest as it is. */
 export function lower(text: string): string {
-  let isLower = true
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code > 0x7f) return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
-    if (code >= 0x41 && code <= 0x5a) isLower = false
+    if (code >= 0x41 && code <= 0x5a) return inAscii(text, /[A-Z]+/g, word => word.toLowerCase())
   }
-  return isLower ? text : text.toLowerCase()
+  return text
+}
+
+function inAscii(text: string, letters: RegExp, fold: (word: string) => string): string {
+  return /[^\0-\x7f]/.test(text) ? text.replace(letters, fold) : fold(text)
 }
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

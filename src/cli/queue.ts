@@ -101,6 +101,7 @@ export async function runQueue(
   if (json) {
     for (const { entry, ...rest } of answer.queued) print(JSON.stringify({ ...rest, ...entry }))
     for (const each of answer.done) print(JSON.stringify(each))
+    if (isOrder(verb, answer)) print(JSON.stringify({ ordered: answer.meant }))
   } else for (const line of say(verb, answer, config)) print(line)
   const missing = ids.filter(
     id => !answer.queued.some(({ entry }) => entry.id === id) && !answer.done.some(done => done.id === id),
@@ -109,12 +110,19 @@ export async function runQueue(
   return missing.length > 0 || answer.done.some(({ not }) => not !== undefined) ? EXIT.failed : EXIT.ok
 }
 
-function say(verb: QueueVerb, { now, queued, done, total, meant }: QueueAnswer, config: MtaConfig): readonly string[] {
+/** Was one order given for all of them? */
+function isOrder(verb: QueueVerb, { done, meant }: QueueAnswer): boolean {
+  return CHANGING.has(verb) && done.length === 0 && meant > 0
+}
+
+function say(verb: QueueVerb, answer: QueueAnswer, config: MtaConfig): readonly string[] {
+  const { now, queued, done, total, meant, unread } = answer
   switch (verb) {
     case 'list': {
       const shown = queued.length < meant ? `, of which ${queued.length} are shown (--limit shows more)` : ''
       const counted = `${count(meant)}${meant === total ? '' : ` of ${total}`}${shown}`
-      return [...sayList(queued, now), counted, ...sayReasons(queued)]
+      const reading = unread > 0 ? [`the server still reads its queue, and has ${count(unread)} to go`] : []
+      return [...sayList(queued, now), counted, ...reading, ...sayReasons(queued)]
     }
     case 'show':
     case 'explain':
@@ -122,6 +130,7 @@ function say(verb: QueueVerb, { now, queued, done, total, meant }: QueueAnswer, 
       if (queued.length > 0) return queued.flatMap(each => sayLong(verb, each, now, config))
       return [`${count(meant)}${meant === total ? '' : ` of ${total}`}${verb === 'history' ? GONE : ''}`]
     default:
+      if (isOrder(verb, answer)) return [`all that waits ${PAST[verb]}: ${count(meant)}`]
       return [
         ...done.map(({ id, not }) => `${id}: ${not === undefined ? PAST[verb] : `not done: ${not}`}`),
         ...(done.length === 0 ? ['no message is meant'] : []),
@@ -172,7 +181,8 @@ async function ask(config: MtaConfig, file: string, request: QueueRequest): Prom
   }
   const spool = openSpool(config, dirname(file), complain)
   try {
-    return await new QueueDesk(config, spool, { ways: atRest(config).service }).ask(request)
+    const answer = await new QueueDesk(config, spool, { ways: atRest(config).service }).ask(request)
+    return { ...answer, unread: 0 }
   } finally {
     await spool.close()
   }

@@ -10,6 +10,7 @@ import { askControl } from '../io/control.ts'
 import { ConfigurationError, isFile, readConfig } from '../io/files.ts'
 import { runningStates, type State } from '../io/state.ts'
 import { MTA } from '../mta/commands.ts'
+import { UNREACHABLE } from '../routing/report.ts'
 import { EXIT, print } from './print.ts'
 
 interface Options {
@@ -27,7 +28,9 @@ interface Options {
 export function routingCommands(program: Command): void {
   const route = program.command('route').description('which way mail goes, and why')
   withSource(route.command('explain'))
-    .description('every way there is to a recipient, why each was dropped, and the one that is taken')
+    .description(
+      'every way there is to a recipient, why each was dropped, and the one that is taken; status 1 if there is none',
+    )
     .argument('<recipient>', 'an address')
     .option('--from <sender>', 'as mail from this sender; <> is a report')
     .option('--size <octets>', 'as a message of so many octets')
@@ -41,15 +44,17 @@ export function routingCommands(program: Command): void {
         ...(from !== undefined && { from }),
         ...(octets !== undefined && { size: octets }),
       }
-      await say(options, { what: 'explain', form: formOf(options), ...about })
+      const form = formOf(options)
+      const lines = await say(options, { what: 'explain', form, ...about })
+      if (hasNoWay(lines, form)) process.exitCode = EXIT.failed
     })
   withSource(route.command('table'))
     .description('the ways to every address space')
-    .action((options: Options) => say(options, { what: 'table', form: formOf(options) }))
+    .action(async (options: Options) => void (await say(options, { what: 'table', form: formOf(options) })))
   const linkState = program.command('linkstate').description('what is known of every routing group')
   withSource(linkState.command('show'))
     .description('groups, versions, connectors and their states')
-    .action((options: Options) => say(options, { what: 'show', form: formOf(options) }))
+    .action(async (options: Options) => void (await say(options, { what: 'show', form: formOf(options) })))
   linkState
     .command('diff')
     .description('how the tables of two mail servers that run differ; status 1 if they do')
@@ -81,13 +86,21 @@ function formOf({ json, dot, svg }: Options): RoutingQuestion['form'] {
   return json ? 'json' : dot ? 'dot' : svg ? 'svg' : 'text'
 }
 
-async function say({ config, running, node }: Options, question: RoutingQuestion): Promise<void> {
+async function say({ config, running, node }: Options, question: RoutingQuestion): Promise<readonly string[]> {
   const lines = config
     ? answerRouting(readAll(config), question, now())
     : running === undefined
       ? await askRunning(node, question)
       : await askServer(running, question)
   for (const line of lines) print(line)
+  return lines
+}
+
+/** Does the answer say that the address cannot be reached? A picture does not say. */
+function hasNoWay(lines: readonly string[], form: RoutingQuestion['form']): boolean {
+  if (form !== 'json') return form === 'text' && lines.some(line => line.startsWith(UNREACHABLE))
+  const { route } = JSON.parse(lines.join('')) as { readonly route?: { readonly kind?: unknown } }
+  return route?.kind === 'unreachable'
 }
 
 /** What the first file's server would know once all of them had talked. */

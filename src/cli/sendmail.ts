@@ -1,10 +1,12 @@
 /** `postern sendmail`, also as `sendmail`, `mailq` and `newaliases`: what programs of a machine hand their mail to. */
 import { userInfo } from 'node:os'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { handIn, localEndpoint } from '../app/hand-in.ts'
+import { spoolFolder } from '../app/mta-spool.ts'
 import { newId } from '../base/id.ts'
 import { PosternError } from '../base/problem.ts'
 import { now, random } from '../io/clock.ts'
+import { dropFolder, leave } from '../io/drop-folder.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { dial, type Endpoint } from '../io/sockets.ts'
 import { addressesIn } from '../mail/address-list.ts'
@@ -15,7 +17,7 @@ import { MTA } from '../mta/commands.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { formatMailbox, isAscii, type Mailbox, type ReversePath } from '../smtp/address.ts'
 import { toXtext } from '../smtp/params.ts'
-import { type Outcome, sayOutcome } from '../spool/entry.ts'
+import { newEntry, type Outcome, sayOutcome } from '../spool/entry.ts'
 import { complain, print } from './print.ts'
 import { runQueue } from './queue.ts'
 
@@ -35,7 +37,7 @@ export function calledAsSendmail(
   return NAMES.has(first) ? { name: first, args: argv.slice(3) } : undefined
 }
 
-/** Does what was asked, and gives back an exit code of sysexits.h. 0: the message is on the server's disk. */
+/** Does what was asked, and gives back an exit code of sysexits.h. 0: the message is on the server's disk, or left for it. */
 export async function sendmail(name: string, args: readonly string[]): Promise<number> {
   const called = parseSendmail(name, args)
   if ('wrong' in called) return fail(EX.usage, `${called.wrong} (sendmail --help tells which there are)`)
@@ -78,7 +80,7 @@ async function carryOut({ mode, options }: Exclude<Called, { readonly wrong: str
     case 'session':
       return session(configOf(file))
     default:
-      return send(configOf(file), options)
+      return send(configOf(file), file, options)
   }
 }
 
@@ -99,7 +101,7 @@ function endpointIn(config: MtaConfig): Endpoint {
 
 // ── one message ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function send(config: MtaConfig, options: SendOptions): Promise<number> {
+async function send(config: MtaConfig, file: string, options: SendOptions): Promise<number> {
   const at = endpointIn(config)
   const from = senderOf(config, options)
   const named = options.recipients.map(addressesIn)
@@ -123,7 +125,12 @@ async function send(config: MtaConfig, options: SendOptions): Promise<number> {
     )
   }
   const envelope = envelopeFor(from, recipients, message.content, options)
-  const outcomes = await handIn(at, config, { envelope, content: message.content })
+  const { content } = message
+  const outcomes = await handIn(at, config, { envelope, content }).catch(cause => {
+    if (!(cause instanceof PosternError)) throw cause
+    return drop(config, file, { envelope, content, why: cause.message })
+  })
+  if (!outcomes) return EX.ok
   const [worst = EX.ok] = outcomes.map(codeOf).sort((a, b) => RANK.indexOf(b) - RANK.indexOf(a))
   for (const [i, outcome] of outcomes.entries()) {
     const to = recipients[i]
@@ -131,6 +138,36 @@ async function send(config: MtaConfig, options: SendOptions): Promise<number> {
       complain(`sendmail: ${formatMailbox(to)}: ${sayOutcome(outcome)}`)
   }
   return worst
+}
+
+/** No server runs: the message is left where the next one finds it, in as many files as it wants transactions. */
+async function drop(
+  config: MtaConfig,
+  file: string,
+  { envelope, content, why }: { readonly envelope: Envelope; readonly content: Uint8Array; readonly why: string },
+): Promise<undefined> {
+  const { messageSize, recipients: most } = config.limits
+  if (content.length > messageSize)
+    throw new Refusal(EX.unavailable, `the message is longer than the ${messageSize} octets that are taken`)
+  const spool = spoolFolder(config, dirname(file))
+  if (spool === undefined) throw new Refusal(EX.tempFail, why)
+  for (let first = 0; first < envelope.recipients.length; first += most) {
+    const part = { ...envelope, recipients: envelope.recipients.slice(first, first + most) }
+    const at = now()
+    const entry = newEntry({
+      id: newId(at, random),
+      envelope: part,
+      at,
+      expire: config.expire,
+      what: 'left by sendmail',
+    })
+    try {
+      await leave(dropFolder(spool), entry, content)
+    } catch (cause) {
+      if (!(cause instanceof PosternError)) throw cause
+      throw new Refusal(EX.tempFail, `${why}; ${cause.message}`)
+    }
+  }
 }
 
 /** Standard input to its end. Nothing is kept of what is longer than the server takes. */

@@ -86,6 +86,12 @@ export function canonicalIp(text: string): string | undefined {
   return ipv6 && formatIpv6(ipv6)
 }
 
+/** Whom an address stands for: of IPv6, the /64 that one host has all of (RFC 6177). */
+export function hostOf(ip: string): string {
+  const groups = ip.includes(':') ? parseIpv6(ip) : undefined
+  return groups ? groups.slice(0, 4).join(':') : ip
+}
+
 /** How many leading bits a netmask keeps, or `undefined` where its bits have a gap. */
 export function prefixLength(mask: number): number | undefined {
   const wildcard = 2 ** 32 - 1 - mask
@@ -115,6 +121,14 @@ const PRIVATE_NETWORKS = [
   ['127.0.0.0', 8],
 ] as const
 
+/** Does it lead nowhere but to this machine? */
+export function isLoopback(ip: string): boolean {
+  const value = parseIpv4(ip)
+  if (value !== undefined) return value >>> 24 === 127
+  const groups = parseIpv6(ip)
+  return groups !== undefined && formatIpv6(groups) === '::1'
+}
+
 /** Can only a network of one's own have this address: RFC 1918, RFC 4193, link-local, or loopback? */
 export function isPrivate(ip: string): boolean {
   const value = parseIpv4(ip)
@@ -126,5 +140,5 @@ export function isPrivate(ip: string): boolean {
   const groups = parseIpv6(ip)
   if (!groups) return false
   const first = groups[0] ?? 0
-  return formatIpv6(groups) === '::1' || (first & 0xfe00) === 0xfc00 || (first & 0xffc0) === 0xfe80
+  return isLoopback(ip) || (first & 0xfe00) === 0xfc00 || (first & 0xffc0) === 0xfe80
 }

@@ -1,11 +1,26 @@
 /** A dialogue that somebody else had, cut into exchanges: from segments of a capture, or from lines of a log. */
 import { text } from '../base/bytes.ts'
+import type { Instant } from '../base/time.ts'
 import { type Exchange, MAX_HEARD, verbOf } from './observation.ts'
 
 /** Something that one side sent. */
 export interface Piece {
   readonly by: 'C' | 'S'
   readonly octets: Uint8Array
+  /** When, where the record tells. */
+  readonly at?: Instant
+}
+
+/** So many octets had come by then. */
+export interface Arrival {
+  readonly octets: number
+  readonly at: Instant
+}
+
+/** When one exchange was said, the octets of a chunk counted behind its command, and when its reply was whole. */
+export interface Times {
+  readonly said: readonly Arrival[]
+  readonly heard?: Instant
 }
 
 /** Commands of one dialogue that are followed; a capture of a day's mail holds more. */
@@ -14,6 +29,7 @@ export const MAX_EXCHANGES = 2_000
 interface Asked {
   readonly said: string
   readonly pieces: number
+  readonly arrivals: Arrival[]
 }
 
 /** Follows one connection. What comes behind STARTTLS is TLS, and is not read. */
@@ -21,7 +37,7 @@ export class Hearing {
   readonly #session: number
   readonly #exchanges: Exchange[] = []
   /** What was said and is not answered; the first is the greeting. */
-  readonly #asked: Asked[] = [{ said: '', pieces: 1 }]
+  readonly #asked: Asked[] = [{ said: '', pieces: 1, arrivals: [] }]
   #fromClient = ''
   #clientPieces = 0
   #fromServer = ''
@@ -29,6 +45,10 @@ export class Hearing {
   #body: string[] | undefined
   #chunk = 0
   #octets = 0
+  readonly #times: Times[] = []
+  /** Of the message, or of the command that was said last. */
+  #arrivals: Arrival[] = []
+  #at: Instant | undefined
   #isBlind = false
 
   constructor(session: number) {
@@ -41,8 +61,14 @@ export class Hearing {
     else this.#fromServer = ''
   }
 
-  push({ by, octets }: Piece): void {
+  /** When each exchange was; empty where no piece tells. As many as there are exchanges, in their order. */
+  get times(): readonly Times[] {
+    return this.#times
+  }
+
+  push({ by, octets, at }: Piece): void {
     if (this.#isBlind) return
+    this.#at = at
     this.#octets += octets.length
     if (by === 'C') this.#client(octets)
     else this.#server(text(octets.subarray(0, MAX_HEARD)))
@@ -54,6 +80,7 @@ export class Hearing {
       const taken = Math.min(this.#chunk, rest.length)
       this.#chunk -= taken
       rest = rest.subarray(taken)
+      this.#arrive(taken)
     }
     if (rest.length === 0) return
     this.#clientPieces++
@@ -72,6 +99,7 @@ export class Hearing {
         const taken = Math.min(this.#chunk, this.#fromClient.length)
         this.#chunk -= taken
         this.#fromClient = this.#fromClient.slice(taken)
+        this.#arrive(taken)
       }
     }
   }
@@ -81,13 +109,26 @@ export class Hearing {
     this.#clientPieces = this.#fromClient === '' ? 0 : 1
     if (this.#body) {
       if (this.#octets < MAX_HEARD) this.#body.push(line)
+      this.#arrive(line.length)
       if (line.replace(/\r?\n$/, '') !== '.') return
-      this.#ask({ said: this.#octets < MAX_HEARD ? this.#body.join('') : '(a message)\r\n', pieces: 1 })
+      const said = this.#octets < MAX_HEARD ? this.#body.join('') : '(a message)\r\n'
+      this.#ask({ said, pieces: 1, arrivals: this.#arrivals })
       this.#body = undefined
       return
     }
     this.#chunk = Number(/^BDAT (\d{1,12})/i.exec(line)?.[1] ?? 0)
-    this.#ask({ said: line, pieces })
+    this.#arrivals = []
+    this.#arrive(line.length)
+    this.#ask({ said: line, pieces, arrivals: this.#arrivals })
+  }
+
+  #arrive(octets: number): void {
+    const at = this.#at
+    if (at === undefined) return
+    const last = this.#arrivals.at(-1)
+    const all = (last?.octets ?? 0) + octets
+    if (last?.at === at) this.#arrivals.pop()
+    this.#arrivals.push({ octets: all, at })
   }
 
   #ask(asked: Asked): void {
@@ -122,7 +163,11 @@ export class Hearing {
       heard,
       ending,
     })
-    if (isOpen) this.#body = []
+    this.#times.push({ said: asked.arrivals, ...(this.#at !== undefined && { heard: this.#at }) })
+    if (isOpen) {
+      this.#body = []
+      this.#arrivals = []
+    }
     if (verb === 'STARTTLS' && heard.at(-1)?.startsWith('220')) this.#isBlind = true
   }
 
@@ -140,6 +185,7 @@ export class Hearing {
         heard: [],
         ending: 'unknown',
       })
+      this.#times.push({ said: open.arrivals })
     }
     return this.#exchanges
   }

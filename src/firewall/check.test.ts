@@ -7,6 +7,7 @@ import { checkJson, sayCheck } from './check-report.ts'
 import { FIREWALL } from './commands.ts'
 import { lossesOf } from './losses.ts'
 import { SITE_B } from './site-b.test.ts'
+import { BEFORE_A_SERVER } from './through.test.ts'
 
 function checked(text: string) {
   const { config, problems } = parse(FIREWALL, text, 'fw.conf')
@@ -229,6 +230,23 @@ function firebox(...lines: readonly string[]) {
   const site = checked(SITE_B.replace('fixup protocol smtp 25', lines.join('\n')))
   return { inspected: pairOf(site, 'vpn', 'inside').inspected, warnings: site.found.warnings }
 }
+
+test('a proxy that is to end TLS and has no certificate offers none, and the check says so', () => {
+  const tlsOf = (...lines: readonly string[]) => {
+    const { found } = checked([...BEFORE_A_SERVER, 'strict smtp 25', ...lines, ''].join('\n'))
+    const [pair] = found.pairs.filter(({ inspected }) => inspected)
+    const lost = pair?.inspected?.lost.find(({ keyword }) => keyword === 'STARTTLS')
+    const isTold = found.warnings.some(({ message }) => message.startsWith('TLS is stripped'))
+    return [isTold, lost?.because.reason, lost?.because.cause.cure]
+  }
+  assert.deepEqual(tlsOf(), [
+    true,
+    'TLS ends here, and there is no certificate for it',
+    'strict certificate FILE key FILE',
+  ])
+  assert.deepEqual(tlsOf('strict certificate a.pem key a.key'), [false, undefined, undefined])
+  assert.deepEqual(tlsOf('strict tls pass'), [false, undefined, undefined])
+})
 
 test('a Firebox is checked with the line for each extension it takes, STARTTLS among them, and its banner is its own', () => {
   const { inspected, warnings } = firebox('watchguard smtp-incoming 25')

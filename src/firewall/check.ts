@@ -116,7 +116,8 @@ function checkPair(config: FirewallConfig, from: Interface, to: Interface): Pair
     return { ...pair, closed: way.direction === 'lateral' && !config.sameSecurity ? SAME_LEVEL : reason }
   }
   policy ??= inspectionOf(config, way, { source: '', destination: '', port: 25 })
-  return policy ? { ...pair, inspected: inspectedBy(policy) } : pair
+  const canSecure = config.proxies.certificates.length > 0
+  return policy ? { ...pair, inspected: inspectedBy(policy, canSecure) } : pair
 }
 
 const SAME_LEVEL = 'both have the same security level'
@@ -244,7 +245,8 @@ export const CHECKED_KEYWORDS: readonly string[] = [
 
 const SAMPLE_GREETING = '220 mail.example ESMTP\r\n'
 
-export function inspectedBy(policy: Policy): Inspected {
+/** `canSecure`: has a proxy a certificate for its clients? */
+export function inspectedBy(policy: Policy, canSecure = true): Inspected {
   const greeting = judge(policy, { on: 'greeting' }).verdict
   const banner =
     greeting.kind === 'mask'
@@ -252,7 +254,8 @@ export function inspectedBy(policy: Policy): Inspected {
       : undefined
   const ehlo = refusal(policy, 'EHLO')
   const lost = CHECKED_KEYWORDS.flatMap(keyword => {
-    const because = ehlo ?? hidden(policy, keyword) ?? refusal(policy, VERB_OF[keyword]) ?? withheld(policy, keyword)
+    const asked = ehlo ?? hidden(policy, keyword) ?? refusal(policy, VERB_OF[keyword])
+    const because = asked ?? withheld(policy, keyword, canSecure)
     return because ? [{ keyword, because }] : []
   })
   return {
@@ -271,10 +274,21 @@ function refusal(policy: Policy, verb: string | undefined): Because | undefined 
   return verdict.kind === 'pass' ? undefined : verdict.because
 }
 
+/** The line that a proxy lacks which is to end TLS and cannot. */
+export const CERTIFICATE = 'strict certificate FILE key FILE'
+
 /** What a proxy does not offer whatever its rules say. */
-function withheld({ name, engine, cause, settled }: Policy, keyword: string): Because | undefined {
-  if (keyword !== 'STARTTLS' || engine.kind !== 'proxy' || engine.tls !== 'off') return undefined
-  return { policy: name, cause: settled?.tls ?? cause, reason: 'TLS is off', log: false, label: '' }
+function withheld({ name, engine, cause, settled }: Policy, keyword: string, canSecure: boolean): Because | undefined {
+  if (keyword !== 'STARTTLS' || engine.kind !== 'proxy') return undefined
+  const by = settled?.tls ?? cause
+  const because = { policy: name, cause: by, reason: 'TLS is off', log: false, label: '' }
+  if (engine.tls === 'off') return because
+  if (engine.tls !== 'terminate' || canSecure) return undefined
+  return {
+    ...because,
+    cause: { ...by, cure: CERTIFICATE },
+    reason: 'TLS ends here, and there is no certificate for it',
+  }
 }
 
 function hidden(policy: Policy, word: string): Because | undefined {

@@ -1,12 +1,12 @@
 import { bytes, CR, copy, DOT, equal, LF, lower, SP, text, upper } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
-import { kindOf, parseCommand, wordAt } from '../smtp/command.ts'
+import { kindOf, parseCommand } from '../smtp/command.ts'
 import { type Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import { asksAbout, judge, type Situation, type Subject } from './judge.ts'
 import { maskLine } from './mask.ts'
 import { MESSAGE_SUBJECTS, MessageWatch } from './message-watch.ts'
 import type { Policy, SizeKind } from './policy.ts'
-import { type Segment, trimEnd } from './segment.ts'
+import { endOf, type Segment, trimEnd } from './segment.ts'
 import { type Because, explain, isKnownVerb, type Judgement, type What } from './verdict.ts'
 
 /** Where in the end of data CRLF.CRLF the octets of a body are. */
@@ -147,7 +147,7 @@ export class CommandSide {
       return
     }
     const verb = verbOf(line)
-    const kind = kindOf(trimEnd(line))
+    const kind = kindOf(line, endOf(line))
     const isChunk = this.#chunk > 0
     this.#chunk = Math.max(0, this.#chunk - line.length)
     const shown = isChunk ? ofChunk(verb, line.length) : this.#withoutSecrets(line, verb, kind)
@@ -155,8 +155,7 @@ export class CommandSide {
     if (!this.#heed(segment, { on: 'size', what: 'command-line', size: line.length }, about)) return
     const judgement = this.#judge({ on: 'word', what: 'verb', word: verb.word })
     const { verdict } = judgement
-    const subject = shown.verb
-    if (!segment.heed(judgement, { what: 'command', subject, line: shown.bytes }, this.#options.rateOf)) return
+    if (!segment.heed(judgement, { ...about, subject: shown.verb }, this.#options.rateOf)) return
     const isStopped = verdict.kind === 'mask' || verdict.kind === 'discard'
     const command = kind === 'bdat' ? parseCommand(trimEnd(line)) : undefined
     if (isStopped && !isChunk && command?.kind === 'bdat') this.#chunk = command.size
@@ -213,7 +212,8 @@ export class CommandSide {
     const role = verb === 'MAIL' ? 'sender' : 'recipient'
     if (verb === 'MAIL') {
       this.#recipients = 0
-      this.#declaredSize = declaredIn(line)
+      const declared = /[ \t]SIZE=(\d{1,15})/i.exec(text(line))?.[1]
+      this.#declaredSize = declared === undefined ? undefined : Number(declared)
     } else this.#recipients++
     const heed = (subject: Subject): boolean => this.#heed(segment, subject, about)
     const goesOn =
@@ -300,13 +300,10 @@ export class CommandSide {
       const words = more.length > 0 ? [verb, mechanism, SECRET] : [verb, mechanism]
       return { bytes: bytes(words.join(' ').trimEnd()), verb: word, verbLength: verb.length }
     }
-    if (kind !== 'other' && kind !== 'unreadable') {
-      this.#loginBegun = false
-      return { bytes: line, verb: word, verbLength: length }
-    }
+    if (kind !== 'other' && kind !== 'unreadable') this.#loginBegun = false
     if (this.#loginBegun) return hidden(SECRET)
     // A verb nobody knows may hold anything, escape sequences included.
-    return { bytes: line, verb: word.replace(/[^!-~]/g, '?'), verbLength: length }
+    return { bytes: line, verb: isKnownVerb(word) ? word : word.replace(/[^!-~]/g, '?'), verbLength: length }
   }
 
   /* Messages. */
@@ -393,21 +390,13 @@ const PIPE = 0x7c
 const BACKQUOTE = 0x60
 const OPEN = 0x3c
 const CLOSE = 0x3e
-const EQUALS = 0x3d
 
-function hasSpecial(address: Uint8Array): boolean {
-  for (let i = 0; i < address.length; i++) {
-    const octet = address[i]
+function hasSpecial(octets: Uint8Array): boolean {
+  for (let i = 0; i < octets.length; i++) {
+    const octet = octets[i]
     if (octet === PIPE || octet === BACKQUOTE || octet === 0) return true
   }
   return false
-}
-
-/** The size that MAIL tells (RFC 1870 §4). */
-function declaredIn(line: Uint8Array): number | undefined {
-  if (!line.includes(EQUALS)) return undefined
-  const declared = /[ \t]SIZE=(\d{1,15})/i.exec(text(line))?.[1]
-  return declared === undefined ? undefined : Number(declared)
 }
 
 /** What stands between < and >, or else behind the colon up to a blank. Whatever it is. */
@@ -437,7 +426,7 @@ function verbOf(line: Uint8Array): Verb {
   while (line[start] === SP || line[start] === 0x09) start++
   let length = start
   while (length < line.length && !isBlank(line[length])) length++
-  return { word: wordAt(line, start, Math.min(length - start, 32)), length }
+  return { word: upper(text(line, start, Math.min(length, start + 32))), length }
 }
 
 interface Verb {

@@ -86,7 +86,7 @@ const LIMITS: readonly Spec[] = [
   ),
   limit(
     'limit source connections <most:number>',
-    'Connections at once from one address; 0 for no limit',
+    'Connections at once from one address, of IPv6 from one /64; 0 for no limit',
     (limits, args) => ({ ...limits, perSource: args.number('most') }),
     limits => ({ ...limits, perSource: DEFAULT.perSource }),
     ({ perSource }) => (perSource === DEFAULT.perSource ? [] : [`limit source connections ${perSource}`]),
@@ -94,7 +94,7 @@ const LIMITS: readonly Spec[] = [
   ),
   limit(
     'limit source rate <count:number> per <duration>',
-    'New connections from one address in this time',
+    'New connections from one address, of IPv6 from one /64, in this time',
     (limits, args) => ({ ...limits, rate: { count: args.number('count'), per: args.get('duration', DURATION) ?? 0 } }),
     ({ rate: _, ...limits }) => limits,
     ({ rate }) => (rate ? [`limit source rate ${rate.count} per ${formatDuration(rate.per)}`] : []),

@@ -9,7 +9,8 @@ import { NO_PROXIES } from './commands-proxy.ts'
 import type { FirewallConfig } from './config.ts'
 import { judge, type Subject } from './judge.ts'
 import type { TextKind } from './policy.ts'
-import { BEFORE_A_SERVER } from './through.test.ts'
+import type { ProxyPolicy } from './proxy.ts'
+import { BEFORE_A_SERVER, Lenient, Through } from './through.test.ts'
 
 function read(...lines: readonly string[]): FirewallConfig {
   const { config, problems } = parse(FIREWALL, lines.map(line => `${line}\n`).join(''), 'gw.conf')
@@ -48,6 +49,9 @@ const EVERYTHING = [
   'strict session-wait 1h',
   'strict data-rate 100',
   'strict error-delay 5s',
+  'strict banner stars',
+  'strict mail-rate 10',
+  'strict command-rate 100',
   'strict soft-errors 3',
   'strict tls require',
   'strict onward-tls must',
@@ -72,6 +76,9 @@ const EVERYTHING = [
   'watchguard smtp-incoming recipients 5',
   'watchguard smtp-incoming too-many-recipients drop',
   'watchguard smtp-incoming banner-name mail.b.example',
+  'watchguard smtp-incoming banner keep-2-0',
+  'watchguard smtp-incoming mail-rate 10',
+  'watchguard smtp-incoming command-rate 100',
   'watchguard smtp-incoming hello-length 64',
   'watchguard smtp-incoming hello-pattern ^[a-z.]+$',
   'watchguard smtp-incoming tls terminate',
@@ -217,3 +224,37 @@ test('strict names the line of its own that decided, and what to write to have i
   // No line of its own changes this.
   assert.equal(because({ on: 'word', what: 'verb', word: 'TURN' }), 'answer 1: no strict smtp 25')
 })
+
+for (const profile of ['strict', 'watchguard smtp-incoming']) {
+  test(`${profile}: a line masks the greeting, another says how fast messages and commands go, and each is told of`, () => {
+    const on = profile === 'strict' ? 'strict smtp 25' : 'watchguard smtp-incoming 25'
+    const policy = policyAt(on, `${profile} banner keep-2-0`, `${profile} mail-rate 1`, `${profile} command-rate 2`)
+    const through = new Through(() => new Lenient([]), policy as ProxyPolicy)
+    assert.match(through.heard, /^220 [*02 ]+\r\n$/)
+    assert.deepEqual(
+      through.explanations.map(({ did, because }) => [did, because.cause.command, because.cause.cure]),
+      [['mask', `${profile} banner keep-2-0`, `${profile} banner pass`]],
+    )
+    assert.match(through.say('EHLO c.example\r\n'), /^250/)
+    // Another command half a second later, and a message has a rate of its own.
+    assert.equal(through.say('NOOP\r\n'), '')
+    assert.match(through.pass(500), /^250 /)
+    assert.match(through.say('MAIL FROM:<a@x.example>\r\n'), /^250 /)
+    assert.equal(through.say('RSET\r\n'), '')
+    assert.match(through.pass(500), /^250 /)
+    assert.equal(through.say('MAIL FROM:<a@x.example>\r\n'), '')
+    assert.match(through.pass(500), /^250 /)
+    // Once of each, however often somebody waits.
+    assert.deepEqual(
+      through.explanations.flatMap(({ did, subject, because }) =>
+        subject === 'RATE' ? [[did, because.cause.command]] : [],
+      ),
+      [
+        ['log', `${profile} command-rate 2`],
+        ['log', `${profile} mail-rate 1`],
+      ],
+    )
+    // What is refused is refused all the same.
+    assert.match(through.say('TURN\r\n'), /^5/)
+  })
+}

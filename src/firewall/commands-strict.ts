@@ -4,6 +4,7 @@ import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import type { Network } from '../topology/topology.ts'
 import { showNetwork } from './access.ts'
 import type { Proxying, ProxyWaits } from './policy.ts'
+import { BANNERS, FRONT_HELP, type Front } from './profiles/front.ts'
 import { prefixed, type SettingLines } from './profiles/lines.ts'
 import {
   ALLOWANCES,
@@ -32,7 +33,7 @@ import {
 import { distrust, TRUSTED_SYNTAX, trust } from './trusted.ts'
 
 /** The settings of `strict` that hold one value: of its rules, and of its engine. */
-type RuleValues = Pick<StrictSettings, keyof typeof LIMITS | 'headerLine' | 'strays'>
+type RuleValues = Pick<StrictSettings, keyof typeof LIMITS | 'headerLine' | 'strays' | keyof Front>
 type EngineValues = Pick<
   Proxying,
   'tls' | 'onwardTls' | 'authInClear' | 'talkingAhead' | 'xclient' | 'minDataRate' | 'softErrors'
@@ -74,7 +75,7 @@ function kindOf<K extends keyof Values>(
   return kindLine<Config, Values, K>(BLOCK, key, kind, { word, usual: USUAL[key], ...more })
 }
 
-function choice<K extends 'tls' | 'onwardTls' | 'talkingAhead' | 'strays'>(
+function choice<K extends 'tls' | 'onwardTls' | 'talkingAhead' | 'strays' | 'banner'>(
   key: K,
   word: string,
   help: string,
@@ -221,6 +222,9 @@ export const STRICT_COMMANDS: readonly Spec[] = [
   kindOf('pregreet', 'greet-wait', DURATION, {
     help: 'How long the greeting is held back, to hear who speaks too early',
   }),
+  choice('banner', 'banner', FRONT_HELP.banner, BANNERS),
+  kindOf('mailRate', 'mail-rate', NUMBER, { help: FRONT_HELP.mailRate }),
+  kindOf('commandRate', 'command-rate', NUMBER, { help: FRONT_HELP.commandRate }),
   ...WAIT_LINES,
   kindOf('softErrors', 'soft-errors', NUMBER, { help: 'Refused commands after which the client is made to wait' }),
   kindOf('minDataRate', 'data-rate', NUMBER, {

@@ -4,6 +4,7 @@ import { type CommonKind, DOMAIN, DURATION, NUMBER, SIZE, TEXT, WORD } from '../
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { pattern } from './pattern.ts'
 import type { Proxying } from './policy.ts'
+import { BANNERS, FRONT_HELP, type Front } from './profiles/front.ts'
 import { prefixed, type SettingLines } from './profiles/lines.ts'
 import {
   FIREBOX_DEFAULTS,
@@ -124,6 +125,15 @@ const VALUES: readonly Spec[] = [
     show: value => value,
   }),
   kindOf('bannerName', 'banner-name', DOMAIN, 'What the server is called outside; its own name is hidden then'),
+  value('banner', {
+    word: 'banner',
+    takes: `<value:${Object.keys(BANNERS).join('|')}>`,
+    help: FRONT_HELP.banner,
+    words: BANNERS,
+    show: (value: Front['banner']) => value,
+  }),
+  kindOf('mailRate', 'mail-rate', NUMBER, FRONT_HELP.mailRate),
+  kindOf('commandRate', 'command-rate', NUMBER, FRONT_HELP.commandRate),
   kindOf('helloLength', 'hello-length', NUMBER, 'Octets of the name behind HELO and EHLO; 0 for no limit'),
   kindOf('helloPattern', 'hello-pattern', WORD, 'What that name must look like', patternFault),
   value('tls', {

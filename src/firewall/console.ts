@@ -73,7 +73,11 @@ const SHOWS: readonly (readonly [name: string, what: string, show: Show])[] = [
     (_config, view) => explained(view.altered()),
   ],
   ['logging', 'where messages go, and the last of them', (_config, view) => view.logging()],
-  ['serverfarm', 'servers, and which of them are up', (_config, view) => view.servers()],
+  [
+    'serverfarm',
+    'servers, and which of them are up',
+    (_config, view) => orSay(view.servers(), 'no serverfarm line: each static leads to one server'),
+  ],
   ['version', 'what runs here', (_config, view) => view.version()],
   [METRICS, 'what is counted', () => []],
 ]
@@ -85,6 +89,10 @@ interface Word {
   readonly what: string
   /** What the line asks for, given the words behind its own. */
   readonly act: (rest: string) => Typed
+}
+
+function orSay(lines: readonly string[], otherwise: string): readonly string[] {
+  return lines.length > 0 ? lines : [otherwise]
 }
 
 const PENDING_HELP = 'a change that nobody confirms within this time is taken back: confirm within 5m'
@@ -112,6 +120,9 @@ const WORDS: readonly Word[] = [
   { words: 'configure terminal', what: 'nothing: lines may be typed at any time', act: nothing },
   { words: 'end', whole: true, what: 'leave all modes', act: nothing },
 ]
+
+/** For whoever typed what is none of them, nor a line of the configuration. */
+const OWN_WORDS = 'undo, confirm within, confirm, write memory, reload, ?'
 
 function confirmWithin(rest: string): Typed {
   const wait = parseDuration(rest)
@@ -161,7 +172,11 @@ function typeIn(config: FirewallConfig, line: string, view: ConsoleView, mode: C
   const options = { file: 'console', abbreviations: true, mode }
   const { config: next, problems, mode: after } = parseLine(FIREWALL, config, said, options)
   const wrong = problems.some(({ severity }) => severity === 'error')
-  const answer = problems.map(formatDiagnostic)
+  const isUnknown = problems.some(({ message }) => message.startsWith('unknown command'))
+  const answer = [
+    ...problems.map(formatDiagnostic),
+    ...(isUnknown && !mode ? [`   besides: ${OWN_WORDS}, show …`] : []),
+  ]
   return wrong ? { answer, wrong } : { answer, wrong, mode: after, ...(next !== config && { config: next }) }
 }
 

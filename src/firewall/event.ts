@@ -72,7 +72,11 @@ export function messageOf(event: GatewayEvent): Message {
     case 'started':
       return message(199002, 6, 'startup completed.  Beginning operation.')
     case 'stopping':
-      return message(199001, 5, `Reload command executed; ${event.open} open connections have ${say(event.grace)}.`)
+      return message(
+        199001,
+        5,
+        `Reload command executed: stopping; ${event.open} open connections have ${say(event.grace)}.`,
+      )
     case 'built': {
       const { id, crossing, asked } = event.connection
       const [from, to] = endsOf(event.connection)

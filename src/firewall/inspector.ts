@@ -43,9 +43,9 @@ export class Inspector {
   #caused: { readonly judgement: Judgement; readonly size: number } | undefined
   #tls = false
 
-  constructor(policy: Policy, { rates = new Rates(), ...situation }: InspectorOptions = {}) {
+  constructor(policy: Policy, situation: InspectorOptions = {}) {
     this.#policy = policy
-    this.#rates = rates
+    this.#rates = situation.rates ?? new Rates()
     const rateOf = (because: Because, perSecond: number): Instant => this.#rates.take(because, perSecond, this.#now)
     this.#commands = new CommandSide(policy, this.#onlooker, { situation, rateOf })
     this.#replies = new ReplySide(policy, this.#onlooker, (asked, code) => this.#heard(asked, code))

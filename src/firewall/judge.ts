@@ -166,34 +166,37 @@ const NEVER: Pattern = { source: '', test: () => false }
 
 type Index = ReadonlyMap<string, ReadonlyMap<string, readonly Rule[]>>
 
-interface About {
+export interface About {
   readonly on: Subject['on']
   readonly what?: string
 }
 
 const indexes = new WeakMap<Policy, Index>()
-/** The policy that was asked last: mostly it is asked again. */
-let last: { readonly policy: Policy; readonly index: Index } | undefined
 
 function rulesFor(policy: Policy, { on, what = '' }: About): readonly Rule[] | undefined {
   return indexOf(policy).get(on)?.get(what)
 }
 
+/** The index that was asked for last: nearly always it is the one. */
+let latest: { readonly policy: Policy; readonly index: Index } | undefined
+
 function indexOf(policy: Policy): Index {
-  if (last?.policy === policy) return last.index
-  const index = indexes.get(policy) ?? indexed(policy)
-  indexes.set(policy, index)
-  last = { policy, index }
+  if (latest?.policy === policy) return latest.index
+  const index = indexed(policy)
+  latest = { policy, index }
   return index
 }
 
 function indexed(policy: Policy): Index {
+  const known = indexes.get(policy)
+  if (known) return known
   const index = new Map<string, Map<string, Rule[]>>()
   for (const rule of policy.rules) {
     const { on, what = '' } = aboutOf(rule.match)
     const whats = index.get(on) ?? new Map<string, Rule[]>()
     index.set(on, whats.set(what, [...(whats.get(what) ?? []), rule]))
   }
+  indexes.set(policy, index)
   return index
 }
 

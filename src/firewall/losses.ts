@@ -1,3 +1,4 @@
+import { upper } from '../base/bytes.ts'
 import type { What } from './verdict.ts'
 
 /**
@@ -102,11 +103,14 @@ const BEHIND_EHLO = ['X-EXPS', 'X-LINK2STATE', 'XEXCH50', 'BDAT', 'STARTTLS', 'A
 
 /** What is lost with this; with EHLO goes all that it would have told of. */
 export function lossesOf(what: What, subject: string): readonly Loss[] {
-  if (what === 'command') return known(OF_VERB, subject === 'EHLO' ? ['EHLO', ...BEHIND_EHLO] : [subject], OF_OTHER)
+  if (what === 'command') return subject === 'EHLO' ? OF_EHLO : known(OF_VERB, [subject], OF_OTHER)
   if (what === 'keyword') return known(OF_KEYWORD, [subject])
   // What is about nothing in particular, as a greeting, is missed for what it is.
-  return known(OF_OTHER, [subject.toUpperCase(), what.toUpperCase()]).slice(0, 1)
+  const loss = OF_OTHER.get(upper(subject)) ?? OF_OTHER.get(upper(what))
+  return loss ? [loss] : []
 }
+
+const OF_EHLO = known(OF_VERB, ['EHLO', ...BEHIND_EHLO], OF_OTHER)
 
 function known(
   table: ReadonlyMap<string, Loss>,

@@ -1,6 +1,6 @@
-import { bytes, lower, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import { bytes, isUtf8, lower, NO_BYTES, text, upper, utf8 } from '../base/bytes.ts'
 import { offers } from '../smtp/capabilities.ts'
-import { formatCommand, type Sayable, wordFor } from '../smtp/command.ts'
+import { formatCommand, type Sayable, verbOf } from '../smtp/command.ts'
 import { ENDS_ITS_GROUP, may, type Said, said } from '../smtp/dialogue.ts'
 import { AUTH_LINE } from '../smtp/limits.ts'
 import type { Line } from '../smtp/line.ts'
@@ -25,7 +25,7 @@ export class ClientSide {
   /** The client began a login, and no command that we know has come since: a line may be its secret. */
   #loginBegun = false
   /** A command that waits until every reply before its own is there, or the server is back. */
-  #held: { readonly command: Sayable; readonly encode: (text: string) => Uint8Array } | undefined
+  #held: { readonly command: Sayable; readonly line: Uint8Array } | undefined
   #stopping = false
   #ended = false
 
@@ -69,9 +69,9 @@ export class ClientSide {
         if (session.queue.size > 0 || session.hello || session.chunk) return
         if (session.leg === 'none') this.#redial()
         if (session.leg !== 'up' || !this.#held) return
-        const { command, encode } = this.#held
+        const { command, line } = this.#held
         this.#held = undefined
-        this.#forward(command, encode)
+        this.#forward(command, line)
         continue
       }
       if (this.#stopping && session.queue.size === 0 && !session.hello && !session.message) {
@@ -158,7 +158,7 @@ export class ClientSide {
     this.#loginBegun = isSecret(command.kind)
     if (command.kind === 'bdat') {
       session.sync = what
-      this.#held = { command, encode: utf8 }
+      this.#held = { command, line: NO_BYTES }
       return
     }
     const outcome = examine(command, octets, {
@@ -177,7 +177,7 @@ export class ClientSide {
     if (JUNK.has(what) && session.tooMuchJunk()) return
     if (what === 'rset') session.linkState.drop()
     if (outcome.kind === 'answer') return session.answer(outcome.reply, outcome.closes)
-    if (outcome.kind === 'start-tls') return this.#hold({ kind: 'starttls' }, utf8)
+    if (outcome.kind === 'start-tls') return this.#hold({ kind: 'starttls' }, STARTTLS)
     // The server is in the middle of a message that the client sends in chunks.
     if (what === 'noop' && session.message?.writer) return session.answer(reply(250, '2.0.0', 'Ok'))
     this.#pass(outcome.command, octets)
@@ -204,32 +204,32 @@ export class ClientSide {
   /** Towards the server, in its turn, said anew. */
   #pass(command: Sayable, octets: Uint8Array): void {
     // A frame of link state has an octet per character, whatever they spell.
-    const encode = command.kind !== 'x-link2state' && strictUtf8(octets) !== undefined ? utf8 : bytes
+    const encode = command.kind !== 'x-link2state' && isUtf8(octets) ? utf8 : bytes
     const line = formatCommand(command, encode)
-    const subject = command.kind === 'other' ? upper(command.kind) : wordFor(command.kind)
+    const subject = verbOf(command.kind)
     if (!line) {
       return this.#session.refuse(
         refusal(subject, octets, reply(501, '5.5.2', 'Not to be said'), 'it holds a line end'),
       )
     }
-    if (!isSecret(command.kind) && !isSaidSo(line, octets)) {
-      const anew = line.subarray(0, -2)
+    if (!isSecret(command.kind) && !isLineOf(line, octets)) {
       const because = 'commands are said anew, in one form'
-      this.#session.rules.explain('command', subject, { before: octets, after: anew, because, did: 'replace' })
+      const after = line.subarray(0, -2)
+      this.#session.rules.explain('command', subject, { before: octets, after, because, did: 'replace' })
     }
-    this.#hold(command, encode)
+    this.#hold(command, line)
   }
 
-  #hold(command: Sayable, encode: (text: string) => Uint8Array): void {
+  #hold(command: Sayable, line: Uint8Array): void {
     const session = this.#session
     const flows = FLOWS.has(said(command)) && session.leg === 'up' && !session.message
-    if (flows && session.restsUntil === undefined) return this.#forward(command, encode)
+    if (flows && session.restsUntil === undefined) return this.#forward(command, line)
     session.sync = said(command)
-    this.#held = { command, encode }
+    this.#held = { command, line }
   }
 
   /** The server is there, and it is this command's turn. */
-  #forward(command: Sayable, encode: (text: string) => Uint8Array): void {
+  #forward(command: Sayable, line: Uint8Array): void {
     const session = this.#session
     const what = said(command)
     session.sync = FLOWS.has(what) ? undefined : what
@@ -238,20 +238,19 @@ export class ClientSide {
     // what is binary (RFC 3030 §3).
     const isAllowed = FLOWS.has(what) || (may(session.phase, what) && !(what === 'data' && session.binary))
     if (!isAllowed) return session.refuse(outOfPlace(what, session.phase, NO_BYTES))
-    if (session.message?.writer && what !== 'noop') return this.#breakOff(command, encode)
+    if (session.message?.writer && what !== 'noop') return this.#breakOff(command, line)
     if (command.kind === 'ehlo' || command.kind === 'helo') return this.#server.sayHello(command, false)
     if (command.kind === 'starttls' && !passesTls(session.engine, session.options)) return this.#startTls()
     if (command.kind === 'xexch50') session.blob = command.size
-    const line = formatCommand(command, encode)
-    if (line) session.write('server', line)
-    session.ask(what, { binary: isBinary(command) })
+    session.write('server', line)
+    session.ask(what, isBinary(command) ? BINARY : NOTHING_MORE)
   }
 
   /** The server takes a message that will never end: only the end of its connection ends it. */
-  #breakOff(command: Sayable, encode: (text: string) => Uint8Array): void {
+  #breakOff(command: Sayable, line: Uint8Array): void {
     this.#session.drop()
     if (command.kind === 'rset') this.#session.answer(reply(250, '2.0.0', 'Ok'))
-    else this.#held = { command, encode }
+    else this.#held = { command, line }
   }
 
   #startTls(): void {
@@ -274,10 +273,14 @@ export class ClientSide {
   }
 }
 
-/** Is the line these octets and its end? Without a view of it: for one, V8 would move a short line out of its heap. */
-function isSaidSo(line: Uint8Array, octets: Uint8Array): boolean {
-  if (line.length !== octets.length + 2) return false
-  for (let i = 0; i < octets.length; i++) if (line[i] !== octets[i]) return false
+const STARTTLS = bytes('STARTTLS\r\n')
+const BINARY = { binary: true } as const
+const NOTHING_MORE = {} as const
+
+/** Is the line this command, and its end? */
+function isLineOf(line: Uint8Array, command: Uint8Array): boolean {
+  if (line.length !== command.length + 2) return false
+  for (let i = 0; i < command.length; i++) if (line[i] !== command[i]) return false
   return true
 }
 

@@ -63,7 +63,7 @@ export interface Times {
   /** The server was asked. */
   readonly askedAt: Instant
   /** Since when a side does not take what is written to it. */
-  readonly blocked: { readonly client?: Instant; readonly server?: Instant }
+  readonly blocked: { readonly client: Instant | undefined; readonly server: Instant | undefined }
   /** When the next octets of a message are due; `undefined` while they could not go on. */
   readonly data: Instant | undefined
   /** The client's next command is not read before then. */

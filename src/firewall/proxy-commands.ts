@@ -1,7 +1,7 @@
 /** What becomes of a command: refused, answered here, or passed on in the one form that there is. */
 import { bytes, lower, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
-import { type Command, parseCommand, type Sayable, wordAt, wordFor } from '../smtp/command.ts'
+import { type Command, parseCommand, type Sayable, verbOf } from '../smtp/command.ts'
 import { may, type Phase, type Said, said } from '../smtp/dialogue.ts'
 import { lineLimit } from '../smtp/limits.ts'
 import type { Line } from '../smtp/line.ts'
@@ -33,12 +33,13 @@ export type Read =
 export function readLine({ bytes: octets, ending }: Line, rules: Rules, hidden: boolean): Read {
   const command = parseCommand(octets)
   const kind = command.kind === 'garbled' ? command.verb : command.kind
-  const isChunk = wordAt(octets, 0, 4) === 'BDAT'
   const isKnown = kind !== 'other' && kind !== 'unreadable' && !isSecret(kind)
   // A line that reads as another command holds no login.
   const shown = hidden && kind === 'other' ? bytes(SECRET) : isKnown ? octets : withoutSecrets(octets)
   const refuse = (subject: string, otherwise: Reply, reason: string, verdict?: Verdict): Read =>
-    isChunk ? { kind: 'unframed' } : { kind: 'refuse', refusal: refusal(subject, shown, otherwise, reason, verdict) }
+    /^BDAT/i.test(text(octets, 0, 4))
+      ? { kind: 'unframed' }
+      : { kind: 'refuse', refusal: refusal(subject, shown, otherwise, reason, verdict) }
   if (ending !== 'crlf') {
     const verdict = rules.judge({ on: 'octet', what: 'bare-lf' })
     if (verdict.kind !== 'normalise') {
@@ -120,7 +121,7 @@ const pass = (command: Sayable): Outcome => ({ kind: 'pass', command })
 export function examine(command: Understood, octets: Uint8Array, view: View): Outcome {
   const { rules } = view
   const what = said(command)
-  const verb = wordFor(command.kind)
+  const verb = verbOf(command.kind)
   const shown = isSecret(command.kind) ? bytes(secretless(command)) : octets
   const refuse: Refuse = (otherwise, reason, verdict) => ({
     kind: 'refuse',
@@ -128,7 +129,9 @@ export function examine(command: Understood, octets: Uint8Array, view: View): Ou
   })
   const closed = rules.judge({ on: 'word', what: 'verb', word: verb })
   if (closed.kind !== 'pass') return refuse(reply(502, '5.5.1', `${verb} is not available`), '', closed)
-  const argument = rules.judge({ on: 'text', what: 'argument', text: octets.subarray(verb.length + 1) })
+  const argument = rules.asksAbout(ARGUMENT)
+    ? rules.judge({ ...ARGUMENT, text: octets.subarray(verb.length + 1) })
+    : PASS
   if (argument.kind !== 'pass') return refuse(reply(501, '5.5.4', 'Not accepted'), '', argument)
   if (!mayInAny(view.phases, what)) {
     return { kind: 'refuse', refusal: outOfPlace(what, view.phase, shown) }
@@ -171,6 +174,8 @@ export function examine(command: Understood, octets: Uint8Array, view: View): Ou
     return { kind: 'answer', reply: answer, closes: false }
   }
 }
+
+const ARGUMENT = { on: 'text', what: 'argument' } as const
 
 function mayInAny(phases: ReadonlySet<Phase>, what: Said): boolean {
   for (const phase of phases) if (may(phase, what)) return true
@@ -226,13 +231,13 @@ function mail(command: Command & { readonly kind: 'mail' }, octets: Uint8Array, 
 function rcpt(command: Command & { readonly kind: 'rcpt' }, octets: Uint8Array, view: View, refuse: Refuse): Outcome {
   const { rules, offered, withheld } = view
   const { to } = command
-  const denied = reply(550, '5.7.1', `Unable to relay for ${formatMailbox(to)}`)
+  const denied = () => reply(550, '5.7.1', `Unable to relay for ${formatMailbox(to)}`)
   const against = address('recipient', to, octets, rules)
-  if (against) return refuse(denied, '', against)
+  if (against) return refuse(denied(), '', against)
   // `postmaster` alone is at home everywhere (RFC 5321 §4.5.1).
   const isPostmaster = to.domain === '' && lower(to.local) === 'postmaster'
   const relay = isPostmaster ? PASS : rules.judge({ on: 'relay', domain: lower(to.domain) })
-  if (relay.kind !== 'pass' && !view.login) return refuse(denied, '', relay)
+  if (relay.kind !== 'pass' && !view.login) return refuse(denied(), '', relay)
   const params = keptParams(command.params, rules)
   const read = readParams('rcpt', params, { keywords: offered, withheld })
   if ('refusal' in read) return refuse(read.refusal, read.because ?? 'the client was not offered this')
@@ -252,31 +257,22 @@ function rcpt(command: Command & { readonly kind: 'rcpt' }, octets: Uint8Array, 
 const NEEDS_SMTPUTF8: Reply = reply(553, '5.6.7', 'An address outside ASCII needs SMTPUTF8')
 
 function isPlain({ local, domain }: Mailbox): boolean {
-  return isAscii(local) && isAscii(domain)
+  return isAscii(local + domain)
 }
 
 /** What the policy has against an address, in whatever way it was written. */
 function address(of: 'sender' | 'recipient', mailbox: Mailbox, octets: Uint8Array, rules: Rules): Verdict | undefined {
   const plain = formatMailbox(mailbox)
   const { local } = mailbox
-  const verdict = rules.judgeAll(
-    { on: 'text', what: of, text: utf8(writtenPath(octets) ?? plain) },
-    { on: 'size', what: of, size: utf8(plain).length },
-    ...(UNUSUAL.test(local) ? unusual(local) : NONE),
-  )
+  const subjects: Subject[] = [{ on: 'size', what: of, size: isAscii(plain) ? plain.length : utf8(plain).length }]
+  if (rules.asksAbout({ on: 'text', what: of })) {
+    subjects.unshift({ on: 'text', what: of, text: utf8(writtenPath(octets) ?? plain) })
+  }
+  if (/[|`\0]/.test(local)) subjects.push({ on: 'octet', what: 'special' })
+  if (local.includes('|')) subjects.push({ on: 'octet', what: 'pipe' })
+  if (/[<>]/.test(local)) subjects.push({ on: 'octet', what: 'stray-bracket' })
+  const verdict = rules.judgeAll(...subjects)
   return verdict.kind === 'pass' ? undefined : verdict
-}
-
-const UNUSUAL = /[|`\0<>]/
-const NONE: readonly Subject[] = []
-
-/** What a policy may have against octets of a local part. */
-function unusual(local: string): readonly Subject[] {
-  return [
-    ...(/[|`\0]/.test(local) ? [{ on: 'octet', what: 'special' } as const] : []),
-    ...(local.includes('|') ? [{ on: 'octet', what: 'pipe' } as const] : []),
-    ...(/[<>]/.test(local) ? [{ on: 'octet', what: 'stray-bracket' } as const] : []),
-  ]
 }
 
 /** The path as the client wrote it, without < and >: a source route, quotes and all. */
@@ -287,6 +283,7 @@ function writtenPath(octets: Uint8Array): string | undefined {
 }
 
 function keptParams(params: Params, rules: Rules): Params {
+  if (params.length === 0) return params
   return params.filter(({ keyword }) => {
     const verdict = rules.judge({ on: 'word', what: 'param', word: keyword })
     if (verdict.kind !== 'strip') return true

@@ -65,6 +65,7 @@ export class Content {
 
   /** What was altered since this was asked last. */
   altered(): readonly Explanation[] {
+    if (this.#altered.length === 0) return this.#editor?.altered() ?? NOTHING
     return [...this.#altered.splice(0), ...(this.#editor?.altered() ?? [])]
   }
 
@@ -194,6 +195,7 @@ export class Content {
   }
 }
 
+const NOTHING: readonly Explanation[] = []
 const ONE_CR = Uint8Array.of(CR)
 const ONE_SPACE = Uint8Array.of(SP)
 const CRLF = Uint8Array.of(CR, LF)

@@ -2,6 +2,7 @@ import { bytes, CR, concat, LF, lower, NO_BYTES, text, upper } from '../base/byt
 import { type Body, type MimePiece, MimeReader } from '../mail/mime.ts'
 import type { Part } from '../mail/part.ts'
 import { reply } from '../smtp/reply.ts'
+import { fileNames } from './file-name.ts'
 import { InlineFiles, type InlinePiece } from './inline-file.ts'
 import { asksAbout, type Subject } from './judge.ts'
 import { type MimeField, parseMimeField } from './mime-field.ts'
@@ -14,6 +15,8 @@ export const MAX_HELD_HEADER = 262_144
 
 /** Fields that show where a message comes from. */
 const SHOWS_SENDER: ReadonlySet<string> = new Set(['from', 'sender', 'reply-to', 'return-path', 'message-id'])
+/** Fields that name the file that a part is. */
+const NAMES_FILE: ReadonlySet<string> = new Set(['content-type', 'content-disposition'])
 const SHOWS_CONTENT = /^content-/
 
 /** An editor, where the policy speaks of anything that only an editor can do. */
@@ -21,17 +24,18 @@ export function editorFor(rules: Rules): MessageEditor | undefined {
   return edits(rules) ? new MessageEditor(rules) : undefined
 }
 
+const editing = new WeakMap<ProxyPolicy, boolean>()
+
 /** Must messages be looked into, and so be such that one can? */
 export function edits({ policy }: Pick<Rules, 'policy'>): boolean {
-  // Asked for every message.
-  const known = edited.get(policy) ?? asksOfContent(policy)
-  edited.set(policy, known)
-  return known
+  const known = editing.get(policy)
+  if (known !== undefined) return known
+  const found = speaksOfContent(policy)
+  editing.set(policy, found)
+  return found
 }
 
-const edited = new WeakMap<ProxyPolicy, boolean>()
-
-function asksOfContent(policy: ProxyPolicy): boolean {
+function speaksOfContent(policy: ProxyPolicy): boolean {
   const words = ['header-field', 'mime-encoding'].map(what => ({ on: 'word', what }) as const)
   const texts = ['header-value', 'mime-type', 'filename'].map(what => ({ on: 'text', what }) as const)
   const sizes = ['filename', 'mime-depth', 'mime-parts', 'header-line'].map(what => ({ on: 'size', what }) as const)
@@ -44,7 +48,7 @@ function asksOfContent(policy: ProxyPolicy): boolean {
  */
 export class MessageEditor {
   readonly #rules: Rules
-  readonly #reader = new MimeReader()
+  readonly #reader = new MimeReader({ opens: true })
   #header: Uint8Array[] = []
   #held = 0
   #parts = 0
@@ -77,8 +81,14 @@ export class MessageEditor {
   end(): readonly Uint8Array[] {
     const out = [...this.#edit(this.#reader.end())]
     // A message that is nothing but a header.
-    if (this.#held > 0 && !this.#fault) out.push(...this.#header.splice(0))
-    return out
+    if (this.#held > 0 && !this.#fault) {
+      const isMessage = this.#parts === 0
+      for (const field of fieldsOf(concat(this.#header.splice(0)))) {
+        // What is no field is a text without a header, for all that is known.
+        out.push(...(nameOf(field) === '' ? [field] : this.#judgeField(field, { isMessage })))
+      }
+    }
+    return this.#fault ? [] : out
   }
 
   #edit(pieces: readonly MimePiece[]): readonly Uint8Array[] {
@@ -99,6 +109,7 @@ export class MessageEditor {
           this.#instead = undefined
           break
         case 'body':
+          this.#mustBeClear(piece.body.part.unclear)
           if (!this.#replaces) out.push(...this.#judgeText(piece.bytes, piece.body))
           break
         default:
@@ -107,14 +118,14 @@ export class MessageEditor {
           this.#replaces = false
       }
     }
-    if (this.#reader.ambiguous !== undefined && this.#asksOfParts()) {
-      this.#refuse(
-        'AMBIGUOUS',
-        this.#reader.ambiguous,
-        reply(554, '5.6.0', 'The structure of this message is not clear'),
-      )
-    }
+    this.#mustBeClear(this.#reader.ambiguous)
     return this.#fault ? [] : out
+  }
+
+  /** Where readers may not agree, what is refused for one of them may be there for another. */
+  #mustBeClear(unclear: string | undefined): void {
+    if (unclear === undefined || !this.#asksOfParts()) return
+    this.#refuse('AMBIGUOUS', unclear, reply(554, '5.6.0', 'The structure of this message is not clear'))
   }
 
   /** A text may hold files as there were before MIME; in what is encoded there are none. */
@@ -202,7 +213,7 @@ export class MessageEditor {
   }
 
   /** The field as it goes on, or nothing. */
-  #judgeField(field: Uint8Array, { isMessage }: Part): readonly Uint8Array[] {
+  #judgeField(field: Uint8Array, { isMessage }: Pick<Part, 'isMessage'>): readonly Uint8Array[] {
     const name = nameOf(field)
     const verdict = this.#rules.judgeAll(
       ...(isMessage ? [{ on: 'word', what: 'header-field', word: upper(name) } as const] : []),
@@ -239,10 +250,14 @@ export class MessageEditor {
   }
 
   #judgePart(fields: readonly Uint8Array[], part: Part): Verdict {
-    const type = fieldValue(fields, 'content-type')
-    const disposition = fieldValue(fields, 'content-disposition')
+    this.#mustBeClear(part.unclear)
     const encoding = fieldValue(fields, 'content-transfer-encoding')?.value
-    const names = [type?.params.get('name'), disposition?.params.get('filename')].filter(name => name !== undefined)
+    const names = fields.flatMap(field => {
+      if (!NAMES_FILE.has(nameOf(field))) return []
+      const found = fileNames(unfolded(field))
+      if (!found) this.#mustBeClear('it has more names than can be told apart')
+      return found ?? []
+    })
     const subjects: Subject[] = [
       { on: 'text', what: 'mime-type', text: bytes(part.type.replace(/[^\0-\xff]/g, '?')) },
       { on: 'size', what: 'mime-parts', size: ++this.#parts },
@@ -317,13 +332,18 @@ function nameOf(field: Uint8Array): string {
 function fieldValue(fields: readonly Uint8Array[], name: string): MimeField | undefined {
   const field = fields.find(each => nameOf(each) === name)
   if (!field) return undefined
-  return parseMimeField(text(field, field.indexOf(0x3a) + 1).replace(/\r?\n/g, ''))
+  return parseMimeField(unfolded(field))
+}
+
+function unfolded(field: Uint8Array): string {
+  return text(field, field.indexOf(0x3a) + 1).replace(/\r?\n/g, '')
 }
 
 /** The field with lines of no more than so many octets, CRLF left out; `undefined` where a line has no blank to fold it at. */
 export function fold(field: Uint8Array, to: number): Uint8Array | undefined {
   const lines: string[] = []
-  for (const line of text(field).split('\r\n').slice(0, -1)) {
+  // The last field of a message that is nothing but a header may lack its end.
+  for (const line of text(field).replace(/\r\n$/, '').split('\r\n')) {
     let rest = line
     while (rest.length > to) {
       const at = foldsAt(rest, to)
@@ -356,7 +376,7 @@ function longestLine(field: Uint8Array): number {
     longest = Math.max(longest, lf - from - (field[lf - 1] === CR ? 1 : 0))
     from = lf + 1
   }
-  return longest
+  return Math.max(longest, field.length - from)
 }
 
 function depthOf(part: Part): number {

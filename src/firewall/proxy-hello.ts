@@ -93,9 +93,8 @@ export class HelloSteps {
       this.#at = 'xclient'
       return { kind: 'say', line: xclient, said: 'other' }
     }
-    if (this.#hello.kind === 'ehlo') return { kind: 'done', reply: answer }
-    // A server that took EHLO needs no second greeting; one that was told of the client by XCLIENT gets the client's own.
-    if (good && !this.#told) return { kind: 'done', reply: { ...answer, text: answer.text.slice(0, 1) } }
+    // A server that took EHLO needs no HELO behind it: of its list the client is told nothing.
+    if (good || this.#hello.kind === 'ehlo') return { kind: 'done', reply: answer }
     this.#at = 'last'
     return this.#say('helo')
   }

@@ -146,8 +146,7 @@ export function readParams(
   params: Params,
   { keywords, withheld }: Pick<Offer, 'keywords' | 'withheld'>,
 ): { readonly facts: MailFacts | undefined } | { readonly refusal: Reply; readonly because: Because | undefined } {
-  const listed = new Set(keywords.keys())
-  const checked = of === 'mail' ? checkMailParams(params, listed) : checkRcptParams(params, listed)
+  const checked = of === 'mail' ? checkMailParams(params, keywords) : checkRcptParams(params, keywords)
   if ('facts' in checked) return checked
   const missing = params
     .map(({ keyword, value }) => extensionOfParam(keyword, value))

@@ -38,23 +38,29 @@ export class ReplyQueue {
 
   /** What may be said now, because nothing that was said before it is unanswered. */
   takeHere(): (Owed & { readonly kind: 'here' }) | undefined {
-    const [head] = this.#owed
+    const head = this.#owed[0]
     if (head?.kind !== 'here') return undefined
-    this.#owed.shift()
+    this.#drop()
     return head
   }
 
   /** The server replied: what to, or `undefined` where nobody had asked. */
   takeServers(): Exclude<Owed, { kind: 'here' }> | undefined {
-    const [head] = this.#owed
+    const head = this.#owed[0]
     if (head === undefined || head.kind === 'here') return undefined
-    this.#owed.shift()
+    this.#drop()
     return head
+  }
+
+  /** Mostly there is one, which costs less to take from the end. */
+  #drop(): void {
+    if (this.#owed.length === 1) this.#owed.pop()
+    else this.#owed.shift()
   }
 
   /** What the server is to answer next. */
   get next(): Said | undefined {
-    const [head] = this.#owed
+    const head = this.#owed[0]
     return head === undefined || head.kind === 'here' ? undefined : head.said
   }
 
@@ -69,9 +75,8 @@ export class ReplyQueue {
 
   /** How many of these are unanswered. */
   count(said: Said): number {
-    let count = 0
-    for (const owed of this.#owed) if (owed.kind === 'server' && owed.said === said) count++
-    return count
+    if (this.#owed.length === 0) return 0
+    return this.#owed.filter(owed => owed.kind === 'server' && owed.said === said).length
   }
 
   /** Every phase that the dialogue may be in once all of it is answered, whatever the server says. */

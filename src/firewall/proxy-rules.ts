@@ -1,6 +1,6 @@
 import { NO_BYTES } from '../base/bytes.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
-import { judge, type Situation, type Subject } from './judge.ts'
+import { type About, asksAbout, judge, type Situation, type Subject } from './judge.ts'
 import type { Policy, Proxying, Settled } from './policy.ts'
 import { type Because, type Explanation, explain, PASS, type Verdict, type What } from './verdict.ts'
 
@@ -48,6 +48,11 @@ export class Rules {
     this.policy = policy
     this.situation = situation
     this.#heed = heed
+  }
+
+  /** Whether a rule could ever speak of this: what nobody asks about need not be found out. */
+  asksAbout(about: About): boolean {
+    return asksAbout(this.policy, about)
   }
 
   judge(subject: Subject): Verdict {

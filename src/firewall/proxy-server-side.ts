@@ -14,14 +14,13 @@ import type { ProxySession } from './proxy-session.ts'
 import type { Transfer } from './proxy-transfer.ts'
 
 /** What the server may answer, by the first digit; anything else means that we have lost each other. */
-const ANSWERS: ReadonlyMap<Said, readonly number[]> = new Map([
-  ['data', [3, 4, 5]],
-  ['xexch50', [2, 3, 4, 5]],
-  ['auth', [2, 3, 4, 5]],
-  ['x-exps', [2, 3, 4, 5]],
-  ['auth-line', [2, 3, 4, 5]],
+const ANSWERS: ReadonlyMap<Said, string> = new Map([
+  ['data', '345'],
+  ['xexch50', '2345'],
+  ['auth', '2345'],
+  ['x-exps', '2345'],
+  ['auth-line', '2345'],
 ])
-const OTHERWISE: readonly number[] = [2, 4, 5]
 
 interface Hearing {
   /** `bytes` for a reply that comes from a wire, whose text is an octet per character. */
@@ -78,7 +77,7 @@ export class ServerSide {
     const owed = session.queue.takeServers()
     if (!owed) return this.#unasked(answer)
     session.askedAt = session.now
-    if (!(ANSWERS.get(owed.said) ?? OTHERWISE).includes(digit(answer))) {
+    if (!(ANSWERS.get(owed.said) ?? '245').includes(`${digit(answer)}`)) {
       return session.confused('a reply to something else', String(answer.code))
     }
     session.turnAt = session.now
@@ -150,7 +149,7 @@ export class ServerSide {
   #heardGreeting(answer: Reply): void {
     const session = this.#session
     this.#greeted = true
-    this.#serverName = answer.text[0]?.split(' ')[0] ?? ''
+    this.#serverName = firstWord(answer.text[0] ?? '')
     session.phase = after(session.phase, 'connect', answer.code)
     const { name } = session.engine
     const verdict = session.rules.judge({ on: 'greeting' })
@@ -235,10 +234,9 @@ export class ServerSide {
     if (!good) return this.#heardFor(of.kind, answer, answer.code, { encode: bytes })
     this.#lastHello = of
     if (of.kind === 'helo') {
-      const { name } = session.engine
+      const { name = answer.text[0] ?? '' } = session.engine
       session.offered = new Map()
-      const shown = name === undefined ? answer : { ...answer, text: [name] }
-      return this.#heardFor('helo', shown, answer.code, { encode: bytes })
+      return this.#heardFor('helo', { code: answer.code, text: [name] }, answer.code, { encode: bytes })
     }
     const offer = makeOffer(answer, session.rules, {
       secured: session.secured,
@@ -289,6 +287,11 @@ export class ServerSide {
     }
     session.confused('a reply to nothing', String(answer.code))
   }
+}
+
+function firstWord(text: string): string {
+  const blank = text.indexOf(' ')
+  return blank < 0 ? text : text.slice(0, blank)
 }
 
 /** A greeting hidden as a firewall that works in place hides it, but for the codes of its lines: those stay. */

@@ -13,7 +13,7 @@ import { type Offer, passesTls } from './proxy-offer.ts'
 import { ReplyQueue } from './proxy-queue.ts'
 import { type ProxyPolicy, type Refusal, Rules } from './proxy-rules.ts'
 import { Rates } from './rates.ts'
-import type { Explanation } from './verdict.ts'
+import type { Because, Explanation } from './verdict.ts'
 
 export type ProxyOutput =
   | { readonly kind: 'write'; readonly to: Side; readonly bytes: Uint8Array }
@@ -82,11 +82,16 @@ export class ProxySession {
   now: Instant = 0
   turnAt: Instant = 0
   askedAt: Instant = 0
-  readonly blocked: { client?: Instant; server?: Instant } = {}
+  readonly blocked: { client: Instant | undefined; server: Instant | undefined } = {
+    client: undefined,
+    server: undefined,
+  }
   rate: RateClock | undefined
   /** The client's next command is not read, nor the one that is held passed on, before then. */
   restsUntil: Instant | undefined
   #toldOfRest = false
+  /** Of each rule it is told once. */
+  readonly #toldOfRate = new Set<string>()
   out: ProxyOutput[] = []
 
   constructor(options: ProxyOptions) {
@@ -98,7 +103,7 @@ export class ProxySession {
       { peer: client.address },
       {
         tell: explanation => this.out.push({ kind: 'altered', explanation }),
-        slow: (because, perSecond) => this.#rest(rates.take(because, perSecond, this.now)),
+        slow: (because, perSecond) => this.#slow(because, rates.take(because, perSecond, this.now)),
       },
     )
     this.steps = this.newSteps()
@@ -174,7 +179,7 @@ export class ProxySession {
     this.fromServer = new LineSplitter()
     this.replies = new ReplyReader()
     this.steps = this.newSteps()
-    delete this.blocked.server
+    this.blocked.server = undefined
   }
 
   refuse({ reply: wording, subject, octets, reason, verdict }: Refusal): void {
@@ -202,6 +207,13 @@ export class ProxySession {
     this.#toldOfRest = true
     const because = this.rules.own('after so many refused commands each further one costs time', 'error')
     this.rules.explain('session', 'ERRORS', { before: bytes(String(this.errors)), because, did: 'log' })
+  }
+
+  #slow(because: Because, until: Instant): void {
+    this.#rest(until)
+    if (until <= this.now || this.#toldOfRate.has(because.reason)) return
+    this.#toldOfRate.add(because.reason)
+    this.rules.explain('session', 'RATE', { because, did: 'log' })
   }
 
   #rest(until: Instant): void {

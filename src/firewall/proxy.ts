@@ -60,7 +60,8 @@ export class SmtpProxy {
   /** Is this side to be read? Where not, what it sends stays in its socket, and costs us nothing. */
   reads(from: Side): boolean {
     const session = this.#session
-    if (from === 'server') return true
+    // While the client shakes hands nothing that the server says can be heard.
+    if (from === 'server') return session.handshake !== 'client'
     return session.mode === 'blind' || session.body !== undefined || session.fromClient.size < MAX_WAITING
   }
 
@@ -159,7 +160,7 @@ export class SmtpProxy {
 
   flowing(side: Side, now: Instant): readonly ProxyOutput[] {
     return this.#run(now, session => {
-      delete session.blocked[side]
+      session.blocked[side] = undefined
       if (side === 'server') session.rate?.go(now)
     })
   }

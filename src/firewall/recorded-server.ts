@@ -1,4 +1,5 @@
 import { bytes, NO_BYTES, upper } from '../base/bytes.ts'
+import type { Instant } from '../base/time.ts'
 import { formatPath } from '../smtp/address.ts'
 import { DotReader } from '../smtp/body.ts'
 import { type Command, parseCommand } from '../smtp/command.ts'
@@ -12,6 +13,12 @@ import type { Exchange } from './recorded.ts'
 export interface Span {
   readonly from: number
   readonly to: number
+}
+
+/** What the server says, and when the recorded one did. */
+export interface Answer {
+  readonly octets: Uint8Array
+  readonly at?: Instant | undefined
 }
 
 /**
@@ -33,6 +40,8 @@ export class RecordedServer {
   #isLast = false
   #recipients = 0
   #isSecured = false
+  /** When what is answered now was answered then. */
+  #at: Instant | undefined
   #used = new Set<Exchange>()
 
   constructor(exchanges: readonly Exchange[], assume: (words: string) => void) {
@@ -41,7 +50,7 @@ export class RecordedServer {
   }
 
   /** Somebody connects: what it says to that. It begins anew. */
-  open(): Uint8Array {
+  open(): Answer {
     this.#input = new LineSplitter()
     this.#body = undefined
     this.#chunk = 0
@@ -50,7 +59,7 @@ export class RecordedServer {
     const [first] = this.#exchanges
     const greeting = first?.reply ?? reply(220, undefined, 'mail.invalid ESMTP')
     this.#phase = after('greeting', 'connect', greeting.code)
-    return formatReply(greeting, bytes)
+    return { octets: formatReply(greeting, bytes), at: first?.repliedAt }
   }
 
   /** TLS began: what it offers in it. */
@@ -59,8 +68,8 @@ export class RecordedServer {
     this.#isSecured = true
   }
 
-  receive(octets: Uint8Array): readonly Uint8Array[] {
-    const out: Uint8Array[] = []
+  receive(octets: Uint8Array): readonly Answer[] {
+    const out: Answer[] = []
     this.#input.push(octets)
     for (;;) {
       if (this.#body) {
@@ -87,7 +96,8 @@ export class RecordedServer {
     }
   }
 
-  #answer(what: Said, command?: Command): Uint8Array {
+  #answer(what: Said, command?: Command): Answer {
+    this.#at = undefined
     const answer = this.#replyTo(what, command)
     const isYes = digit(answer) === 2
     if (what === 'mail' && isYes) this.#recipients = 0
@@ -98,7 +108,7 @@ export class RecordedServer {
     }
     this.#phase = after(this.#phase, what, answer.code)
     if (what === 'data' && digit(answer) === 3) this.#body = new DotReader()
-    return formatReply(answer, bytes)
+    return { octets: formatReply(answer, bytes), at: this.#at }
   }
 
   #replyTo(what: Said, command: Command | undefined): Reply {
@@ -109,10 +119,12 @@ export class RecordedServer {
     if (alike?.reply) {
       this.#used.add(alike)
       if (!same) this.#assume(`the server answers ${upper(what)} as it did, though it is said otherwise now`)
+      this.#at = alike.repliedAt
       return alike.reply
     }
     if (ENDS.has(what)) {
       const end = now.find(each => ENDS.has(each.said))
+      this.#at = end?.repliedAt
       if (end?.reply) return end.reply
     }
     const usual = USUAL[what] ?? reply(250, undefined, 'Ok')
@@ -124,7 +136,9 @@ export class RecordedServer {
   /** As it answered the latest hello of this kind; to another kind, as it names itself, with nothing to offer. */
   #hello(what: 'ehlo' | 'helo'): Reply {
     const before = this.#exchanges.slice(0, this.span.to)
-    const latest = before.findLast(each => each.said === what && each.reply)?.reply
+    const now = before.findLast(each => each.said === what && each.reply)
+    const latest = now?.reply
+    this.#at = now?.repliedAt
     if (!latest) {
       const other = before.findLast(each => each.said === 'ehlo' || each.said === 'helo')?.reply
       const name = other?.text[0] ?? 'mail.invalid'

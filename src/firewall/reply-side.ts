@@ -44,17 +44,17 @@ export class ReplySide {
     for (let from = 0; from < before.length; ) {
       const lf = before.indexOf(LF, from)
       const to = lf < 0 ? before.length : lf + 1
-      if (this.#head.length < 4) this.#head += text(before, from, Math.min(to, from + 4 - this.#head.length))
+      const piece = before.subarray(from, to)
+      if (this.#head.length < 4) this.#head += text(piece, 0, 4 - this.#head.length)
       if (this.#greeting) {
-        const piece = before.subarray(from, to)
         const masked = this.#greetingPiece(piece, this.#greeting)
         if (masked) {
           greeted ??= { from, because: masked.because, parts: [] }
           greeted.parts.push(masked.bytes)
           segment.overwrite(from, masked.bytes)
         } else greeted = tellGreeting(segment, greeted, from)
-      } else if (this.#isKeyword) this.#keywordPiece(segment, before.subarray(from, to), from)
-      this.#column += to - from
+      } else this.#keywordPiece(segment, piece, from)
+      this.#column += piece.length
       from = to
       if (lf >= 0 && this.#endLine()) greeted = tellGreeting(segment, greeted, to)
     }
@@ -69,7 +69,7 @@ export class ReplySide {
     this.#lineOfReply++
     this.#keyword = undefined
     if (head[3] === '-') return false
-    const code = Number(head.slice(0, 3)) || 0
+    const code = codeOf(head)
     this.#heard(this.#onlooker.hear(code), code)
     this.#greeting = undefined
     this.#lineOfReply = 0
@@ -86,13 +86,9 @@ export class ReplySide {
     return { bytes: maskGreeting(piece, verdict.how, cursor), because: verdict.because }
   }
 
-  /** Does the line under way offer something? */
-  get #isKeyword(): boolean {
-    const isOfOffer = this.#onlooker.waitingFor === 'ehlo' && this.#lineOfReply > 0
-    return isOfOffer && '250'.startsWith(this.#head.slice(0, 3))
-  }
-
   #keywordPiece(segment: Segment, piece: Uint8Array, at: number): void {
+    if (this.#onlooker.waitingFor !== 'ehlo' || this.#lineOfReply === 0 || !'250'.startsWith(this.#head.slice(0, 3)))
+      return
     const start = Math.max(0, 4 - this.#column)
     if (start >= piece.length && !piece.includes(LF)) return
     const words = piece.subarray(Math.min(start, piece.length))
@@ -129,6 +125,15 @@ export class ReplySide {
     cursor.because = verdict.because
   }
 }
+
+/** The number that a line begins with, or 0. */
+function codeOf(head: string): number {
+  const [a, b, c] = [head.charCodeAt(0) - ZERO, head.charCodeAt(1) - ZERO, head.charCodeAt(2) - ZERO]
+  const isCode = a >= 0 && a <= 9 && b >= 0 && b <= 9 && c >= 0 && c <= 9
+  return isCode ? 100 * a + 10 * b + c : Number(head.slice(0, 3)) || 0
+}
+
+const ZERO = 0x30
 
 /** A greeting of which something was hidden in this segment. */
 interface Greeted {

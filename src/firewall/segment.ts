@@ -96,7 +96,13 @@ export class Segment {
 
 /** The line without its end. */
 export function trimEnd(line: Uint8Array): Uint8Array {
+  const end = endOf(line)
+  return end === line.length ? line : line.subarray(0, end)
+}
+
+/** Where the line's end begins. */
+export function endOf(line: Uint8Array): number {
   let end = line.length
   while (end > 0 && (line[end - 1] === CR || line[end - 1] === LF)) end--
-  return line.subarray(0, end)
+  return end
 }

@@ -19,6 +19,17 @@ test('the reserve is for the peers, and whoever leaves makes room', () => {
   assert.equal(throttle.open, 2)
 })
 
+test('all addresses of an IPv6 host are one source', () => {
+  const throttle = new Throttle()
+  const some = limits({ perSource: 2, rate: { count: 3, per: 1000 } })
+  for (const ip of ['2001:db8::1', '2001:db8::2']) assert.equal(throttle.enter(ip, some, 0), undefined)
+  assert.deepEqual(throttle.enter('2001:db8::3', some, 0), { limit: 'source connections', most: 2 })
+  assert.equal(throttle.enter('2001:db8:0:1::1', some, 0), undefined)
+  for (const ip of ['2001:db8::1', '2001:db8::2']) throttle.leave(ip)
+  assert.equal(throttle.enter('2001:db8::4', some, 0), undefined)
+  assert.deepEqual(throttle.enter('2001:db8::5', some, 0), { limit: 'source rate', most: 3 })
+})
+
 test('one source has so many at once, and a peer as many as it likes', () => {
   const throttle = new Throttle()
   const some = limits({ perSource: 2, peers: [{ ip: '::1', mask: '255.255.255.255' }] })

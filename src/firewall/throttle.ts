@@ -1,4 +1,5 @@
 import type { Duration, Instant } from '../base/time.ts'
+import { hostOf } from '../config/ip.ts'
 import { holds } from '../topology/topology.ts'
 import type { LimitKind } from './event.ts'
 import type { LimitsConfig } from './gateway-config.ts'
@@ -6,7 +7,7 @@ import type { LimitsConfig } from './gateway-config.ts'
 /** Sources whose rate is remembered; the one seen first is forgotten first. */
 export const MAX_SOURCES = 100_000
 
-/** Who may come in now: so many at once, so many of one source, so many of one source in a time. */
+/** Who may come in now: so many at once, so many of one host, so many of one host in a time. */
 export class Throttle {
   #open = 0
   readonly #bySource = new Map<string, number>()
@@ -25,22 +26,24 @@ export class Throttle {
     const isPeer = limits.peers.some(each => each.ip === source || holds(each, source))
     const most = isPeer ? limits.connections : Math.max(0, limits.connections - limits.reserve)
     if (this.#open >= most) return { limit: 'connections', most }
-    const own = this.#bySource.get(source) ?? 0
+    const host = hostOf(source)
+    const own = this.#bySource.get(host) ?? 0
     if (!isPeer) {
       const { perSource, rate } = limits
       if (perSource > 0 && own >= perSource) return { limit: 'source connections', most: perSource }
-      if (rate && !this.#mayComeAgain(source, rate, now)) return { limit: 'source rate', most: rate.count }
+      if (rate && !this.#mayComeAgain(host, rate, now)) return { limit: 'source rate', most: rate.count }
     }
     this.#open++
-    this.#bySource.set(source, own + 1)
+    this.#bySource.set(host, own + 1)
     return undefined
   }
 
   leave(source: string): void {
     this.#open--
-    const own = (this.#bySource.get(source) ?? 1) - 1
-    if (own > 0) this.#bySource.set(source, own)
-    else this.#bySource.delete(source)
+    const host = hostOf(source)
+    const own = (this.#bySource.get(host) ?? 1) - 1
+    if (own > 0) this.#bySource.set(host, own)
+    else this.#bySource.delete(host)
   }
 
   #mayComeAgain(

@@ -71,16 +71,11 @@ export function explain(
   because: Because,
   { did = 'mask', size }: { readonly did?: Explanation['did']; readonly size?: number | undefined } = {},
 ): Explanation {
-  return {
-    what,
-    subject,
-    did,
-    before: kept(change.before),
-    after: kept(change.after),
-    because,
-    losses: did === 'log' ? [] : lossesOf(what, subject),
-    ...(size !== undefined && { size }),
-  }
+  const before = kept(change.before)
+  const after = kept(change.after)
+  const losses = did === 'log' ? [] : lossesOf(what, subject)
+  const explanation = { what, subject, did, before, after, because, losses }
+  return size === undefined ? explanation : { ...explanation, size }
 }
 
 /** Do both tell of the same? */
@@ -100,7 +95,7 @@ export function isSame(one: Explanation, other: Explanation): boolean {
 export const MAX_KEPT = 512
 
 function kept(line: Uint8Array): Uint8Array {
-  return copy(line.subarray(0, MAX_KEPT))
+  return copy(line.length <= MAX_KEPT ? line : line.subarray(0, MAX_KEPT))
 }
 
 /** An explanation with the connection it belongs to. */

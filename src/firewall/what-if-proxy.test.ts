@@ -7,12 +7,12 @@ import { parse } from '../config/parse.ts'
 import { parseTranscript } from '../transcript/parse.ts'
 import { admit } from './admission.ts'
 import { FIREWALL } from './commands.ts'
-import type { Fate } from './fate.ts'
+import type { Fate, Told } from './fate.ts'
 import { type Dialogue, dialoguesOf, NOWHERE } from './recorded.ts'
 import { BEFORE_A_SERVER } from './through.test.ts'
 import { whatIf } from './what-if.ts'
 
-function play(dialogue: Dialogue, lines: readonly string[]): readonly Fate[] {
+function playWhole(dialogue: Dialogue, lines: readonly string[]): Told {
   const { config, problems } = parse(
     FIREWALL,
     [...BEFORE_A_SERVER, ...lines].map(line => `${line}\n`).join(''),
@@ -23,6 +23,10 @@ function play(dialogue: Dialogue, lines: readonly string[]): readonly Fate[] {
   const admission = admit(config, 'gw', 'outside', { source, destination: '192.0.2.5', port: 25 })
   const canSecure = config.proxies.certificates.length > 0
   return whatIf(dialogue, admission, { client: { address: source }, canSecure, now: 0 })
+}
+
+function play(dialogue: Dialogue, lines: readonly string[]): readonly Fate[] {
+  return playWhole(dialogue, lines).fates
 }
 
 /** The fates of a record, as words: outcome, what was done by which cure, and what was assumed. */

@@ -4,7 +4,8 @@
  * fate says what was.
  */
 import { bytes, concat, lower, strictUtf8, upper, utf8 } from '../base/bytes.ts'
-import type { Instant } from '../base/time.ts'
+import { cite } from '../base/problem.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import { formatPath } from '../smtp/address.ts'
 import { DotWriter } from '../smtp/body.ts'
 import { type Capabilities, NO_CAPABILITIES, offers, readCapabilities } from '../smtp/capabilities.ts'
@@ -12,26 +13,28 @@ import { formatCommand, type Sayable } from '../smtp/command.ts'
 import { LineSplitter } from '../smtp/line.ts'
 import type { Params } from '../smtp/params.ts'
 import { digit, type Reply, ReplyReader } from '../smtp/reply.ts'
-import { distinct, type Fate } from './fate.ts'
+import { CERTIFICATE } from './check.ts'
+import { distinct, type Fate, hidesTls, type TlsFate, type Told } from './fate.ts'
 import { SmtpProxy } from './proxy.ts'
 import type { Client } from './proxy-hello.ts'
 import { extensionOfParam } from './proxy-offer.ts'
 import type { ProxyPolicy } from './proxy-rules.ts'
 import type { ProxyOutput } from './proxy-session.ts'
-import { type Dialogue, type Exchange, exchangesOf } from './recorded.ts'
-import { RecordedServer } from './recorded-server.ts'
+import { type Dialogue, type Exchange, endsInTls, exchangesOf } from './recorded.ts'
+import { type Answer, RecordedServer } from './recorded-server.ts'
 import type { Explanation } from './verdict.ts'
 
 export interface ProxiedOptions {
   readonly client: Client
   /** Has the proxy a certificate for its clients? */
   readonly canSecure: boolean
+  /** Where the record has no time. */
   readonly now: Instant
 }
 
-/** What would become of the mail of one dialogue with this proxy in between. Total. */
-export function whatIfProxied(dialogue: Dialogue, policy: ProxyPolicy, options: ProxiedOptions): readonly Fate[] {
-  return new Play(exchangesOf(dialogue), policy, options).run()
+/** What would become of the mail of one dialogue with this proxy in between, and of its TLS. Total. */
+export function whatIfProxied(dialogue: Dialogue, policy: ProxyPolicy, options: ProxiedOptions): Told {
+  return new Play(dialogue, policy, options).run()
 }
 
 interface Letter {
@@ -63,6 +66,8 @@ class Play {
   readonly #replies = new ReplyReader()
   readonly #heard = new LineSplitter()
   #now: Instant
+  /** What the clock of the record shows now, where it has one. */
+  #then: Instant | undefined
   #done: Explanation[] = []
   readonly #session: Explanation[] = []
   readonly #assumed = new Set<string>()
@@ -71,16 +76,28 @@ class Play {
   #offered: Capabilities = NO_CAPABILITIES
   #isOpen = true
   #ownLogin: 'none' | 'done' | 'lost' = 'none'
+  #tls: TlsFate = 'not reached'
 
-  constructor(exchanges: readonly Exchange[], policy: ProxyPolicy, { client, canSecure, now }: ProxiedOptions) {
+  /** Why STARTTLS is not offered, where no rule took it out. */
+  readonly #whyNoTls: string
+
+  constructor(dialogue: Dialogue, policy: ProxyPolicy, { client, canSecure, now }: ProxiedOptions) {
+    const { at, command } = policy.settled?.tls ?? policy.cause
+    const isBare = policy.engine.tls === 'terminate' && !canSecure
+    this.#whyNoTls = isBare
+      ? `the proxy has no certificate, and so offers no TLS: ${CERTIFICATE} gives it one`
+      : `it is not offered, by ${cite(at)}: ${command}`
+    const exchanges = exchangesOf(dialogue)
     this.#exchanges = exchanges
-    this.#now = now
+    this.#now = dialogue.opened ?? now
+    this.#then = dialogue.opened
     this.#server = new RecordedServer(exchanges, words => this.#assume(words))
     this.#proxy = new SmtpProxy({ policy, host: 'proxy.invalid', client, canSecure })
   }
 
-  run(): readonly Fate[] {
+  run(): Told {
     this.#carryOut(this.#proxy.open(this.#now))
+    const early = this.#speakEarly()
     // A client that keeps to the rules waits for the greeting.
     while (this.#isOpen && this.#heard.size === 0 && this.#proxy.phase === 'greeting') {
       const { deadline } = this.#proxy
@@ -88,9 +105,10 @@ class Play {
       this.#now = deadline
       this.#carryOut(this.#proxy.tick(this.#now))
     }
-    this.#hear()
+    const [, ...replies] = this.#hear()
     this.#note(this.#take())
-    for (let i = 1; i < this.#exchanges.length; ) {
+    for (const [i, exchange] of early.entries()) this.#outcome(exchange, replies[i])
+    for (let i = 1 + early.length; i < this.#exchanges.length; ) {
       let to = i + 1
       while (this.#exchanges[to]?.isAhead) to++
       this.#server.span = { from: i, to }
@@ -98,12 +116,80 @@ class Play {
       const [first] = group
       const letter = this.#letter
       if (letter?.accepted === 0 && first && PAYLOAD.has(first.said)) letter.isOver = true
+      this.#until(first?.arrivals[0]?.at)
       // Of a message that was given up nothing is said, and so nothing ahead of it.
       if (group.length > 1 && !letter?.isOver) this.#playAhead(group)
       else for (const each of group) this.#play(each)
       i = to
     }
-    return this.#fates
+    const last = this.#exchanges.at(-1)
+    if (!last || !endsInTls(this.#exchanges)) return { fates: this.#fates }
+    const explanations = this.#tls === 'passes' ? [] : distinct(this.#session.filter(hidesTls))
+    const why = this.#tls === 'stripped' && explanations.length === 0 ? this.#whyNoTls : undefined
+    const assumed = [...this.#assumed]
+    const unseen = { starttls: this.#tls, at: last.at, explanations, assumed, ...(why !== undefined && { why }) }
+    return { fates: this.#fates, unseen }
+  }
+
+  /* Time. */
+
+  /** The clock of the record goes on to this, and ours as far; every deadline on the way is kept. */
+  #until(at: Instant | undefined): void {
+    const then = this.#then
+    if (at === undefined || then === undefined || at <= then) return
+    this.#then = at
+    this.#pass(at - then)
+  }
+
+  #pass(duration: Duration): void {
+    const until = this.#now + duration
+    for (let ticks = 0; ticks < MAX_TICKS && this.#isOpen; ticks++) {
+      const { deadline } = this.#proxy
+      if (deadline === undefined || deadline > until) break
+      this.#now = Math.max(this.#now, deadline)
+      this.#carryOut(this.#proxy.tick(this.#now))
+    }
+    this.#now = Math.max(this.#now, until)
+  }
+
+  /** What the client said without waiting for the greeting it says so again. */
+  #speakEarly(): readonly Exchange[] {
+    let to = 1
+    while (this.#exchanges[to]?.isAhead) to++
+    const early = this.#exchanges.slice(1, to)
+    const [first] = early
+    if (!first) return []
+    this.#server.span = { from: 0, to }
+    this.#until(first.arrivals[0]?.at)
+    const octets = concat(early.flatMap(each => [each.octets, contentOf(each.content)]))
+    if (this.#isOpen) this.#carryOut(this.#proxy.receive('client', octets, this.#now))
+    return early
+  }
+
+  /** What is made to wait for its turn is answered later. */
+  #await(): Reply | undefined {
+    const until = this.#now + MAX_PREGREET
+    for (let ticks = 0; ticks < MAX_TICKS && this.#isOpen; ticks++) {
+      const { deadline } = this.#proxy
+      if (deadline === undefined || deadline > until) return undefined
+      this.#pass(Math.max(0, deadline - this.#now))
+      const [answer] = this.#hear()
+      if (answer) return answer
+    }
+    return undefined
+  }
+
+  /** Octets that came in pieces then, each when it came. */
+  #sayPiecewise({ arrivals }: Exchange, octets: Uint8Array): readonly Reply[] {
+    const replies: Reply[] = []
+    let from = 0
+    for (const { octets: to, at } of arrivals.slice(0, -1)) {
+      this.#until(at)
+      replies.push(...this.#say(octets.subarray(from, to)))
+      from = to
+    }
+    this.#until(arrivals.at(-1)?.at)
+    return [...replies, ...this.#say(octets.subarray(from))]
   }
 
   /* The client. */
@@ -122,7 +208,8 @@ class Play {
       case 'helo':
         return this.#hello(exchange)
       case 'starttls':
-        if (offers(this.#offered, 'STARTTLS')) return this.#one(exchange, octets)
+        if (offers(this.#offered, 'STARTTLS')) return this.#startTls(exchange)
+        if (this.#isOpen) this.#tls = 'stripped'
         return this.#assume('the client goes on in clear, as TLS is not offered')
       case 'auth':
       case 'x-exps': {
@@ -150,7 +237,16 @@ class Play {
   }
 
   #one(exchange: Exchange, octets: Uint8Array): void {
-    this.#outcome(exchange, this.#say(octets)[0])
+    const isAsItWas = octets.length === exchange.octets.length + exchange.content.length
+    const replies = isAsItWas ? this.#sayPiecewise(exchange, octets) : this.#say(octets)
+    this.#outcome(exchange, replies[0] ?? this.#await())
+  }
+
+  #startTls(exchange: Exchange): void {
+    const replies = this.#say(exchange.octets)
+    if (!isYes(replies[0])) this.#tls = this.#isOpen ? 'stripped' : 'not reached'
+    else if (this.#tls !== 'ends here') this.#tls = 'passes'
+    this.#outcome(exchange, replies[0])
   }
 
   #hello(exchange: Exchange): void {
@@ -189,6 +285,7 @@ class Play {
     if (letter?.isOver) return this.#outcome(exchange, undefined)
     if (offers(this.#offered, 'CHUNKING') || !letter) return this.#one(exchange, concat([octets, content]))
     letter.chunks.push(content)
+    this.#until(exchange.arrivals.at(-1)?.at)
     if (said === 'bdat') return
     this.#assume('the client says DATA, as CHUNKING is not offered')
     const [go] = this.#say(bytes('DATA\r\n'))
@@ -233,13 +330,14 @@ class Play {
     if (said !== 'end-of-body' && said !== 'last-chunk') return
     // Whoever gave a message up begins the next one anew.
     if (letter.isOver) this.#say(bytes('RSET\r\n'))
-    if (isYes(then)) this.#fates.push(this.#fateOf(letter))
+    if (isYes(then)) this.#fates.push(this.#fateOf(letter, isYes(answer)))
     this.#letter = undefined
   }
 
-  #fateOf({ from, to, at, explanations: own, assumed, taken }: Letter): Fate {
+  /** Whoever was not told that it was taken sends it again, though the server has it. */
+  #fateOf({ from, to, at, explanations: own, assumed, taken }: Letter, isTold: boolean): Fate {
     const explanations = distinct([...this.#session, ...own].filter(isChange))
-    const isTaken = this.#server.taken > taken && this.#server.takenFor >= to.length
+    const isTaken = isTold && this.#server.taken > taken && this.#server.takenFor >= to.length
     const outcome = !isTaken ? 'stops' : explanations.length > 0 ? 'changes' : 'passes'
     return { outcome, from, to, at, explanations, assumed: [...this.#assumed, ...assumed] }
   }
@@ -287,13 +385,13 @@ class Play {
           break
         case 'dial':
           this.#carryOut(this.#proxy.connected(this.#now))
-          this.#carryOut(this.#proxy.receive('server', this.#server.open(), this.#now))
+          this.#answer(this.#server.open())
           break
         case 'start-tls':
           if (output.at === 'server') {
             this.#assume('TLS towards the server succeeds, and proves who it is')
             this.#server.secured()
-          }
+          } else this.#tls = 'ends here'
           this.#carryOut(this.#proxy.secured(output.at, TLS, this.#now))
           break
         case 'close':
@@ -302,17 +400,24 @@ class Play {
         default:
           if (output.to === 'client') this.#heard.push(output.bytes)
           else {
-            for (const answer of this.#server.receive(output.bytes)) {
-              this.#carryOut(this.#proxy.receive('server', answer, this.#now))
-            }
+            for (const answer of this.#server.receive(output.bytes)) this.#answer(answer)
           }
       }
     }
+  }
+
+  /** It takes the server as long as it did. */
+  #answer({ octets, at }: Answer): void {
+    this.#until(at)
+    this.#carryOut(this.#proxy.receive('server', octets, this.#now))
   }
 }
 
 /** A wait for the greeting that is longer is a server's, and not the proxy's. */
 const MAX_PREGREET = 60_000
+
+/** Deadlines that are kept in one piece of time; more of them would be one that does not move on. */
+const MAX_TICKS = 1000
 
 /** Explanations of one session that are kept: many more are of the same kind. */
 const MAX_NOTED = 1000

@@ -13,10 +13,11 @@ import { DotReader } from '../smtp/body.ts'
 import { type Command, parseCommand } from '../smtp/command.ts'
 import { Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import type { Admission } from './admission.ts'
-import { distinct, type Fate } from './fate.ts'
+import { distinct, type Fate, hidesTls, type Told } from './fate.ts'
 import { Inspector } from './inspector.ts'
 import type { ProxyPolicy } from './proxy-rules.ts'
-import { type Dialogue, NOWHERE } from './recorded.ts'
+import type { Rates } from './rates.ts'
+import { type Dialogue, endsInTls, exchangesOf, NOWHERE } from './recorded.ts'
 import type { Explanation } from './verdict.ts'
 import { type ProxiedOptions, whatIfProxied } from './what-if-proxy.ts'
 
@@ -28,17 +29,23 @@ interface Letter {
   stops: boolean
 }
 
-/** What would become of the mail of one dialogue under this admission. Total. */
-export function whatIf(dialogue: Dialogue, admission: Admission, options: ProxiedOptions): readonly Fate[] {
+/** `rates` is shared by all dialogues of one clock: they are played in the order of their time. */
+export interface WhatIfOptions extends ProxiedOptions {
+  readonly rates?: Rates
+}
+
+/** What would become of the mail of one dialogue under this admission, and of its TLS. Total. */
+export function whatIf(dialogue: Dialogue, admission: Admission, options: WhatIfOptions): Told {
   const policy = admission.kind === 'refuse' ? undefined : admission.policy
   if (policy?.engine.kind === 'proxy') return whatIfProxied(dialogue, policy as ProxyPolicy, options)
   return whatIfInPlace(dialogue, admission, options)
 }
 
 /** The segments of both sides as they were, through a firewall that works on segments. */
-function whatIfInPlace({ spoken }: Dialogue, admission: Admission, { now }: ProxiedOptions): readonly Fate[] {
+function whatIfInPlace(dialogue: Dialogue, admission: Admission, { client, now, rates }: WhatIfOptions): Told {
+  const { spoken } = dialogue
   const policy = admission.kind === 'refuse' ? undefined : admission.policy
-  const inspector = policy && new Inspector(policy)
+  const inspector = policy && new Inspector(policy, { peer: client.address, ...(rates && { rates }) })
   const session: Explanation[] = []
   const fates: Fate[] = []
   const onlooker = new Onlooker()
@@ -80,8 +87,8 @@ function whatIfInPlace({ spoken }: Dialogue, admission: Admission, { now }: Prox
   }
 
   let chunk = 0
-  for (const { by, bytes, at } of spoken) {
-    const outputs = inspector?.receive(by === 'C' ? 'client' : 'server', bytes, now) ?? []
+  for (const { by, bytes, at, when = now } of spoken) {
+    const outputs = inspector?.receive(by === 'C' ? 'client' : 'server', bytes, when) ?? []
     const done = outputs.flatMap(output => (output.kind === 'altered' ? [output.explanation] : []))
     // Nothing comes behind this: not the rest of this message, and none of those after it.
     if (outputs.some(({ kind }) => kind === 'close')) sessionStops = true
@@ -123,7 +130,16 @@ function whatIfInPlace({ spoken }: Dialogue, admission: Admission, { now }: Prox
       from = to
     }
   }
-  return fates
+  const exchanges = exchangesOf(dialogue)
+  const starttls = exchanges.at(-1)
+  if (!starttls || !endsInTls(exchanges)) return { fates }
+  const { at } = starttls
+  if (admission.kind === 'refuse') {
+    return { fates, unseen: { starttls: 'not reached', at, explanations: [], refused: admission.reason, assumed: [] } }
+  }
+  const explanations = distinct(session.filter(hidesTls))
+  const became = sessionStops ? 'not reached' : explanations.length > 0 ? 'stripped' : 'passes'
+  return { fates, unseen: { starttls: became, at, explanations, assumed: [] } }
 }
 
 const BELONGS: ReadonlySet<Said> = new Set(['mail', 'rcpt', 'data', 'bdat', 'last-chunk', 'end-of-body', 'xexch50'])

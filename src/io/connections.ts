@@ -1,6 +1,6 @@
 /** The SMTP connections of a capture, each heard to its end, in a memory that does not grow with the capture. */
 import { text } from '../base/bytes.ts'
-import { Hearing, type Piece } from '../diagnosis/hearing.ts'
+import { Hearing, type Piece, type Times } from '../diagnosis/hearing.ts'
 import { type Exchange, MAX_HEARD } from '../diagnosis/observation.ts'
 import { packets } from './pcap.ts'
 import { type Segment, Stream, segmentOf } from './segments.ts'
@@ -14,6 +14,8 @@ export interface Connection {
   readonly from: number
   readonly to: number
   readonly exchanges: readonly Exchange[]
+  /** When each of them was. */
+  readonly times: readonly Times[]
   /** Octets that the capture lacks. */
   readonly lost: number
   /** Its beginning was not captured. */
@@ -149,12 +151,12 @@ function take(each: Open, segment: Segment, at: number): boolean {
   each.to = Math.max(each.to, at)
   const by = say(segment.source, segment.sourcePort) === each.client ? 'C' : 'S'
   // Enough is kept; the rest would only be more of the same.
-  if (each.octets < MAX_HEARD) heard(each, by, each.streams[by].push(segment))
+  if (each.octets < MAX_HEARD) heard(each, by, each.streams[by].push(segment), at)
   if (segment.isEnd) each.ends++
   return each.isSmtp !== false
 }
 
-function heard(each: Open, by: Piece['by'], parts: readonly (Uint8Array | undefined)[]): void {
+function heard(each: Open, by: Piece['by'], parts: readonly (Uint8Array | undefined)[], at: number): void {
   for (const octets of parts) {
     if (!octets) {
       each.hearing.lost(by)
@@ -164,14 +166,24 @@ function heard(each: Open, by: Piece['by'], parts: readonly (Uint8Array | undefi
     // An SMTP server speaks first, in digits; elsewhere the client does.
     if (each.isSmtp === undefined)
       each.isSmtp = by === 'S' && /^[245]\d/.test(text(octets, 0, Math.min(2, octets.length)))
-    each.hearing.push({ by, octets })
+    each.hearing.push({ by, octets, at })
   }
 }
 
 function closed(each: Open): Connection | undefined {
-  for (const by of ['C', 'S'] as const) heard(each, by, each.streams[by].end())
+  for (const by of ['C', 'S'] as const) heard(each, by, each.streams[by].end(), each.to)
   const exchanges = each.hearing.end()
   if (each.isSmtp !== true || exchanges.length === 0) return undefined
-  const { client, server, port, from, to, streams, isPartial } = each
-  return { client, server, port, from, to, exchanges, lost: streams.C.lost + streams.S.lost, isPartial }
+  const { client, server, port, from, to, streams, isPartial, hearing } = each
+  return {
+    client,
+    server,
+    port,
+    from,
+    to,
+    exchanges,
+    times: hearing.times,
+    lost: streams.C.lost + streams.S.lost,
+    isPartial,
+  }
 }

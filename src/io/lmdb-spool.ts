@@ -1,16 +1,19 @@
-import { lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs'
-import { rm, statfs } from 'node:fs/promises'
+import { mkdirSync, readdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { PosternError } from '../base/problem.ts'
 import type { Duration, Instant } from '../base/time.ts'
-import { DueTimes } from '../spool/due.ts'
-import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import { readRecord, type SpoolRecord, type StoredBody, writeRecord } from '../spool/record.ts'
+import { DueTimes, type Timed } from '../spool/due.ts'
+import { dueAt, type Note, ordered, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
+import type { SpoolRecord, StoredBody } from '../spool/record.ts'
 import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
 import { FolderSync, syncFolder } from './folders.ts'
 import { owner, ownerLives, sayOwner } from './owner.ts'
+import { Backlog } from './spool-backlog.ts'
 import { fileBody, IncomingBody } from './spool-body.ts'
+import { type Refused, SpoolRoom } from './spool-room.ts'
+import { ownRecord, pages, readStored, stored } from './stored-record.ts'
 import { type Change, Tree } from './tree.ts'
 
 /** Octets of bodies that a spool takes before it says that it is full, where nothing else is said. */
@@ -22,8 +25,6 @@ export const SPOOL_SIZE: number = 10 * 1024 ** 3
 export const IN_TREE = 131_072
 /** Octets of the disk left alone, so that what becomes of a message can be written down when no more of them fit. */
 export const LEFT_FREE: number = 16 * 1024 ** 2
-/** How old what we know of the disk may be. */
-const LOOK: Duration = 500
 /** How soon a change that could not be written is tried again. */
 const TRY_AGAIN: Duration = 500
 const TREE = 'queue.mdb'
@@ -55,10 +56,10 @@ interface Fresh {
 const FRESH = 16 * 1024 ** 2
 
 /** What is known of an entry without reading it. */
-interface Slot {
+interface Slot extends Timed, StoredBody {
+  readonly id: SpoolId
   revision: number
   readonly size: number
-  readonly body: StoredBody
   due: Instant | undefined
   claimedUntil: Instant
 }
@@ -67,7 +68,8 @@ interface Slot {
  * Messages on disk: entries and small bodies in an LMDB tree, large bodies as files beside it. What `put` has kept survives
  * the end of the process and the loss of power: its commit was flushed, and a file and its name before that.
  *
- * One process at a time has a spool. Claims end with it: a new one starts with everything that was there.
+ * One process at a time has a spool. Claims end with it: a new one starts with everything that was there, of which it knows
+ * the number at once, and the rest as `read` goes on. What is asked for by its id, or listed, is there from the first moment.
  */
 export class LmdbSpool implements Spool {
   readonly lasts = true
@@ -75,26 +77,23 @@ export class LmdbSpool implements Spool {
   readonly #tree: Tree
   readonly #bodies: string
   readonly #names: FolderSync
-  readonly #limit: number
   readonly #inTree: number
-  readonly #leftFree: number
   readonly #note: (what: string) => void
   readonly #slots = new Map<SpoolId, Slot>()
-  readonly #due = new DueTimes()
+  readonly #due = new DueTimes<Slot>()
   /** The oldest first. */
   readonly #fresh = new Map<SpoolId, Fresh>()
   #freshSize = 0
   /** Ids of those that are gone, oldest first. */
   #remembered: SpoolId[] = []
-  readonly #file: { readonly dev: number; readonly ino: number }
-  #size = 0
-  /** Octets of the tree's file that are in use, about. */
+  readonly #backlog: Backlog
+  #reading: Promise<void> | undefined
+  /** Names that were among the bodies when it was opened. */
+  #files: readonly string[]
+  #order: Note | undefined
+  readonly #room: SpoolRoom
+  /** Octets of the tree's file that are in use by what is read, about. */
   #inUse = 0
-  /** Octets left on the disk, and those that the tree can use again besides. */
-  #disk = 0
-  #reusable = 0
-  #looked = 0
-  #looking: Promise<string | undefined> | undefined
   #trying: Promise<Refused | undefined> | undefined
   #closed = false
 
@@ -113,9 +112,7 @@ export class LmdbSpool implements Spool {
     { limit = SPOOL_SIZE, inTree = IN_TREE, leftFree = LEFT_FREE, ahead, note = () => {} }: LmdbSpoolOptions,
   ) {
     this.folder = folder
-    this.#limit = limit
     this.#inTree = inTree
-    this.#leftFree = leftFree
     this.#note = note
     this.#bodies = join(folder, BODIES)
     mkdirSync(this.#bodies, { recursive: true, mode: 0o700 })
@@ -123,10 +120,13 @@ export class LmdbSpool implements Spool {
     this.#tree = new Tree(join(folder, TREE), ahead === undefined ? {} : { ahead })
     try {
       this.#own()
-      this.#file = statSync(join(folder, TREE))
+      const inUse = () => (this.unread > 0 ? undefined : this.#inUse)
+      this.#room = new SpoolRoom(folder, TREE, { limit, leftFree }, inUse)
       // The tree's own name, and the folder's, or all of it is gone after a loss of power, however well it was flushed.
       for (const made of [folder, dirname(folder)]) syncFolder(made)
-      this.#load()
+      this.#backlog = new Backlog(this.#tree)
+      this.#files = readdirSync(this.#bodies)
+      this.#order = readOrder(this.#tree.meta(ORDER))
     } catch (cause) {
       void this.#tree.close()
       throw cause
@@ -145,51 +145,91 @@ export class LmdbSpool implements Spool {
     })
   }
 
-  /** Everything that is there; what a crash left of messages that were never acknowledged is swept away. */
-  #load(): void {
-    for (const id of this.#tree.ids('entries')) {
-      const record = this.#record(id)
-      // Nothing is thrown away because we cannot read it: `postern queue check` tells of it.
-      if (record === undefined) this.#note(`the spool's record of ${id} cannot be read, and is left alone`)
-      else this.#enter(record)
+  read(some: () => void = () => {}): Promise<void> {
+    this.#reading ??= this.#readAll(some)
+    return this.#reading
+  }
+
+  async #readAll(some: () => void): Promise<void> {
+    for (let isMore = true; isMore && !this.#closed; some()) {
+      isMore = this.#readSome()
+      await new Promise(resolve => setImmediate(resolve))
     }
-    this.#remembered = this.#tree.ids('gone')
-    const known = new Set(this.#tree.ids('entries'))
-    const orphans = this.#tree.ids('bodies').filter(id => !known.has(id))
-    if (orphans.length > 0) {
-      void this.#tree
-        .write(({ bodies }) => {
-          for (const id of orphans) bodies.remove(id)
-        })
-        .catch(() => {})
+    if (!this.#closed) await this.#sweep()
+  }
+
+  /** As many as there is time for while others wait; `false` once all are read. */
+  #readSome(): boolean {
+    const began = performance.now()
+    do {
+      const ids = this.#backlog.next(FEW)
+      if (!ids) return false
+      for (const id of ids) this.#enterOld(id)
+    } while (performance.now() - began < SLICE)
+    return true
+  }
+
+  #enterOld(id: SpoolId): void {
+    const record = this.#record(id)
+    // Nothing is thrown away because we cannot read it: `postern queue check` tells of it.
+    if (record === undefined) this.#note(`the spool's record of ${id} cannot be read, and is left alone`)
+    else this.#enter(record)
+  }
+
+  /** What is known of an entry; one that was not read yet since the start is read for it. */
+  #slot(id: SpoolId): Slot | undefined {
+    if (this.#backlog.take(id)) this.#enterOld(id)
+    return this.#slots.get(id)
+  }
+
+  /** Takes away what a crash left of messages that were never acknowledged, and remembers who was gone before. */
+  async #sweep(): Promise<void> {
+    this.#remembered = [...new Set([...this.#tree.ids('gone'), ...this.#remembered])]
+    for (const name of this.#files) {
+      if (this.#closed) return
+      if (this.#tree.entry(name) === undefined) await rm(join(this.#bodies, name), { force: true }).catch(() => {})
     }
-    for (const name of readdirSync(this.#bodies)) {
-      if (!known.has(name)) void rm(join(this.#bodies, name), { force: true }).catch(() => {})
+    this.#files = []
+    for (let after: SpoolId | undefined; !this.#closed; ) {
+      const ids = this.#tree.ids('bodies', { after, limit: SCAN })
+      after = ids.at(-1)
+      if (after === undefined) return
+      // A body and its entry come in one commit.
+      const orphans = ids.filter(id => this.#tree.entry(id) === undefined)
+      const remove: Change = ({ bodies }) => {
+        for (const id of orphans) bodies.remove(id)
+      }
+      if (orphans.length > 0) await this.#tree.write(remove).catch(() => {})
+      await new Promise(resolve => setImmediate(resolve))
     }
   }
 
   #enter({ entry, body }: SpoolRecord): void {
-    this.#slots.set(entry.id, {
+    this.#backlog.isNew(entry.id)
+    const slot: Slot = {
+      id: entry.id,
       revision: entry.revision,
       size: entry.size,
-      body,
+      place: body.place,
+      sum: body.sum,
       due: dueAt(entry),
       claimedUntil: 0,
-    })
-    this.#size += entry.size
+      at: undefined,
+    }
+    this.#slots.set(entry.id, slot)
+    this.#room.size += entry.size
     this.#inUse += pages(entry.size, body)
-    this.#schedule(entry.id)
+    this.#schedule(slot)
   }
 
-  #schedule(id: SpoolId): void {
-    const slot = this.#slots.get(id)
-    if (slot?.due === undefined) this.#due.delete(id)
-    else this.#due.set(id, Math.max(slot.due, slot.claimedUntil))
+  #schedule(slot: Slot): void {
+    if (slot.due === undefined) this.#due.delete(slot)
+    else this.#due.set(slot, Math.max(slot.due, slot.claimedUntil))
   }
 
   #record(id: SpoolId): SpoolRecord | undefined {
     const read = readStored(this.#tree.entry(id))
-    return 'wrong' in read ? undefined : read
+    return 'wrong' in read ? undefined : { ...read, entry: ordered(read.entry, this.#order) }
   }
 
   // ── taking a message ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,9 +242,9 @@ export class LmdbSpool implements Spool {
       for await (const piece of body) {
         size += piece.length
         // What is under way counts, or many at once would pass the limit together.
-        this.#size += piece.length
-        const looking = this.#look()
-        kept = this.#room(piece.length, looking && (await looking))
+        this.#room.size += piece.length
+        const asked = this.#room.forMore(piece.length)
+        kept = asked instanceof Promise ? await asked : asked
         if (kept) return kept
         const spilling = arriving.push(piece)
         if (spilling) kept = await refusal(() => spilling)
@@ -213,7 +253,7 @@ export class LmdbSpool implements Spool {
       kept = (await refusal(() => arriving.finish(this.#names))) ?? (await this.#keep(entry, arriving))
       return kept
     } finally {
-      this.#size -= size
+      this.#room.size -= size
       if (!kept?.kept) await arriving.discard()
     }
   }
@@ -228,7 +268,7 @@ export class LmdbSpool implements Spool {
     }
     const octets = text.length + (content?.length ?? 0)
     const refused = await refusal(() => this.#tree.write(change, { octets }))
-    if (refused) return this.#judged(refused, size)
+    if (refused) return this.#room.why(refused, size)
     this.#enter(record)
     if (content) this.#hold({ record, content })
     return { kept: true }
@@ -248,78 +288,34 @@ export class LmdbSpool implements Spool {
     this.#fresh.delete(id)
   }
 
-  /** Of a full disk LMDB says that its input or output failed, whatever the reason. */
-  async #judged(refused: Refused, size: number): Promise<Kept> {
-    await this.#lookNow()
-    return this.#disk < this.#leftFree + size + ONE_GROUP ? { ...refused, why: 'no-space' } : refused
-  }
-
-  /** Why there is no room for so many octets more, which are counted already; nothing when there is. `wrong`: a look at the disk. */
-  #room(octets: number, wrong: string | undefined): Refused | undefined {
-    if (this.#size > this.#limit) {
-      return { kept: false, why: 'no-space', words: full(this.#limit) }
-    }
-    if (wrong !== undefined) return { kept: false, why: 'fault', words: wrong }
-    this.#disk -= octets
-    if (this.#disk + this.#reusable >= this.#leftFree) return undefined
-    // It may be that there is more by now.
-    if (performance.now() - this.#looked > LOOK) this.#looked = 0
-    return { kept: false, why: 'no-space', words: `the disk of ${this.folder} is full` }
-  }
-
-  /** Looks at the disk now and then. */
-  #look(): Promise<string | undefined> | undefined {
-    if (this.#looked > 0 && performance.now() - this.#looked < LOOK) return undefined
-    this.#looking ??= this.#lookNow().finally(() => {
-      this.#looking = undefined
-    })
-    return this.#looking
-  }
-
-  async #lookNow(): Promise<string | undefined> {
-    try {
-      const { bavail, bsize } = await statfs(this.folder)
-      // What is written to a file that was taken away is kept by nobody.
-      const { dev, ino, blocks } = lstatSync(join(this.folder, TREE))
-      if (dev !== this.#file.dev || ino !== this.#file.ino)
-        return `${this.folder} is no longer the spool that was opened`
-      this.#disk = bavail * bsize
-      // The file of a tree never shrinks; what messages leave behind in it is for the next ones.
-      this.#reusable = Math.max(0, blocks * 512 - this.#inUse)
-      this.#looked = performance.now()
-      return undefined
-    } catch (cause) {
-      return `${this.folder}: ${(cause as Error).message}`
-    }
-  }
-
   // ── working on it ────────────────────────────────────────────────────────────────────────────────────────────────
 
   async claim(now: Instant, until: Instant, limit: number): Promise<readonly Claim[]> {
     const claims: Claim[] = []
     while (claims.length < limit) {
-      const id = this.#due.take(now)
-      if (id === undefined) break
-      const claim = this.#claimed(id, until)
+      const slot = this.#due.take(now)
+      if (!slot) break
+      const claim = this.#claimed(slot, until)
       if (claim) claims.push(claim)
     }
     return claims
   }
 
   async take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined> {
-    const slot = this.#slots.get(id)
-    return !slot || slot.claimedUntil > now ? undefined : this.#claimed(id, until)
+    const slot = this.#slot(id)
+    return !slot || slot.claimedUntil > now ? undefined : this.#claimed(slot, until)
   }
 
-  #claimed(id: SpoolId, until: Instant): Claim | undefined {
-    const slot = this.#slots.get(id)
-    const record = slot && (this.#fresh.get(id)?.record ?? this.#record(id))
-    if (!slot || !record) {
-      if (slot) this.#note(`the spool's record of ${id} cannot be read any more, and is left alone`)
+  #claimed(slot: Slot, until: Instant): Claim | undefined {
+    const { id } = slot
+    const fresh = this.#fresh.get(id)?.record
+    const record = fresh ? { ...fresh, entry: ordered(fresh.entry, this.#order) } : this.#record(id)
+    if (!record) {
+      this.#note(`the spool's record of ${id} cannot be read any more, and is left alone`)
       return undefined
     }
     slot.claimedUntil = until
-    this.#schedule(id)
+    this.#schedule(slot)
     return { entry: record.entry, until }
   }
 
@@ -328,11 +324,11 @@ export class LmdbSpool implements Spool {
     if (!slot || slot.revision !== revision) return false
     slot.revision = next.revision
     this.#drop(id)
-    const record = stored({ entry: next, body: slot.body })
+    const record = stored({ entry: next, body: bodyOf(slot) })
     await this.#certainly(`what became of ${id}`, report, ({ entries }) => entries.put(id, record))
     slot.claimedUntil = 0
-    slot.due = dueAt(next)
-    this.#schedule(id)
+    slot.due = dueAt(ordered(next, this.#order))
+    this.#schedule(slot)
     return true
   }
 
@@ -341,26 +337,47 @@ export class LmdbSpool implements Spool {
     if (!slot || slot.revision !== revision) return false
     // Out of sight at once: it is done, and nobody may begin with it again.
     this.#slots.delete(id)
-    this.#due.delete(id)
+    this.#due.delete(slot)
     this.#drop(id)
-    const forgotten = last && this.#remember(last.id)
+    const forgotten = last ? this.#remember(last.id) : []
     await this.#certainly(`that ${id} is done`, report, ({ entries, bodies, gone }) => {
       entries.remove(id)
-      if (slot.body.place === 'tree') bodies.remove(id)
-      if (last) gone.put(id, stored({ entry: last, body: slot.body }))
-      if (forgotten !== undefined) gone.remove(forgotten)
+      if (slot.place === 'tree') bodies.remove(id)
+      if (last) gone.put(id, stored({ entry: last, body: bodyOf(slot) }))
+      for (const each of forgotten) gone.remove(each)
     })
-    this.#size -= slot.size
-    this.#inUse -= pages(slot.size, slot.body)
+    this.#room.size -= slot.size
+    this.#inUse -= pages(slot.size, slot)
     // Its name may come back after a crash; whoever opens the spool then sweeps it away.
-    if (slot.body.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
+    if (slot.place === 'file') await rm(join(this.#bodies, id), { force: true }).catch(() => {})
     return true
   }
 
-  /** The id that is forgotten for it, once there are enough. */
-  #remember(id: SpoolId): SpoolId | undefined {
+  /** The ids that are forgotten for it, once there are enough: two, where there are more than there should be. */
+  #remember(id: SpoolId): readonly SpoolId[] {
     this.#remembered.push(id)
-    return this.#remembered.length > REMEMBERED ? this.#remembered.shift() : undefined
+    const forgotten: SpoolId[] = []
+    while (this.#remembered.length > REMEMBERED && forgotten.length < 2) forgotten.push(this.#remembered.shift() ?? '')
+    return forgotten
+  }
+
+  async hasten(order: Note): Promise<number> {
+    this.#order = order
+    let count = 0
+    for (const slot of this.#slots.values()) {
+      // What is being tried just now keeps to what comes of that.
+      if (slot.due === undefined || slot.claimedUntil > order.at) continue
+      count++
+      if (slot.due <= order.at) continue
+      slot.due = order.at
+      this.#schedule(slot)
+    }
+    await this.#tree.write(({ meta }) => meta.put(ORDER, JSON.stringify(order)))
+    return count + this.unread
+  }
+
+  has(id: SpoolId): boolean {
+    return this.#slots.has(id) || this.#backlog.has(id)
   }
 
   async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
@@ -399,11 +416,11 @@ export class LmdbSpool implements Spool {
   // ── looking at it ────────────────────────────────────────────────────────────────────────────────────────────────
 
   async *body(id: SpoolId): AsyncIterable<Uint8Array> {
-    const slot = this.#slots.get(id)
+    const slot = this.#slot(id)
     if (!slot) throw new Error(`${id} is not in the spool`)
     const fresh = this.#fresh.get(id)
     if (fresh) return yield fresh.content
-    const { place, sum } = slot.body
+    const { place, sum } = slot
     let found = 0
     for await (const piece of place === 'tree' ? this.#inTreeBody(id) : fileBody(join(this.#bodies, id))) {
       found = crc32(piece, found)
@@ -424,18 +441,21 @@ export class LmdbSpool implements Spool {
   }
 
   get count(): number {
-    return this.#slots.size
+    return this.#slots.size + this.#backlog.count
+  }
+
+  get unread(): number {
+    return this.#backlog.count
   }
 
   get size(): number {
-    return this.#size
+    return this.#room.size
   }
 
   /** A disk that went read-only shows only when something is written: an octet comes and goes, and is flushed. */
   async trouble(): Promise<string | undefined> {
-    const wrong = (await this.#lookNow()) ?? (this.#size >= this.#limit ? full(this.#limit) : undefined)
+    const wrong = await this.#room.trouble()
     if (wrong !== undefined) return wrong
-    if (this.#disk + this.#reusable < this.#leftFree) return `the disk of ${this.folder} is full`
     this.#trying ??= refusal(() =>
       this.#tree.write(({ bodies }) => {
         bodies.put(TRIAL, new Uint8Array(1))
@@ -450,10 +470,15 @@ export class LmdbSpool implements Spool {
 
   async *scan(): AsyncIterable<SpoolEntry> {
     // Ids sort by time of arrival.
-    for (const [i, id] of [...this.#slots.keys()].sort().entries()) {
-      if (i % SCAN === SCAN - 1) await new Promise(resolve => setImmediate(resolve))
-      const record = this.#slots.has(id) ? this.#record(id) : undefined
-      if (record) yield record.entry
+    for (let after: SpoolId | undefined; !this.#closed; ) {
+      const ids = this.#tree.ids('entries', { after, limit: FEW })
+      after = ids.at(-1)
+      if (after === undefined) return
+      for (const id of ids) {
+        const record = this.has(id) ? this.#record(id) : undefined
+        if (record) yield record.entry
+      }
+      await new Promise(resolve => setImmediate(resolve))
     }
   }
 
@@ -467,6 +492,8 @@ export class LmdbSpool implements Spool {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    // Whoever reads in a tree that is closed reads where nothing is.
+    await this.#reading?.catch(() => {})
     this.#tree.exchange('owner', () => ({ put: '', result: undefined }))
     await this.#tree.close()
   }
@@ -474,26 +501,31 @@ export class LmdbSpool implements Spool {
 
 /** Octets of a record, as a rule; one with thousands of recipients has more, and there is room for that. */
 const RECORD = 8_192
-/** What a commit may want besides the messages in it. */
-const ONE_GROUP = 1024 ** 2
-/** Octets of a page of the tree, and of what an entry takes in it, about. */
-const PAGE = 4096
-const ENTRY = 2048
-
-/** Octets of the tree that a message takes: a body begins on a page of its own. */
-function pages(size: number, { place }: StoredBody): number {
-  return ENTRY + (place === 'tree' ? Math.ceil((size + 16) / PAGE) * PAGE : 0)
+function bodyOf({ place, sum }: Slot): StoredBody {
+  return { place, sum }
 }
 
 /** The key of what is written to see whether it can be; no id is like it. */
 const TRIAL = '!'
 
-function full(limit: number): string {
-  return `the spool holds its ${limit} octets`
-}
+/** Ids looked at in one go while others wait, and records read. */
+const SCAN = 1_000
+const FEW = 50
+/** So long records are read in one go, in milliseconds; then it is the others' turn. */
+const SLICE: Duration = 5
 
-/** Entries read in one go while others wait. */
-const SCAN = 200
+/** What the tree calls the last order that all be tried. */
+const ORDER = 'retried'
+
+/** What cannot be read was no order. */
+function readOrder(text: string | undefined): Note | undefined {
+  try {
+    const { at, what } = JSON.parse(text ?? '') as Readonly<Record<string, unknown>>
+    return typeof at === 'number' && typeof what === 'string' ? { at, what } : undefined
+  } catch {
+    return undefined
+  }
+}
 
 export function spoolError(folder: string, cause: unknown): PosternError {
   const why = (cause as Error).message
@@ -503,30 +535,6 @@ export function spoolError(folder: string, cause: unknown): PosternError {
     cause,
   })
 }
-
-function ownRecord({ entry, body }: OwnMessage): SpoolRecord {
-  return { entry: { ...entry, size: body.length }, body: { place: 'tree', sum: crc32(body) } }
-}
-
-/** The room of the sum. */
-const NO_SUM = '00000000 '
-
-/** A record with the CRC-32 of its text before it. */
-function stored(record: SpoolRecord): Buffer {
-  const octets = Buffer.from(`${NO_SUM}${writeRecord(record)}`)
-  octets.write(crc32(octets.subarray(NO_SUM.length)).toString(16).padStart(8, '0'), 'latin1')
-  return octets
-}
-
-export function readStored(octets: Buffer | undefined): SpoolRecord | { readonly wrong: string } {
-  if (!octets) return { wrong: 'there is none' }
-  const text = octets.subarray(NO_SUM.length)
-  const sum = octets.subarray(0, NO_SUM.length).toString('latin1')
-  if (sum !== `${crc32(text).toString(16).padStart(8, '0')} `) return { wrong: 'its checksum does not hold' }
-  return readRecord(text.toString('utf8'))
-}
-
-type Refused = Kept & { readonly kept: false }
 
 /** What went wrong, as an answer; nothing when nothing did. */
 async function refusal(work: () => unknown): Promise<Refused | undefined> {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
 import { deliver, readMaildir } from './maildir.ts'
 
 function folder(t: { after(work: () => void): void }): string {
@@ -42,4 +43,41 @@ test('a message that breaks off is in nobody`s mailbox, and its beginning is tak
   await assert.rejects(deliver(maildir, broken()), /the body is gone/)
   assert.deepEqual(await readMaildir(maildir), [])
   assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
+})
+
+test('the names of a Maildir that is made for a message are flushed before it counts as delivered', {
+  skip: process.platform !== 'linux' && 'which file a descriptor is shows on Linux',
+}, async () => {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'postern-maildir-')))
+  const handle = await open(root, 'r')
+  const proto = Object.getPrototypeOf(handle) as { sync(): Promise<void>; fd: number }
+  await handle.close()
+  const flushed = new Set<string>()
+  const { sync } = proto
+  const spy = mock.method(proto, 'sync', function (this: typeof proto) {
+    flushed.add(readlinkSync(`/proc/self/fd/${this.fd}`))
+    return sync.call(this)
+  })
+  try {
+    await deliver(join(root, 'all', 'box'), pieces('Subject: hello\r\n\r\nhello\r\n'))
+    for (const folder of [root, join(root, 'all'), join(root, 'all', 'box'), join(root, 'all', 'box', 'new')])
+      assert.ok(flushed.has(folder), folder)
+  } finally {
+    spy.mock.restore()
+    rmSync(root, { recursive: true })
+  }
+})
+
+test('a message that cannot be moved to `new` leaves nothing in `tmp`', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'postern-maildir-'))
+  async function* taken(): AsyncIterable<Uint8Array> {
+    yield* pieces('Subject: hello\r\n\r\nhello\r\n')
+    rmSync(join(root, 'new'), { recursive: true })
+  }
+  try {
+    await assert.rejects(deliver(root, taken()), { code: 'ENOENT' })
+    assert.deepEqual(readdirSync(join(root, 'tmp')), [])
+  } finally {
+    rmSync(root, { recursive: true })
+  }
 })

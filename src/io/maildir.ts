@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 let delivered = 0
 
@@ -15,7 +15,7 @@ export function maildirOf(folder: string, mailbox: string): string {
  */
 export async function deliver(maildir: string, content: AsyncIterable<Uint8Array>): Promise<string> {
   const folders = ['tmp', 'new', 'cur'].map(name => join(maildir, name))
-  for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 })
+  for (const folder of folders) await made(folder)
   // Unique by time, process and count, as Maildir wants it; "/" and ":" would mean something there.
   const host = hostname().replace(/[/:]/g, '_')
   const name = `${Math.floor(Date.now() / 1000)}.M${Date.now() % 1000}P${process.pid}Q${++delivered}.${host}`
@@ -31,11 +31,25 @@ export async function deliver(maildir: string, content: AsyncIterable<Uint8Array
   }
   await file.close()
   const final = join(maildir, 'new', name)
-  await rename(path, final)
+  await rename(path, final).catch(async cause => {
+    await rm(path, { force: true })
+    throw cause
+  })
   // The name is only safe once its directory is.
-  const folder = await open(join(maildir, 'new'), 'r')
-  await folder.sync().finally(() => folder.close())
+  await syncNames(join(maildir, 'new'))
   return final
+}
+
+/** Makes a folder and those above it. Their names are safe as well: a flush of what is in them says nothing of these. */
+async function made(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let at = folder; at.length >= first.length; at = dirname(at)) await syncNames(dirname(at))
+}
+
+async function syncNames(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  await folder.sync().finally(() => folder.close())
 }
 
 /** Every message that lies there, oldest first. */

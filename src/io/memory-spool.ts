@@ -1,5 +1,5 @@
 import type { Instant } from '../base/time.ts'
-import { dueAt, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
+import { dueAt, type Note, ordered, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
 import { Blocks } from './blocks.ts'
 
@@ -89,6 +89,10 @@ export class MemorySpool implements Spool {
     return true
   }
 
+  has(id: SpoolId): boolean {
+    return this.#held.has(id)
+  }
+
   async gone(id: SpoolId): Promise<SpoolEntry | undefined> {
     return this.#gone.get(id)
   }
@@ -107,6 +111,16 @@ export class MemorySpool implements Spool {
     yield* held.body
   }
 
+  async hasten(order: Note): Promise<number> {
+    let count = 0
+    for (const held of this.#held.values()) {
+      if (held.claimedUntil > order.at || dueAt(held.entry) === undefined) continue
+      held.entry = ordered(held.entry, order)
+      count++
+    }
+    return count
+  }
+
   async nextDue(): Promise<Instant | undefined> {
     let earliest: Instant | undefined
     for (const { entry, claimedUntil } of this.#held.values()) {
@@ -121,6 +135,12 @@ export class MemorySpool implements Spool {
   get count(): number {
     return this.#held.size
   }
+
+  get unread(): number {
+    return 0
+  }
+
+  async read(): Promise<void> {}
 
   get size(): number {
     return this.#size

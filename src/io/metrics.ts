@@ -32,9 +32,31 @@ export interface MetricSpecs<Counter extends string, Histogram extends string> {
 /** Nothing when all is well, or why not, in words. */
 export type Health = () => string | undefined | Promise<string | undefined>
 
-interface Count {
-  readonly labels: Readonly<Record<string, string>>
+/** Something that may be said, and takes no time. */
+export type Remark = () => string | undefined
+
+/** How often these words stood behind the first labels, and by the word of the next label the rest. */
+interface Tally {
+  labels: Readonly<Record<string, string>>
   value: number
+  readonly by: Map<string, Tally>
+}
+
+function tally(): Tally {
+  return { labels: {}, value: 0, by: new Map() }
+}
+
+function* talliesIn(tally: Tally): Generator<Tally, void, undefined> {
+  if (tally.value > 0) yield tally
+  for (const each of tally.by.values()) yield* talliesIn(each)
+}
+
+function under({ by }: Tally, word: string): Tally {
+  const known = by.get(word)
+  if (known) return known
+  const made = tally()
+  by.set(word, made)
+  return made
 }
 
 /** A request that is not done by then is cut. */
@@ -46,14 +68,13 @@ const MAX_ASKERS = 16
 export class Metrics<Name extends string, Timed extends string = never> {
   readonly #registry = new Registry()
   /** Counted here and handed over when somebody looks: every connection counts, and nobody may ever look. */
-  readonly #counts = new Map<Name, Map<string, Count>>()
+  readonly #counts = new Map<Name, Tally>()
   readonly #histograms = new Map<string, Histogram<string>>()
-  #hasDefaults = false
 
   constructor({ counters, gauges, histograms }: MetricSpecs<Name, Timed>) {
     const registers = [this.#registry]
     for (const [name, { help, labels }] of Object.entries<CounterSpec>(counters)) {
-      const counts = new Map<string, Count>()
+      const counts = tally()
       this.#counts.set(name as Name, counts)
       const counter: Counter<string> = new Counter({
         name,
@@ -62,7 +83,7 @@ export class Metrics<Name extends string, Timed extends string = never> {
         registers,
         collect: () => {
           counter.reset()
-          for (const { labels, value } of counts.values()) counter.inc(labels, value)
+          for (const { labels, value } of talliesIn(counts)) counter.inc(labels, value)
         },
       })
     }
@@ -84,22 +105,15 @@ export class Metrics<Name extends string, Timed extends string = never> {
       const made = new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers })
       this.#histograms.set(name, made)
     }
-  }
-
-  /** Node's own figures, from the first time that somebody may look: they take a timer of 10 ms and a hook on every collection. */
-  #collectDefaults(): void {
-    if (this.#hasDefaults) return
-    this.#hasDefaults = true
     collectDefaultMetrics({ register: this.#registry })
   }
 
   count(name: Name, labels: Readonly<Record<string, string>> = {}, by = 1): void {
-    const counts = this.#counts.get(name)
-    let key = ''
-    for (const label in labels) key += `${labels[label]}\n`
-    const count = counts?.get(key)
-    if (count) count.value += by
-    else counts?.set(key, { labels, value: by })
+    let count = this.#counts.get(name)
+    for (const label in labels) count = count && under(count, labels[label] ?? '')
+    if (!count) return
+    if (count.value === 0) count.labels = labels
+    count.value += by
   }
 
   observe(name: Timed, labels: Readonly<Record<string, string>>, seconds: number): void {
@@ -107,14 +121,12 @@ export class Metrics<Name extends string, Timed extends string = never> {
   }
 
   text(): Promise<string> {
-    this.#collectDefaults()
     return this.#registry.metrics()
   }
 
-  /** Answers there until it is closed. `health`: what `/healthz` answers. */
-  listen(host: string, port: number, health: Health): Promise<{ close(): Promise<void> }> {
-    this.#collectDefaults()
-    return serve(this.#registry, { host, port }, health)
+  /** Answers there until it is closed. `health`: what `/healthz` answers; `also`: what it says besides where all is well. */
+  listen(host: string, port: number, health: Health, also?: Remark): Promise<{ close(): Promise<void> }> {
+    return serve(this.#registry, { host, port }, health, also)
   }
 }
 
@@ -162,6 +174,7 @@ async function serve(
   registry: Registry,
   { host, port }: Endpoint,
   health: Health,
+  also: Remark = () => undefined,
 ): Promise<{ close(): Promise<void> }> {
   const server = http.createServer((request, response) => {
     // A web page must not get here by a name of its own: whoever means loopback says so.
@@ -171,7 +184,7 @@ async function serve(
       void asked(health).then(wrong =>
         response
           .writeHead(wrong === undefined ? 200 : 503, { 'content-type': 'text/plain; charset=utf-8' })
-          .end(`${wrong ?? 'ok'}\n`),
+          .end(`${wrong ?? ['ok', also()].filter(Boolean).join(': ')}\n`),
       )
     } else if (request.url === '/metrics') {
       registry.metrics().then(

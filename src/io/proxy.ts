@@ -37,12 +37,17 @@ export function proxy(client: Channel, options: Omit<ProxyOptions, 'canSecure'>,
   return { passage: joined.passage, over: joined.over, stop: () => joined.stop() }
 }
 
+interface Ends {
+  client: Channel | undefined
+  server: Channel | undefined
+}
+
 class Joined {
   readonly #machine: SmtpProxy
   readonly #ends: ProxyEnds
-  readonly #sockets: { client?: Channel; server?: Channel } = {}
+  readonly #sockets: Ends = { client: undefined, server: undefined }
   /** What was there before TLS. */
-  readonly #plain: { client?: Channel; server?: Channel } = {}
+  readonly #plain: Ends = { client: undefined, server: undefined }
   readonly #blocked = { client: false, server: false }
   /** What is to leave in one piece. */
   readonly #unsent: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] }
@@ -183,7 +188,7 @@ class Joined {
   #readOrNot(): void {
     const { client, server } = this.#sockets
     pause(client, this.#blocked.client || this.#blocked.server || !this.#machine.reads('client'))
-    pause(server, this.#blocked.client)
+    pause(server, this.#blocked.client || !this.#machine.reads('server'))
   }
 
   #dial(): void {
@@ -192,13 +197,16 @@ class Joined {
     this.#ends.dial().then(
       socket => {
         this.#dialling--
-        if (dialling !== this.#dialled || this.#sockets.client === undefined) return reset(socket)
+        if (dialling !== this.#dialled || this.#sockets.client === undefined) {
+          reset(socket)
+          return this.#settleIfOver()
+        }
         this.#attach('server', socket)
         this.#do(() => this.#machine.connected(now()))
       },
       (cause: unknown) => {
         this.#dialling--
-        if (dialling !== this.#dialled) return
+        if (dialling !== this.#dialled) return this.#settleIfOver()
         this.#do(() => this.#machine.unreachable(cause instanceof Error ? cause.message : String(cause), now()))
       },
     )
@@ -207,13 +215,11 @@ class Joined {
   #close(side: Side, how: 'after-writes' | 'at-once'): void {
     const socket = this.#sockets[side]
     if (side === 'server') this.#dialled++
-    delete this.#sockets[side]
+    this.#sockets[side] = undefined
     this.#blocked[side] = false
     if (!socket) return
     if (how === 'at-once') return this.#giveUp(side, socket)
     socket.end()
-    // Where both directions are over, that has closed it.
-    if (socket.destroyed) return
     // Read and thrown away, so that the end is seen.
     socket.resume()
     const timer = setTimeout(() => socket.destroy(), LINGER).unref()
@@ -254,8 +260,14 @@ class Joined {
   }
 
   #gone(side: Side, socket: Channel): void {
-    if (this.#sockets[side] === socket) delete this.#sockets[side]
-    if (--this.#open > 0 || this.#dialling > 0) return
+    if (this.#sockets[side] === socket) this.#sockets[side] = undefined
+    this.#open--
+    this.#settleIfOver()
+  }
+
+  /** Whoever is still being dialled for comes last, though nobody waits for it any more. */
+  #settleIfOver(): void {
+    if (this.#open > 0 || this.#dialling > 0) return
     clearTimeout(this.#timer)
     this.#settle()
   }

@@ -82,11 +82,11 @@ export class Recordings {
     return {
       passed(by, segment, heard) {
         if (isOver) return
-        recorder.passed(by, segment, heard)
+        recorder.passed(by, segment, heard, now())
         flush()
       },
       answered(octets) {
-        recorder.answered(octets)
+        recorder.answered(octets, now())
         flush()
       },
       ended(by) {

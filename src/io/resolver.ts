@@ -103,7 +103,7 @@ export class DnsResolver implements Resolver {
       for (const server of this.#servers) {
         try {
           const decoded = await exchange(server, { name, type }, this.#wait)
-          const rcode = String((decoded as { readonly rcode?: string }).rcode)
+          const rcode = rcodeOf(decoded)
           if (rcode === 'NOERROR' || rcode === 'NXDOMAIN') return { decoded, trusted: server.trusted }
           why = `${server.ip} says ${rcode} of ${name}`
         } catch (cause) {
@@ -126,7 +126,7 @@ function readAnswer(decoded: DecodedPacket, name: string, type: RecordType): Rea
   let [at, ttl] = [lower(name), LONGEST / 1000]
   const ttlOf = (each: Answered): number => ('ttl' in each && typeof each.ttl === 'number' ? each.ttl : 0)
   for (let i = 0; i <= MOST_ALIASES; i++) {
-    const here = answers.filter(each => lower(each.name) === at)
+    const here = answers.filter(each => lower(each.name) === at && isInternet(each))
     const found = here.filter(each => each.type === type)
     if (found.length > 0) {
       const records = found.map(each => RECORDS[type]((each as { readonly data: unknown }).data as never))
@@ -137,7 +137,7 @@ function readAnswer(decoded: DecodedPacket, name: string, type: RecordType): Rea
     at = lower(String((alias as { readonly data: unknown }).data))
     ttl = Math.min(ttl, ttlOf(alias))
   }
-  const isThere = String((decoded as { readonly rcode?: string }).rcode) !== 'NXDOMAIN'
+  const isThere = rcodeOf(decoded) !== 'NXDOMAIN'
   // Of a chain that leads out of the answer only the end is missing.
   if (isThere && at !== lower(name)) return { kind: 'alias', target: at, lasts: 1000 * ttl }
   const soa = (decoded.authorities ?? []).find(each => each.type === 'SOA')
@@ -164,8 +164,21 @@ interface Question {
   readonly type: RecordType
 }
 
-/** By UDP, and by TCP where the answer did not fit. */
+/** What a server says that has never heard of EDNS (RFC 6891 §7), or is behind something that has not. */
+const NO_EDNS: ReadonlySet<string> = new Set(['FORMERR', 'NOTIMP'])
+
+/** With EDNS, for a longer answer; without where that is not understood. */
 async function exchange(server: DnsServer, question: Question, wait: Duration): Promise<DecodedPacket> {
+  const answer = await asked(server, question, { wait, edns: true })
+  return NO_EDNS.has(rcodeOf(answer)) ? asked(server, question, { wait, edns: false }) : answer
+}
+
+/** By UDP, and by TCP where the answer did not fit. */
+async function asked(
+  server: DnsServer,
+  question: Question,
+  { wait, edns }: { readonly wait: Duration; readonly edns: boolean },
+): Promise<DecodedPacket> {
   const id = randomInt(0x1_0000)
   const query = packet.encode({
     type: 'query',
@@ -173,7 +186,7 @@ async function exchange(server: DnsServer, question: Question, wait: Duration): 
     // AD in a question asks for AD in the answer (RFC 6840 §5.7).
     flags: packet.RECURSION_DESIRED | packet.AUTHENTIC_DATA,
     questions: [question],
-    additionals: [{ type: 'OPT', name: '.', udpPayloadSize: UDP_SIZE, flags: 0, options: [] } as never],
+    additionals: edns ? [{ type: 'OPT', name: '.', udpPayloadSize: UDP_SIZE, flags: 0, options: [] } as never] : [],
   })
   const isOurs = (octets: Buffer): DecodedPacket | undefined => answerTo(octets, id, question)
   const short = await overUdp(server, query, { wait, isOurs })
@@ -184,9 +197,11 @@ async function exchange(server: DnsServer, question: Question, wait: Duration): 
 function answerTo(octets: Buffer, id: number, { name, type }: Question): DecodedPacket | undefined {
   try {
     const decoded = packet.decode(octets)
-    const [asked] = decoded.questions ?? []
-    const fits =
-      decoded.type === 'response' && decoded.id === id && asked?.type === type && lower(asked.name) === lower(name)
+    if (decoded.type !== 'response' || decoded.id !== id) return undefined
+    const [asked, ...more] = decoded.questions ?? []
+    // Who did not understand the question need not repeat it.
+    if (!asked) return NO_EDNS.has(rcodeOf(decoded)) ? decoded : undefined
+    const fits = more.length === 0 && asked.type === type && isInternet(asked) && lower(asked.name) === lower(name)
     return fits ? decoded : undefined
   } catch {
     return undefined
@@ -249,6 +264,15 @@ function overTcp({ ip, port }: DnsServer, query: Buffer, { wait, isOurs }: Excha
     socket.on('error', cause => fail(cause.message))
     socket.on('close', () => fail('closed the connection'))
   })
+}
+
+function rcodeOf(decoded: DecodedPacket): string {
+  return String((decoded as { readonly rcode?: string }).rcode)
+}
+
+/** There are other classes of records; nobody asked for those. */
+function isInternet(each: object): boolean {
+  return 'class' in each && each.class === 'IN'
 }
 
 /** A name as the DNS has it. */

@@ -182,18 +182,31 @@ test('a rule that ends the connection ends both, and the server never hears what
   )
 })
 
-test('a rule that limits the rate makes a segment wait, and what follows it waits behind it', async t => {
-  const policy: Policy = {
+/** Of MAIL no more than so many pass in a second. */
+function slowly(perSecond: number): Policy {
+  const match = { on: 'word', what: 'verb', in: new Set(['MAIL']) } as const
+  return {
     ...pix('5.1', CAUSE),
-    rules: [
-      {
-        match: { on: 'word', what: 'verb', in: new Set(['MAIL']) },
-        action: { kind: 'rate-limit', perSecond: 5 },
-        reason: 'five a second',
-      },
-    ],
+    rules: [{ match, action: { kind: 'rate-limit', perSecond }, reason: 'so many a second' }],
   }
-  const { client, server } = await joined(t, new Inspector(policy))
+}
+
+test('nothing is left of a segment that waited, however many there were', async t => {
+  const warnings: string[] = []
+  const warned = ({ name }: Error): void => void warnings.push(name)
+  process.on('warning', warned)
+  t.after(() => process.off('warning', warned))
+  const { client, server } = await joined(t, new Inspector(slowly(100)))
+  const heard = gather(server)
+  for (let i = 0; i < 15; i++) {
+    client.write(`MAIL FROM:<${i}@a.example>\r\n`)
+    while (!heard().includes(`<${i}@a`)) await sleep(2)
+  }
+  assert.deepEqual(warnings, [])
+})
+
+test('a rule that limits the rate makes a segment wait, and what follows it waits behind it', async t => {
+  const { client, server } = await joined(t, new Inspector(slowly(5)))
   const heard = gather(server)
   client.write('MAIL FROM:<a@a.example>\r\n')
   while (!heard().includes('a@a')) await sleep(5)

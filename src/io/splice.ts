@@ -90,11 +90,13 @@ export function splice(
 
   const hold = (from: Side, wait: Duration, then: () => void): void => {
     pause(from)
+    const forget = (): void => clearTimeout(timer)
     const timer = setTimeout(() => {
+      ends[from].off('close', forget)
       then()
       resume(from)
     }, wait)
-    ends[from].once('close', () => clearTimeout(timer))
+    ends[from].once('close', forget)
   }
 
   const forward = (from: Side, to: Channel, bytes: Uint8Array): void => {

@@ -2,8 +2,9 @@ import { readdirSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { LmdbSpool, readStored } from './lmdb-spool.ts'
+import { LmdbSpool } from './lmdb-spool.ts'
 import { fileBody } from './spool-body.ts'
+import { readStored } from './stored-record.ts'
 import { Tree } from './tree.ts'
 
 /** What is wrong with one message of a spool. */
@@ -30,7 +31,11 @@ export async function checkSpool(
   { repair = false }: { readonly repair?: boolean } = {},
 ): Promise<CheckReport> {
   // Opened as its owner once, so that nobody else works on it while it is repaired, and what a crash left is swept up.
-  if (repair) await LmdbSpool.open(folder).close()
+  if (repair) {
+    const spool = LmdbSpool.open(folder)
+    await spool.read()
+    await spool.close()
+  }
   const tree = new Tree(join(folder, 'queue.mdb'), { readOnly: !repair })
   const [damaged, octets]: [Damage[], number[]] = [[], []]
   try {

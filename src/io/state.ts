@@ -14,10 +14,14 @@ function stateRoot(): string {
   const found = lstatSync(root)
   if (!found.isDirectory() || found.uid !== userInfo().uid || (found.mode & 0o077) !== 0) {
     // Somebody else made it first: a control socket in there would be theirs.
-    throw new PosternError('POSTERN_STATE_NOT_OURS', `${root} must belong to you, and be closed to others`, {
-      side: 'us',
-      retry: 'never',
-    })
+    throw new PosternError(
+      'POSTERN_STATE_NOT_OURS',
+      `${root} must belong to you, and be closed to others (chmod 700)`,
+      {
+        side: 'us',
+        retry: 'never',
+      },
+    )
   }
   return root
 }

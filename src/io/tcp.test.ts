@@ -141,6 +141,48 @@ test('much passes whole between more connections than have memory of their own, 
   assert.deepEqual(new Set(found), new Set([expected]))
 })
 
+test('memory that octets are still written out of is read into by nobody, its own connection gone or not', {
+  skip,
+}, async t => {
+  for (const isGone of [false, true]) {
+    const [from, to, other] = [await pair(t), await pair(t), await pair(t)]
+    let passed = 0
+    from.near.on('data', octets => {
+      passed += octets.length
+      to.near.write(octets)
+    })
+    from.near.resume()
+    to.far.pause()
+    // Until the kernel takes no more, and a write waits.
+    while (to.near.writableLength === 0) {
+      await new Promise<void>(resolve => from.far.write(Buffer.alloc(300_000, 'a'), () => setImmediate(resolve)))
+    }
+    const waiting = passed
+    if (isGone) {
+      const closed = once(from.near, 'close')
+      from.near.destroy()
+      await closed
+    }
+    // Somebody else's octets, and more of its own: wherever they are read to, it is not there.
+    let strange = 0
+    other.near.on('data', octets => {
+      strange += octets.length
+    })
+    other.near.resume()
+    other.far.write(Buffer.alloc(2_000_000, 'b'))
+    from.far.write(Buffer.alloc(300_000, 'b'))
+    while (strange < 2_000_000) await once(other.near, 'data')
+    let came = 0
+    to.far.on('data', (octets: Buffer) => {
+      const before = octets.subarray(0, Math.max(0, waiting - came))
+      assert.equal(before.indexOf('b'), -1, `an octet of others at ${came + before.indexOf('b')} of ${waiting}`)
+      came += octets.length
+    })
+    to.far.resume()
+    while (came < waiting) await once(to.far, 'data')
+  }
+})
+
 test('where nobody listens, and where an address is taken, the code says so', { skip }, async () => {
   const { listener } = listening()
   assert.throws(() => listenTcp('127.0.0.1', listener.port, () => {}), { code: 'EADDRINUSE' })

@@ -97,8 +97,10 @@ function handles(): Binding {
 /* Memory. */
 
 /** All connections read into this; whoever wants to keep octets copies them. */
-/** No `Buffer`s: a view on one costs half as much again. */
-const SHARED = new Uint8Array(65_536)
+const SHARED = Buffer.allocUnsafeSlow(65_536)
+/** The same, for the few octets of commands and replies: a view of a `Buffer` costs more to make, and less to search. */
+const PLAIN = new Uint8Array(SHARED.buffer)
+const FEW = 512
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
@@ -111,16 +113,16 @@ export const MAX_OWN = 64
 /** Octets that may wait for the kernel before `write` says that it is enough. */
 const HIGH_WATER = 65_536
 
-const free: Uint8Array[] = []
+const free: Buffer[] = []
 let owners = 0
 
 /** The memory that the octets being told of are in, and whose it is. */
-let lent: ArrayBufferLike | undefined
+let lent: Uint8Array | undefined
 let lender: Tcp | undefined
 
 /** The octets, as a copy where the memory that they are in is about to be used again. */
 export function lasting(octets: Uint8Array): Uint8Array {
-  return octets.buffer === lent ? new Uint8Array(octets) : octets
+  return octets.buffer === lent?.buffer ? new Uint8Array(octets) : octets
 }
 
 let slab = new Uint8Array(SHARED.length)
@@ -140,7 +142,7 @@ function reserve(length: number): number {
 function copied(octets: Uint8Array): Uint8Array {
   const from = reserve(octets.length)
   slab.set(octets, from)
-  return new Uint8Array(slab.buffer, from, octets.length)
+  return slab.subarray(from, from + octets.length)
 }
 
 /** A request that was not needed, as nearly all writes are done at once. */
@@ -167,7 +169,7 @@ export class Tcp extends EventEmitter {
   #pending = 0
   #isFull = false
   /** Memory of its own, and how many writes out of it are under way. */
-  #own: Uint8Array | undefined
+  #own: Buffer | undefined
   #owed = 0
   /** What it has become. */
   #socket: net.Socket | undefined
@@ -248,11 +250,11 @@ export class Tcp extends EventEmitter {
     if (this.#finished) this.destroy()
   }
 
-  #tell(memory: Uint8Array, count: number): void {
-    lent = memory.buffer
+  #tell(memory: Buffer, count: number): void {
+    lent = memory
     lender = this
     try {
-      this.emit('data', new Uint8Array(memory.buffer, 0, count))
+      this.emit('data', (memory === SHARED && count <= FEW ? PLAIN : memory).subarray(0, count))
     } finally {
       lent = undefined
       lender = undefined
@@ -260,7 +262,7 @@ export class Tcp extends EventEmitter {
     if (this.#owed > 0) this.#stop()
     if (count < LARGE || this.#own || this.#isGone || this.#socket || owners >= MAX_OWN) return
     owners++
-    this.#own = free.pop() ?? new Uint8Array(OWN)
+    this.#own = free.pop() ?? Buffer.allocUnsafeSlow(OWN)
     this.#handle.useUserBuffer(this.#own)
   }
 
@@ -286,7 +288,7 @@ export class Tcp extends EventEmitter {
       slab.set(part, at)
       at += part.length
     }
-    return length === 0 || this.#send(new Uint8Array(slab.buffer, from, length), length, undefined)
+    return length === 0 || this.#send(slab.subarray(from, at), length, undefined)
   }
 
   /** `returned`: octets of the slab that are free again if the kernel takes all at once. */
@@ -417,16 +419,15 @@ export function resetSocket(socket: net.Socket): void {
   else socket.resetAndDestroy()
 }
 
-const failures = new Map<string, NodeJS.ErrnoException>()
+const failures = { connection: new Map<number, NodeJS.ErrnoException>(), listen: new Map(), connect: new Map() }
 
 /** One for each: connections that end with a reset are many, and where the program stood tells nothing. */
-function failure(code: number, what: string): NodeJS.ErrnoException {
-  const key = `${what} ${code}`
-  const known = failures.get(key)
+function failure(code: number, what: keyof typeof failures): NodeJS.ErrnoException {
+  const known = failures[what].get(code)
   if (known) return known
   const name = getSystemErrorName(code)
   const made = Object.assign(new Error(`${what}: ${name}`), { code: name, errno: code })
-  failures.set(key, made)
+  failures[what].set(code, made)
   return made
 }
 

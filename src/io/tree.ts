@@ -11,10 +11,15 @@ export interface Tables {
   readonly bodies: Table
   /** Id → record of what is gone. */
   readonly gone: Table
+  /** What is said about the whole. */
+  readonly meta: Table<string>
 }
 
-export interface Table {
-  put(key: string, value: Uint8Array): void
+/** A table that has ids. */
+export type Listed = Exclude<keyof Tables, 'meta'>
+
+export interface Table<Value = Uint8Array> {
+  put(key: string, value: Value): void
   remove(key: string): void
 }
 
@@ -89,11 +94,31 @@ export class Tree {
     return this.#gone?.getBinary(id)
   }
 
-  /** All ids of a table, in their order, as they are now. */
-  ids(table: keyof Tables): string[] {
-    const from = { entries: this.#entries, bodies: this.#bodies, gone: this.#gone }[table]
+  /** Ids of a table, in their order, as they are now: all, or so many behind one. */
+  ids(
+    table: Listed,
+    { after, limit }: { readonly after?: string | undefined; readonly limit?: number } = {},
+  ): string[] {
+    const range = {
+      ...(after !== undefined && { start: after, exclusiveStart: true }),
+      ...(limit !== undefined && { limit }),
+    }
     // Of a tree that was never written to, a table may not be there yet.
-    return from ? [...from.getKeys()] : []
+    return [...(this.#listed(table)?.getKeys(range) ?? [])]
+  }
+
+  /** The last id of a table, as they sort. */
+  last(table: Listed): string | undefined {
+    return [...(this.#listed(table)?.getKeys({ reverse: true, limit: 1 }) ?? [])][0]
+  }
+
+  /** How many there are in a table; nothing of it is read for that. */
+  count(table: Listed): number {
+    return (this.#listed(table)?.getStats() as { readonly entryCount: number } | undefined)?.entryCount ?? 0
+  }
+
+  #listed(table: Listed): Database<Buffer, string> | undefined {
+    return { entries: this.#entries, bodies: this.#bodies, gone: this.#gone }[table]
   }
 
   /** What is said about the whole, changed by one process at a time. Blocks; for the start, and not for mail. */
@@ -205,7 +230,12 @@ export class Tree {
 
   /** What went wrong; nothing when all of it is on disk. */
   async #commit(changes: readonly Change[]): Promise<unknown> {
-    const tables = { entries: table(this.#entries), bodies: table(this.#bodies), gone: table(this.#gone) }
+    const tables: Tables = {
+      entries: table(this.#entries),
+      bodies: table(this.#bodies),
+      gone: table(this.#gone),
+      meta: table(this.#meta),
+    }
     try {
       await this.#root.batch(() => {
         for (const change of changes) change(tables)
@@ -275,11 +305,11 @@ const MAP_SIZE = 64 * 1024 ** 3
 /** How long a change waits for others that are in more of a hurry, in milliseconds. */
 const LAZY = 10
 
-function table(of: Database<Buffer, string>): Table {
+function table<Stored extends Value, Value>(of: Database<Stored, string>): Table<Value> {
   const ignored = () => {}
   return {
     // Their promises tell the same as the batch's; each must be held all the same.
-    put: (key, value) => void of.put(key, value as Buffer).catch(ignored),
+    put: (key, value) => void of.put(key, value as Stored).catch(ignored),
     remove: key => void of.remove(key).catch(ignored),
   }
 }

@@ -1,5 +1,6 @@
 import { concat, utf8 } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
+import { formatTimestamp } from '../base/timestamp.ts'
 import { formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
 import { fromXtext } from '../smtp/params.ts'
 import { formatDate } from './date.ts'
@@ -33,8 +34,11 @@ export interface Reported {
   readonly status: string
   /** What the other server said, or what happened, in words. */
   readonly why: string
-  /** Was it a reply of the other server? */
-  readonly remote: boolean
+  /** Where it was a reply of another server: the reply, and who that is (`mx.b.example`, `[192.0.2.1]`). */
+  readonly reply?: string
+  readonly remote?: string
+  /** When it was tried last. */
+  readonly tried?: Instant
   /** Of a delay: until when it is tried. */
   readonly until?: Instant
 }
@@ -66,9 +70,10 @@ const QUOTED_TYPES = {
   message: { plain: 'message/rfc822', global: 'message/global' },
 } as const
 
-/** The report as a message, CRLF and all, addressed to the sender of what it is about (RFC 3462, RFC 3464, RFC 6533). */
+/** The report as a message, CRLF and all, addressed to the sender of what it is about (RFC 3462, RFC 3464, RFC 6533; RFC 2852 §5, RFC 4865). */
 export function formatReport(report: Report, to: Mailbox): Uint8Array {
   const { host, id, arrived, now, envelope, recipients, quoted } = report
+  const { deliverBy, hold } = envelope
   // It must not occur in what is quoted; an id is unique enough for that.
   const boundary = `report-${id}`
   const names = recipients.map(({ recipient }) => nameOf(envelope, recipient))
@@ -103,6 +108,8 @@ export function formatReport(report: Report, to: Mailbox): Uint8Array {
     `Reporting-MTA: dns; ${host}`,
     ...(envid === undefined ? [] : [`Original-Envelope-Id: ${oneLine(envid)}`]),
     `Arrival-Date: ${formatDate(arrived)}`,
+    ...(deliverBy ? [`Deliver-By-Date: ${formatDate(deliverBy.at)}`] : []),
+    ...(hold === undefined ? [] : [`Future-Release-Request: until;${formatTimestamp(hold)}`]),
     '',
     fields.join('\r\n\r\n'),
     '',
@@ -121,14 +128,16 @@ function linesOf(recipients: readonly Reported[], names: readonly string[], acti
 }
 
 function fieldsOf(envelope: Envelope, reported: Reported, name: string): readonly string[] {
-  const { recipient, action, status, why, remote, until } = reported
+  const { recipient, action, status, reply, remote, tried, until } = reported
   const lines = [
     originalOf(envelope, recipient),
     `Final-Recipient: ${isAscii(name) ? 'rfc822' : 'utf-8'}; ${name}`,
     `Action: ${action}`,
     // What is given up is no 4.x.x any more.
     `Status: ${action === 'failed' ? status.replace(/^4/, '5') : status}`,
-    remote ? `Diagnostic-Code: smtp; ${oneLine(why)}` : undefined,
+    remote === undefined || !isAscii(remote) ? undefined : `Remote-MTA: dns; ${oneLine(remote)}`,
+    reply === undefined ? undefined : `Diagnostic-Code: smtp; ${oneLine(reply)}`,
+    tried === undefined ? undefined : `Last-Attempt-Date: ${formatDate(tried)}`,
     until === undefined ? undefined : `Will-Retry-Until: ${formatDate(until)}`,
   ]
   return lines.filter(line => line !== undefined)

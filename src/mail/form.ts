@@ -105,6 +105,11 @@ export class MessageForm {
     return this.header.size + this.body.size
   }
 
+  /** The last line has its CRLF. */
+  get isEnded(): boolean {
+    return this.header.isEnded && this.body.isEnded
+  }
+
   /**
    * What it is, whatever BODY= it was declared to be: the least that the next server must offer for it to go as it is.
    *

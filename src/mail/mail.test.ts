@@ -166,7 +166,7 @@ test('nothing that a peer said begins a field, or a part, of a report', () => {
         envid: 'a+0D+0AX-Evil:+201',
         recipients: [{ to: { local: 'bob', domain: 'b.example' }, orcpt: 'rfc822;a+0D+0AX-Evil:+201' }],
       },
-      recipients: [{ recipient: 0, action: 'failed', status: '4.4.7', why: evil, remote: true }],
+      recipients: [{ recipient: 0, action: 'failed', status: '4.4.7', why: evil, reply: evil, remote: evil }],
     },
     { local: 'alice', domain: 'a.example' },
   )

@@ -58,8 +58,11 @@ export class MimeReader {
   #parts = 0
   #bodies = 0
   #ambiguous: string | undefined
+  readonly #opens: boolean
 
-  constructor() {
+  /** `opens`: parts are told apart in what is signed or encrypted, too, for whoever looks for something in them. */
+  constructor({ opens = false }: { readonly opens?: boolean } = {}) {
+    this.#opens = opens
     this.#startPart(undefined)
   }
 
@@ -175,7 +178,7 @@ export class MimeReader {
 
   #startPart(parent: Part | undefined): void {
     const index = this.#parts++
-    const header = new Header(index, parent)
+    const header = new Header(index, parent, this.#opens)
     if (index < MIME_PARTS) this.#header = header
     else this.#startBody(header.end([], `the message has more than ${MIME_PARTS} parts`), 'content')
   }

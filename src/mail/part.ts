@@ -27,6 +27,8 @@ export interface Part {
   readonly boundary: string | undefined
   /** Why its octets must stay as they are. A clause about "it". */
   readonly fixed: string | undefined
+  /** Why readers may not agree on what it is, or on what is in it. A clause about "it". */
+  readonly unclear: string | undefined
 }
 
 /** The fields that say what a part is. */
@@ -48,6 +50,9 @@ const ENCODABLE_MESSAGES: ReadonlySet<string> = new Set([
   'message/global-disposition-notification',
 ])
 
+/** What readers look into for parts of its own, and what whoever looks for something in them must look into, too. */
+const OPENS = /^(?:multipart\/|message\/(?:rfc822|global)$)/
+
 const IDENTITIES: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary'])
 
 /** A header as it streams past: what it says of its part. */
@@ -57,11 +62,15 @@ export class Header {
   /** The field under way, in lower case. */
   field: string | undefined
   readonly #values = new Map<string, string>()
+  readonly #opens: boolean
   #trouble: string | undefined
+  #unclear: string | undefined
 
-  constructor(index: number, parent: Part | undefined) {
+  /** `opens`: what must stay as it is, is looked into all the same. */
+  constructor(index: number, parent: Part | undefined, opens = false) {
     this.index = index
     this.#parent = parent
+    this.#opens = opens
   }
 
   /** Is this line more of the field under way? */
@@ -77,7 +86,7 @@ export class Header {
     // Some readers end the header here, some do not.
     if (!/^[!-9;-~]+$/.test(name)) this.#trouble ??= 'its header has a line that is no field'
     if (!WATCHED.has(name)) return
-    if (this.#values.has(name) && name !== 'mime-version') this.#trouble ??= `it has more than one ${name} field`
+    if (this.#values.has(name) && name !== 'mime-version') this.#doubt(name, `it has more than one ${name} field`)
     this.#values.set(name, '')
   }
 
@@ -86,8 +95,13 @@ export class Header {
     const { field } = this
     if (field === undefined || !WATCHED.has(field)) return
     const value = (this.#values.get(field) ?? '') + text(buffer, from, Math.min(to, from + MIME_FIELD))
-    if (value.length > MIME_FIELD) this.#trouble ??= `its ${field} field is longer than ${MIME_FIELD} octets`
+    if (value.length > MIME_FIELD) this.#doubt(field, `its ${field} field is longer than ${MIME_FIELD} octets`)
     this.#values.set(field, value.slice(0, MIME_FIELD))
+  }
+
+  #doubt(field: string, why: string): void {
+    this.#trouble ??= why
+    if (field === 'content-type') this.#unclear ??= why
   }
 
   /** What the part is. `delimiters`: those of the multiparts it stands in. */
@@ -98,14 +112,23 @@ export class Header {
     const label = this.#valueOf('content-transfer-encoding')
     const encoding = label === undefined ? undefined : parseToken(label)
     const isLabelRead = label === undefined || encoding !== undefined
+    const unread = media ? undefined : 'its Content-Type cannot be read'
+    const sealed = this.#cannotEncode(media, encoding, delimiters)
     const fixed =
       reason ??
       this.#trouble ??
-      (!media ? 'its Content-Type cannot be read' : undefined) ??
+      unread ??
       (!isLabelRead ? 'its Content-Transfer-Encoding cannot be read' : undefined) ??
       FIXED[media?.name ?? ''] ??
-      this.#cannotEncode(media, encoding, delimiters)
-    const holds = fixed !== undefined || !media ? 'octets' : holdsOf(media.name)
+      sealed
+    const unclear =
+      reason ??
+      this.#unclear ??
+      unread ??
+      (media?.name === 'message/partial' ? FIXED[media.name] : undefined) ??
+      (OPENS.test(media?.name ?? '') ? sealed : undefined)
+    const isShut = (this.#opens ? unclear : fixed) !== undefined
+    const holds = isShut || !media ? 'octets' : holdsOf(media.name, this.#opens)
     return {
       index: this.index,
       parent: this.#parent,
@@ -117,6 +140,7 @@ export class Header {
       holds,
       boundary: holds === 'parts' ? media?.boundary : undefined,
       fixed,
+      unclear,
     }
   }
 
@@ -159,7 +183,7 @@ export class Header {
   }
 }
 
-function holdsOf(type: string): Part['holds'] {
-  if (type === 'message/rfc822') return 'message'
+function holdsOf(type: string, opens = false): Part['holds'] {
+  if (type === 'message/rfc822' || (opens && type === 'message/global')) return 'message'
   return type.startsWith('multipart/') ? 'parts' : 'octets'
 }

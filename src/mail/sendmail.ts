@@ -40,7 +40,8 @@ export const EX = {
 export const USAGE = `\
 usage: sendmail [-t] [-i] [-v] [-f SENDER] [-F NAME] [-C FILE] [--] [RECIPIENT…]
 
-Hands in the message of standard input to the mail server of this machine; 0 means that it is on the server's disk.
+Hands in the message of standard input to the mail server of this machine; 0 means that it is on the server's disk,
+or left for it where none runs.
 
   -t            to those whom its To, Cc and Bcc name, too
   -i            a line with nothing but a dot is text, and does not end it

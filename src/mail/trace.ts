@@ -1,5 +1,6 @@
-import { LF, lower, SP, text } from '../base/bytes.ts'
+import { bytes, LF, lower, SP, text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
+import { addressLiteral } from '../smtp/address.ts'
 import type { SessionFacts } from '../smtp/session.ts'
 import { formatDate, originalArrivalTime } from './date.ts'
 
@@ -14,7 +15,9 @@ export interface Arrival {
 
 export function traceFields({ host, id, facts, isExchange, version }: Arrival, now: Instant): string {
   const hello = facts.hello.replace(/[^!-~]/g, '?') || 'unknown'
-  const { peer, tls } = facts
+  const { peer, tls, uid } = facts
+  if (uid !== undefined)
+    return `Received: by ${host} (Postern, from userid ${uid}) id ${id};\r\n\t${formatDate(now)}\r\n`
   if (isExchange) {
     return (
       `Received: from ${hello} ([${peer}]) by ${host} with Microsoft SMTPSVC(${version});\r\n` +
@@ -23,16 +26,11 @@ export function traceFields({ host, id, facts, isExchange, version }: Arrival, n
     )
   }
   return (
-    `Received: from ${hello} (${literal(peer)})\r\n` +
+    `Received: from ${hello} (${addressLiteral(peer)})\r\n` +
     (tls ? `\t(using ${tls.protocol} with cipher ${tls.cipher})\r\n` : '') +
     `\tby ${host} with ${facts.protocol} id ${id};\r\n` +
     `\t${formatDate(now)}\r\n`
   )
-}
-
-/** An address literal (RFC 5321 §4.1.3). */
-function literal(ip: string): string {
-  return ip.includes(':') ? `[IPv6:${ip}]` : `[${ip}]`
 }
 
 /** Fields that a message gains on its way; nothing else may stand above what was sent. */
@@ -60,8 +58,8 @@ export function withoutTrace(
 /** Octets of a line that are looked at: enough to tell a field's name, and a Message-ID of any usual length. */
 const LINE_START = 256
 
-const BLANK_LINE = '\r\n'
-const TAB = 0x09
+/** Of Received and Message-ID, and of the end. */
+const TELLING: ReadonlySet<number> = new Set(bytes('RrMm\r'))
 
 /** Octets that are kept of what the server before us wrote. */
 const KEPT = 8_192
@@ -95,9 +93,14 @@ export class HeaderWatch {
     for (let from = 0; from < chunk.length && !this.#over; ) {
       const lf = chunk.indexOf(LF, from)
       const end = lf < 0 ? chunk.length : lf + 1
-      const looked = this.#isOfInterest(chunk[from]) ? LINE_START : BLANK_LINE.length
-      if (this.#start.length < looked)
-        this.#start += text(chunk, from, Math.min(end, from + looked - this.#start.length))
+      if (lf >= 0 && this.#length === 0 && this.hops !== 2 && !this.#tells(chunk[from])) {
+        this.#isFolded = false
+        this.size += end - from
+        from = end
+        if (this.size > most) this.#over = true
+        continue
+      }
+      this.#start += text(chunk, from, Math.min(end, from + LINE_START - this.#start.length))
       if (this.hops === 2 && this.#before.length < KEPT) {
         this.#before += text(chunk, from, Math.min(end, from + KEPT - this.#before.length))
       }
@@ -111,16 +114,13 @@ export class HeaderWatch {
     }
   }
 
-  /** Can the line under way be a Received, a Message-ID, or the rest of one? `next`: its next octet. */
-  #isOfInterest(next: number | undefined): boolean {
-    const first = this.#start === '' ? next : this.#start.charCodeAt(0)
-    if (first === SP || first === TAB) return this.#isFolded
-    const letter = (first ?? 0) | 0x20
-    return letter === 0x72 || letter === 0x6d
+  /** Can a line that begins with this octet be one that is read here? Most are not, and are only counted. */
+  #tells(octet: number | undefined): boolean {
+    return TELLING.has(octet ?? 0) || (this.#isFolded && (octet === SP || octet === 0x09))
   }
 
   #endLine(): void {
-    if (this.#start === BLANK_LINE) this.#over = true
+    if (this.#start === '\r\n') this.#over = true
     else this.size += this.#length
     if (/^received:/i.test(this.#start)) this.hops++
     if (this.messageId === undefined) this.#lookForId()

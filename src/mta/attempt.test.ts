@@ -340,6 +340,21 @@ test('a message that requires TLS waits where nobody vouches for the server, how
   assert.deepEqual(other.said, ['answered', 'C: EHLO mail-a.a.example\r\n'])
 })
 
+test('a report that is to go under TLS waits for a session of its own where TLS was not asked for, and goes where there is none', () => {
+  const tls = { floor: 'none', by: 'x' } as const
+  for (const [offer, said] of [
+    ['STARTTLS', 'outcome, outcome, idle'],
+    ['DSN', 'write'],
+  ] as const) {
+    const attempt = new Attempt({ ...ORDER, tls }, { trace: false, keep: true })
+    attempt.open(0)
+    for (const each of ['220 mail-b\r\n', `250-mail-b\r\n250 ${offer}\r\n`, '550 5.7.1 no\r\n'])
+      attempt.receive(bytes(each), 0)
+    const next = attempt.next({ ...ORDER, tls, envelope: { ...ENVELOPE, from: null, requireTls: true } }, 0)
+    assert.equal(next.map(({ kind }) => kind).join(', '), said, offer)
+  }
+})
+
 test('a message that requires TLS waits in a session that was begun for one that does not', () => {
   for (const tls of [{ floor: 'none', by: 'x' } as const, { floor: 'none', by: 'x', facts: UNPROVEN } as const]) {
     const attempt = new Attempt({ ...ORDER, tls }, { trace: false, keep: true })

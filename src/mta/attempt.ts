@@ -14,7 +14,8 @@ import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
-import { type Form, spare, unsendableTo, wantedForm } from './fitting.ts'
+import { heardFrom } from './classify.ts'
+import { type Form, requiresTls, spare, unsendableTo, wantedForm } from './fitting.ts'
 import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Without, type Workaround } from './order.ts'
 import { Transaction, type TransactionOutput, type TransactionTag } from './transaction.ts'
 
@@ -29,8 +30,11 @@ export type AttemptOutput =
   /** A mechanism must have something worked out: answer by `answer`. */
   | { readonly kind: 'ask'; readonly question: SaslClientQuestion }
   | { readonly kind: 'outcome'; readonly recipient: number; readonly outcome: Outcome }
-  /** Something did not work and may be gone without: dial again, for those who have no outcome, and leave it out. */
-  | { readonly kind: 'again'; readonly without: Without; readonly why: string }
+  /**
+   * Something did not work and may be gone without: dial again, for those who have no outcome, and leave it out. `recipient`:
+   * whether it was that, this one will show.
+   */
+  | { readonly kind: 'again'; readonly without: Without; readonly why: string; readonly recipient?: number }
   /** The session is not to be had with this server; nothing was said of any message. */
   | { readonly kind: 'elsewhere'; readonly by: Reply | Failure }
   /** The other side answered a `pull`. */
@@ -125,7 +129,8 @@ export class Attempt implements Machine<AttemptOutput> {
     this.#open = new Set(order.recipients)
     this.#form = { body: order.envelope.body, size: order.size }
     // The way was chosen for another message; this one may ask for more (RFC 8689 §4.2.1).
-    const lacking = this.#unproven() ?? (this.#tls ? undefined : this.#clear('and the session has none'))
+    const lacking =
+      this.#unproven() ?? (this.#tls ? undefined : (this.#clear('and the session has none') ?? this.#untried()))
     if (lacking) return [...this.#settle({ kind: 'deferred', by: lacking }), ...this.#rest(now)]
     return this.#transaction(now)
   }
@@ -271,14 +276,16 @@ export class Attempt implements Machine<AttemptOutput> {
 
   /** How much TLS there must be, as its place in `FLOORS`; a message may ask for more than its way does. */
   get #floor(): number {
-    const floor: Floor = this.#order.tls?.floor ?? 'none'
-    const least: Floor = this.#order.envelope.requireTls ? 'verify' : 'none'
+    const { tls, envelope, without } = this.#order
+    const floor: Floor = tls?.floor ?? 'none'
+    const wished: Floor = envelope.requireTls && !without?.has('tls') ? 'may' : 'none'
+    const least: Floor = requiresTls(envelope) ? 'verify' : wished
     return Math.max(FLOORS.indexOf(floor), FLOORS.indexOf(least))
   }
 
   get #by(): string {
     const { tls, envelope } = this.#order
-    return envelope.requireTls ? 'the message (REQUIRETLS)' : (tls?.by ?? 'this way')
+    return requiresTls(envelope) ? 'the message (REQUIRETLS)' : (tls?.by ?? 'this way')
   }
 
   #afterHello(now: Instant): readonly AttemptOutput[] {
@@ -330,10 +337,16 @@ export class Attempt implements Machine<AttemptOutput> {
     return { status: '4.7.0', why: `${this.#by} requires TLS, ${why}` }
   }
 
+  /** TLS is wished for and offered, and the session began without: one of its own will have it. */
+  #untried(): Failure | undefined {
+    if (this.#floor < FLOORS.indexOf('may') || !offers(this.#offered, 'STARTTLS')) return undefined
+    return { status: '4.7.0', why: 'the report is to go under TLS, and the session has none' }
+  }
+
   /** The connection is secret, but is it with whom it should be? */
   #unproven(): Failure | undefined {
     const { tls, envelope } = this.#order
-    if (this.#tls && envelope.requireTls && tls?.isHearsay) {
+    if (this.#tls && requiresTls(envelope) && tls?.isHearsay) {
       const why = 'requires a server that DNSSEC or an MTA-STS policy names, and nobody vouches for this one'
       return { status: '4.7.5', why: `${this.#by} ${why}` }
     }
@@ -430,7 +443,7 @@ export class Attempt implements Machine<AttemptOutput> {
     const { lmtp, envelope } = this.#order
     // To a store it is handed, and not sent on: its time is over with it.
     const sent = lmtp ? withoutTime(envelope) : envelope
-    const unsendable = unsendableTo(this.#offered, sent, this.#form.size)
+    const unsendable = unsendableTo(this.#offered, sent, { form: this.#form, now })
     if (unsendable) return [...this.#settle({ kind: 'failed', by: unsendable }), ...this.#rest(now)]
     this.#passing = new Transaction(this.#client, {
       order: this.#order,
@@ -468,7 +481,8 @@ export class Attempt implements Machine<AttemptOutput> {
     // Before the login nothing was said of routing; now nothing will be.
     if (outcome.kind === 'deferred' && !this.#loggedIn) this.#order.linkState?.broken(sayOutcome(outcome))
     const open = which.filter(recipient => this.#open.delete(recipient))
-    return open.map(recipient => ({ kind: 'outcome', recipient, outcome }))
+    const told = heardFrom(this.#order.remote, outcome)
+    return open.map(recipient => ({ kind: 'outcome', recipient, outcome: told }))
   }
 
   /** The order is carried out; `open`: a transaction was begun that came to nothing. */

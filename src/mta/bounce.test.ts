@@ -6,6 +6,7 @@ import { bytes, text } from '../base/bytes.ts'
 import type { Recipient } from '../mail/envelope.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import { type Bounce, bounce, delayed, returnsAll } from './bounce.ts'
+import { conclude } from './work.ts'
 
 const SATURDAY = 1_001_783_358_000
 const HEADER = 'From: <alice@a.example>\r\nSubject: Are you there?\r\n'
@@ -139,7 +140,8 @@ test('a report has three parts: words, the delivery status, and the header of wh
       'Content-Type: message/delivery-status',
       'Reporting-MTA: dns; mail-a.a.example\r\nOriginal-Envelope-Id: QQ+1\r\nArrival-Date: Sat, 29 Sep 2001 17:09:18 +0000',
       'Original-Recipient: rfc822; robert@b.example\r\nFinal-Recipient: rfc822; bob@b.example\r\nAction: failed\r\n' +
-        'Status: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user',
+        'Status: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n' +
+        'Last-Attempt-Date: Sat, 29 Sep 2001 17:09:18 +0000',
       // What was no reply of a server has no Diagnostic-Code; and what is given up is no 4.x.x any more.
       'Final-Recipient: rfc822; dave@d.example\r\nAction: failed\r\nStatus: 5.4.7',
     ],
@@ -150,6 +152,60 @@ test('a report has three parts: words, the delivery status, and the header of wh
 test('a reply without an enhanced status is told of by the class of its code', () => {
   const whole = said(owed([[BOB, { kind: 'failed', by: { code: 554, text: ['no'] } }]]))
   assert.match(whole, /^Status: 5\.0\.0\r\nDiagnostic-Code: smtp; 554 no\r$/m)
+})
+
+test('what its sender set of times stands in the report', () => {
+  const deliverBy = { at: SATURDAY, mode: 'return', trace: false } as const
+  const status = parts(owed([[BOB, refused('no')]], { deliverBy, hold: SATURDAY }))[2] ?? ''
+  assert.match(
+    status,
+    /^Deliver-By-Date: Sat, 29 Sep 2001 17:09:18 \+0000\r\nFuture-Release-Request: until;2001-09-29T17:09:18Z\r$/m,
+  )
+})
+
+test('whose reply it was, and when it was tried last, stands in the report on it', () => {
+  const by = { code: 450, status: '4.2.1', text: ['not now'] }
+  const remote = '[192.0.2.1]'
+  const status = (report: Bounce | undefined) =>
+    report && parts(report)[2]?.split('\r\n\r\n')[2]?.trimEnd().split('\r\n').slice(1)
+  assert.deepEqual(status(owed([[BOB, { kind: 'failed', by: { ...by, code: 550 }, remote: 'mx.b.example' }]])), [
+    'Action: failed',
+    'Status: 5.2.1',
+    'Remote-MTA: dns; mx.b.example',
+    'Diagnostic-Code: smtp; 550 4.2.1 not now',
+    'Last-Attempt-Date: Sat, 29 Sep 2001 17:09:18 +0000',
+  ])
+  const late = entry([[BOB, 'waiting']])
+  const waiting = {
+    kind: 'waiting',
+    due: 0,
+    attempts: 1,
+    last: { kind: 'deferred', by, remote },
+    tried: SATURDAY,
+  } as const
+  assert.deepEqual(status(delayed({ ...late, recipients: [waiting] }, FACTS)), [
+    'Action: delayed',
+    'Status: 4.2.1',
+    'Remote-MTA: dns; [192.0.2.1]',
+    'Diagnostic-Code: smtp; 450 4.2.1 not now',
+    'Last-Attempt-Date: Sat, 29 Sep 2001 17:09:18 +0000',
+    'Will-Retry-Until: Sat, 29 Sep 2001 17:09:19 +0000',
+  ])
+  // What time ran out over is told of by what was said last.
+  const over = conclude({ ...late, recipients: [waiting] }, new Map([[0, waiting.last]]), {
+    plan: { waits: [1], expire: 1 },
+    now: SATURDAY + 5000,
+  })
+  assert.deepEqual(status(bounce(over, FACTS)), [
+    'Action: failed',
+    'Status: 5.4.7',
+    'Remote-MTA: dns; [192.0.2.1]',
+    'Diagnostic-Code: smtp; 450 4.2.1 not now',
+    'Last-Attempt-Date: Sat, 29 Sep 2001 17:09:23 +0000',
+  ])
+  // A name is what somebody put into the DNS.
+  const hostile = { kind: 'failed', by, remote: 'mx\r\nX-Evil: 1' } as const
+  assert.ok(!said(owed([[BOB, hostile]])).includes('\r\nX-Evil'))
 })
 
 test('an address beyond ASCII is named as one of utf-8', () => {
@@ -246,6 +302,11 @@ test('who set a time is told where it is handed to who does not keep it, and of 
   assert.equal(bounce(entry([[BOB, timed]], deliverBy(false)), FACTS), undefined)
   assert.equal(bounce(entry([[{ ...BOB, notify: 'NEVER' }, untimed]], deliverBy(true)), FACTS), undefined)
   assert.equal(bounce(entry([[{ ...BOB, notify: 'SUCCESS' }, timed]]), FACTS), undefined)
+})
+
+test('the report on a message that requires TLS asks for TLS itself', () => {
+  assert.equal(owed([[BOB, refused('no')]], { requireTls: true }).envelope.requireTls, true)
+  assert.ok(!('requireTls' in owed([[BOB, refused('no')]]).envelope))
 })
 
 test('the text of a message that requires TLS comes back with no report, whatever its sender wished', () => {

@@ -52,7 +52,8 @@ export function returnsAll({ envelope: { ret, body, requireTls }, size, recipien
 export function delayed(entry: SpoolEntry, facts: ReportFacts): Bounce | undefined {
   return report(entry, facts, state => {
     if (state.kind !== 'waiting' || state.last?.kind !== 'deferred') return undefined
-    return { action: 'delayed', ...cause(state.last), until: entry.expires }
+    const { last, tried } = state
+    return { action: 'delayed', ...cause(last), ...(tried !== undefined && { tried }), until: entry.expires }
   })
 }
 
@@ -62,7 +63,7 @@ function report(
   told: (state: RecipientState) => Omit<Reported, 'recipient'> | undefined,
 ): Bounce | undefined {
   const { envelope } = entry
-  const { from } = envelope
+  const { from, requireTls } = envelope
   if (from === null) return undefined
   const recipients = entry.recipients.flatMap((state, recipient): Reported[] => {
     const what = told(state)
@@ -73,7 +74,14 @@ function report(
   })
   if (recipients.length === 0) return undefined
   return {
-    envelope: { from: null, recipients: [{ to: from }], smtputf8: envelope.smtputf8, body: '8bitmime' },
+    envelope: {
+      from: null,
+      recipients: [{ to: from }],
+      smtputf8: envelope.smtputf8,
+      body: '8bitmime',
+      // What it quotes is to be as secret on its way as the message was (RFC 8689 §5).
+      ...(requireTls && { requireTls }),
+    },
     body: formatReport({ ...facts, arrived: entry.arrived, envelope, recipients }, from),
   }
 }
@@ -85,16 +93,18 @@ function wishes(notify: string | undefined, action: Action): boolean {
 
 function ended(state: RecipientState): Omit<Reported, 'recipient'> | undefined {
   if (state.kind !== 'done') return undefined
-  const { outcome } = state
+  const { outcome, at } = state
   switch (outcome.kind) {
-    case 'failed':
-      return { action: 'failed', ...cause(outcome) }
+    case 'failed': {
+      const why = cause(outcome)
+      return { action: 'failed', ...why, ...(why.reply !== undefined && { tried: at }) }
+    }
     case 'delivered':
-      return { action: 'delivered', status: '2.0.0', why: 'delivered', remote: false }
+      return { action: 'delivered', status: '2.0.0', why: 'delivered' }
     case 'expanded':
-      return { action: 'expanded', status: '2.0.0', why: `sent on to ${outcome.to}`, remote: false }
+      return { action: 'expanded', status: '2.0.0', why: `sent on to ${outcome.to}` }
     case 'relayed':
-      return { action: 'relayed', status: '2.0.0', why: `relayed to ${outcome.to}${lacking(outcome)}`, remote: false }
+      return { action: 'relayed', status: '2.0.0', why: `relayed to ${outcome.to}${lacking(outcome)}` }
     default:
       return undefined
   }
@@ -116,7 +126,15 @@ function isOfTime({ envelope: { deliverBy } }: SpoolEntry, state: RecipientState
   return deliverBy.trace || state.outcome.untimed === true
 }
 
-function cause({ by }: Outcome & { readonly kind: 'deferred' | 'failed' }): Omit<Reported, 'recipient' | 'action'> {
-  if (!('code' in by)) return { status: by.status, why: by.why, remote: false }
-  return { status: by.status ?? `${Math.floor(by.code / 100)}.0.0`, why: sayReply(by), remote: true }
+function cause(
+  outcome: Outcome & { readonly kind: 'deferred' | 'failed' },
+): Omit<Reported, 'recipient' | 'action' | 'tried'> {
+  const { by, remote } = outcome
+  const reply = 'code' in by ? by : outcome.kind === 'failed' ? outcome.reply : undefined
+  return {
+    ...('code' in by
+      ? { status: by.status ?? `${Math.floor(by.code / 100)}.0.0`, why: sayReply(by) }
+      : { status: by.status, why: by.why }),
+    ...(reply && { reply: sayReply(reply), ...(remote !== undefined && { remote }) }),
+  }
 }

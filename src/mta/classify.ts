@@ -16,3 +16,9 @@ export function classify(
       return { kind: 'deferred', by: reply }
   }
 }
+
+/** Whose reply it was, where it was one and somebody is to be told of it. */
+export function heardFrom(remote: string | undefined, outcome: Outcome): Outcome {
+  const isReply = (outcome.kind === 'deferred' || outcome.kind === 'failed') && 'code' in outcome.by
+  return isReply && remote !== undefined ? { ...outcome, remote } : outcome
+}

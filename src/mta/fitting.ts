@@ -53,18 +53,37 @@ export function wantedForm(offered: Capabilities, body: Envelope['body']): '7bit
   return body === '8bitmime' && !eight ? '7bit' : undefined
 }
 
+/**
+ * Must it not go on without TLS and REQUIRETLS? A report on such a message asks for both and does without: better that its
+ * sender hears of it (RFC 8689 §5).
+ */
+export function requiresTls({ requireTls, from }: Envelope): boolean {
+  return requireTls === true && from !== null
+}
+
 /** What the server would have to take and does not say it can, in whatever form (RFC 6531 §3.5, RFC 8689 §4.2.1, RFC 2852 §4). */
-export function unsendableTo(offered: Capabilities, envelope: Envelope, size: number): Failure | undefined {
-  if (envelope.requireTls && !offers(offered, 'REQUIRETLS')) {
+export function unsendableTo(
+  offered: Capabilities,
+  envelope: Envelope,
+  { form: { size }, now }: { readonly form: Form; readonly now: Instant },
+): Failure | undefined {
+  if (requiresTls(envelope) && !offers(offered, 'REQUIRETLS')) {
     const why = 'the message requires TLS on all its way, and the next server takes no REQUIRETLS'
     return { status: '5.7.30', why }
   }
   if (envelope.smtputf8 && !offers(offered, 'SMTPUTF8') && !isPlain(envelope)) {
     return { status: '5.6.7', why: 'an address is outside ASCII, and the next server takes no SMTPUTF8' }
   }
-  if (envelope.deliverBy?.mode === 'return' && !offers(offered, 'DELIVERBY')) {
-    const why = 'the message must be delivered in time or come back, and the next server takes no DELIVERBY'
-    return { status: '5.3.3', why }
+  if (envelope.deliverBy?.mode === 'return') {
+    if (!offers(offered, 'DELIVERBY')) {
+      const why = 'the message must be delivered in time or come back, and the next server takes no DELIVERBY'
+      return { status: '5.3.3', why }
+    }
+    const [left, least] = [secondsLeft(envelope.deliverBy, now), Number(offered.keywords.get('DELIVERBY')?.[0] ?? 0)]
+    if (left < least) {
+      const why = `the message must be delivered within ${left} s or come back, and the next server wants ${least} s for that`
+      return { status: '5.4.7', why }
+    }
   }
   const limit = Number(offered.keywords.get('SIZE')?.[0] ?? 0)
   if (limit === 0 || size <= limit || Number.isNaN(limit)) return undefined
@@ -100,7 +119,7 @@ export function mailParams(
     params.push({ keyword: 'BODY', value: body.toUpperCase() })
   }
   if (envelope.smtputf8 && offers(offered, 'SMTPUTF8')) params.push({ keyword: 'SMTPUTF8' })
-  if (envelope.requireTls) params.push({ keyword: 'REQUIRETLS' })
+  if (envelope.requireTls && offers(offered, 'REQUIRETLS')) params.push({ keyword: 'REQUIRETLS' })
   const { deliverBy, priority } = envelope
   if (deliverBy && offers(offered, 'DELIVERBY')) params.push({ keyword: 'BY', value: sayBy(deliverBy, now) })
   if (priority !== undefined && offers(offered, 'MT-PRIORITY')) {
@@ -114,9 +133,15 @@ export function mailParams(
 }
 
 /** What is left of the time, in whole seconds (RFC 2852 §4). */
-function sayBy({ at, mode, trace }: NonNullable<Envelope['deliverBy']>, now: Instant): string {
+function sayBy(deliverBy: NonNullable<Envelope['deliverBy']>, now: Instant): string {
+  const { mode, trace } = deliverBy
+  return `${secondsLeft(deliverBy, now)};${mode === 'return' ? 'R' : 'N'}${trace ? 'T' : ''}`
+}
+
+/** What is to come back has a second left as long as it is sent at all. */
+function secondsLeft({ at, mode }: NonNullable<Envelope['deliverBy']>, now: Instant): number {
   const seconds = Math.max(-MOST_SECONDS, Math.min(MOST_SECONDS, Math.floor((at - now) / 1000)))
-  return `${mode === 'return' ? Math.max(1, seconds) : seconds};${mode === 'return' ? 'R' : 'N'}${trace ? 'T' : ''}`
+  return mode === 'return' ? Math.max(1, seconds) : seconds
 }
 
 /** Nine digits (RFC 2852 §4). */

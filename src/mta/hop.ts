@@ -1,7 +1,8 @@
 import { lower } from '../base/bytes.ts'
+import { isLoopback } from '../config/ip.ts'
 import { type Connector, PLAIN } from '../routing/connector.ts'
 import type { Mailbox } from '../smtp/address.ts'
-import type { LmtpTarget } from './config.ts'
+import type { LmtpTarget, MtaConfig } from './config.ts'
 
 /** Whom sessions are with, and how they are held. Lanes, back-offs and memories go by its name. */
 export interface Hop {
@@ -43,7 +44,30 @@ export function lmtpHop(lmtp: LmtpTarget): Hop {
   return { name: `:${STORE.name}`, connector: STORE, lmtp }
 }
 
+/**
+ * Is the store on this machine? Handing it mail is delivery then, and not a step on the way: what a message asks of its way
+ * is over (RFC 8689 §4.4).
+ */
+export function isHere(lmtp: LmtpTarget): boolean {
+  return 'socket' in lmtp || isLoopback(lmtp.ip)
+}
+
 /** As operators name it: `A-to-B`, `out b.example`, `lmtp`. */
 export function shownHop({ name, connector, lmtp }: Hop): string {
   return lmtp ? connector.name : name
+}
+
+/** Which next hops, by their names, are by one configuration what they are by another: what is known of them holds on. */
+export function sameHops(before: MtaConfig, after: MtaConfig): (hop: string) => boolean {
+  // Where a line stands makes no difference.
+  const said = (what: unknown) => JSON.stringify(what, (key, value) => (key === 'at' ? undefined : value))
+  const known = new Map(before.routing.connectors.map(each => [each.name, said(each)]))
+  const same = new Set(
+    after.routing.connectors.filter(each => known.get(each.name) === said(each)).map(({ name }) => name),
+  )
+  const isSameStore = said(before.lmtp) === said(after.lmtp)
+  return hop => {
+    if (hop === `:${STORE.name}`) return isSameStore
+    return same.has(hop) || same.has(hop.slice(0, Math.max(0, hop.lastIndexOf(' '))))
+  }
 }

@@ -105,7 +105,8 @@ const OPERATED: Readonly<Record<OperatorVerb, string>> = {
 export function sayNews(news: MessageNews): string {
   switch (news.kind) {
     case 'received': {
-      const { hello, peer, protocol, login } = news.facts
+      const { hello, peer, protocol, login, uid } = news.facts
+      if (uid !== undefined) return `left here by userid ${uid} while no server ran`
       return `received from ${hello} [${peer}] by ${protocol}${login === undefined ? '' : `, logged in as ${login}`}`
     }
     case 'made':
@@ -233,7 +234,8 @@ function newsFacts(entry: SpoolEntry, news: MessageNews): Facts {
   switch (news.kind) {
     case 'received': {
       const { envelope } = entry
-      const { hello, peer, protocol, login, tls } = news.facts
+      const { hello, peer, protocol, login, tls, uid } = news.facts
+      const whence = uid === undefined ? { peer, hello } : { uid }
       return bounded({
         messageId: news.messageId,
         from: address(envelope.from),
@@ -241,8 +243,7 @@ function newsFacts(entry: SpoolEntry, news: MessageNews): Facts {
         recipients: envelope.recipients.length,
         size: news.size,
         body: envelope.body,
-        peer,
-        hello,
+        ...whence,
         protocol,
         login,
         tls: tls && `${tls.protocol} ${tls.cipher}`,

@@ -9,6 +9,8 @@ export interface Order {
   readonly hello: string
   /** Who is spoken to, for outcomes: `mail-b.b.example [10.54.7.10]`. */
   readonly to: string
+  /** The same for other programs: `mail-b.b.example`, or `[10.54.7.10]`. */
+  readonly remote?: string
   readonly envelope: Envelope
   /** Positions in `envelope.recipients`. */
   readonly recipients: readonly number[]

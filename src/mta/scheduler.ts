@@ -147,6 +147,16 @@ export class Scheduler<Job> {
     for (const lane of this.#lanes.values()) lane.away = undefined
   }
 
+  /** Takes over who is away, and for how long, of the hops that fit. What waits stays with the other. */
+  adopt(other: Scheduler<Job>, fits: (hop: string) => boolean): void {
+    for (const [hop, { failures, away }] of other.#lanes) {
+      if (failures === 0 || !fits(hop)) continue
+      const lane = this.#lane(hop)
+      lane.failures = failures
+      lane.away = away
+    }
+  }
+
   /** Takes out all that waits: nothing more is to be begun. */
   clear(): readonly Job[] {
     return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0).map(({ job }) => job))

@@ -35,8 +35,11 @@ export type TransactionOutput<Tag> =
   | { readonly kind: 'note'; readonly what: string }
   /** The outcome of those named, or of all who have none yet. */
   | { readonly kind: 'settled'; readonly outcome: Outcome; readonly which?: readonly number[] }
-  /** Something did not work, and can be gone without on another connection. Nobody here has the message yet. */
-  | { readonly kind: 'again'; readonly without: Without; readonly why: string }
+  /**
+   * Something did not work, and can be gone without on another connection. Nobody here has the message yet. `recipient`: whom
+   * it was refused for; it may have been their address that was not liked.
+   */
+  | { readonly kind: 'again'; readonly without: Without; readonly why: string; readonly recipient?: number }
   /**
    * Nothing more is to be said of this message. `idle`: the session can take another; `begun`: once RSET has ended what
    * was begun; `quit`: it cannot; `hang-up`: nor can it be told so.
@@ -90,7 +93,7 @@ export class Transaction<Tag> {
     switch (tag.step) {
       case 'mail':
         if (digit(reply) !== 2) {
-          if (isOfParameters(reply, this.#mailParams(now)) && this.#canSpare) return withoutParameters('MAIL', reply)
+          if (isOfParameters(reply, this.#mailParams(now)) && this.#canSpare) return [withoutParameters('MAIL', reply)]
           this.#refusal = reply
         }
         return this.#pipelined ? [] : this.#afterMail(now)
@@ -148,8 +151,12 @@ export class Transaction<Tag> {
 
   /** Can what the parameters ask be done without them? */
   get #canSpare(): boolean {
-    const { envelope } = this.#passage.order
-    return !envelope.requireTls && envelope.deliverBy?.mode !== 'return' && (!envelope.smtputf8 || isPlain(envelope))
+    const {
+      order: { envelope },
+      offered,
+    } = this.#passage
+    const isSecret = envelope.requireTls === true && offers(offered, 'REQUIRETLS')
+    return !isSecret && envelope.deliverBy?.mode !== 'return' && (!envelope.smtputf8 || isPlain(envelope))
   }
 
   /** Does DATA leave with the group? */
@@ -176,7 +183,8 @@ export class Transaction<Tag> {
   #afterRecipient(recipient: number, reply: Reply, now: Instant): readonly Said<Tag>[] {
     const { order, offered } = this.#passage
     const params = rcptParams(offered, order.envelope.recipients[recipient])
-    if (!this.#refusal && isOfParameters(reply, params) && this.#canSpare) return withoutParameters('RCPT', reply)
+    if (!this.#refusal && isOfParameters(reply, params) && this.#canSpare)
+      return [{ ...withoutParameters('RCPT', reply), recipient }]
     const round = this.#round
     const out: Said<Tag>[] = []
     if (digit(reply) === 2 && !this.#refusal) this.#accepted.push(recipient)
@@ -270,7 +278,7 @@ function withoutBdat(reply: Reply) {
 /** RCPT and DATA may be under way already, and a message must not follow them: another connection is simpler, and safe. */
 function withoutParameters(verb: string, reply: Reply) {
   const why = `the parameters of ${verb} are of what is offered, and were answered ${sayReply(reply)}`
-  return [{ kind: 'again', without: 'parameters', why }] as const
+  return { kind: 'again', without: 'parameters', why } as const
 }
 
 const LOST = 'what only Exchange reads of the message is lost here'

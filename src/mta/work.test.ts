@@ -127,7 +127,7 @@ test('after an attempt each recipient is done, or due again by the plan, and the
   assert.deepEqual(after.recipients, [
     { kind: 'done', at: 1000, outcome: gone },
     { kind: 'done', at: 1000, outcome: never },
-    { kind: 'waiting', due: 1000 + 10 * MINUTE, attempts: 1, last: later },
+    { kind: 'waiting', due: 1000 + 10 * MINUTE, attempts: 1, last: later, tried: 1000 },
   ])
   assert.deepEqual(
     after.trail.map(({ what }) => what),
@@ -365,7 +365,10 @@ test('of what is late its sender is told when its time is over, and it is tried 
   assert.equal(dueAt(once), 5 * MINUTE)
   assert.equal(isLate(once, { after: 0, now: 5 * MINUTE - 1 }), false)
   assert.equal(isLate(once, { after: 0, now: 5 * MINUTE }), true)
-  assert.equal(isLate({ ...once, toldLate: 1 }, { after: 0, now: 5 * MINUTE }), false)
+  // Told before that it is late, its sender is told of the time all the same, and once.
+  assert.equal(isLate({ ...once, toldLate: 1 }, { after: 1, now: 4 * MINUTE }), false)
+  assert.equal(isLate({ ...once, toldLate: 1 }, { after: 1, now: 5 * MINUTE }), true)
+  assert.equal(isLate({ ...once, toldLate: 5 * MINUTE }, { after: 1, now: 6 * MINUTE }), false)
   const [batch] = batches(CONFIG, once, 5 * MINUTE, { ways: WAYS })
   assert.equal(batch?.kind, 'relay')
   const next = conclude(once, new Map([[0, later]]), { plan: EXCHANGE_2003, now: 5 * MINUTE })

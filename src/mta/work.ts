@@ -203,24 +203,32 @@ export function conclude(
     // When its time is over it is looked at: delivered just in time, or its sender told.
     const set = entry.envelope.deliverBy?.at
     const due = planned !== undefined && set !== undefined && now < set ? Math.min(planned, set) : planned
-    if (due !== undefined) return { kind: 'waiting', due, attempts, last: outcome }
-    return { kind: 'done', at: now, outcome: { kind: 'failed', by: expired(outcome) } }
+    if (due !== undefined) return { kind: 'waiting', due, attempts, last: outcome, tried: now }
+    return { kind: 'done', at: now, outcome: expired(outcome) }
   })
   next = { ...next, recipients: states }
   for (const [i, outcome] of outcomes) next = trailed(next, triedNews(next, i, { outcome, now }), now)
   return next
 }
 
-/** Has it waited so long that its sender is to be told, and was not yet? `after` 0: never. */
+/** Has it waited so long that its sender is to be told, and was not yet? `after` 0: only of a time that they set. */
 export function isLate(
   { arrived, toldLate, envelope: { hold = arrived, deliverBy } }: SpoolEntry,
   { after, now }: { readonly after: Duration; readonly now: Instant },
 ): boolean {
-  if (toldLate !== undefined) return false
-  if (deliverBy?.mode === 'notify' && now >= deliverBy.at) return true
+  // The time that its sender set is told of also where it was late before that (RFC 2852 §4).
+  const isTold = toldLate !== undefined
+  if (deliverBy?.mode === 'notify' && now >= deliverBy.at && !(isTold && toldLate >= deliverBy.at)) return true
+  if (isTold) return false
   return after > 0 && now - Math.max(arrived, hold) >= after
 }
 
-function expired(last: Outcome) {
-  return { status: '5.4.7', why: `not delivered in time; the last try: ${sayOutcome(last)}` }
+function expired(last: Outcome & { readonly kind: 'deferred' }): Outcome {
+  const { by, remote } = last
+  return {
+    kind: 'failed',
+    by: { status: '5.4.7', why: `not delivered in time; the last try: ${sayOutcome(last)}` },
+    ...('code' in by && { reply: by }),
+    ...(remote !== undefined && { remote }),
+  }
 }

@@ -32,6 +32,13 @@ export class LinkHealth {
     this.#timers = { ...HEALTH_TIMERS, ...timers }
   }
 
+  /** Goes on where another was. */
+  adopt(before: LinkHealth): void {
+    this.#state = before.#state
+    this.#failures = before.#failures
+    this.#due = before.#due
+  }
+
   get state(): 'up' | 'glitch' | 'down' {
     return this.#state
   }

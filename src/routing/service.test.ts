@@ -22,6 +22,14 @@ function textOf(site: Site, by: string): string {
   return [`hostname mail.${domain}`, `local-domain ${domain}`, `routing-group ${site}`, ...ways, by].join('\n')
 }
 
+function serviceOf(site: Site, by: string): RoutingService {
+  const { config, problems } = parse(MTA, textOf(site, by), `${site}.conf`)
+  assert.deepEqual(problems, [])
+  const incarnation = guid('e', SITES.indexOf(site))
+  const here = { server: config.hostname, domains: config.localDomains, sha256, incarnation }
+  return new RoutingService(organization(config.routing, here), config.routing, md5)
+}
+
 /** A world of servers, links that can be cut, and firewalls that remove X-LINK2STATE; its time is virtual. */
 class World {
   readonly services: ReadonlyMap<Site, RoutingService>
@@ -35,14 +43,7 @@ class World {
 
   constructor(by = 'route-by link-state', delta = true) {
     this.delta = delta
-    this.services = new Map(
-      SITES.map((site, i) => {
-        const { config, problems } = parse(MTA, textOf(site, by), `${site}.conf`)
-        assert.deepEqual(problems, [])
-        const here = { server: config.hostname, domains: config.localDomains, sha256, incarnation: guid('e', i) }
-        return [site, new RoutingService(organization(config.routing, here), config.routing, md5)]
-      }),
-    )
+    this.services = new Map(SITES.map(site => [site, serviceOf(site, by)]))
     for (const site of SITES) this.act(site, this.at(site).tick(0))
     this.settle()
   }
@@ -199,4 +200,22 @@ test('by least cost the way stays, and the news crosses all the same', () => {
   glitch.pass(3)
   assert.equal(glitch.mail('A', 'C'), 'relay A-D 25')
   assert.equal(glitch.mail('D', 'B'), 'relay D-C 20')
+})
+
+test('a service that takes over from another goes on with the connectors that are the same, down or not', () => {
+  for (const by of ['route-by link-state', 'reroute after-glitch']) {
+    const world = new World(by)
+    world.cut.add('AB')
+    world.mail('A', 'C')
+    world.pass(3)
+    const before = world.at('A')
+    const way = (fits: (name: string) => boolean): string => {
+      const next = serviceOf('A', by)
+      next.learn(before.engine.table, world.now)
+      next.adopt(before, fits, world.now)
+      const found = next.route({ to: { local: 'u', domain: 'c.example' } }, world.now)
+      return 'connector' in found ? nameOf(found.connector) : found.kind
+    }
+    assert.deepEqual([way(name => name === 'A-B'), way(name => name === 'A-D')], ['A-D', 'A-B'], by)
+  }
 })

@@ -115,6 +115,28 @@ export class RoutingService {
     if (this.#engine.absorb(table, 'other-group').changed.length > 0) this.#changed(now)
   }
 
+  /** Goes on with how another saw connectors that are the same. */
+  adopt(before: RoutingService, fits: (connector: string) => boolean, now: Instant): readonly ServiceOutput[] {
+    const known = new Map([...before.#connectors].map(([guid, { name }]) => [name, before.#neighbours.get(guid)]))
+    const said: ServiceOutput[] = []
+    for (const [connector, { health }] of this.#neighbours) {
+      const name = this.#connectors.get(connector)?.name ?? ''
+      const other = fits(name) ? known.get(name) : undefined
+      if (!other) continue
+      health.adopt(other.health)
+      if (health.state === 'down' && this.#engine.isMaster)
+        said.push(...this.#published(this.#master.report(this.#engine.server, connector, false, now), now))
+    }
+    this.#failDown()
+    return said
+  }
+
+  /** Mail takes no way that is known to be down here, whatever the table says. */
+  #failDown(): void {
+    const down = [...this.#neighbours].filter(([, { health }]) => health.state === 'down')
+    this.#routes.fail(new Set(down.map(([guid]) => guid)))
+  }
+
   /** A conversation with a neighbour. Give what it says to `heard`; sending its frames is the driver's. */
   exchange(options: ExchangeOptions): Exchange {
     return new Exchange(this.#engine, options)
@@ -246,8 +268,7 @@ export class RoutingService {
   #healthSaid(connector: Guid, outputs: ReturnType<LinkHealth['tick']>, now: Instant): readonly ServiceOutput[] {
     return outputs.flatMap((output): readonly ServiceOutput[] => {
       if (output.kind === 'probe') return [{ kind: 'probe', connector }]
-      const down = [...this.#neighbours].filter(([, { health }]) => health.state === 'down')
-      this.#routes.fail(new Set(down.map(([guid]) => guid)))
+      this.#failDown()
       const { available } = output
       // Mail may take another way here before anybody else knows.
       const here: readonly ServiceOutput[] = [{ kind: 'changed' }]

@@ -17,10 +17,13 @@ export const MAX_PATH = 256
 
 export type PathFault = { readonly wrong: string }
 
-const ATOM = "[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~\\u0080-\\u{10ffff}]+"
-const DOT_STRING = new RegExp(`^${ATOM}(?:\\.${ATOM})*$`, 'u')
-const LABEL = '[A-Za-z0-9\\u0080-\\u{10ffff}](?:[A-Za-z0-9_\\-\\u0080-\\u{10ffff}]*[A-Za-z0-9\\u0080-\\u{10ffff}])?'
-const DOMAIN = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`, 'u')
+const ATEXT = "[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~\\u0080-\\u{10ffff}]+"
+/** A local part that needs no quotes: atoms, with dots between them. */
+const DOT_STRING = new RegExp(`^${ATEXT}(?:\\.${ATEXT})*$`, 'u')
+const LETTER = 'A-Za-z0-9\\u0080-\\u{10ffff}'
+/** Labels with dots between them; they may hold hyphens, and do not begin or end with one. */
+const LABEL = `[${LETTER}]+(?:[_\\-]+[${LETTER}]+)*`
+const NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`, 'u')
 const MAX_LABEL = 63
 
 /**
@@ -94,8 +97,12 @@ export function parseMailbox(text: string): Mailbox | PathFault {
 export function isDomain(text: string): boolean {
   if (text === '' || octets(text) > MAX_DOMAIN) return false
   if (text[0] === '[') return isLiteral(text)
-  if (!DOMAIN.test(text)) return false
-  return text.length <= MAX_LABEL || text.split('.').every(({ length }) => length <= MAX_LABEL)
+  if (!NAME.test(text)) return false
+  for (let from = 0, dot = 0; dot >= 0; from = dot + 1) {
+    dot = text.indexOf('.', from)
+    if ((dot < 0 ? text.length : dot) - from > MAX_LABEL) return false
+  }
+  return true
 }
 
 function isLiteral(text: string): boolean {
@@ -113,6 +120,11 @@ function octets(text: string): number {
     count += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
   }
   return count
+}
+
+/** An address as a domain is written (RFC 5321 §4.1.3): `[192.0.2.1]`, `[IPv6:2001:db8::1]`. */
+export function addressLiteral(ip: string): string {
+  return ip.includes(':') ? `[IPv6:${ip}]` : `[${ip}]`
 }
 
 /** The address as it is written outside a path, quoted where it has to be. */

@@ -35,6 +35,22 @@ export const NO_CAPABILITIES: Capabilities = { name: '', keywords: new Map() }
  * is no extension.
  */
 export function readCapabilities({ text }: Reply): Capabilities {
+  if (last && isSame(last.text, text)) return last.read
+  const read = capabilitiesIn(text)
+  last = { text, read }
+  return read
+}
+
+/** What was read last: whoever stands before a server hears the same list from it for every client. */
+let last: { readonly text: readonly string[]; readonly read: Capabilities } | undefined
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  if (some.length !== others.length) return false
+  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false
+  return true
+}
+
+function capabilitiesIn(text: readonly string[]): Capabilities {
   const [first = '', ...rest] = text
   const keywords = new Map<string, readonly string[]>()
   for (const [i, line] of rest.entries()) {

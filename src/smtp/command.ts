@@ -1,4 +1,4 @@
-import { bytes, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import { bytes, CR, LF, SP, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
 import { formatParams, fromXtext, type Param, type Params, parseParams, toXtext } from './params.ts'
 
@@ -26,95 +26,80 @@ export type CommandKind = Exclude<Command['kind'], 'other' | 'garbled' | 'unread
 type Parser = (kind: CommandKind, argument: string) => Command
 
 /** Verb → what it is and how the rest of its line reads. The only list of verbs in the house. */
-const VERBS: ReadonlyMap<string, readonly [CommandKind, Parser]> = new Map<string, readonly [CommandKind, Parser]>([
-  ['EHLO', ['ehlo', hello]],
-  ['HELO', ['helo', hello]],
-  ['MAIL', ['mail', mail]],
-  ['RCPT', ['rcpt', rcpt]],
-  ['DATA', ['data', bare]],
-  ['BDAT', ['bdat', bdat]],
-  ['RSET', ['rset', bare]],
-  ['NOOP', ['noop', free]],
-  ['QUIT', ['quit', bare]],
-  ['VRFY', ['vrfy', free]],
-  ['EXPN', ['expn', free]],
-  ['HELP', ['help', free]],
-  ['ETRN', ['etrn', free]],
-  ['TURN', ['turn', bare]],
-  ['ATRN', ['atrn', free]],
-  ['STARTTLS', ['starttls', bare]],
-  ['AUTH', ['auth', auth]],
-  ['X-EXPS', ['x-exps', auth]],
-  ['X-LINK2STATE', ['x-link2state', link2state]],
-  ['XEXCH50', ['xexch50', xexch50]],
-  ['XCLIENT', ['xclient', xclient]],
-])
-
-const LONGEST = Math.max(...Array.from(VERBS.keys(), ({ length }) => length))
-
-export const COMMAND_KINDS: readonly CommandKind[] = Array.from(VERBS.values(), ([kind]) => kind)
-
-const WORDS: ReadonlyMap<CommandKind, string> = new Map(Array.from(VERBS, ([word, [kind]]) => [kind, word]))
-
-/** The verb, in upper case. */
-export function wordFor(kind: CommandKind): string {
-  return WORDS.get(kind) ?? ''
-}
-
-/** The verbs of four letters, by their octets: nearly every line begins with one, and no string is made to find it. */
-const OF_FOUR: ReadonlyMap<number, string> = new Map(
-  Array.from(VERBS.keys())
-    .filter(({ length }) => length === 4)
-    .map(word => [fourAt(bytes(word), 0), word]),
+const VERBS: ReadonlyMap<string, readonly [CommandKind, Parser]> = new Map(
+  Object.entries<readonly [CommandKind, Parser]>({
+    EHLO: ['ehlo', hello],
+    HELO: ['helo', hello],
+    MAIL: ['mail', mail],
+    RCPT: ['rcpt', rcpt],
+    DATA: ['data', bare],
+    BDAT: ['bdat', bdat],
+    RSET: ['rset', bare],
+    NOOP: ['noop', free],
+    QUIT: ['quit', bare],
+    VRFY: ['vrfy', free],
+    EXPN: ['expn', free],
+    HELP: ['help', free],
+    ETRN: ['etrn', free],
+    TURN: ['turn', bare],
+    ATRN: ['atrn', free],
+    STARTTLS: ['starttls', bare],
+    AUTH: ['auth', auth],
+    'X-EXPS': ['x-exps', auth],
+    'X-LINK2STATE': ['x-link2state', link2state],
+    XEXCH50: ['xexch50', xexch50],
+    XCLIENT: ['xclient', xclient],
+  }),
 )
 
-/** Four octets without the bit that tells small letters from large ones; of what is no letter none becomes one by that. */
-function fourAt(line: Uint8Array, at: number): number {
-  const [a, b, c, d] = [line[at] ?? 0, line[at + 1] ?? 0, line[at + 2] ?? 0, line[at + 3] ?? 0]
-  return ((a & 0xdf) << 24) | ((b & 0xdf) << 16) | ((c & 0xdf) << 8) | (d & 0xdf)
+const LONGEST = Math.max(...[...VERBS.keys()].map(({ length }) => length))
+
+const VERB_OF: ReadonlyMap<string, string> = new Map([...VERBS].map(([verb, [kind]]) => [kind, verb]))
+
+/** A command's kind in upper case: of all but `other`, its verb. */
+export function verbOf(kind: Command['kind']): string {
+  return VERB_OF.get(kind) ?? upper(kind)
 }
 
-/** The word that stands there, in upper case. */
-export function wordAt(line: Uint8Array, from: number, length: number): string {
-  return (length === 4 ? OF_FOUR.get(fourAt(line, from)) : undefined) ?? upper(text(line, from, from + length))
-}
+export const COMMAND_KINDS: readonly CommandKind[] = [...VERBS.values()].map(([kind]) => kind)
 
 /** Understands one line without its ending. Never throws, whatever the octets. */
 export function parseCommand(line: Uint8Array): Command {
-  if (hasControl(line)) return { kind: 'unreadable', wrong: 'a control character in a command' }
-  // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one.
-  const wellFormed = strictUtf8(line)
-  const said = wellFormed ?? text(line)
-  // A verb is ASCII: an octet is a character.
+  if (hasControl(line, line.length)) return { kind: 'unreadable', wrong: 'a control character in a command' }
   const length = verbLength(line)
   if (length === 0) return { kind: 'unreadable', wrong: 'no verb' }
-  if (length < line.length && !isBlank(line[length]))
+  if (length < line.length && !isBlank(line[length])) {
     return { kind: 'unreadable', wrong: 'a space must follow the verb' }
-  let begins = length
-  while (isBlank(line[begins])) begins++
-  const argument = said.slice(begins)
-  const known = length > LONGEST ? undefined : VERBS.get(wordAt(line, 0, length))
-  if (!known) return { kind: 'other', verb: said.slice(0, length), argument }
+  }
+  let from = length
+  while (isBlank(line[from])) from++
+  // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one.
+  const wellFormed = strictUtf8(line)
+  // What stands before is ASCII, a character for each octet.
+  const argument = (wellFormed ?? text(line)).slice(from)
+  const verb = text(line, 0, length)
+  const known = length > LONGEST ? undefined : VERBS.get(upper(verb))
+  if (!known) return { kind: 'other', verb, argument }
   const [kind, parse] = known
   // A frame counts its octets: one character for each, whatever they spell.
-  if (kind === 'x-link2state') return parse(kind, text(line, begins))
+  if (kind === 'x-link2state') return parse(kind, text(line, from))
   // As ISO 8859-1 the octets would make another address, and one that we would pass on.
   if (wellFormed === undefined && (kind === 'mail' || kind === 'rcpt'))
     return garbled(kind, 'not well-formed UTF-8', 'path')
   return parse(kind, argument)
 }
 
-/** Which command this is, whatever its argument: `parseCommand`'s `kind`, or the verb of a `garbled` one. */
-export function kindOf(line: Uint8Array): CommandKind | 'other' | 'unreadable' {
-  if (hasControl(line)) return 'unreadable'
+/** Which command this is, whatever its argument: `parseCommand`'s `kind`, or the verb of a `garbled` one. `end`: where its CRLF begins. */
+export function kindOf(line: Uint8Array, end: number = line.length): CommandKind | 'other' | 'unreadable' {
+  if (hasControl(line, end)) return 'unreadable'
   const length = verbLength(line)
-  if (length === 0 || (length < line.length && !isBlank(line[length]))) return 'unreadable'
-  return length > LONGEST ? 'other' : (VERBS.get(wordAt(line, 0, length))?.[0] ?? 'other')
+  if (length === 0 || (length < end && !isBlank(line[length]))) return 'unreadable'
+  return length > LONGEST ? 'other' : (VERBS.get(upper(text(line, 0, length)))?.[0] ?? 'other')
 }
 
-/** An octet that no command may hold. */
-function hasControl(line: Uint8Array): boolean {
-  for (let i = 0; i < line.length; i++) {
+/** Is there an octet that no command may hold? */
+function hasControl(line: Uint8Array, end: number): boolean {
+  for (let i = 0; i < end; i++) {
     const octet = line[i] ?? 0
     if (octet < 0x20 && octet !== 0x09) return true
   }
@@ -128,7 +113,7 @@ function verbLength(line: Uint8Array): number {
 }
 
 function isBlank(octet: number | undefined): boolean {
-  return octet === 0x20 || octet === 0x09
+  return octet === SP || octet === 0x09
 }
 
 function isOfVerb(octet: number | undefined, at: number): boolean {
@@ -238,18 +223,22 @@ export type Sayable = Exclude<Command, { kind: 'garbled' | 'unreadable' }>
  * for a command whose octets were not UTF-8 when it was read.
  */
 export function formatCommand(command: Sayable, encode: (text: string) => Uint8Array = utf8): Uint8Array | undefined {
-  const line = wording(command)
-  if (/[\r\n\0]/.test(line)) return undefined
+  const said = `${wording(command)}\r\n`
   // A frame of link state is of octets already, and counts them.
-  if (command.kind === 'x-link2state' && !/[^\x00-\xff]/.test(line)) return bytes(`${line}\r\n`)
-  return encode(`${line}\r\n`)
+  const isFrame = command.kind === 'x-link2state' && !/[^\x00-\xff]/.test(said)
+  const line = isFrame ? bytes(said) : encode(said)
+  for (let i = 0; i < line.length - 2; i++) {
+    const octet = line[i]
+    if (octet === CR || octet === LF || octet === 0) return undefined
+  }
+  return line
 }
 
 function wording(command: Sayable): string {
   switch (command.kind) {
     case 'ehlo':
     case 'helo':
-      return `${wordFor(command.kind)} ${command.domain}`
+      return `${verbOf(command.kind)} ${command.domain}`
     case 'mail':
       return `MAIL FROM:${formatPath(command.from)}${formatParams(command.params)}`
     case 'rcpt':
@@ -258,14 +247,14 @@ function wording(command: Sayable): string {
       return `BDAT ${command.size}${command.last ? ' LAST' : ''}`
     case 'auth':
     case 'x-exps':
-      return join(command.kind.toUpperCase(), command.mechanism, command.initial)
+      return join(verbOf(command.kind), command.mechanism, command.initial)
     case 'vrfy':
     case 'expn':
     case 'help':
     case 'noop':
     case 'etrn':
     case 'atrn':
-      return join(command.kind.toUpperCase(), command.argument)
+      return join(verbOf(command.kind), command.argument)
     case 'x-link2state':
       return `X-LINK2STATE ${command.position === 'none' ? '' : `${command.position.toUpperCase()} `}CHUNK=${command.chunk}`
     case 'xexch50':
@@ -275,7 +264,7 @@ function wording(command: Sayable): string {
     case 'other':
       return join(command.verb, command.argument)
     default:
-      return wordFor(command.kind)
+      return verbOf(command.kind)
   }
 }
 

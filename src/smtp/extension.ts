@@ -200,7 +200,8 @@ export const EXTENSIONS: readonly Extension[] = [
     params: [{ of: 'mail', keyword: 'BY', check: byTime }],
     advertise: always('DELIVERBY'),
     server: 'yes: returned when its time is over (R), or its sender told (N); T tells of each step',
-    client: 'yes: what is left of the time; where it is not offered, R fails with 5.3.3, and N is reported as relayed',
+    client:
+      'yes: what is left of the time; R fails with 5.3.3 where it is not offered, and with 5.4.7 where the server wants more time; N is reported as relayed where it is not offered',
   },
   {
     keyword: 'LIMITS',
@@ -223,7 +224,8 @@ export const EXTENSIONS: readonly Extension[] = [
     params: [{ of: 'mail', keyword: 'REQUIRETLS', check: nothing }],
     advertise: ({ secured }) => (secured ? 'REQUIRETLS' : undefined),
     server: 'yes, under TLS',
-    client: 'yes: only to a proven server that offers it, otherwise the message fails with 5.7.30',
+    client:
+      'yes: only to a proven server that offers it, otherwise the message fails with 5.7.30; a report goes without',
   },
   {
     keyword: 'AUTH',
@@ -244,7 +246,7 @@ export const EXTENSIONS: readonly Extension[] = [
     ],
     advertise: forOurs(now => `FUTURERELEASE ${MOST_HOLD / 1000} ${formatTimestamp(now + MOST_HOLD)}`),
     server: 'yes, for who has logged in or may relay: seven days at most',
-    client: 'not used: a message is held here',
+    client: 'not used: it is for submission, and a message is held here until it may go',
   },
   {
     keyword: 'MT-PRIORITY',
@@ -354,6 +356,9 @@ const SPECS: readonly (ParamSpec & { readonly needs: string })[] = EXTENSIONS.fl
   (params ?? []).map(spec => ({ ...spec, needs: keyword })),
 )
 
+/** The keywords that a client was told of, in whatever they are kept. */
+export type Listed = Pick<ReadonlySet<string>, 'has'>
+
 /**
  * Which parameter cannot be taken, and why: 555 for one we do not know or have not listed, 501 for a wrong value
  * (RFC 5321 §4.1.1.11). `listed`: the keywords of the EHLO list that the client was given; behind HELO there are none.
@@ -361,7 +366,7 @@ const SPECS: readonly (ParamSpec & { readonly needs: string })[] = EXTENSIONS.fl
 function firstWrong(
   of: ParamSpec['of'],
   given: Params,
-  { listed, now }: { readonly listed: ReadonlySet<string>; readonly now: Instant | undefined },
+  { listed, now }: { readonly listed: Listed; readonly now: Instant | undefined },
 ): Fault | undefined {
   for (const { keyword, value } of given) {
     const spec = SPECS.find(each => each.of === of && each.keyword === keyword)
@@ -376,7 +381,7 @@ function firstWrong(
 }
 
 /** `now`: for whoever acts on times in them. */
-export function checkMailParams(given: Params, listed: ReadonlySet<string>, now?: Instant): Checked<MailFacts> {
+export function checkMailParams(given: Params, listed: Listed, now?: Instant): Checked<MailFacts> {
   const wrong = firstWrong('mail', given, { listed, now })
   if (wrong) return wrong
   if (param(given, 'HOLDFOR') && param(given, 'HOLDUNTIL')) {
@@ -405,7 +410,7 @@ function deliverBy(value = ''): DeliverBy {
   }
 }
 
-export function checkRcptParams(given: Params, listed: ReadonlySet<string>): Checked<undefined> {
+export function checkRcptParams(given: Params, listed: Listed): Checked<undefined> {
   return firstWrong('rcpt', given, { listed, now: undefined }) ?? { facts: undefined }
 }
 

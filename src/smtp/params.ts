@@ -25,6 +25,7 @@ export function parseParams(text: string): Params | { readonly wrong: string } {
 }
 
 export function formatParams(params: Params): string {
+  if (params.length === 0) return ''
   return params.map(({ keyword, value }) => ` ${keyword}${value === undefined ? '' : `=${value}`}`).join('')
 }
 

@@ -88,6 +88,8 @@ export interface SessionFacts {
   readonly protocol: string
   readonly login: string | undefined
   readonly tls: TlsFacts | undefined
+  /** There was no session: a user of this machine left the message. */
+  readonly uid?: number
 }
 
 export interface ServerOptions {

@@ -64,7 +64,14 @@ export interface Note {
 export const MAX_NOTES = 200
 
 export type RecipientState =
-  | { readonly kind: 'waiting'; readonly due: Instant; readonly attempts: number; readonly last?: Outcome }
+  /** `tried`: when that was of which `last` tells. */
+  | {
+      readonly kind: 'waiting'
+      readonly due: Instant
+      readonly attempts: number
+      readonly last?: Outcome
+      readonly tried?: Instant
+    }
   | { readonly kind: 'done'; readonly at: Instant; readonly outcome: Outcome }
 
 /** What became of one recipient in one attempt. */
@@ -80,9 +87,10 @@ export type Outcome =
       readonly dsn?: boolean
       readonly untimed?: boolean
     }
-  /** `until`: it is not tried before, whatever the plan. */
-  | { readonly kind: 'deferred'; readonly by: Reply | Failure; readonly until?: Instant }
-  | { readonly kind: 'failed'; readonly by: Reply | Failure }
+  /** `until`: it is not tried before, whatever the plan. `remote`: whose reply it was, as `mx.b.example` or `[192.0.2.1]`. */
+  | { readonly kind: 'deferred'; readonly by: Reply | Failure; readonly until?: Instant; readonly remote?: string }
+  /** `reply`: what was said at the last try, where time ran out over it. */
+  | { readonly kind: 'failed'; readonly by: Reply | Failure; readonly remote?: string; readonly reply?: Reply }
 
 /** Something that failed and is no reply: an enhanced status (RFC 3463) and the reason in words. */
 export interface Failure {
@@ -105,6 +113,19 @@ export function noted(entry: SpoolEntry, at: Instant, what: string): SpoolEntry 
   const trail = [...entry.trail, { at, what }]
   const kept = trail.length > MAX_NOTES ? [...trail.slice(0, 10), ...trail.slice(trail.length - MAX_NOTES + 10)] : trail
   return { ...entry, trail: kept }
+}
+
+/**
+ * The entry as an order has it that all that waits be tried: it holds for what happened before it, and not for what is held.
+ * Thus one note stands for a change to every message, and each gets its own when it is next written down.
+ */
+export function ordered(entry: SpoolEntry, order: Note | undefined): SpoolEntry {
+  const { arrived, held, recipients, trail } = entry
+  if (!order || held !== undefined || (trail.at(-1)?.at ?? arrived) >= order.at || isDone(entry)) return entry
+  const hastened = recipients.map(state =>
+    state.kind === 'waiting' ? { ...state, due: Math.min(state.due, order.at) } : state,
+  )
+  return noted({ ...entry, recipients: hastened }, order.at, order.what)
 }
 
 /** Did its sender say that it is not to go yet? Who runs the server may have it go all the same. */

@@ -25,15 +25,17 @@ const outcome: fc.Arbitrary<Outcome> = fc.oneof(
     )
     .map(([must, may]) => ({ ...must, ...may })),
   fc
-    .tuple(fc.record({ kind: fc.constant('deferred' as const), by }), optional({ until: at }))
+    .tuple(fc.record({ kind: fc.constant('deferred' as const), by }), optional({ until: at, remote: fc.string() }))
     .map(([must, may]) => ({ ...must, ...may })),
-  fc.record({ kind: fc.constant('failed' as const), by }),
+  fc
+    .tuple(fc.record({ kind: fc.constant('failed' as const), by }), optional({ remote: fc.string(), reply }))
+    .map(([must, may]) => ({ ...must, ...may })),
 )
 const state: fc.Arbitrary<RecipientState> = fc.oneof(
   fc
     .tuple(
       fc.record({ kind: fc.constant('waiting' as const), due: at, attempts: fc.nat() }),
-      optional({ last: outcome }),
+      optional({ last: outcome, tried: at }),
     )
     .map(([must, may]) => ({ ...must, ...may })),
   fc.record({ kind: fc.constant('done' as const), at, outcome }),

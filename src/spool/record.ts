@@ -171,8 +171,14 @@ const OUTCOME: Shape<Outcome> = tagged<Outcome>('kind', {
     kind: oneOf('deferred'),
     by: BY,
     until: optional(time),
+    remote: optional(text),
   }),
-  failed: object<Of<Outcome, 'failed'>>({ kind: oneOf('failed'), by: BY }),
+  failed: object<Of<Outcome, 'failed'>>({
+    kind: oneOf('failed'),
+    by: BY,
+    remote: optional(text),
+    reply: optional(REPLY),
+  }),
 })
 
 const STATE: Shape<RecipientState> = tagged<RecipientState>('kind', {
@@ -181,6 +187,7 @@ const STATE: Shape<RecipientState> = tagged<RecipientState>('kind', {
     due: time,
     attempts: whole,
     last: optional(OUTCOME),
+    tried: optional(time),
   }),
   done: object<Of<RecipientState, 'done'>>({ kind: oneOf('done'), at: time, outcome: OUTCOME }),
 })

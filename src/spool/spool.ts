@@ -1,5 +1,5 @@
 import type { Instant } from '../base/time.ts'
-import type { SpoolEntry, SpoolId } from './entry.ts'
+import type { Note, SpoolEntry, SpoolId } from './entry.ts'
 
 /** An entry that is being worked on, by nobody else until the claim runs out. */
 export interface Claim {
@@ -51,10 +51,17 @@ export interface Spool {
    * while. Refuses like `update`.
    */
   remove(claim: Claim, farewell?: Farewell): Promise<boolean>
+  /** Is it there? */
+  has(id: SpoolId): boolean
   /** How a message ended that is gone, if that is still remembered. */
   gone(id: SpoolId): Promise<SpoolEntry | undefined>
   /** Its content; fails where there is none. */
   body(id: SpoolId): AsyncIterable<Uint8Array>
+  /**
+   * All that waits, is not held and is not claimed is due now; the order stands on its trail. One change, however many
+   * messages there are: how many. It holds at once, and outlives the process once this resolves.
+   */
+  hasten(order: Note): Promise<number>
   /** When the next unclaimed entry is due. */
   nextDue(): Promise<Instant | undefined>
   /** Everything that is there, oldest arrival first. */
@@ -63,7 +70,14 @@ export interface Spool {
   scan(): AsyncIterable<SpoolEntry>
   /** How many there are. */
   readonly count: number
-  /** Octets of their contents, and of what is on its way in. */
+  /** How many of them were there when it was opened and are not read yet: none of them is due before. */
+  readonly unread: number
+  /**
+   * Reads what was there when it was opened, a few at a time, so that others are served between; `some` is called after
+   * each of these, for something may be due by now. Resolves when it is done, or the spool is closed.
+   */
+  read(some?: () => void): Promise<void>
+  /** Octets of the contents of those that are read, and of what is on its way in. */
   readonly size: number
   /** Why a message would not be kept now, in words; nothing when one would. It is tried, and not only looked at. */
   trouble(): Promise<string | undefined>

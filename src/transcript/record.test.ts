@@ -19,6 +19,35 @@ function record(segments: readonly (readonly ['C' | 'S', string, string?])[], op
   return recorder.take().join('\n')
 }
 
+test('time that passes is written to the second, and what a message took that is left out is not', () => {
+  const timed = (messages: boolean): string => {
+    const recorder = new Recorder({ messages, octets: 1_000_000 })
+    const say = (by: 'C' | 'S', words: string, now: number) => recorder.passed(by, bytes(words), bytes(words), now)
+    say('S', '220 mail ESMTP\r\n', 5_000)
+    say('C', 'NO', 5_999)
+    say('C', 'OP\r\n', 9_000)
+    say('S', '250 ok\r\n', 70_500)
+    say('C', 'DATA\r\n', 70_600)
+    say('S', '354 go\r\n', 70_600)
+    say('C', 'Subject: x\r\n', 80_600)
+    say('C', '.\r\n', 90_600)
+    say('S', '250 ok\r\n', 91_600)
+    recorder.answered(bytes('421 late\r\n'), 391_600)
+    const text = recorder.take().join('\n')
+    const whole = `# x\nsubject: firewall\n\n-- dialogue --\n(client connects)\n${text}\n`
+    assert.deepEqual(parseTranscript(whole, 'x.smtp').problems, [])
+    return text
+  }
+  const begin = 'S: 220 mail ESMTP\nC= "xx"\n(3s pass)\nC: xx\n(61s pass)\nS: 250 xx\n'
+  const hidden = timed(false)
+  assert.ok(hidden.startsWith(begin), hidden)
+  assert.match(
+    hidden,
+    /\nS: 354 go\n# 15 octets of a message are left out\nC: \.\n\(1s pass\)\nS: 250 ok\n\(5m pass\)\nF: 421 late$/,
+  )
+  assert.match(timed(true), /\nS: 354 go\n\(10s pass\)\nC: Subject: x\n\(10s pass\)\nC: \.\n\(1s pass\)\nS: 250 ok\n/)
+})
+
 test('a line whose verb is known is written; of a login the mechanism, and nothing until the server has decided', () => {
   assert.equal(
     record([

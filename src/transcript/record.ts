@@ -6,6 +6,7 @@
  * server may quote what it was told. Messages are left out unless they are asked for.
  */
 import { CR, copy, LF, SP, text, upper } from '../base/bytes.ts'
+import { type Duration, formatDuration, type Instant } from '../base/time.ts'
 import { DotReader } from '../smtp/body.ts'
 import { COMMAND_KINDS, parseCommand } from '../smtp/command.ts'
 import { MAX_OUTSTANDING, Onlooker, said } from '../smtp/dialogue.ts'
@@ -20,6 +21,8 @@ export interface RecordOptions {
 }
 
 const HIDDEN = 0x78 // x
+/** What takes less is not written down. */
+const SECOND: Duration = 1000
 const TAB = 0x09
 const KNOWN: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))
 const LOGINS: ReadonlySet<string> = new Set(['AUTH', 'X-EXPS'])
@@ -47,6 +50,7 @@ export class Recorder {
   #login = false
   #replyHead = ''
   #last: Part | undefined
+  #at: Instant | undefined
   #endedBy: Part | undefined
   #written = 0
   #over = false
@@ -64,16 +68,29 @@ export class Recorder {
   }
 
   /** A segment as one side said it, and as the other heard it. */
-  passed(by: Part, segment: Uint8Array, heard: Uint8Array): void {
+  passed(by: Part, segment: Uint8Array, heard: Uint8Array, now?: Instant): void {
     if (this.#over || segment.length === 0) return
+    this.#pass(now)
     if (by === 'S') this.#server(segment, heard)
     else this.#client(segment, heard)
   }
 
   /** The firewall spoke to the client for itself: its words are its own, and may be written. */
-  answered(octets: Uint8Array): void {
+  answered(octets: Uint8Array, now?: Instant): void {
     if (this.#over) return
+    this.#pass(now)
     for (const line of linesOf(octets)) this.#write(formatWords('F', line))
+    this.#last = undefined
+  }
+
+  /** Time went on. What a message that is left out took is left out with it: its octets would seem to be few, and slow. */
+  #pass(now: Instant | undefined): void {
+    if (now === undefined) return
+    const gap = now - (this.#at ?? now)
+    this.#at = now
+    const inMessage = this.#onlooker.phase === 'body' && this.#onlooker.outstanding === 0
+    if (gap < SECOND || (inMessage && !this.#options.messages)) return
+    this.#write(`(${formatDuration(gap - (gap % SECOND))} pass)`)
     this.#last = undefined
   }
 

@@ -192,6 +192,37 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     assert.equal(await it.nextDue(), NOON)
   })
 
+  test(`${name}: hasten() has all that waits due at once, but what is held, claimed, or was tried since`, async () => {
+    const it = spool()
+    const late = (id: string): SpoolEntry => entry(id, NOON + 900)
+    await it.put(late('a'), body('x'))
+    await it.put({ ...late('held'), held: NOON }, body('x'))
+    await it.put(late('claimed'), body('x'))
+    await it.put(late('tried'), body('x'))
+    const claimed = await it.take('claimed', NOON, NOON + 500)
+    assert.ok(claimed)
+    assert.equal(await it.hasten({ at: NOON + 10, what: 'retried' }), 2)
+    const tried = await it.take('tried', NOON + 11, NOON + 500)
+    assert.ok(tried)
+    const { recipients: again } = late('tried')
+    const trail = [...tried.entry.trail, { at: NOON + 12, what: 'tried' }]
+    assert.ok(await it.update(tried, { ...tried.entry, revision: 1, recipients: again, trail }))
+    assert.equal(await it.nextDue(), NOON + 10)
+    const [one, ...more] = await it.claim(NOON + 10, NOON + 500, 9)
+    assert.deepEqual(
+      [one?.entry.id, one?.entry.recipients[0], one?.entry.trail, more],
+      ['a', { kind: 'waiting', due: NOON + 10, attempts: 0 }, [{ at: NOON + 10, what: 'retried' }], []],
+    )
+    assert.ok(one && (await it.remove(one)))
+    assert.ok(await it.update(claimed, { ...claimed.entry, revision: 1, trail: [{ at: NOON + 20, what: 'tried' }] }))
+    assert.equal(await it.nextDue(), NOON + 900)
+    const listed = (await it.list()).map(({ id, recipients: [state] }) => [id, state?.kind === 'waiting' && state.due])
+    assert.deepEqual(
+      listed.sort(),
+      ['claimed', 'held', 'tried'].map(id => [id, NOON + 900]),
+    )
+  })
+
   test(`${name}: scan() and count tell of everything`, async () => {
     const it = spool()
     for (const id of ['a', 'b', 'c']) await it.put(entry(id), body(id))
@@ -207,9 +238,11 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     const claim = await it.take('a', NOON, NOON + 50)
     assert.ok(claim)
     assert.equal(await it.gone('a'), undefined)
+    assert.ok(it.has('a') && !it.has('b'))
     const last: SpoolEntry = { ...claim.entry, revision: 1, trail: [{ at: NOON, what: 'relayed' }] }
     await it.remove(claim, { last })
     assert.deepEqual(await it.gone('a'), last)
+    assert.ok(!it.has('a'))
     assert.equal(await it.gone('b'), undefined)
   })
 }

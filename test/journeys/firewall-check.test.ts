@@ -1,10 +1,10 @@
 /** `./postern firewall check FILE` and `convert FILE`: what a text says, before any traffic. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { postern } from './postern.ts'
+import { postern, ROOT } from './postern.ts'
 
 function file(t: TestContext, text: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'check-'))
@@ -56,13 +56,19 @@ test('firewall check: status 0 where nothing suffers, 1 for a no fixup without i
   assert.match(wrong.err, /fw\.conf:4:12: error: no interface is called "dmz"\n[\s\S]*known: outside, inside/)
 })
 
-test('firewall check finds nothing that suffers behind strict: what it refuses, it says so to the client', async () => {
-  const { status, out } = await postern(['firewall', 'check', 'examples/gateway/gateway.conf'])
-  assert.equal(status, 0)
+test('firewall check finds nothing that suffers behind strict once it has a certificate, and says so while it has none', async t => {
+  const example = readFileSync(join(ROOT, 'examples/gateway/gateway.conf'), 'utf8')
+  const secured = file(t, `${example}strict certificate gateway.pem key gateway.key\n`)
+  const { status, out } = await postern(['firewall', 'check', secured])
+  assert.equal(status, 0, out)
   assert.match(out, /^outside to inside, inbound: strict$/m)
   assert.match(out, /^ +passes +SIZE PIPELINING .*STARTTLS/m)
   assert.match(out, /^ +refuses +answer recipients over \d+/m)
   assert.doesNotMatch(out, /^ +suffers/m)
+
+  const bare = await postern(['firewall', 'check', 'examples/gateway/gateway.conf'])
+  assert.equal(bare.status, 1)
+  assert.match(bare.out, /TLS is stripped: [\s\S]*to let it through: strict certificate FILE key FILE/)
 })
 
 test('firewall convert of a file without a fixup says that there is none', async () => {

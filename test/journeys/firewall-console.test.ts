@@ -45,7 +45,7 @@ test('what nobody confirms in time is taken back, and cannot be written before',
   const { port, type, says } = await running(t)
   const typed = await type('confirm within 700ms', `no fixup protocol smtp ${port}`, 'write memory')
   assert.equal(typed.status, 2)
-  assert.match(typed.out, /taken back in 700ms, unless: confirm\nerror: first confirm/)
+  assert.match(typed.out, /taken back in 700ms, unless you type: confirm\nerror: first confirm/)
   await says(/Configuration taken back: nobody confirmed it in time/)
   assert.match(await greeting(port), /^220 \*/)
   const kept = await type('confirm within 1m', `no fixup protocol smtp ${port}`, 'confirm')
@@ -246,7 +246,7 @@ test('what-if tells which recorded mail would stop or change, by which line, and
     .map(line => JSON.parse(line) as Record<string, unknown>)
   assert.equal(first.outcome, 'stops')
   assert.match(String(first.refused), /access list mail does not speak of it/)
-  assert.deepEqual(count, { stops: 2, changes: 0, passes: 0 })
+  assert.deepEqual(count, { stops: 2, changes: 0, passes: 0, unseen: 0 })
 })
 
 test('what-if reads captures as well: DATA and BDAT, and who called', async t => {
@@ -286,6 +286,44 @@ test('what-if reads captures as well: DATA and BDAT, and who called', async t =>
   assert.match(through.out, new RegExp(`^changes {2}${place}:7 <carol@a\\.example>`, 'm'))
   assert.match(through.out, /^ {3}replace command BDAT, by [\s\S]*^ {3}assumed: the server answers DATA by 354$/m)
 
+  // The clock of a capture is played: a packet a second is too slow for this line, and a pause is one.
+  const hasty = configuration(t, [
+    ...gateway(2525, 2526).filter(l => !l.startsWith('fixup')),
+    ...['strict smtp 2525', 'strict command-wait 1s'],
+  ])
+  const late = await postern(['firewall', 'what-if', hasty, '--sessions', capture])
+  assert.match(
+    late.out,
+    /^stops .*\n {3}drop-connection session COMMAND, by \S+: strict command-wait 1s\n {6}idle too/m,
+  )
+  assert.match(late.out, /\nof 2 messages 2 would stop/)
+
+  // Behind STARTTLS nobody could look, and what becomes of STARTTLS is said.
+  const tls = join(folder, 'tls.pcap')
+  const hello = [said('S', '220 mail-b ESMTP'), said('C', 'EHLO a'), said('S', '250-mail-b', '250 STARTTLS')]
+  const hidden = { by: 'C' as const, octets: Uint8Array.of(0x16, 3, 1, 0, 1, 0) }
+  writeFileSync(tls, pcap('ethernet', frames([...hello, said('C', 'STARTTLS'), said('S', '220 Go'), hidden])))
+  const masked = await postern(['firewall', 'what-if', file, '--sessions', tls])
+  assert.equal(masked.status, 1, masked.err)
+  assert.match(
+    masked.out,
+    /^unseen {3}\S+tls\.pcap \S+ to \S+:3 TLS begins, and the record ends\n {3}STARTTLS does not get/m,
+  )
+  assert.match(masked.out, /^ {3}mask command EHLO, by \S+: fixup protocol smtp 2525$/m)
+  assert.match(masked.out, /\nnot looked into, as TLS began: 1 session\nof 0 messages 0 would stop/)
+  const open = configuration(
+    t,
+    gateway(2525, 2526).filter(l => !l.startsWith('fixup')),
+  )
+  const passed = await postern(['firewall', 'what-if', open, '--sessions', tls, '--json'])
+  assert.equal(passed.status, 0, passed.err)
+  const [seen = {}, counts] = passed.out
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  assert.deepEqual([seen.outcome, seen.starttls], ['unseen', 'passes'])
+  assert.deepEqual(counts, { stops: 0, changes: 0, passes: 0, unseen: 1 })
+
   // More than is read of a connection: the message counts all the same, and that its end is not known is told.
   const long = Array.from({ length: 4_096 }, () => 'x'.repeat(70))
   const ways = [
@@ -297,7 +335,7 @@ test('what-if reads captures as well: DATA and BDAT, and who called', async t =>
     writeFileSync(big, pcap('ethernet', frames([...begin, ...mail('dave'), ...way])))
     const told = await postern(['firewall', 'what-if', file, '--sessions', big])
     assert.match(told.err, /the end of the last message is not there \(at most 262144 octets/)
-    assert.match(told.out, /<dave@a\.example>[\s\S]*\nof 1 messages 0 would stop, 1 would change/)
+    assert.match(told.out, /<dave@a\.example>[\s\S]*\nof 1 message 0 would stop, 1 would change/)
   }
 
   // Whole networks behind a static: the server is the one that was seen, before the firewall or behind it.

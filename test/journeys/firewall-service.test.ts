@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { formatDiagnostic } from '../../src/base/problem.ts'
+import { lean } from '../../src/io/tcp.ts'
 import { parseTranscript } from '../../src/transcript/parse.ts'
 import { formatFailure, play } from '../../src/transcript/play.ts'
 import { unmet } from '../interop/needs.ts'
@@ -149,24 +150,29 @@ test('whoever is still there when the grace is over is cut, and the last that ha
   assert.match(readFileSync(at('gw.json'), 'utf8'), /"event":"torn-down".*\n$/)
 })
 
-test('with no files left accepting pauses, those inside live on, and it recovers', async t => {
-  const [port, { port: server }] = [await freePort(), await quoting(t)]
-  const { says } = await start(t, configuration(t, gateway(port, server)), { files: 80 })
-  const talks: Talk[] = []
-  // Each takes two: some of these must find the door shut.
-  for (let i = 0; i < 60; i++) {
-    const talk = await Talk.to(`127.0.0.1:${port}`).catch(() => undefined)
-    if (talk) talks.push(talk)
-  }
-  await says(/Accepting paused/)
-  const [first] = talks
-  assert.ok(first)
-  assert.equal(await first.hear(), MASKED)
-  assert.equal(await first.ask('HELO x'), '250 mail.example\r\n')
-  for (const talk of talks) talk.close()
-  await says(/Accepting again/)
-  assert.equal(await greeting(port), MASKED)
-})
+for (const tcp of ['', 'node']) {
+  const over = tcp === '' ? 'TCP handles' : 'node:net'
+  test(`with no files left accepting pauses, those inside live on, and it recovers: over ${over}`, async t => {
+    const [port, { port: server }] = [await freePort(), await quoting(t)]
+    const env = { POSTERN_TCP: tcp, NODE_OPTIONS: '--pending-deprecation' }
+    const { says, said } = await start(t, configuration(t, gateway(port, server)), { files: 80, env })
+    assert.equal(said().includes('DEP0111'), tcp === '' && lean)
+    const talks: Talk[] = []
+    // Each takes two: some of these must find the door shut.
+    for (let i = 0; i < 60; i++) {
+      const talk = await Talk.to(`127.0.0.1:${port}`).catch(() => undefined)
+      if (talk) talks.push(talk)
+    }
+    await says(/Accepting paused/)
+    const [first] = talks
+    assert.ok(first)
+    assert.equal(await first.hear(), MASKED)
+    assert.equal(await first.ask('HELO x'), '250 mail.example\r\n')
+    for (const talk of talks) talk.close()
+    await says(/Accepting again/)
+    assert.equal(await greeting(port), MASKED)
+  })
+}
 
 test('events go to a syslog server, a file and a JSON file, with the numbers Cisco gave them', async t => {
   const [port, { port: server }] = [await freePort(), await quoting(t)]

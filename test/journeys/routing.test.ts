@@ -140,6 +140,19 @@ test('servers that run are asked: one is told what another found down, and says 
   const asFacts = await ask('linkstate', 'diff', '--json', hub.file, other.file)
   assert.equal((JSON.parse(asFacts.out) as readonly unknown[]).length, 2)
 
+  // Mail that waits has a way; where there is none, the status says so.
+  for (const [to, status] of [
+    ['u@c.example', 0],
+    ['u@nowhere.example', 1],
+  ] as const) {
+    for (const form of [[], ['--json']]) {
+      const asked = await ask('route', 'explain', to, '--running', hub.file, ...form)
+      assert.equal(asked.status, status, asked.out)
+      const kind = form.length > 0 ? /"route":\{"kind":"unreachable"/ : /^unreachable: 5\.4\.4 /m
+      assert.equal(kind.test(asked.out), status === 1, asked.out)
+    }
+  }
+
   // What cannot be asked says why, and one mistake in a question harms nobody.
   const wrong = await postern(['route', 'explain', 'nobody', '--running', hub.file])
   assert.equal(wrong.status, 2)

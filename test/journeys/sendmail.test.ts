@@ -1,6 +1,6 @@
 /** `./postern sendmail`: what programs of a machine hand their mail to. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -120,7 +120,33 @@ test('the exit code tells what went wrong, and standard error says it', async t 
   })
   assert.equal(nowhere.status, 78)
   await server.end()
+  rmSync(join(here.folder, 'spool.drop'), { recursive: true })
   const late = await sendmail(['alice'], message)
   assert.equal(late.status, 75)
-  assert.match(late.err, /^sendmail: 127\.0\.0\.1:\d+ refused the connection\n$/)
+  assert.match(
+    late.err,
+    /^sendmail: 127\.0\.0\.1:\d+ refused the connection; nothing can be left for it: there is no \S+\.drop/,
+  )
+})
+
+test('while no server runs a message is left for it: 0, and the next server takes it up as that user', async t => {
+  const { here, server, sendmail, arrived } = await begin(t)
+  await server.end()
+  const left = await sendmail(['-f', 'bob@a.example', 'alice', 'x@far.example'], 'Subject: left\n\ngrüße\n')
+  assert.deepEqual([left.status, left.err], [0, ''])
+  const [name = ''] = readdirSync(join(here.folder, 'spool.drop')).filter(each => each !== 'aside')
+  assert.equal(statSync(join(here.folder, 'spool.drop', name)).mode & 0o7777, 0o640)
+  await start(t, here.file)
+  const [alice = ''] = await arrived('alice', 1)
+  assert.ok(
+    alice.startsWith(
+      `Return-Path: <bob@a.example>\r\nReceived: by mail-a.a.example (Postern, from userid ${process.getuid?.()}) id ${name};`,
+    ),
+    alice,
+  )
+  assert.ok(alice.endsWith('Subject: left\r\n\r\ngrüße\r\n'))
+  // What a running server would have refused at once comes back.
+  const [bob = ''] = await arrived('bob', 1)
+  assert.match(bob, /x@far\.example\r\n {4}5\.7\.1 it may not be relayed from here/)
+  assert.deepEqual(readdirSync(join(here.folder, 'spool.drop')), ['aside'])
 })

@@ -122,8 +122,9 @@ async function carry(each: Traffic, chosen: readonly Subject[], { quick, note }:
     note(`${each.name}: starting ${subject.name}`)
     const line = await lay(subject)
     lines.set(subject.name, line)
-    // Once unmeasured: code gets compiled, buffers get their size.
-    await send(line, each, Math.ceil((messages * line.share) / 2))
+    // Once unmeasured: code gets compiled, buffers get their size. As much of it however short the rounds are: who runs for
+    // months is not measured at his start.
+    await send(line, each, Math.ceil((each.full * line.share) / 2))
   }
   const samples = await alternate([...lines.keys()], rounds, async (subject, round) => {
     const line = lines.get(subject)

@@ -67,8 +67,8 @@ export const cases: readonly string[] = CASES.map(({ name }) => name)
 
 /** Haraka gets so much less to do, or a run of it would take longer than all the others. */
 const SHARES: Readonly<Record<string, number>> = { haraka: 0.2 }
-/** Runs before the first that counts. Node compiles what it does often, and a server runs longer than a bench. */
-const WARM: Readonly<Record<string, number>> = { postern: 2, haraka: 2, postfix: 1 }
+/** Full runs before the first that counts. Node compiles what it does often, and a server runs longer than a bench. */
+const WARM: Readonly<Record<string, number>> = { postern: 2, haraka: 2, postfix: 0.2 }
 
 interface Line {
   readonly port: number
@@ -85,12 +85,12 @@ export async function run({ quick, subjects: wanted, cases: asked, note }: Order
   for (const each of CASES.filter(({ name }) => asked.includes(name))) {
     const messages = quick ? each.quick : each.full
     const lines = new Map<string, Line>()
-    const share = (name: string): number => Math.ceil(messages * (SHARES[name] ?? 1))
+    const share = (name: string, whole = messages): number => Math.ceil(whole * (SHARES[name] ?? 1))
     for (const name of wanted) {
       const line = await (LAY[name] ?? layPostern)()
       lines.set(name, line)
       versions.add(line.version)
-      for (let run = 0; run < (WARM[name] ?? 1); run++) await send(line, each, share(name))
+      await send(line, each, share(name, each.full * (WARM[name] ?? 1)))
     }
     const samples = await alternate(wanted, 3, async (subject, round) => {
       const line = lines.get(subject)

@@ -51,6 +51,7 @@ const METRICS: readonly Metric[] = [
   { name: 'disk', unit: 'MB' },
   { name: 'start', unit: 's' },
   { name: 'start-cpu', unit: 's' },
+  { name: 'read', unit: 's' },
   { name: 'memory', unit: 'MB' },
   { name: 'mapped', unit: 'MB' },
   { name: 'list', unit: 's' },
@@ -77,13 +78,14 @@ export async function run({ quick, cases: asked, note }: Order): Promise<Report>
 }
 
 async function measure({ octets, slow }: Case, count: number, note: (line: string) => void): Promise<Sample> {
-  const [port = 0, sinkPort = 0] = await freePorts(2)
+  const [port = 0, sinkPort = 0, metricsPort = 0] = await freePorts(3)
   const folder = mkdtempSync(join(workDirectory(), 'queue-'))
   const file = join(folder, 'mail.conf')
   const lines = [
     'hostname mx.postern.example',
     `listen 127.0.0.1 port ${port}`,
     `spool ${join(folder, 'spool')} size 100G`,
+    `metrics listen 127.0.0.1 ${metricsPort}`,
     `connector sink to Sink cost 1 target 127.0.0.1 port ${sinkPort}`,
     'address-space sink smtp v4.postern.example',
     ...(slow ? ['queue per-destination connections 200 messages 1'] : []),
@@ -99,10 +101,13 @@ async function measure({ octets, slow }: Case, count: number, note: (line: strin
   await untilListening(server, port, { seconds: 300 })
   const startTime = (performance.now() - began) / 1000
   const startCpu = cpuSeconds(server.pid)
+  note(`listening after ${startTime.toFixed(1)} s`)
+  while ((await unread(metricsPort)) > 0) await wait(50)
+  const read = (performance.now() - began) / 1000
+  note(`read after ${read.toFixed(1)} s`)
   await wait(2_000)
   const memory = memoryOf(server.pid, 'RssAnon') / 1024
   const mapped = memoryOf(server.pid, 'RssFile') / 1024
-  note(`listening after ${startTime.toFixed(1)} s`)
 
   const list = await timed(() => ask(['queue', 'list', file, '--limit', '20']))
   note(`listed in ${list.toFixed(1)} s`)
@@ -123,6 +128,7 @@ async function measure({ octets, slow }: Case, count: number, note: (line: strin
     disk,
     start: startTime,
     'start-cpu': startCpu,
+    read,
     memory,
     mapped,
     list,
@@ -131,6 +137,17 @@ async function measure({ octets, slow }: Case, count: number, note: (line: strin
     cpu,
     'memory-most': most(),
   }
+}
+
+/** Messages that the server has not read yet. */
+async function unread(port: number): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`).catch(() => undefined)
+  // It takes mail a moment before it answers there.
+  if (!answer) return Number.POSITIVE_INFINITY
+  const text = await answer.text()
+  const [, count] = /^postern_mta_queue_unread (\d+)$/m.exec(text) ?? []
+  if (count === undefined) throw new Error('it does not say how much of its queue is unread')
+  return Number(count)
 }
 
 async function quickSink(port: number): Promise<() => number> {

@@ -4,13 +4,14 @@ import type { Network } from '../../topology/topology.ts'
 import type { Action, Cause, OctetKind, Proxying, ProxyWaits, Rule, SizeKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
 import { UNDERSTOOD } from '../proxy-offer.ts'
+import { bannerRules, type Front, OPEN_FRONT, rateRules } from './front.ts'
 import { Lines, type SettingLines } from './lines.ts'
 
 /**
  * Everything that `strict` counts, lists and waits for, by name. Whoever needs another number changes it here, and the
  * explanation of a refusal says which.
  */
-export interface StrictSettings {
+export interface StrictSettings extends Front {
   /** Extensions that may be offered and used, in upper case. */
   readonly extensions: ReadonlySet<string>
   readonly mechanisms: ReadonlySet<string>
@@ -93,6 +94,7 @@ const ENGINE: Proxying = {
 }
 
 export const STRICT: StrictSettings = {
+  ...OPEN_FRONT,
   extensions: new Set([
     'SIZE',
     'PIPELINING',
@@ -128,11 +130,13 @@ export function strict(cause: Cause, changes: StrictChanges = {}, lines: Setting
   const settings = { ...STRICT, ...changes, engine: { ...STRICT.engine, ...changes.engine } }
   const say = new Lines('strict', cause, lines)
   const rules = [
+    ...bannerRules(settings, say),
     ...verbs(settings, say),
     ...offers(settings, say),
     ...addresses(settings, say),
     ...sizes(settings, say),
     ...octets(settings, say),
+    ...rateRules(settings, say),
   ]
   const { engine } = settings
   return { name: 'strict', engine, rules, directions: new Set(['inbound']), cause, settled: settledBy(engine, say) }

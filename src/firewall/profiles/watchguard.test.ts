@@ -72,6 +72,78 @@ test('SMTP-Incoming refuses a whole message whose structure mail readers would n
   assert.deepEqual(took, [])
 })
 
+const PAYLOAD = 'TVqQAAMAAAAEAAAA'
+
+/** What becomes of a message where only file names are looked at, as the server took it. */
+function withoutLists(message: string): { readonly reply: string; readonly took: string | undefined } {
+  const { through, took } = incoming({ contentTypes: new Set(['*']), headers: new Set(['*']) })
+  through.talk(...ENVELOPE)
+  const reply = through.say(`${message}.\r\n`)
+  return { reply, took: took[0]?.message }
+}
+
+test('SMTP-Incoming finds a denied file name however a mail reader may come by it', () => {
+  for (const written of [
+    'attachment; filename=game.exe',
+    "attachment; filename*=utf-8''game%2Eexe",
+    "attachment; filename*=utf-8''g%61me.%65xe",
+    "attachment; filename*0*=utf-8''game; filename*1*=%2Eexe",
+    'attachment; filename*1=.exe; filename*0=game',
+    "attachment; filename=game.exe; filename*=utf-8''a.txt",
+    "attachment; filename*=utf-8''a.txt; filename=game.exe",
+    'attachment; filename=a.txt; filename=game.exe',
+    'attachment; filename="=?utf-8?B?Z2FtZS5leGU=?="',
+    'attachment; filename="=?utf-8?B?Z2FtZS4=?= =?utf-8?Q?=65xe?="',
+    'attachment; filename=game.exe (x)',
+    'attachment; filename (x) = game.exe',
+    'attachment; filename="game.\\exe"',
+    'attachment; filename="game.exe. "',
+    'attachment; filename="game.exe',
+    'attachment; foo; filename=game.exe',
+    'attachment; x="a; filename=game.exe',
+    'attachment; filename=a.txt\r\nContent-Disposition: attachment; filename=game.exe',
+    `attachment; ${'x=y; '.repeat(60)}filename=game.exe`,
+  ]) {
+    const { reply, took } = withoutLists(MIXED.replace('attachment; filename="Game.EXE"', written))
+    assert.equal(reply, '250 2.0.0 queued\r\n', written)
+    assert.ok(took && !took.includes(PAYLOAD), `${written}: ${took}`)
+  }
+  const harmless = MIXED.replace('"Game.EXE"', '"game.exe.txt"')
+  assert.ok(withoutLists(harmless).took?.includes(PAYLOAD))
+})
+
+test('SMTP-Incoming looks into what is signed, and refuses what mail readers would look into and it cannot', () => {
+  const type = 'Content-Type: multipart/mixed; boundary=q'
+  for (const [written, isRefused] of [
+    ['Content-Type: multipart/signed; boundary=q', false],
+    ['Content-Type: multipart/encrypted; boundary=q', false],
+    [`no field\r\n${type}`, false],
+    [`${type}\r\n${type}`, true],
+    [`${type}\r\nContent-Transfer-Encoding: base64`, true],
+    ['Content-Type: multipart/mixed; boundary="q "', true],
+    ["Content-Type: multipart/mixed; boundary*=utf-8''q", true],
+    ['Content-Type: multipart/mixed; boundary=z; boundary=q', true],
+    ['Content-Type: multipart; boundary=q', true],
+    ['Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64', true],
+    ['Content-Type: message/partial; id=x; number=1; total=1', true],
+  ] as const) {
+    const { reply, took } = withoutLists(MIXED.replace(type, written))
+    assert.match(reply, isRefused ? /^554 5\.6\.0 / : /^250 /, written)
+    assert.ok(!took?.includes(PAYLOAD), `${written}: ${took}`)
+  }
+  const many = MIXED.replace('\r\n--q\r\n', `\r\n${'--q\r\n\r\n'.repeat(1000)}--q\r\n`)
+  assert.match(withoutLists(many).reply, /^554 5\.6\.0 /)
+  const named = Array.from({ length: 51 }, () => 'name=a').join('; ')
+  assert.match(withoutLists(MIXED.replace('filename="Game.EXE"', named)).reply, /^554 5\.6\.0 /)
+})
+
+test('a message that is nothing but a header has its fields judged, too', () => {
+  const { through, took } = incoming()
+  through.talk(...ENVELOPE)
+  assert.match(through.say('From: a@x.example\r\nX-Secret: 1\r\n.\r\n'), /^250 /)
+  assert.equal(took[0]?.message, 'From: a@x.example\r\n')
+})
+
 test('SMTP-Incoming offers the ticked ESMTP options and the listed AUTH types', () => {
   const { through } = incoming({}, ['SIZE 10', 'ETRN', 'CHUNKING', 'AUTH GSSAPI PLAIN', 'X-LINK2STATE'])
   const [reply] = through.talk('EHLO c.example')

@@ -4,6 +4,7 @@ import { DURATION } from '../../config/argument.ts'
 import type { Action, Cause, Match, Proxying, Rule, SizeKind, TextKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
 import { UNDERSTOOD } from '../proxy-offer.ts'
+import { bannerRules, type Front, OPEN_FRONT, rateRules } from './front.ts'
 import { Lines, type SettingLines } from './lines.ts'
 
 /**
@@ -13,7 +14,7 @@ import { Lines, type SettingLines } from './lines.ts'
  * Its help names the settings and few of their defaults. AUTH types, the idle timeout and the greeting are as documented;
  * the lists of headers, content types and file names are ours in its spirit.
  */
-export interface WatchguardSettings {
+export interface WatchguardSettings extends Front {
   /* General. */
   readonly idle: Duration
   /** Octets of a message, of an address, of a line of a body; 0 for none, as in every limit here. */
@@ -64,6 +65,7 @@ const HEADERS: ReadonlySet<string> = new Set(
 )
 
 const INCOMING: WatchguardSettings = {
+  ...OPEN_FRONT,
   idle: 10 * MINUTE,
   messageSize: 10_240_000,
   addressLength: 256,
@@ -155,11 +157,13 @@ function watchguard(
   lines: Lines,
 ): ProxyPolicy {
   const rules = [
+    ...bannerRules(settings, lines),
     ...greetings(settings, lines),
     ...esmtp(settings, lines),
     ...limits(settings, lines),
     ...addresses(settings, lines),
     ...content(settings, lines),
+    ...rateRules(settings, lines),
   ]
   const [shown] = settings.masquerade.keys()
   const idle = lines.by('idle', `idle-timeout ${DURATION.show(2 * settings.idle)}`)

@@ -19,7 +19,17 @@ const CLIENT_TLS = `
   tls_verify_hosts = *
   tls_verify_certificates = /etc/exim4/authority.pem`
 
-const CONFIGURATION = ({ port, postern, tls }: Ports): string => `
+/** What one is told besides. */
+export interface EximMore {
+  /** Which build of it. */
+  readonly peer?: 'exim' | 'exim-heavy'
+  /** Main options. */
+  readonly settings?: string
+  /** Which recipients it takes. */
+  readonly acl?: string
+}
+
+const CONFIGURATION = ({ port, postern, tls }: Ports, { settings = '', acl = '  accept' }: EximMore): string => `
 primary_hostname = exim.peer.example
 local_interfaces = <; 127.0.0.1 ; ::1
 daemon_smtp_ports = ${port}
@@ -33,10 +43,11 @@ ${tls ? SERVER_TLS : 'tls_advertise_hosts ='}
 host_lookup =
 rfc1413_query_timeout = 0s
 keep_environment =
+${settings}
 
 begin acl
 acl_any:
-  accept
+${acl}
 
 begin routers
 here:
@@ -75,10 +86,15 @@ begin retry
 * * F,1h,5s
 `
 
-export async function startExim(ports: Ports): Promise<MailSystem> {
+/** An Exim, and what it wrote to its log. */
+export interface Exim extends MailSystem {
+  log(): string
+}
+
+export async function startExim(ports: Ports, more: EximMore = {}): Promise<Exim> {
   const { tls } = ports
   const jail = makeJail({
-    peer: 'exim',
+    peer: more.peer ?? 'exim',
     users: ['Debian-exim', 'vmail'],
     directories: {
       '/var/log/exim4': { owner: 'Debian-exim' },
@@ -86,7 +102,7 @@ export async function startExim(ports: Ports): Promise<MailSystem> {
       '/var/mail': { owner: 'vmail' },
     },
     files: {
-      '/etc/exim4/exim4.conf': CONFIGURATION(ports),
+      '/etc/exim4/exim4.conf': CONFIGURATION(ports, more),
       ...(tls && {
         '/etc/exim4/server.pem': readFileSync(tls.certificate, 'utf8'),
         '/etc/exim4/server.key': readFileSync(tls.key, 'utf8'),
@@ -95,15 +111,18 @@ export async function startExim(ports: Ports): Promise<MailSystem> {
     },
   })
   const program = jail.start('/usr/sbin/exim4', ['-bdf', '-q1h'])
-  const said = () => {
-    const logs = ['mainlog', 'paniclog'].map(name => join(jail.root, 'var/log/exim4', name)).filter(existsSync)
-    return [program.said(), ...logs.map(log => readFileSync(log, 'utf8').slice(-4000))].join('\n')
-  }
+  const written = (...names: readonly string[]) =>
+    names
+      .map(name => join(jail.root, 'var/log/exim4', name))
+      .filter(existsSync)
+      .map(log => readFileSync(log, 'utf8').slice(-4000))
+  const said = () => [program.said(), ...written('mainlog', 'paniclog', 'rejectlog')].join('\n')
   await untilListening(program, ports.port)
   return {
     version: jail.version,
     arrived: async token => withCrlf(await arrival(join(jail.root, 'var/mail/ann/new'), token, said)),
     said,
+    log: () => written('mainlog').join('\n'),
     stop: () => program.stop(),
   }
 }
