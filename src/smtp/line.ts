@@ -70,21 +70,26 @@ export class LineSplitter {
       this.#searched = this.#held.length
       return undefined
     }
-    const line = this.take(end + 1)
-    if (this.#draining || line.length > limit) {
+    const held = this.#held
+    this.#skip(end + 1)
+    if (this.#draining || end + 1 > limit) {
       this.#draining = false
       return 'overlong'
     }
-    const crlf = end > 0 && line[end - 1] === CR
-    return { bytes: line.subarray(0, crlf ? end - 1 : end), ending: crlf ? 'crlf' : 'lf' }
+    const crlf = end > 0 && held[end - 1] === CR
+    return { bytes: held.subarray(0, crlf ? end - 1 : end), ending: crlf ? 'crlf' : 'lf' }
   }
 
   /** Up to `count` raw octets, as many as are there. */
   take(count: number = this.#held.length): Uint8Array {
-    const taken = this.#held.subarray(0, count)
+    const taken = count >= this.#held.length ? this.#held : this.#held.subarray(0, count)
+    this.#skip(count)
+    return taken
+  }
+
+  #skip(count: number): void {
     this.#held = count >= this.#held.length ? NO_BYTES : this.#held.subarray(count)
     this.#searched = 0
-    return taken
   }
 
   /** Drop everything: what was sent in clear before TLS must never be read inside it. */
