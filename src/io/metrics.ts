@@ -70,6 +70,7 @@ export class Metrics<Name extends string, Timed extends string = never> {
   /** Counted here and handed over when somebody looks: every connection counts, and nobody may ever look. */
   readonly #counts = new Map<Name, Tally>()
   readonly #histograms = new Map<string, Histogram<string>>()
+  #hasDefaults = false
 
   constructor({ counters, gauges, histograms }: MetricSpecs<Name, Timed>) {
     const registers = [this.#registry]
@@ -105,6 +106,12 @@ export class Metrics<Name extends string, Timed extends string = never> {
       const made = new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers })
       this.#histograms.set(name, made)
     }
+  }
+
+  /** Node's own figures, from when somebody may look: they take a timer of 10 ms and a hook on every collection. */
+  #collectDefaults(): void {
+    if (this.#hasDefaults) return
+    this.#hasDefaults = true
     collectDefaultMetrics({ register: this.#registry })
   }
 
@@ -121,11 +128,13 @@ export class Metrics<Name extends string, Timed extends string = never> {
   }
 
   text(): Promise<string> {
+    this.#collectDefaults()
     return this.#registry.metrics()
   }
 
   /** Answers there until it is closed. `health`: what `/healthz` answers; `also`: what it says besides where all is well. */
   listen(host: string, port: number, health: Health, also?: Remark): Promise<{ close(): Promise<void> }> {
+    this.#collectDefaults()
     return serve(this.#registry, { host, port }, health, also)
   }
 }

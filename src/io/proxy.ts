@@ -220,6 +220,8 @@ class Joined {
     if (!socket) return
     if (how === 'at-once') return this.#giveUp(side, socket)
     socket.end()
+    // Where both directions are over, that has closed it.
+    if (socket.destroyed) return
     // Read and thrown away, so that the end is seen.
     socket.resume()
     const timer = setTimeout(() => socket.destroy(), LINGER).unref()
