@@ -71,8 +71,9 @@ export class HelloSteps {
     if (this.#at === 'starttls') return this.#heardStartTls(answer)
     if (this.#at === 'xclient') {
       this.#told = true
-      this.#at = 'ehlo'
-      return this.#say('ehlo')
+      // A hello there must be; the server was told what the client speaks (PROTO), and hears it say that.
+      this.#at = this.#hello.kind === 'ehlo' ? 'ehlo' : 'last'
+      return this.#say(this.#hello.kind)
     }
     if (digit(answer) === 2) this.#server = NO_CAPABILITIES
     return { kind: 'done', reply: answer }

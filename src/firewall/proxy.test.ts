@@ -177,6 +177,18 @@ test('a server that asks for it is told who the client is, in xtext, and of no v
   assert.deepEqual(through.sent, [`EHLO c.example\r\n${told}EHLO c.example\r\n`])
 })
 
+test('a server that was told the client speaks SMTP hears HELO from it', () => {
+  const through = scripted(strictly({ engine: { xclient: true, onwardTls: 'never' } }), {
+    client: { address: '192.0.2.7' },
+  })
+  through.server('220 mx\r\n')
+  through.say('HELO c.example\r\n')
+  through.server('250-mx\r\n250 XCLIENT ADDR PROTO\r\n')
+  through.server('220 mx\r\n')
+  assert.equal(through.server('250 mx\r\n'), '250 mx\r\n')
+  assert.deepEqual(through.sent, ['EHLO c.example\r\nXCLIENT ADDR=192.0.2.7 PROTO=SMTP\r\nHELO c.example\r\n'])
+})
+
 test('MAIL and RCPT flow to the server without waiting, DATA waits for their replies, and the order is kept', () => {
   const through = scripted()
   through.server('220 mx\r\n')
