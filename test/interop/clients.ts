@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { freePorts, stopAll, workDirectory } from '../../tools/bench/process.ts'
 import { type Certificates, makeCertificates } from '../certificates.ts'
 import type { Said } from '../journeys/postern.ts'
+import { until } from '../mail-servers.ts'
 import { assertSame, attachment, BINARY, digest, type Kind, type Letter, letter } from './letter.ts'
 import { type Needs, unmet } from './needs.ts'
 import { FAMILIES, type Family, ours, type Postern, startPostern } from './postern.ts'
@@ -136,7 +137,8 @@ export function testClient({
           const wrong = { ...what, login: { ...account, password: 'wrong', by } }
           const { status, out, err } = await send(wrong, sent)
           assert.notEqual(status, 0, `${out}\n${err}\n${us.said()}`)
-          assert.match(us.said(), new RegExp(` did not log in.* by ${by}: `))
+          // What is logged in a turn of the loop leaves behind the replies of that turn.
+          await until(() => new RegExp(` did not log in.* by ${by}: `).test(us.said()), us.said)
           assert.ok(!us.said().includes(account.password), 'no password is said')
         })
       }
