@@ -77,7 +77,6 @@ export interface FirewallOptions {
   readonly events?: (event: GatewayEvent) => void
 }
 
-/** Makes something, or says at which line it cannot be made. */
 /** What a configuration needs besides doors, opened and not yet in use. */
 interface Furniture {
   readonly outlets: Outlets

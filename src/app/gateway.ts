@@ -2,6 +2,7 @@
 import { Bag } from '../base/bag.ts'
 import { bytes } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
+import { unmapped } from '../config/ip.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import { discreet, type GatewayEvent, type Joined, type Knock } from '../firewall/event.ts'
@@ -214,8 +215,7 @@ export class Gateway {
     client.on('error', ignore)
     // Every connection is two sockets: with no file left for the second, the first is of no use.
     if (this.#sockets.size + 1 > this.#capacity) this.#pause()
-    // A socket of both families names an IPv4 address as `::ffff:192.0.2.1`.
-    const address = (door.source ?? client.remoteAddress ?? '').replace(/^::ffff:(?=[\d.]+$)/, '')
+    const address = unmapped(door.source ?? client.remoteAddress ?? '')
     const knock: Knock = {
       source: address,
       sourcePort: client.remotePort ?? 0,

@@ -86,6 +86,14 @@ export function canonicalIp(text: string): string | undefined {
   return ipv6 && formatIpv6(ipv6)
 }
 
+/**
+ * An IPv4 address that is written as one of IPv6 (`::ffff:192.0.2.1`), as sockets and balancers of both families do, is that
+ * IPv4 address: every rule means the latter. Of canonical spelling, as `canonicalIp` and the system give it.
+ */
+export function unmapped(ip: string): string {
+  return ip.replace(/^::ffff:(?=[\d.]+$)/, '')
+}
+
 /** Whom an address stands for: of IPv6, the /64 that one host has all of (RFC 6177). */
 export function hostOf(ip: string): string {
   const groups = ip.includes(':') ? parseIpv6(ip) : undefined

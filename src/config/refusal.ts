@@ -4,6 +4,13 @@ import { followers, type Refusal, type Thread, type Walk } from './match.ts'
 import { type ArgumentStep, END, type Step } from './pattern.ts'
 import { endOf, type Line, type Word } from './text.ts'
 
+const UNKNOWN_COMMAND = 'unknown command'
+
+/** Is it a line that begins as no command does? Whoever knows words besides the commands can name them then. */
+export function isUnknownCommand({ message }: Diagnostic): boolean {
+  return message.startsWith(UNKNOWN_COMMAND)
+}
+
 /** What is wrong with the word at which a walk stopped, and what would be right there. */
 export function refuseWord<C>({ taken, refusals, ambiguous }: Walk<C>, line: Line, word: Word): Diagnostic {
   const { text, at } = word
@@ -13,7 +20,7 @@ export function refuseWord<C>({ taken, refusals, ambiguous }: Walk<C>, line: Lin
   }
   const words = wordsOf(refusals)
   const hint = isFirst ? `known: ${listed(words)}` : expected(refusals)
-  const unknown = `unknown ${isFirst ? 'command' : 'word'} "${text}"`
+  const unknown = `${isFirst ? UNKNOWN_COMMAND : 'unknown word'} "${text}"`
   if (word.quoted && words.includes(text))
     return error(at, unknown, 'a word of a command stands without quotation marks')
   const near = suggestions(text, words)

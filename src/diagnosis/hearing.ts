@@ -1,6 +1,7 @@
 /** A dialogue that somebody else had, cut into exchanges: from segments of a capture, or from lines of a log. */
 import { text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
+import type { Arrival } from '../firewall/recorded.ts'
 import { type Exchange, MAX_HEARD, verbOf } from './observation.ts'
 
 /** Something that one side sent. */
@@ -9,12 +10,6 @@ export interface Piece {
   readonly octets: Uint8Array
   /** When, where the record tells. */
   readonly at?: Instant
-}
-
-/** So many octets had come by then. */
-export interface Arrival {
-  readonly octets: number
-  readonly at: Instant
 }
 
 /** When one exchange was said, the octets of a chunk counted behind its command, and when its reply was whole. */

@@ -4,6 +4,7 @@ import { type Duration, parseDuration } from '../base/time.ts'
 import type { Mode } from '../config/grammar.ts'
 import { complete as completeCommand, help } from '../config/help.ts'
 import { parseLine } from '../config/parse.ts'
+import { isUnknownCommand } from '../config/refusal.ts'
 import { show } from '../config/show.ts'
 import { FIREWALL } from './commands.ts'
 import type { FirewallConfig } from './config.ts'
@@ -172,10 +173,9 @@ function typeIn(config: FirewallConfig, line: string, view: ConsoleView, mode: C
   const options = { file: 'console', abbreviations: true, mode }
   const { config: next, problems, mode: after } = parseLine(FIREWALL, config, said, options)
   const wrong = problems.some(({ severity }) => severity === 'error')
-  const isUnknown = problems.some(({ message }) => message.startsWith('unknown command'))
   const answer = [
     ...problems.map(formatDiagnostic),
-    ...(isUnknown && !mode ? [`   besides: ${OWN_WORDS}, show …`] : []),
+    ...(problems.some(isUnknownCommand) && !mode ? [`   besides: ${OWN_WORDS}, show …`] : []),
   ]
   return wrong ? { answer, wrong } : { answer, wrong, mode: after, ...(next !== config && { config: next }) }
 }

@@ -49,14 +49,11 @@ export class Message {
   end(): Uint8Array {
     const rest = this.#framed(this.#content.end())
     if (this.fault) return NO_BYTES
-    return this.writer ? (rest.length === 0 ? this.writer.end() : concat([rest, this.writer.end()])) : rest
+    return this.writer ? concat([rest, this.writer.end()]) : rest
   }
 
   #framed(pieces: readonly Uint8Array[]): Uint8Array {
     const { writer } = this
-    if (!writer) return concat(pieces)
-    const [only] = pieces
-    if (only && pieces.length === 1) return concat(writer.push(only))
-    return concat(pieces.flatMap(each => writer.push(each)))
+    return concat(writer ? pieces.flatMap(each => writer.push(each)) : pieces)
   }
 }

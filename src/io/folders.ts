@@ -1,6 +1,12 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 
+/** Makes the names in a folder durable: a file's own fsync does not. */
+export async function flushFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  await folder.sync().finally(() => folder.close())
+}
+
 /** The same for a start, where nobody waits. */
 export function syncFolder(path: string): void {
   const folder = openSync(path, 'r')
@@ -11,7 +17,7 @@ export function syncFolder(path: string): void {
   }
 }
 
-/** Makes names in a folder durable: a file's own fsync does not. Whoever asks while one flush is under way shares the next. */
+/** The same for many: whoever asks while one flush is under way shares the next. */
 export class FolderSync {
   readonly #path: string
   #running: Promise<void> | undefined
@@ -23,7 +29,7 @@ export class FolderSync {
 
   sync(): Promise<void> {
     if (!this.#running) {
-      this.#running = this.#flush().finally(() => {
+      this.#running = flushFolder(this.#path).finally(() => {
         this.#running = undefined
       })
       return this.#running
@@ -36,10 +42,5 @@ export class FolderSync {
         return this.sync()
       })
     return this.#next
-  }
-
-  async #flush(): Promise<void> {
-    const folder = await open(this.#path, 'r')
-    await folder.sync().finally(() => folder.close())
   }
 }

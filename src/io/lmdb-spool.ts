@@ -501,6 +501,7 @@ export class LmdbSpool implements Spool {
 
 /** Octets of a record, as a rule; one with thousands of recipients has more, and there is room for that. */
 const RECORD = 8_192
+
 function bodyOf({ place, sum }: Slot): StoredBody {
   return { place, sum }
 }

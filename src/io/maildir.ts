@@ -1,6 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
+import { flushFolder } from './folders.ts'
 
 let delivered = 0
 
@@ -36,7 +37,7 @@ export async function deliver(maildir: string, content: AsyncIterable<Uint8Array
     throw cause
   })
   // The name is only safe once its directory is.
-  await syncNames(join(maildir, 'new'))
+  await flushFolder(join(maildir, 'new'))
   return final
 }
 
@@ -44,12 +45,7 @@ export async function deliver(maildir: string, content: AsyncIterable<Uint8Array
 async function made(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 })
   if (first === undefined) return
-  for (let at = folder; at.length >= first.length; at = dirname(at)) await syncNames(dirname(at))
-}
-
-async function syncNames(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  await folder.sync().finally(() => folder.close())
+  for (let at = folder; at.length >= first.length; at = dirname(at)) await flushFolder(dirname(at))
 }
 
 /** Every message that lies there, oldest first. */

@@ -419,7 +419,12 @@ export function resetSocket(socket: net.Socket): void {
   else socket.resetAndDestroy()
 }
 
-const failures = { connection: new Map<number, NodeJS.ErrnoException>(), listen: new Map(), connect: new Map() }
+type Failures = Map<number, NodeJS.ErrnoException>
+const failures: Readonly<Record<'connection' | 'listen' | 'connect', Failures>> = {
+  connection: new Map(),
+  listen: new Map(),
+  connect: new Map(),
+}
 
 /** One for each: connections that end with a reset are many, and where the program stood tells nothing. */
 function failure(code: number, what: keyof typeof failures): NodeJS.ErrnoException {

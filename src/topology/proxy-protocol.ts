@@ -3,7 +3,7 @@
  * octets that come before any other. (proxy-protocol.txt, 2020-03-05)
  */
 import { bytes, concat, text } from '../base/bytes.ts'
-import { canonicalIp, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from '../config/ip.ts'
+import { canonicalIp, formatIpv4, formatIpv6, parseIpv4, parseIpv6, unmapped } from '../config/ip.ts'
 
 /** The two ends of a connection; addresses in their canonical spelling, both of one family; none is IPv4-mapped. */
 export interface Ends {
@@ -62,7 +62,7 @@ function readV1(octets: Uint8Array): ProxyHeader {
   if (family !== 'TCP4' && family !== 'TCP6') return wrong('the family is neither TCP4 nor TCP6 nor UNKNOWN')
   if (more.length > 0) return wrong('the line has too many words')
   const [from, to] = [source, destination].map(ip =>
-    (family === 'TCP4' ? parseIpv4(ip) : parseIpv6(ip)) === undefined ? undefined : plainIp(ip),
+    (family === 'TCP4' ? parseIpv4(ip) : parseIpv6(ip)) === undefined ? undefined : unmapped(canonicalIp(ip) ?? ip),
   )
   const [near, far] = [portOf(sourcePort), portOf(destinationPort)]
   if (from === undefined || to === undefined) return wrong(`an address is not one of ${family}`)
@@ -109,12 +109,7 @@ function wordAt(octets: Uint8Array, at: number): number {
 
 function addressAt(octets: Uint8Array, at: number, size: number): string {
   if (size === 4) return formatIpv4(wordAt(octets, at) * 0x1_0000 + wordAt(octets, at + 2))
-  return plainIp(formatIpv6(Array.from({ length: 8 }, (_, i) => wordAt(octets, at + 2 * i))))
-}
-
-/** A balancer that listens for both families names an IPv4 address as `::ffff:192.0.2.1`: every rule means the latter. */
-function plainIp(ip: string): string {
-  return (canonicalIp(ip) ?? ip).replace(/^::ffff:(?=[\d.]+$)/, '')
+  return unmapped(formatIpv6(Array.from({ length: 8 }, (_, i) => wordAt(octets, at + 2 * i))))
 }
 
 /** The header for a connection. Ends that are not of one family are told as `UNKNOWN` or `LOCAL`. */
