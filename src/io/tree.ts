@@ -1,7 +1,12 @@
-import { closeSync, fstatSync, openSync, writeSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
+import { type Group, readGroups, SALT, since, type TableName, writeGroup } from './journal.ts'
+import { JournalFile } from './journal-file.ts'
+import { type Doing, Layer, type Now } from './layer.ts'
 
-/** A change to the tree, made together with others. */
+/** A change, made together with others. */
 export type Change = (tables: Tables) => void
 
 export interface Tables {
@@ -12,29 +17,38 @@ export interface Tables {
   /** Id → record of what is gone. */
   readonly gone: Table
   /** What is said about the whole. */
-  readonly meta: Table<string>
+  readonly meta: Table
 }
 
 /** A table that has ids. */
-export type Listed = Exclude<keyof Tables, 'meta'>
+export type Listed = Exclude<TableName, 'meta'>
 
-export interface Table<Value = Uint8Array> {
-  put(key: string, value: Value): void
+export interface Table {
+  /** Under a key that there never was before. */
+  add(key: string, value: Uint8Array): void
+  put(key: string, value: Uint8Array): void
   remove(key: string): void
 }
 
-/** A change that waits for its commit. */
+/** A change that waits to be written. */
 interface Asked {
   readonly change: Change
-  /** Octets of the file that it may take at the most. */
+  /** Octets of the tree's file that it may take at the most. */
   readonly need: number
   readonly lazy: boolean
   readonly settle: (cause?: unknown) => void
 }
 
+/** What goes into the tree, and the files of the journal that are free then. */
+interface Leaving {
+  readonly layer: Layer
+  readonly files: readonly JournalFile[]
+}
+
 /**
- * The B+ tree of a spool (LMDB), with group commit: changes that come while a commit is under way go together into the next
- * one, so that many connections share one flush. At most one commit is under way.
+ * What a spool knows: a B+ tree (LMDB), and before it a journal, which is flushed once for all changes that come while a
+ * flush is under way. What is in the journal is held in memory as well, and goes into the tree a few hundred changes at a
+ * time, while the other file of the journal is written; most messages have come and gone by then.
  *
  * `overlappingSync` is off: lmdb's promise then means that the commit was flushed, and a flush that fails fails the commit.
  * (With it on the promise means less, and a failed flush is told to nobody.) Its own batching by event turn is off, too:
@@ -46,23 +60,37 @@ interface Asked {
  */
 export class Tree {
   readonly #root: RootDatabase<Buffer, string>
-  readonly #entries: Database<Buffer, string>
-  readonly #bodies: Database<Buffer, string>
-  readonly #gone: Database<Buffer, string>
+  readonly #tables: Readonly<Record<Listed, Database<Buffer, string>>>
   readonly #meta: Database<string, string>
   readonly #path: string
+  readonly #readOnly: boolean
   readonly #aheadWanted: number
   /** The file, to add to it; absent where nothing is written. */
   readonly #file: number | undefined
   #waiting: Asked[] = []
-  #committing: Promise<void> | undefined
+  #writing: Promise<void> | undefined
   /** Does somebody wait who is to be waited for? */
   #isUrgent = false
   #timer: NodeJS.Timeout | undefined
 
-  /** `ahead`: octets of the file that are kept ahead of what is in use. */
+  /** What the journal's groups begin with, once it was read. */
+  #salt: Buffer | undefined
+  /** The last group that holds, and the last that was tried. */
+  #last = 0
+  #tried = 0
+  /** The file of the journal that is written, and what is in it. */
+  #journal: JournalFile | undefined
+  #layer = new Layer()
+  #idle: JournalFile[] = []
+  #leaving: Leaving | undefined
+  #committing: Promise<unknown> | undefined
+  /** Octets of the tree's file behind what is in use, at the last look. */
+  #room = 0
+
+  /** `ahead`: octets of the tree's file that are kept ahead of what is in use. */
   constructor(path: string, { readOnly = false, ahead = AHEAD }: TreeOptions = {}) {
     this.#path = path
+    this.#readOnly = readOnly
     this.#aheadWanted = ahead
     this.#root = open<Buffer, string>({
       path,
@@ -74,24 +102,64 @@ export class Tree {
       eventTurnBatching: false,
       readOnly,
     })
-    this.#entries = this.#root.openDB({ name: 'entries', encoding: 'binary' })
-    this.#bodies = this.#root.openDB({ name: 'bodies', encoding: 'binary' })
-    this.#gone = this.#root.openDB({ name: 'gone', encoding: 'binary' })
+    const table = (name: Listed) => this.#root.openDB<Buffer, string>({ name, encoding: 'binary' })
+    this.#tables = { entries: table('entries'), bodies: table('bodies'), gone: table('gone') }
     this.#meta = this.#root.openDB({ name: 'meta', encoding: 'string' })
     // Now, for later it may have been moved, or there may be no more files.
     this.#file = readOnly ? undefined : openSync(path, 'r+')
   }
 
+  /**
+   * Reads what the journal has and the tree has not, and begins to use it; for its owner, or who only reads. How many times
+   * something is missing in it: what was in it there is lost.
+   */
+  recover(): number {
+    const paths = JOURNALS.map(name => join(dirname(this.#path), name))
+    const { salt, number } = readState(this.#meta?.get(JOURNAL))
+    const found: Group[] = []
+    if (salt) for (const path of paths.filter(existsSync)) found.push(...readGroups(readFileSync(path), salt))
+    const { groups, gaps } = since(number, found)
+    this.#last = number
+    for (const { steps, number } of groups) {
+      this.#layer.take(steps, 0, number)
+      this.#last = number
+    }
+    this.#tried = Math.max(this.#last, ...found.map(each => each.number))
+    if (this.#readOnly) return gaps
+    this.#salt = salt ?? randomBytes(SALT)
+    if (!salt) this.#meta.putSync(JOURNAL, state(this.#salt, number))
+    const files = paths.flatMap(path => JournalFile.open(path, this.#aheadWanted * PART) ?? [])
+    // Neither is written before what is in them is in the tree.
+    this.#leaving = { layer: this.#layer, files }
+    this.#layer = new Layer()
+    return gaps
+  }
+
   entry(id: string): Buffer | undefined {
-    return this.#entries?.getBinary(id)
+    return this.#get('entries', id)
   }
 
   body(id: string): Buffer | undefined {
-    return this.#bodies?.getBinary(id)
+    return this.#get('bodies', id)
   }
 
   gone(id: string): Buffer | undefined {
-    return this.#gone?.getBinary(id)
+    return this.#get('gone', id)
+  }
+
+  #get(table: Listed, id: string): Buffer | undefined {
+    const now = this.#now(table, id)
+    return now === undefined ? this.#tables[table]?.getBinary(id) : now === null ? undefined : buffer(now)
+  }
+
+  #now(table: TableName, key: string): Now | undefined {
+    const now = this.#layer.get(table, key)
+    return now === undefined ? this.#leaving?.layer.get(table, key) : now
+  }
+
+  /** What each key of a table is that is not in the tree yet. */
+  #changed(table: Listed): ReadonlyMap<string, Now> {
+    return new Map([...(this.#leaving?.layer.of(table) ?? []), ...this.#layer.of(table)])
   }
 
   /** Ids of a table, in their order, as they are now: all, or so many behind one. */
@@ -99,29 +167,52 @@ export class Tree {
     table: Listed,
     { after, limit }: { readonly after?: string | undefined; readonly limit?: number } = {},
   ): string[] {
+    const changed = [...this.#changed(table)].filter(([id]) => after === undefined || id > after)
     const range = {
       ...(after !== undefined && { start: after, exclusiveStart: true }),
-      ...(limit !== undefined && { limit }),
+      // Any of these may be gone.
+      ...(limit !== undefined && { limit: limit + changed.length }),
     }
     // Of a tree that was never written to, a table may not be there yet.
-    return [...(this.#listed(table)?.getKeys(range) ?? [])]
+    const keys = [...(this.#tables[table]?.getKeys(range) ?? [])]
+    if (changed.length === 0) return keys
+    const ids = new Set(keys)
+    for (const [id, now] of changed) {
+      if (now) ids.add(id)
+      else ids.delete(id)
+    }
+    return [...ids].sort().slice(0, limit)
   }
 
   /** The last id of a table, as they sort. */
   last(table: Listed): string | undefined {
-    return [...(this.#listed(table)?.getKeys({ reverse: true, limit: 1 }) ?? [])][0]
+    const changed = this.#changed(table)
+    let last: string | undefined
+    for (const id of this.#tables[table]?.getKeys({ reverse: true }) ?? []) {
+      last = id
+      if (changed.get(id) !== null) break
+      last = undefined
+    }
+    for (const [id, now] of changed) if (now && (last === undefined || id > last)) last = id
+    return last
   }
 
   /** How many there are in a table; nothing of it is read for that. */
   count(table: Listed): number {
-    return (this.#listed(table)?.getStats() as { readonly entryCount: number } | undefined)?.entryCount ?? 0
+    const of = this.#tables[table]
+    let count = (of?.getStats() as { readonly entryCount: number } | undefined)?.entryCount ?? 0
+    for (const [id, now] of this.#changed(table)) {
+      const isBeneath = of?.doesExist(id) ?? false
+      if (now && !isBeneath) count++
+      if (!now && isBeneath) count--
+    }
+    return count
   }
 
-  #listed(table: Listed): Database<Buffer, string> | undefined {
-    return { entries: this.#entries, bodies: this.#bodies, gone: this.#gone }[table]
-  }
-
-  /** What is said about the whole, changed by one process at a time. Blocks; for the start, and not for mail. */
+  /**
+   * What is said about the whole, changed by one process at a time, in the tree at once. Blocks; for the start, and not for
+   * mail.
+   */
   exchange<T>(key: string, swap: (held: string | undefined) => { readonly put?: string; readonly result: T }): T {
     return this.#meta.transactionSync(() => {
       const { put, result } = swap(this.#meta.get(key))
@@ -131,7 +222,8 @@ export class Tree {
   }
 
   meta(key: string): string | undefined {
-    return this.#meta?.get(key)
+    const now = this.#now('meta', key)
+    return now === undefined ? this.#meta?.get(key) : now === null ? undefined : buffer(now).toString()
   }
 
   /**
@@ -152,7 +244,7 @@ export class Tree {
   }
 
   #next(): void {
-    if (this.#committing || this.#waiting.length === 0) return
+    if (this.#writing || this.#waiting.length === 0) return
     if (this.#isUrgent) this.#begin()
     else this.#timer ??= setTimeout(() => this.#begin(), LAZY)
   }
@@ -160,40 +252,118 @@ export class Tree {
   #begin(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#committing ??= this.#commitGroup().finally(() => {
-      this.#committing = undefined
+    this.#writing ??= this.#writeGroup().finally(() => {
+      this.#writing = undefined
       this.#next()
     })
   }
 
-  async #commitGroup(): Promise<void> {
+  async #writeGroup(): Promise<void> {
     // What else is asked for in this turn of the loop joins in.
     await new Promise(resolve => setImmediate(resolve))
     const group = this.#group()
     this.#isUrgent = this.#waiting.length > 0
-    const wanted = this.#aheadWanted
-    let left = this.#ahead() - wanted * COMMIT
-    // Where much in the middle is free, it goes there, or nearly all of it.
-    const spare = wanted * (left < wanted * (SPARE + GROUP) && this.#free() >= wanted * GROUP ? LITTLE : SPARE)
-    const fitting = group.filter(({ need, lazy, settle }) => {
-      const fits = left - need >= (lazy ? 0 : spare)
-      if (fits) left -= need
-      else settle(Object.assign(new Error(`no space is left on the disk of ${this.#path}`), { code: 'ENOSPC' }))
-      return fits
-    })
+    let fitting = this.#fitting(group)
+    // What is promised may turn out to take less.
+    if (fitting.length < group.length && this.#promised > 0 && !(await this.#drain())) fitting = this.#fitting(group)
+    for (const asked of group) {
+      if (fitting.includes(asked)) continue
+      asked.settle(Object.assign(new Error(`no space is left on the disk of ${this.#path}`), { code: 'ENOSPC' }))
+    }
     if (fitting.length === 0) return
-    const cause = await this.#commit(fitting.map(({ change }) => change))
+    const cause = await this.#keep(
+      doings(fitting.map(({ change }) => change)),
+      fitting.reduce((sum, { need }) => sum + need, 0),
+    )
     for (const { settle } of fitting) settle(cause)
   }
 
-  /** Who goes into the next commit: as many as fit into it. */
+  /** Who is written together next: as many as a file of the journal takes. */
   #group(): readonly Asked[] {
     let need = 0
     const end = this.#waiting.findIndex(each => {
       need += each.need
-      return need > this.#aheadWanted * GROUP
+      return need > this.#aheadWanted * PART
     })
     return this.#waiting.splice(0, end < 0 ? this.#waiting.length : Math.max(1, end))
+  }
+
+  /** Those for whom the tree will have room. */
+  #fitting(group: readonly Asked[]): readonly Asked[] {
+    if (this.#promised === 0) this.#room = this.#ahead()
+    const wanted = this.#aheadWanted
+    let left = this.#room - this.#promised - wanted * COMMIT
+    // Where much in the middle is free, it goes there, or nearly all of it.
+    const spare = wanted * (left < wanted * (SPARE + 2 * PART) && this.#free() >= wanted * 2 * PART ? LITTLE : SPARE)
+    return group.filter(({ need, lazy }) => {
+      const fits = left - need >= (lazy ? 0 : spare)
+      if (fits) left -= need
+      return fits
+    })
+  }
+
+  /** Octets that the tree may take for what is not in it yet. */
+  get #promised(): number {
+    return this.#layer.need + (this.#leaving?.layer.need ?? 0)
+  }
+
+  /** What went wrong; nothing when it is on disk. */
+  async #keep(steps: readonly Doing[], need: number): Promise<unknown> {
+    const number = ++this.#tried
+    const pieces = writeGroup({ number, after: this.#last, steps }, this.#salt ?? Buffer.alloc(SALT))
+    const octets = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    if (this.#layer.need + need > this.#aheadWanted * PART || !this.#journal?.fits(octets)) {
+      const cause = await this.#turn()
+      if (cause) return cause
+    }
+    try {
+      // Too large for any journal, or the disk had no room for one.
+      if (!this.#journal?.fits(octets)) {
+        const layer = new Layer()
+        layer.take(steps, need, number)
+        const cause = (await this.#drain()) ?? (await this.#commit(layer))
+        if (!cause) this.#last = number
+        return cause
+      }
+      await this.#journal.append(pieces, octets)
+    } catch (cause) {
+      return cause
+    }
+    this.#last = number
+    this.#layer.take(steps, need, number)
+    return undefined
+  }
+
+  /** Begins with a file of the journal of which nothing is missing in the tree. What went wrong, if it cannot. */
+  async #turn(): Promise<unknown> {
+    const cause = await this.#leave()
+    if (cause) return cause
+    this.#leaving = { layer: this.#layer, files: this.#journal ? [this.#journal] : [] }
+    this.#layer = new Layer()
+    this.#journal = this.#idle.pop()
+    this.#journal?.rewind()
+    void this.#leave()
+    return undefined
+  }
+
+  /** All that was written is in the tree afterwards. */
+  async #drain(): Promise<unknown> {
+    return (await this.#turn()) ?? (await this.#leave())
+  }
+
+  /** Puts into the tree what leaves the journal. */
+  async #leave(): Promise<unknown> {
+    const leaving = this.#leaving
+    if (!leaving) return undefined
+    this.#committing ??= this.#commit(leaving.layer).then(cause => {
+      this.#committing = undefined
+      if (cause) return cause
+      this.#leaving = undefined
+      this.#idle.push(...leaving.files)
+      this.#room = this.#ahead()
+      return undefined
+    })
+    return this.#committing
   }
 
   /**
@@ -221,24 +391,21 @@ export class Tree {
   /** Octets of pages that were in use, and are not. */
   #free(): number {
     const { lastPageNumber, pageSize, free } = this.#root.getStats() as unknown as RootStats
-    const tables = [this.#root, this.#entries, this.#bodies, this.#gone, this.#meta]
+    const tables = [this.#root, ...Object.values(this.#tables), this.#meta]
     const inUse = [free, ...tables.map(each => each.getStats() as unknown as TableStats)]
       .map(each => each.treeBranchPageCount + each.treeLeafPageCount + each.overflowPages)
       .reduce((sum, pages) => sum + pages, META_PAGES)
     return (lastPageNumber + 1 - inUse) * pageSize
   }
 
-  /** What went wrong; nothing when all of it is on disk. */
-  async #commit(changes: readonly Change[]): Promise<unknown> {
-    const tables: Tables = {
-      entries: table(this.#entries),
-      bodies: table(this.#bodies),
-      gone: table(this.#gone),
-      meta: table(this.#meta),
-    }
+  /** What went wrong; nothing when all of it is in the tree, and on disk. */
+  async #commit(layer: Layer): Promise<unknown> {
+    if (layer.number === 0) return undefined
     try {
       await this.#root.batch(() => {
-        for (const change of changes) change(tables)
+        for (const name of LISTED) apply(layer.of(name), this.#tables[name], buffer)
+        apply(layer.of('meta'), this.#meta, value => buffer(value).toString())
+        if (this.#salt) apply(new Map([[JOURNAL, state(this.#salt, layer.number)]]), this.#meta, text => text)
       })
       return undefined
     } catch (cause) {
@@ -248,12 +415,21 @@ export class Tree {
     }
   }
 
-  async close(): Promise<void> {
-    while (this.#waiting.length > 0 || this.#committing) {
+  /** Resolves when nothing waits, and the tree has all that there is, or cannot take it: then the journal has it still. */
+  async finish(): Promise<void> {
+    while (this.#waiting.length > 0 || this.#writing) {
       this.#begin()
-      await this.#committing
+      await this.#writing
     }
+    // Who never read the journal does not know what is in it.
+    if (this.#salt) await this.#drain()
+  }
+
+  async close(): Promise<void> {
+    await this.finish()
     await this.#root.close()
+    for (const file of [...this.#idle, ...(this.#leaving?.files ?? []), ...(this.#journal ? [this.#journal] : [])])
+      file.close()
     if (this.#file !== undefined) closeSync(this.#file)
   }
 }
@@ -279,7 +455,7 @@ interface TreeOptions {
 /** The pages at the beginning that say what is valid. */
 const META_PAGES = 2
 
-/** Octets of the file that are kept ahead of what is in use; what follows are parts of it. */
+/** Octets of the tree's file that are kept ahead of what is in use; what follows are parts of it. */
 const AHEAD = 16 * 1024 ** 2
 /** Less of it is too little, and more is added. */
 const FEW = 3 / 4
@@ -288,8 +464,8 @@ const SPARE = 1 / 4
 const LITTLE = 1 / 16
 /** What a commit may take besides what is put: pages that tell what is free. */
 const COMMIT = 1 / 16
-/** What the changes of one commit may take. A commit that fails takes no more with it. */
-const GROUP = 3 / 8
+/** What one commit may take: one leaves the journal while the next fills it. A commit that fails takes no more with it. */
+const PART = 3 / 16
 /** Octets of the way to every page that a change is in. */
 const CHANGE = 16_384
 /** Octets of a block as `stat` counts them. */
@@ -305,11 +481,49 @@ const MAP_SIZE = 64 * 1024 ** 3
 /** How long a change waits for others that are in more of a hurry, in milliseconds. */
 const LAZY = 10
 
-function table<Stored extends Value, Value>(of: Database<Stored, string>): Table<Value> {
+const LISTED: readonly Listed[] = ['entries', 'bodies', 'gone']
+
+/** The files of the journal, beside the tree's. */
+const JOURNALS = ['journal-0', 'journal-1']
+/** What the tree calls the salt of the journal, and the last of its groups that it has. */
+const JOURNAL = 'journal'
+
+function state(salt: Buffer, number: number): string {
+  return JSON.stringify({ salt: salt.toString('hex'), number })
+}
+
+/** What cannot be read is a tree that never had a journal. */
+function readState(text: string | undefined): { readonly salt?: Buffer; readonly number: number } {
+  try {
+    const { salt, number } = JSON.parse(text ?? '') as Readonly<Record<string, unknown>>
+    if (typeof salt === 'string' && typeof number === 'number') return { salt: Buffer.from(salt, 'hex'), number }
+  } catch {}
+  return { number: 0 }
+}
+
+/** What changes do, in their order. */
+function doings(changes: readonly Change[]): readonly Doing[] {
+  const steps: Doing[] = []
+  const table = (name: TableName): Table => ({
+    add: (key, value) => steps.push({ table: name, key, value, isNew: true }),
+    put: (key, value) => steps.push({ table: name, key, value }),
+    remove: key => steps.push({ table: name, key, value: undefined }),
+  })
+  const tables = { entries: table('entries'), bodies: table('bodies'), gone: table('gone'), meta: table('meta') }
+  for (const change of changes) change(tables)
+  return steps
+}
+
+/** Their promises tell the same as the batch's; each must be held all the same. */
+function apply<From, To>(
+  changed: ReadonlyMap<string, From | null>,
+  to: Database<To, string>,
+  form: (value: From) => To,
+): void {
   const ignored = () => {}
-  return {
-    // Their promises tell the same as the batch's; each must be held all the same.
-    put: (key, value) => void of.put(key, value as Stored).catch(ignored),
-    remove: key => void of.remove(key).catch(ignored),
-  }
+  for (const [key, now] of changed) void (now === null ? to.remove(key) : to.put(key, form(now))).catch(ignored)
+}
+
+function buffer(octets: Uint8Array): Buffer {
+  return Buffer.isBuffer(octets) ? octets : Buffer.from(octets.buffer, octets.byteOffset, octets.length)
 }
