@@ -20,15 +20,19 @@ export class Layer {
   /** The last group of the journal that is in it. */
   number = 0
 
-  take(steps: readonly Doing[], need: number, number: number): void {
-    this.need += need
+  take(steps: readonly Doing[], number: number): void {
     this.number = number
-    for (const { table, key, value, isNew = false } of steps) {
-      const [now, added] = [this.#now.get(table), this.#new.get(table)]
+    for (const { table, key, value = null, isNew = false } of steps) {
+      const [keys, added] = [this.#now.get(table), this.#new.get(table)]
+      const before = keys?.get(key)
+      if (before !== undefined) this.need -= needOf(before)
       if (isNew) added?.add(key)
-      if (value) now?.set(key, value)
-      else if (added?.delete(key)) now?.delete(key)
-      else now?.set(key, null)
+      if (value === null && added?.delete(key)) {
+        keys?.delete(key)
+        continue
+      }
+      keys?.set(key, value)
+      this.need += needOf(value)
     }
   }
 
@@ -41,4 +45,11 @@ export class Layer {
   of(table: TableName): ReadonlyMap<string, Now> {
     return this.#now.get(table) ?? new Map()
   }
+}
+
+/** Octets of the way to every page that a key is in. */
+const WAY = 8_192
+
+function needOf(now: Now): number {
+  return WAY + 2 * (now?.length ?? 0)
 }

@@ -121,7 +121,7 @@ export class Tree {
     const { groups, gaps } = since(number, found)
     this.#last = number
     for (const { steps, number } of groups) {
-      this.#layer.take(steps, 0, number)
+      this.#layer.take(steps, number)
       this.#last = number
     }
     this.#tried = Math.max(this.#last, ...found.map(each => each.number))
@@ -132,6 +132,7 @@ export class Tree {
     // Neither is written before what is in them is in the tree.
     this.#leaving = { layer: this.#layer, files }
     this.#layer = new Layer()
+    this.#room = this.#ahead()
     return gaps
   }
 
@@ -320,7 +321,7 @@ export class Tree {
       // Too large for any journal, or the disk had no room for one.
       if (!this.#journal?.fits(octets)) {
         const layer = new Layer()
-        layer.take(steps, need, number)
+        layer.take(steps, number)
         const cause = (await this.#drain()) ?? (await this.#commit(layer))
         if (!cause) this.#last = number
         return cause
@@ -330,7 +331,7 @@ export class Tree {
       return cause
     }
     this.#last = number
-    this.#layer.take(steps, need, number)
+    this.#layer.take(steps, number)
     return undefined
   }
 
@@ -456,7 +457,7 @@ interface TreeOptions {
 const META_PAGES = 2
 
 /** Octets of the tree's file that are kept ahead of what is in use; what follows are parts of it. */
-const AHEAD = 16 * 1024 ** 2
+const AHEAD = 32 * 1024 ** 2
 /** Less of it is too little, and more is added. */
 const FEW = 3 / 4
 /** What new messages leave of it, and what they leave where they go into the middle of the file. */
