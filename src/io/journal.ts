@@ -121,10 +121,10 @@ export function since(number: number, found: readonly Group[]): Since {
   const left = found.filter(each => each.number > number).sort((a, b) => a.number - b.number)
   const groups: Group[] = []
   let [at, gaps] = [number, 0]
-  while (left.length > 0) {
-    const next = left.findLast(({ after }) => after === at) ?? left[0]
-    if (!next) break
-    if (next.after !== at) gaps++
+  for (let [first] = left; first; [first] = left) {
+    const after = left.some(each => each.after === at) ? at : first.after
+    if (after !== at) gaps++
+    const next = left.findLast(each => each.after === after) ?? first
     groups.push(next)
     at = next.number
     while ((left[0]?.number ?? at + 1) <= at) left.shift()

@@ -74,6 +74,8 @@ interface Slot extends Timed, StoredBody {
 export class LmdbSpool implements Spool {
   readonly lasts = true
   readonly folder: string
+  /** What its journal could not tell when it was opened, in words. */
+  readonly lost: string | undefined
   readonly #tree: Tree
   readonly #bodies: string
   readonly #names: FolderSync
@@ -120,8 +122,8 @@ export class LmdbSpool implements Spool {
     this.#tree = new Tree(join(folder, TREE), ahead === undefined ? {} : { ahead })
     try {
       this.#own()
-      const gaps = this.#tree.recover()
-      if (gaps > 0) note(lost(folder, gaps))
+      this.lost = sayLost(this.#tree.recover())
+      if (this.lost !== undefined) note(`the journal of ${folder} ${this.lost}`)
       const inUse = () => (this.unread > 0 ? undefined : this.#inUse)
       this.#room = new SpoolRoom(folder, TREE, { limit, leftFree }, inUse)
       // The tree's own name, and the folder's, or all of it is gone after a loss of power, however well it was flushed.
@@ -531,8 +533,10 @@ function readOrder(text: string | undefined): Note | undefined {
   }
 }
 
-function lost(folder: string, gaps: number): string {
-  return `the journal of the spool ${folder} is damaged in ${gaps} ${gaps === 1 ? 'place' : 'places'}: what it told there is lost`
+/** What a journal cannot tell any more, in words; nothing when it tells all. */
+export function sayLost(gaps: number): string | undefined {
+  if (gaps === 0) return undefined
+  return `is damaged in ${gaps} ${gaps === 1 ? 'place' : 'places'}: what it told there is lost`
 }
 
 export function spoolError(folder: string, cause: unknown): PosternError {
