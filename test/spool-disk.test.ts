@@ -357,6 +357,18 @@ test('repair with a journal that rotted: what it lost is told', async t => {
   assert.deepEqual((await checkSpool(path)).damaged, [])
 })
 
+test('a spool that forgot what its journal begins with: it is said, and the spool goes on', async t => {
+  const path = await killed(t, 3)
+  const tree = new Tree(join(path, 'queue.mdb'))
+  tree.exchange('journal', () => ({ put: '{', result: undefined }))
+  await tree.close()
+  const notes: string[] = []
+  const spool = open(t, path, { note: what => notes.push(what) })
+  assert.deepEqual(notes, [`the journal of ${path} is damaged in 1 place: what it told there is lost`])
+  assert.deepEqual(await spool.put(entryOf('a'), bodyOf('a', 100)), { kept: true })
+  assert.equal(open(t, await asKilled(t, spool)).count, 1)
+})
+
 test('a journal that cannot be written: refused for want of space, nothing lost, and taken when there is room', {
   skip,
 }, async t => {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { syncFolder } from './folders.ts'
-import { wholePages } from './journal.ts'
+import { wholePages } from './journal-form.ts'
 
 /**
  * A file of a journal. It has its blocks from the beginning: no full disk is in the way of what is written to it, and a flush

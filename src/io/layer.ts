@@ -1,4 +1,4 @@
-import { type Step, TABLES, type TableName } from './journal.ts'
+import { type Step, TABLES, type TableName } from './journal-form.ts'
 
 /** What a key is now; `null`: it is not there. */
 export type Now = Uint8Array | null

@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import { type Group, readGroups, SALT, since, type TableName, writeGroup } from './journal.ts'
-import { JournalFile } from './journal-file.ts'
+import { Journal, type JournalState } from './journal.ts'
+import type { TableName } from './journal-form.ts'
 import { type Doing, Layer, type Now } from './layer.ts'
+import { TreeRoom } from './tree-room.ts'
 
 /** A change, made together with others. */
 export type Change = (tables: Tables) => void
@@ -39,12 +38,6 @@ interface Asked {
   readonly settle: (cause?: unknown) => void
 }
 
-/** What goes into the tree, and the files of the journal that are free then. */
-interface Leaving {
-  readonly layer: Layer
-  readonly files: readonly JournalFile[]
-}
-
 /**
  * What a spool knows: a B+ tree (LMDB), and before it a journal, which is flushed once for all changes that come while a
  * flush is under way. What is in the journal is held in memory as well, and goes into the tree a few hundred changes at a
@@ -53,45 +46,28 @@ interface Leaving {
  * `overlappingSync` is off: lmdb's promise then means that the commit was flushed, and a flush that fails fails the commit.
  * (With it on the promise means less, and a failed flush is told to nobody.) Its own batching by event turn is off, too:
  * when such a commit fails, a promise that nobody holds is rejected, and ends the process.
- *
- * LMDB never meets a full disk, for there it may take the process with it (SIGABRT in the midst of a commit): the file has
- * blocks ahead of what is in use, and what would not fit into them is refused with ENOSPC before it is begun. What came of
- * messages that are kept may use the last of them, new messages may not.
  */
 export class Tree {
   readonly #root: RootDatabase<Buffer, string>
   readonly #tables: Readonly<Record<Listed, Database<Buffer, string>>>
   readonly #meta: Database<string, string>
   readonly #path: string
-  readonly #readOnly: boolean
-  readonly #aheadWanted: number
-  /** The file, to add to it; absent where nothing is written. */
-  readonly #file: number | undefined
+  /** Absent where nothing is written. */
+  readonly #room: TreeRoom | undefined
+  #journal: Journal | undefined
+  /** What is in the file of the journal that is written, and what leaves the journal and is not in the tree yet. */
+  #layer = new Layer()
+  #leaving: Layer | undefined
+  #committing: Promise<unknown> | undefined
   #waiting: Asked[] = []
   #writing: Promise<void> | undefined
   /** Does somebody wait who is to be waited for? */
   #isUrgent = false
   #timer: NodeJS.Timeout | undefined
 
-  /** What the journal's groups begin with, once it was read. */
-  #salt: Buffer | undefined
-  /** The last group that holds, and the last that was tried. */
-  #last = 0
-  #tried = 0
-  /** The file of the journal that is written, and what is in it. */
-  #journal: JournalFile | undefined
-  #layer = new Layer()
-  #idle: JournalFile[] = []
-  #leaving: Leaving | undefined
-  #committing: Promise<unknown> | undefined
-  /** Octets of the tree's file behind what is in use, at the last look. */
-  #room = 0
-
   /** `ahead`: octets of the tree's file that are kept ahead of what is in use. */
   constructor(path: string, { readOnly = false, ahead = AHEAD }: TreeOptions = {}) {
     this.#path = path
-    this.#readOnly = readOnly
-    this.#aheadWanted = ahead
     this.#root = open<Buffer, string>({
       path,
       noSubdir: true,
@@ -105,34 +81,29 @@ export class Tree {
     const table = (name: Listed) => this.#root.openDB<Buffer, string>({ name, encoding: 'binary' })
     this.#tables = { entries: table('entries'), bodies: table('bodies'), gone: table('gone') }
     this.#meta = this.#root.openDB({ name: 'meta', encoding: 'string' })
-    // Now, for later it may have been moved, or there may be no more files.
-    this.#file = readOnly ? undefined : openSync(path, 'r+')
+    const tables = [...Object.values(this.#tables), this.#meta]
+    this.#room = readOnly ? undefined : new TreeRoom(path, ahead, this.#root, tables)
   }
 
   /**
-   * Reads what the journal has and the tree has not, and begins to use it; for its owner, or who only reads. How many times
-   * something is missing in it: what was in it there is lost.
+   * Reads what the journal has and the tree has not, and begins to write it; for the owner, or for who only reads. How many
+   * times something is missing in it: what it told there is lost.
    */
   recover(): number {
-    const paths = JOURNALS.map(name => join(dirname(this.#path), name))
-    const { salt, number } = readState(this.#meta?.get(JOURNAL))
-    const found: Group[] = []
-    if (salt) for (const path of paths.filter(existsSync)) found.push(...readGroups(readFileSync(path), salt))
-    const { groups, gaps } = since(number, found)
-    this.#last = number
-    for (const { steps, number } of groups) {
-      this.#layer.take(steps, number)
-      this.#last = number
-    }
-    this.#tried = Math.max(this.#last, ...found.map(each => each.number))
-    if (this.#readOnly) return gaps
-    this.#salt = salt ?? randomBytes(SALT)
-    if (!salt) this.#meta.putSync(JOURNAL, state(this.#salt, number))
-    const files = paths.flatMap(path => JournalFile.open(path, this.#aheadWanted * PART) ?? [])
-    // Neither is written before what is in them is in the tree.
-    this.#leaving = { layer: this.#layer, files }
-    this.#layer = new Layer()
-    this.#room = this.#ahead()
+    const folder = dirname(this.#path)
+    const kept = this.#meta?.get(JOURNAL)
+    const known = readState(kept)
+    const state = known ?? Journal.begin()
+    const told = Journal.read(folder, state)
+    const gaps = told.gaps + (kept !== undefined && !known ? 1 : 0)
+    const layer = new Layer()
+    for (const { steps, number } of told.groups) layer.take(steps, number)
+    this.#leaving = layer
+    if (!this.#room) return gaps
+    // Before the first group is: what has not its salt is none.
+    if (!known) this.#meta.putSync(JOURNAL, writeState(state))
+    this.#journal = new Journal(folder, this.#room.commit, state, told)
+    this.#room.look()
     return gaps
   }
 
@@ -155,12 +126,12 @@ export class Tree {
 
   #now(table: TableName, key: string): Now | undefined {
     const now = this.#layer.get(table, key)
-    return now === undefined ? this.#leaving?.layer.get(table, key) : now
+    return now === undefined ? this.#leaving?.get(table, key) : now
   }
 
   /** What each key of a table is that is not in the tree yet. */
   #changed(table: Listed): ReadonlyMap<string, Now> {
-    return new Map([...(this.#leaving?.layer.of(table) ?? []), ...this.#layer.of(table)])
+    return new Map([...(this.#leaving?.of(table) ?? []), ...this.#layer.of(table)])
   }
 
   /** Ids of a table, in their order, as they are now: all, or so many behind one. */
@@ -267,71 +238,66 @@ export class Tree {
     let fitting = this.#fitting(group)
     // What is promised may turn out to take less.
     if (fitting.length < group.length && this.#promised > 0 && !(await this.#drain())) fitting = this.#fitting(group)
-    for (const asked of group) {
+    for (const asked of fitting.length < group.length ? group : []) {
       if (fitting.includes(asked)) continue
       asked.settle(Object.assign(new Error(`no space is left on the disk of ${this.#path}`), { code: 'ENOSPC' }))
     }
     if (fitting.length === 0) return
-    const cause = await this.#keep(
-      doings(fitting.map(({ change }) => change)),
-      fitting.reduce((sum, { need }) => sum + need, 0),
-    )
+    const need = fitting.reduce((sum, each) => sum + each.need, 0)
+    const cause = await this.#keep(doings(fitting.map(({ change }) => change)), need)
     for (const { settle } of fitting) settle(cause)
   }
 
-  /** Who is written together next: as many as a file of the journal takes. */
+  /** Who is written together next: as many as one commit takes. */
   #group(): readonly Asked[] {
     let need = 0
     const end = this.#waiting.findIndex(each => {
       need += each.need
-      return need > this.#aheadWanted * PART
+      return need > this.#most
     })
     return this.#waiting.splice(0, end < 0 ? this.#waiting.length : Math.max(1, end))
   }
 
+  /** Octets of the tree's file that one commit may take. */
+  get #most(): number {
+    return this.#room?.commit ?? 0
+  }
+
   /** Those for whom the tree will have room. */
   #fitting(group: readonly Asked[]): readonly Asked[] {
-    if (this.#promised === 0) this.#room = this.#ahead()
-    const wanted = this.#aheadWanted
-    let left = this.#room - this.#promised - wanted * COMMIT
-    // Where much in the middle is free, it goes there, or nearly all of it.
-    const spare = wanted * (left < wanted * (SPARE + 2 * PART) && this.#free() >= wanted * 2 * PART ? LITTLE : SPARE)
-    return group.filter(({ need, lazy }) => {
-      const fits = left - need >= (lazy ? 0 : spare)
-      if (fits) left -= need
-      return fits
-    })
+    // There may be more by now.
+    if (this.#promised === 0) this.#room?.look()
+    return this.#room?.fitting(group, this.#promised) ?? []
   }
 
   /** Octets that the tree may take for what is not in it yet. */
   get #promised(): number {
-    return this.#layer.need + (this.#leaving?.layer.need ?? 0)
+    return this.#layer.need + (this.#leaving?.need ?? 0)
   }
 
   /** What went wrong; nothing when it is on disk. */
   async #keep(steps: readonly Doing[], need: number): Promise<unknown> {
-    const number = ++this.#tried
-    const pieces = writeGroup({ number, after: this.#last, steps }, this.#salt ?? Buffer.alloc(SALT))
-    const octets = pieces.reduce((sum, piece) => sum + piece.length, 0)
-    if (this.#layer.need + need > this.#aheadWanted * PART || !this.#journal?.fits(octets)) {
+    const journal = this.#journal
+    if (!journal) return new Error(`the journal of ${this.#path} was not read`)
+    const group = journal.group(steps)
+    if (this.#layer.need + need > this.#most || !journal.fits(group)) {
       const cause = await this.#turn()
       if (cause) return cause
     }
+    // Too large for any journal, or the disk had no room for one.
+    if (!journal.fits(group)) {
+      const layer = new Layer()
+      layer.take(steps, group.number)
+      const cause = (await this.#drain()) ?? (await this.#commit(layer))
+      if (!cause) journal.holds(group)
+      return cause
+    }
     try {
-      // Too large for any journal, or the disk had no room for one.
-      if (!this.#journal?.fits(octets)) {
-        const layer = new Layer()
-        layer.take(steps, number)
-        const cause = (await this.#drain()) ?? (await this.#commit(layer))
-        if (!cause) this.#last = number
-        return cause
-      }
-      await this.#journal.append(pieces, octets)
+      await journal.append(group)
     } catch (cause) {
       return cause
     }
-    this.#last = number
-    this.#layer.take(steps, number)
+    this.#layer.take(steps, group.number)
     return undefined
   }
 
@@ -339,10 +305,9 @@ export class Tree {
   async #turn(): Promise<unknown> {
     const cause = await this.#leave()
     if (cause) return cause
-    this.#leaving = { layer: this.#layer, files: this.#journal ? [this.#journal] : [] }
+    this.#leaving = this.#layer
     this.#layer = new Layer()
-    this.#journal = this.#idle.pop()
-    this.#journal?.rewind()
+    this.#journal?.turn()
     void this.#leave()
     return undefined
   }
@@ -356,47 +321,15 @@ export class Tree {
   async #leave(): Promise<unknown> {
     const leaving = this.#leaving
     if (!leaving) return undefined
-    this.#committing ??= this.#commit(leaving.layer).then(cause => {
+    this.#committing ??= this.#commit(leaving).then(cause => {
       this.#committing = undefined
       if (cause) return cause
       this.#leaving = undefined
-      this.#idle.push(...leaving.files)
-      this.#room = this.#ahead()
+      this.#journal?.release()
+      this.#room?.look()
       return undefined
     })
     return this.#committing
-  }
-
-  /**
-   * Octets of the file behind what is in use, after some were added where they became few and the disk has them. Nothing
-   * else writes to the file meanwhile: no commit is under way, and this does not wait.
-   */
-  #ahead(): number {
-    const file = this.#file
-    if (file === undefined) return 0
-    const { lastPageNumber, pageSize } = this.#root.getStats() as unknown as RootStats
-    const inUse = (lastPageNumber + 1) * pageSize
-    const wanted = this.#aheadWanted
-    const ahead = (): number => fstatSync(file).blocks * BLOCK - inUse
-    const before = ahead()
-    if (before >= wanted * FEW) return before
-    try {
-      for (let at = Math.max(fstatSync(file).size, inUse); at < inUse + wanted; )
-        at += writeSync(file, ZEROS, 0, Math.min(ZEROS.length, inUse + wanted - at), at)
-    } catch {
-      // The disk has no more; what there is counts.
-    }
-    return ahead()
-  }
-
-  /** Octets of pages that were in use, and are not. */
-  #free(): number {
-    const { lastPageNumber, pageSize, free } = this.#root.getStats() as unknown as RootStats
-    const tables = [this.#root, ...Object.values(this.#tables), this.#meta]
-    const inUse = [free, ...tables.map(each => each.getStats() as unknown as TableStats)]
-      .map(each => each.treeBranchPageCount + each.treeLeafPageCount + each.overflowPages)
-      .reduce((sum, pages) => sum + pages, META_PAGES)
-    return (lastPageNumber + 1 - inUse) * pageSize
   }
 
   /** What went wrong; nothing when all of it is in the tree, and on disk. */
@@ -406,7 +339,8 @@ export class Tree {
       await this.#root.batch(() => {
         for (const name of LISTED) apply(layer.of(name), this.#tables[name], buffer)
         apply(layer.of('meta'), this.#meta, value => buffer(value).toString())
-        if (this.#salt) apply(new Map([[JOURNAL, state(this.#salt, layer.number)]]), this.#meta, text => text)
+        const state = this.#journal?.state(layer.number)
+        if (state) apply(new Map([[JOURNAL, writeState(state)]]), this.#meta, text => text)
       })
       return undefined
     } catch (cause) {
@@ -423,29 +357,15 @@ export class Tree {
       await this.#writing
     }
     // Who never read the journal does not know what is in it.
-    if (this.#salt) await this.#drain()
+    if (this.#journal) await this.#drain()
   }
 
   async close(): Promise<void> {
     await this.finish()
     await this.#root.close()
-    for (const file of [...this.#idle, ...(this.#leaving?.files ?? []), ...(this.#journal ? [this.#journal] : [])])
-      file.close()
-    if (this.#file !== undefined) closeSync(this.#file)
+    this.#journal?.close()
+    this.#room?.close()
   }
-}
-
-/** What LMDB says of a table, and of the whole: in pages. */
-interface TableStats {
-  readonly treeBranchPageCount: number
-  readonly treeLeafPageCount: number
-  readonly overflowPages: number
-}
-
-interface RootStats {
-  readonly lastPageNumber: number
-  readonly pageSize: number
-  readonly free: TableStats
 }
 
 interface TreeOptions {
@@ -453,25 +373,10 @@ interface TreeOptions {
   readonly ahead?: number
 }
 
-/** The pages at the beginning that say what is valid. */
-const META_PAGES = 2
-
-/** Octets of the tree's file that are kept ahead of what is in use; what follows are parts of it. */
+/** Octets of the tree's file that are kept ahead of what is in use. */
 const AHEAD = 32 * 1024 ** 2
-/** Less of it is too little, and more is added. */
-const FEW = 3 / 4
-/** What new messages leave of it, and what they leave where they go into the middle of the file. */
-const SPARE = 1 / 4
-const LITTLE = 1 / 16
-/** What a commit may take besides what is put: pages that tell what is free. */
-const COMMIT = 1 / 16
-/** What one commit may take: one leaves the journal while the next fills it. A commit that fails takes no more with it. */
-const PART = 3 / 16
 /** Octets of the way to every page that a change is in. */
 const CHANGE = 16_384
-/** Octets of a block as `stat` counts them. */
-const BLOCK = 512
-const ZEROS = new Uint8Array(1024 ** 2)
 
 /**
  * Octets of addresses that the file has to itself from the start. They cost nothing, and the map need not be moved while
@@ -484,22 +389,22 @@ const LAZY = 10
 
 const LISTED: readonly Listed[] = ['entries', 'bodies', 'gone']
 
-/** The files of the journal, beside the tree's. */
-const JOURNALS = ['journal-0', 'journal-1']
-/** What the tree calls the salt of the journal, and the last of its groups that it has. */
+/** What the tree calls the state of its journal. */
 const JOURNAL = 'journal'
 
-function state(salt: Buffer, number: number): string {
+function writeState({ salt, number }: JournalState): string {
   return JSON.stringify({ salt: salt.toString('hex'), number })
 }
 
-/** What cannot be read is a tree that never had a journal. */
-function readState(text: string | undefined): { readonly salt?: Buffer; readonly number: number } {
+/** Nothing where it cannot be read. */
+function readState(text: string | undefined): JournalState | undefined {
   try {
     const { salt, number } = JSON.parse(text ?? '') as Readonly<Record<string, unknown>>
-    if (typeof salt === 'string' && typeof number === 'number') return { salt: Buffer.from(salt, 'hex'), number }
-  } catch {}
-  return { number: 0 }
+    if (typeof salt !== 'string' || typeof number !== 'number') return undefined
+    return { salt: Buffer.from(salt, 'hex'), number }
+  } catch {
+    return undefined
+  }
 }
 
 /** What changes do, in their order. */

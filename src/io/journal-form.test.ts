@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Group, PAGE, readGroups, SALT, type Step, since, TABLES, writeGroup } from './journal.ts'
+import { type Group, PAGE, readGroups, SALT, type Step, since, TABLES, writeGroup } from './journal-form.ts'
 
 const salt = Buffer.alloc(SALT, 'salty')
 
