@@ -140,10 +140,10 @@ export class Tree {
     { after, limit }: { readonly after?: string | undefined; readonly limit?: number } = {},
   ): string[] {
     const changed = [...this.#changed(table)].filter(([id]) => after === undefined || id > after)
+    const gone = changed.filter(([, now]) => now === null).length
     const range = {
       ...(after !== undefined && { start: after, exclusiveStart: true }),
-      // Any of these may be gone.
-      ...(limit !== undefined && { limit: limit + changed.length }),
+      ...(limit !== undefined && { limit: limit + gone }),
     }
     // Of a tree that was never written to, a table may not be there yet.
     const keys = [...(this.#tables[table]?.getKeys(range) ?? [])]
