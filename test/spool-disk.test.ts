@@ -209,6 +209,28 @@ test('a spool is used by one process at a time; who was killed does not stand in
   await LmdbSpool.open(path).close()
 })
 
+test('a process that ended and was not taken notice of has no spool', {
+  skip: process.platform !== 'linux' && 'needs /proc',
+}, async t => {
+  const path = folder(t)
+  await LmdbSpool.open(path).close()
+  // Its parent becomes a program that never asks what became of it.
+  const parent = spawn('sh', ['-c', 'sleep 0.1 & exec sleep 60'], { stdio: 'ignore' })
+  t.after(() => parent.kill())
+  const children = `/proc/${parent.pid}/task/${parent.pid}/children`
+  const stat = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'latin1')
+  let child = 0
+  for (let i = 0; child === 0 || !stat(child).includes(') Z '); i++) {
+    child = Number(readFileSync(children, 'latin1'))
+    assert.ok(i < 500)
+    await sleep(10)
+  }
+  const tree = new Tree(join(path, 'queue.mdb'))
+  tree.exchange('owner', () => ({ put: JSON.stringify({ pid: child }), result: undefined }))
+  await tree.close()
+  await LmdbSpool.open(path).close()
+})
+
 /** A spool with `count` messages from before, of which nothing is read yet. */
 async function opened(t: After, path: string, count: number): Promise<LmdbSpool> {
   const before = LmdbSpool.open(path, { inTree: 1_000 })
