@@ -10,8 +10,10 @@ import { getSystemErrorName } from 'node:util'
 /** What Node calls `tcp_wrap` and `stream_wrap`; only what is used here. */
 interface Handle {
   readonly writeQueueSize: number
-  onread: () => void
+  onread: (this: Handle) => void
   onconnection: (failed: number, client: Handle) => void
+  /** Ours: the connection that it carries. */
+  owner?: Tcp
   bind(address: string, port: number): number
   bind6(address: string, port: number, flags: number): number
   listen(backlog: number): number
@@ -25,14 +27,16 @@ interface Handle {
   readStop(): number
   writeBuffer(request: object, octets: Uint8Array): number
   shutdown(request: object): number
-  reset(done: () => void): number
-  close(done?: () => void): void
+  reset(done: (this: Handle) => void): number
+  close(done?: (this: Handle) => void): void
 }
 
 interface Request {
-  oncomplete: (status: number) => void
-  /** Kept alive until the kernel has them. */
+  oncomplete: (this: Request, status: number) => void
+  /** Ours: kept alive until the kernel has them. */
   octets?: Uint8Array
+  /** Ours: what asked for it. */
+  owner?: Tcp | Dialling
 }
 
 interface Binding {
@@ -150,11 +154,32 @@ let spare: Request | undefined
 
 function ignore(): void {}
 
+/*
+ * What handles call is the same for all of them, and finds the connection by the handle. A closure for each would cost
+ * more than to be made: V8 keeps what such closures hold until it searches the whole heap, and so every connection that
+ * ever was.
+ */
+let heard: (this: Handle) => void
+let closed: (this: Handle) => void
+let finished: (this: Request) => void
+
 /**
  * A connection. It tells of `data`, `end`, `error`, `close` and `drain` as a `net.Socket` does, with one difference: the
  * octets of `data` are the listener's only until it returns.
  */
 export class Tcp extends EventEmitter {
+  static {
+    heard = function () {
+      if (this.owner) this.owner.#heard()
+    }
+    closed = function () {
+      if (this.owner) this.owner.#closed()
+    }
+    finished = function () {
+      if (this.owner instanceof Tcp) this.owner.#finish()
+    }
+  }
+
   readonly #handle: Handle
   readonly remoteAddress: string | undefined
   readonly remotePort: number | undefined
@@ -176,6 +201,7 @@ export class Tcp extends EventEmitter {
 
   constructor(handle: Handle, remote: { readonly address?: string; readonly port?: number } = {}) {
     super()
+    handle.owner = this
     this.#handle = handle
     this.remoteAddress = remote.address
     this.remotePort = remote.port
@@ -230,7 +256,7 @@ export class Tcp extends EventEmitter {
     if (this.#isPaused || this.#isReading || this.#isGone || this.#ended || this.#owed > 0 || this.#socket) return
     if (!this.#hasMemory) {
       this.#hasMemory = true
-      this.#handle.onread = () => this.#heard()
+      this.#handle.onread = heard
       this.#handle.useUserBuffer(SHARED)
     }
     this.#isReading = true
@@ -336,21 +362,24 @@ export class Tcp extends EventEmitter {
     // With both directions over, closing says it.
     if (this.#ended && this.#pending === 0) return this.destroy()
     const request = new (handles().ShutdownWrap)()
-    request.oncomplete = () => {
-      this.#finished = true
-      if (this.#ended) this.destroy()
-    }
+    request.owner = this
+    request.oncomplete = finished
     const failed = this.#handle.shutdown(request)
-    if (failed === DONE) request.oncomplete(0)
+    if (failed === DONE) this.#finish()
     else if (failed) process.nextTick(() => this.#fail(failed))
     return this
+  }
+
+  #finish(): void {
+    this.#finished = true
+    if (this.#ended) this.destroy()
   }
 
   destroy(): this {
     if (this.#socket) this.#socket.destroy()
     else if (!this.#isGone) {
       this.#isGone = true
-      this.#handle.close(() => this.#closed())
+      this.#handle.close(closed)
     }
     return this
   }
@@ -364,7 +393,7 @@ export class Tcp extends EventEmitter {
     else if (this.#ending && !this.#finished) this.destroy()
     else if (!this.#isGone) {
       this.#isGone = true
-      this.#handle.reset(() => this.#closed())
+      this.#handle.reset(closed)
     }
     return this
   }
@@ -494,30 +523,52 @@ export function listenTcp(host: string, port: number, accept: (connection: Tcp) 
   }
 }
 
+/** A connection that does not stand yet. */
+class Dialling {
+  readonly #handle: Handle
+  readonly #remote: { readonly address: string; readonly port: number }
+  readonly #done: (connection: Tcp | NodeJS.ErrnoException) => void
+  #isOver = false
+
+  constructor(host: string, port: number, done: (connection: Tcp | NodeJS.ErrnoException) => void) {
+    const { TCP, TCPConnectWrap, SOCKET } = handles()
+    this.#handle = new TCP(SOCKET)
+    this.#remote = { address: host, port }
+    this.#done = done
+    this.#handle.setNoDelay(true)
+    const request = new TCPConnectWrap()
+    request.owner = this
+    request.oncomplete = dialled
+    const handle = this.#handle
+    const failed = host.includes(':') ? handle.connect6(request, host, port) : handle.connect(request, host, port)
+    if (failed) process.nextTick(() => this.over(failed))
+  }
+
+  over(status: number): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    if (status === 0) return this.#done(new Tcp(this.#handle, this.#remote))
+    this.#handle.close()
+    this.#done(failure(status, 'connect'))
+  }
+
+  off(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#handle.close(ignore)
+  }
+}
+
+function dialled(this: Request, status: number): void {
+  if (this.owner instanceof Dialling) this.owner.over(status)
+}
+
 /** Connects to an address; `done` hears of it once. What is given back calls it off, and then `done` hears nothing. */
 export function dialTcp(
   host: string,
   port: number,
   done: (connection: Tcp | NodeJS.ErrnoException) => void,
 ): () => void {
-  const { TCP, TCPConnectWrap, SOCKET } = handles()
-  const handle = new TCP(SOCKET)
-  handle.setNoDelay(true)
-  let isOver = false
-  const over = (status: number): void => {
-    if (isOver) return
-    isOver = true
-    if (status === 0) return done(new Tcp(handle, { address: host, port }))
-    handle.close()
-    done(failure(status, 'connect'))
-  }
-  const request = new TCPConnectWrap()
-  request.oncomplete = over
-  const failed = host.includes(':') ? handle.connect6(request, host, port) : handle.connect(request, host, port)
-  if (failed) process.nextTick(over, failed)
-  return () => {
-    if (isOver) return
-    isOver = true
-    handle.close(ignore)
-  }
+  const dialling = new Dialling(host, port, done)
+  return () => dialling.off()
 }
