@@ -105,6 +105,8 @@ const SHARED = Buffer.allocUnsafeSlow(65_536)
 /** The same, for the few octets of commands and replies: a view of a `Buffer` costs more to make, and less to search. */
 const PLAIN = new Uint8Array(SHARED.buffer)
 const FEW = 512
+/** Its views of few octets, by their number: each is lent again and again, as the memory is. */
+const LENT: (Uint8Array | undefined)[] = []
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
@@ -131,22 +133,46 @@ export function lasting(octets: Uint8Array): Uint8Array {
 
 let slab = new Uint8Array(SHARED.length)
 let used = 0
+/** Views of few octets of it from one place on, by their number: nearly all writes are done at once, and leave it free again. */
+let views: (Uint8Array | undefined)[] = []
+let viewed = 0
 
 /** Room for so many octets in memory that many share: where it begins. */
 function reserve(length: number): number {
   if (used + length > slab.length) {
     slab = new Uint8Array(slab.length)
     used = 0
+    views = []
   }
   used += length
   return used - length
+}
+
+/** So many octets from there on. */
+function reserved(from: number, length: number): Uint8Array {
+  if (length > FEW) return slab.subarray(from, from + length)
+  if (from !== viewed) {
+    viewed = from
+    views = []
+  }
+  const view = views[length] ?? slab.subarray(from, from + length)
+  views[length] = view
+  return view
 }
 
 /** A copy there: where few octets are concerned, that costs less than to find out where they are now. */
 function copied(octets: Uint8Array): Uint8Array {
   const from = reserve(octets.length)
   slab.set(octets, from)
-  return slab.subarray(from, from + octets.length)
+  return reserved(from, octets.length)
+}
+
+/** So many of the octets that were read into the memory. */
+function lending(memory: Buffer, count: number): Uint8Array {
+  if (memory !== SHARED || count > FEW) return memory.subarray(0, count)
+  const view = LENT[count] ?? PLAIN.subarray(0, count)
+  LENT[count] = view
+  return view
 }
 
 /** A request that was not needed, as nearly all writes are done at once. */
@@ -280,7 +306,7 @@ export class Tcp extends EventEmitter {
     lent = memory
     lender = this
     try {
-      this.emit('data', (memory === SHARED && count <= FEW ? PLAIN : memory).subarray(0, count))
+      this.emit('data', lending(memory, count))
     } finally {
       lent = undefined
       lender = undefined
@@ -314,7 +340,7 @@ export class Tcp extends EventEmitter {
       slab.set(part, at)
       at += part.length
     }
-    return length === 0 || this.#send(slab.subarray(from, at), length, undefined)
+    return length === 0 || this.#send(reserved(from, length), length, undefined)
   }
 
   /** `returned`: octets of the slab that are free again if the kernel takes all at once. */
