@@ -248,7 +248,7 @@ class Joined {
     socket.resume()
     const timer = setTimeout(() => socket.destroy(), LINGER).unref()
     // Else every connection would be kept as long, though it is over.
-    socket.once('close', () => clearTimeout(timer))
+    socket.on('close', () => clearTimeout(timer))
   }
 
   /** Half a message must not be taken for a whole one: a reset, and under TLS an end without its close_notify. */

@@ -6,107 +6,16 @@
 import { EventEmitter } from 'node:events'
 import net from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { type Handle, handles, type Request } from './tcp-handles.ts'
+import { copied, gathered, lending, release, SHARED } from './tcp-memory.ts'
 
-/** What Node calls `tcp_wrap` and `stream_wrap`; only what is used here. */
-interface Handle {
-  readonly writeQueueSize: number
-  onread: (this: Handle) => void
-  onconnection: (failed: number, client: Handle) => void
-  /** Ours: the connection that it carries. */
-  owner?: Tcp
-  bind(address: string, port: number): number
-  bind6(address: string, port: number, flags: number): number
-  listen(backlog: number): number
-  connect(request: object, address: string, port: number): number
-  connect6(request: object, address: string, port: number): number
-  getsockname(out: object): number
-  getpeername(out: object): number
-  setNoDelay(on: boolean): number
-  useUserBuffer(memory: Uint8Array): void
-  readStart(): number
-  readStop(): number
-  writeBuffer(request: object, octets: Uint8Array): number
-  shutdown(request: object): number
-  reset(done: (this: Handle) => void): number
-  close(done?: (this: Handle) => void): void
-}
-
-interface Request {
-  oncomplete: (this: Request, status: number) => void
-  /** Ours: kept alive until the kernel has them. */
-  octets?: Uint8Array
-  /** Ours: what asked for it. */
-  owner?: Tcp | Dialling
-}
-
-interface Binding {
-  readonly TCP: new (type: number) => Handle
-  readonly TCPConnectWrap: new () => Request
-  readonly WriteWrap: new () => Request
-  readonly ShutdownWrap: new () => Request
-  readonly SOCKET: number
-  readonly SERVER: number
-  readonly IPV6ONLY: number
-  /** Where a handle leaves the figures of its last read or write. */
-  readonly state: Int32Array
-  readonly READ: number
-  readonly IS_ASYNC: number
-}
+export { lean } from './tcp-handles.ts'
 
 /** What a handle says for the end of what is read (libuv's `UV_EOF`). */
 const EOF = -4095
 /** How a shutdown says that it is done already. */
 const DONE = 1
 
-/** With `node` in this variable of the environment everything goes over `node:net`, as where there are no handles. */
-export const VARIABLE = 'POSTERN_TCP'
-
-const binding = readBinding()
-
-/** Has this Node the handles, and are they wanted? */
-export const lean: boolean = binding !== undefined
-
-function readBinding(): Binding | undefined {
-  // Node calls this way to its handles deprecated: whoever lets that end the process is served without them.
-  if (process.env[VARIABLE] === 'node' || process.throwDeprecation) return undefined
-  try {
-    const { binding: read } = process as unknown as { readonly binding: (name: string) => Record<string, unknown> }
-    const [tcp, stream] = [read.call(process, 'tcp_wrap'), read.call(process, 'stream_wrap')]
-    const constants = tcp.constants as Record<string, number>
-    const found = {
-      TCP: tcp.TCP,
-      TCPConnectWrap: tcp.TCPConnectWrap,
-      WriteWrap: stream.WriteWrap,
-      ShutdownWrap: stream.ShutdownWrap,
-      SOCKET: constants.SOCKET,
-      SERVER: constants.SERVER,
-      IPV6ONLY: constants.UV_TCP_IPV6ONLY,
-      state: stream.streamBaseState,
-      READ: stream.kReadBytesOrError,
-      IS_ASYNC: stream.kLastWriteWasAsync,
-    }
-    const { prototype } = found.TCP as { readonly prototype: object }
-    const isWhole = Object.values(found).every(each => each !== undefined) && 'useUserBuffer' in prototype
-    return isWhole ? (found as Binding) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function handles(): Binding {
-  if (!binding) throw new Error('this Node has no TCP handles')
-  return binding
-}
-
-/* Memory. */
-
-/** All connections read into this; whoever wants to keep octets copies them. */
-const SHARED = Buffer.allocUnsafeSlow(65_536)
-/** The same, for the few octets of commands and replies: a view of a `Buffer` costs more to make, and less to search. */
-const PLAIN = new Uint8Array(SHARED.buffer)
-const FEW = 512
-/** Its views of few octets, by their number: each is lent again and again, as the memory is. */
-const LENT: (Uint8Array | undefined)[] = []
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
@@ -131,50 +40,6 @@ export function lasting(octets: Uint8Array): Uint8Array {
   return octets.buffer === lent?.buffer ? new Uint8Array(octets) : octets
 }
 
-let slab = new Uint8Array(SHARED.length)
-let used = 0
-/** Views of few octets of it from one place on, by their number: nearly all writes are done at once, and leave it free again. */
-let views: (Uint8Array | undefined)[] = []
-let viewed = 0
-
-/** Room for so many octets in memory that many share: where it begins. */
-function reserve(length: number): number {
-  if (used + length > slab.length) {
-    slab = new Uint8Array(slab.length)
-    used = 0
-    views = []
-  }
-  used += length
-  return used - length
-}
-
-/** So many octets from there on. */
-function reserved(from: number, length: number): Uint8Array {
-  if (length > FEW) return slab.subarray(from, from + length)
-  if (from !== viewed) {
-    viewed = from
-    views = []
-  }
-  const view = views[length] ?? slab.subarray(from, from + length)
-  views[length] = view
-  return view
-}
-
-/** A copy there: where few octets are concerned, that costs less than to find out where they are now. */
-function copied(octets: Uint8Array): Uint8Array {
-  const from = reserve(octets.length)
-  slab.set(octets, from)
-  return reserved(from, octets.length)
-}
-
-/** So many of the octets that were read into the memory. */
-function lending(memory: Buffer, count: number): Uint8Array {
-  if (memory !== SHARED || count > FEW) return memory.subarray(0, count)
-  const view = LENT[count] ?? PLAIN.subarray(0, count)
-  LENT[count] = view
-  return view
-}
-
 /** A request that was not needed, as nearly all writes are done at once. */
 let spare: Request | undefined
 
@@ -196,10 +61,10 @@ let finished: (this: Request) => void
 export class Tcp extends EventEmitter {
   static {
     heard = function () {
-      if (this.owner) this.owner.#heard()
+      if (this.owner instanceof Tcp) this.owner.#heard()
     }
     closed = function () {
-      if (this.owner) this.owner.#closed()
+      if (this.owner instanceof Tcp) this.owner.#closed()
     }
     finished = function () {
       if (this.owner instanceof Tcp) this.owner.#finish()
@@ -334,13 +199,7 @@ export class Tcp extends EventEmitter {
     const [first] = parts
     if (first && parts.length === 1) return this.write(first)
     if (length > GATHERED) return this.write(Buffer.concat(parts))
-    const from = reserve(length)
-    let at = from
-    for (const part of parts) {
-      slab.set(part, at)
-      at += part.length
-    }
-    return length === 0 || this.#send(reserved(from, length), length, undefined)
+    return length === 0 || this.#send(gathered(parts, length), length, undefined)
   }
 
   /** `returned`: octets of the slab that are free again if the kernel takes all at once. */
@@ -356,7 +215,7 @@ export class Tcp extends EventEmitter {
     }
     if (!state[IS_ASYNC]) {
       spare = request
-      used -= returned
+      release(returned)
       return true
     }
     this.#pending += octets.length
@@ -523,7 +382,7 @@ export function listenTcp(host: string, port: number, accept: (connection: Tcp) 
     client.getpeername(remote)
     open++
     const connection = new Tcp(client, remote)
-    connection.once('close', () => {
+    connection.on('close', () => {
       if (--open === 0) emptied?.()
     })
     try {
