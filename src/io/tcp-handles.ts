@@ -1,4 +1,5 @@
 /** Node's own TCP handles, where it has them: docs/decisions/0012-lean-connections.md. */
+import type { Tcp } from './tcp.ts'
 
 /** What Node calls `tcp_wrap` and `stream_wrap`; only what is used here. */
 export interface Handle {
@@ -6,7 +7,7 @@ export interface Handle {
   onread: (this: Handle) => void
   onconnection: (failed: number, client: Handle) => void
   /** Ours: the connection that it carries. */
-  owner?: object
+  owner?: Tcp
   bind(address: string, port: number): number
   bind6(address: string, port: number, flags: number): number
   listen(backlog: number): number

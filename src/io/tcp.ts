@@ -61,10 +61,10 @@ let finished: (this: Request) => void
 export class Tcp extends EventEmitter {
   static {
     heard = function () {
-      if (this.owner instanceof Tcp) this.owner.#heard()
+      if (this.owner) this.owner.#heard()
     }
     closed = function () {
-      if (this.owner instanceof Tcp) this.owner.#closed()
+      if (this.owner) this.owner.#closed()
     }
     finished = function () {
       if (this.owner instanceof Tcp) this.owner.#finish()
