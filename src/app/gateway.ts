@@ -44,7 +44,7 @@ export const RESERVED_FILES = 48
 /** A pause for want of files ends after this long, if none became free before. */
 export const PAUSE_WAIT: Duration = 1_000
 
-/** Callers whose admission is kept. */
+/** Callers of one door whose admission is kept. */
 export const MAX_ADMISSIONS = 10_000
 
 /** What a gateway tells whoever runs it. */
@@ -66,8 +66,8 @@ export class Gateway {
   readonly name: string
   readonly #events: GatewayEvents
   #config: FirewallConfig
-  /** What the configuration says of callers that have come before, by whence and whither. */
-  readonly #admissions = new Map<string, Admission>()
+  /** What the configuration says of callers that have come before, by the door and whence. */
+  readonly #admissions = new Map<Door, Map<string, Admission>>()
   readonly #doors: Doors<Door, Connected>
   readonly #connections = new Bag<Connection>()
   readonly #sockets = new Bag<Connected>()
@@ -199,14 +199,15 @@ export class Gateway {
     return admit(config, this.name, port, caller).kind !== 'refuse'
   }
 
-  #admission(port: string, knock: Knock): Admission {
-    const { source, destination } = knock
-    const key = `${port} ${source} ${destination} ${knock.port}`
-    const known = this.#admissions.get(key)
+  #admission(door: Door, { source }: Knock): Admission {
+    const callers = this.#admissions.get(door) ?? new Map<string, Admission>()
+    this.#admissions.set(door, callers)
+    const known = callers.get(source)
     if (known) return known
-    const admission = admit(this.#config, this.name, port, { source, destination, port: knock.port })
-    if (this.#admissions.size >= MAX_ADMISSIONS) this.#admissions.clear()
-    this.#admissions.set(key, admission)
+    const caller = { source, destination: door.destination, port: door.destinationPort }
+    const admission = admit(this.#config, this.name, door.port, caller)
+    if (callers.size >= MAX_ADMISSIONS) callers.clear()
+    callers.set(source, admission)
     return admission
   }
 
@@ -251,7 +252,7 @@ export class Gateway {
 
   #knock(door: Door, client: Connected, knock: Knock): void {
     if (client.destroyed) return
-    const admission = this.#admission(door.port, knock)
+    const admission = this.#admission(door, knock)
     if (admission.kind === 'refuse') {
       const list = this.#config.accessGroups.find(({ port }) => port === door.port)?.list
       this.#tell({ kind: 'denied', knock, reason: admission.reason, ...(list !== undefined && { list }) })
@@ -268,7 +269,7 @@ export class Gateway {
       return this.#refuse(client, admission.policy)
     }
     this.#byStatic.set(place, (this.#byStatic.get(place) ?? 0) + 1)
-    client.once('close', () => {
+    client.on('close', () => {
       this.#throttle.leave(knock.source)
       this.#byStatic.set(place, (this.#byStatic.get(place) ?? 1) - 1)
       if (this.#throttle.open === 0) this.#emptied()
@@ -285,7 +286,7 @@ export class Gateway {
       const call = new Call()
       const callOff = () => call.off()
       const place = this.#calls.add(call)
-      client.once('close', callOff)
+      client.on('close', callOff)
       try {
         const server = await door.dial(to, ends, call)
         this.#hold(server)
@@ -413,7 +414,7 @@ export class Gateway {
 
   #hold(socket: Connected): void {
     const place = this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.remove(place))
+    socket.on('close', () => this.#sockets.remove(place))
   }
 }
 

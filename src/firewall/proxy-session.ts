@@ -15,11 +15,14 @@ import { type ProxyPolicy, type Refusal, Rules } from './proxy-rules.ts'
 import { Rates } from './rates.ts'
 import type { Because, Explanation } from './verdict.ts'
 
+/** `at-once`: what was written need not arrive. `said`: whoever is there has said the last word, and hears none after it. */
+export type Closing = 'after-writes' | 'at-once' | 'said'
+
 export type ProxyOutput =
   | { readonly kind: 'write'; readonly to: Side; readonly bytes: Uint8Array }
   /** Begin TLS: as its server at the client, as its client at the server. Answered by `secured` or `unsecured`. */
   | { readonly kind: 'start-tls'; readonly at: Side }
-  | { readonly kind: 'close'; readonly at: Side; readonly how: 'after-writes' | 'at-once' }
+  | { readonly kind: 'close'; readonly at: Side; readonly how: Closing }
   /** A connection to the server is wanted, any of them. Answered by `connected` or `unreachable`. */
   | { readonly kind: 'dial' }
   | { readonly kind: 'altered'; readonly explanation: Explanation }
@@ -253,12 +256,13 @@ export class ProxySession {
     this.close()
   }
 
-  close(how: 'after-writes' | 'at-once' = 'after-writes'): void {
+  /** `server`: how its connection is closed, where that is another way. */
+  close(how: Closing = 'after-writes', server: Closing = how): void {
     this.mode = 'closed'
     this.phase = 'closed'
     this.fromClient.clear()
     this.out.push({ kind: 'close', at: 'client', how })
-    if (this.leg !== 'none') this.out.push({ kind: 'close', at: 'server', how })
+    if (this.leg !== 'none') this.out.push({ kind: 'close', at: 'server', how: server })
     this.leg = 'none'
   }
 

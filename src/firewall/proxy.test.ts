@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
 import { bytes, text } from '../base/bytes.ts'
 import { STRICT } from './profiles/strict.ts'
-import { MAX_WAITING } from './proxy.ts'
+import { type Closing, MAX_WAITING, SmtpProxy } from './proxy.ts'
 import { fold } from './proxy-edit.ts'
 import { Rates } from './rates.ts'
 import { type Backend, Lenient, SECURE, strictly, Through, type Took } from './through.test.ts'
@@ -430,5 +430,32 @@ test('whatever a field holds, folding it keeps its octets, and never makes a lin
       assert.ok(lines.filter(line => line.trim() === '').length < Math.max(1, before))
     }),
     runs(1000),
+  )
+})
+
+test('a server that has said 221 is left, and one that has not is told that this is the end', () => {
+  const closing = (byQuit: boolean): ReadonlyMap<string, Closing> => {
+    const client = { address: '192.0.2.1' }
+    const proxy = new SmtpProxy({ policy: strictly(), host: 'fw.example', client, canSecure: false })
+    proxy.open(0)
+    proxy.connected(0)
+    proxy.receive('server', bytes('220 mx\r\n'), 0)
+    if (byQuit) proxy.receive('client', bytes('QUIT\r\n'), 0)
+    const outputs = byQuit ? proxy.receive('server', bytes('221 bye\r\n'), 0) : proxy.end('client', 0)
+    return new Map(outputs.flatMap(output => (output.kind === 'close' ? [[output.at, output.how]] : [])))
+  }
+  assert.deepEqual(
+    [...closing(true)],
+    [
+      ['client', 'after-writes'],
+      ['server', 'said'],
+    ],
+  )
+  assert.deepEqual(
+    [...closing(false)],
+    [
+      ['client', 'after-writes'],
+      ['server', 'after-writes'],
+    ],
   )
 })

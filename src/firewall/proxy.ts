@@ -19,7 +19,7 @@ import { type ProxyOptions, type ProxyOutput, ProxySession } from './proxy-sessi
 import { Transfer } from './proxy-transfer.ts'
 
 export type { ProxyPolicy } from './proxy-rules.ts'
-export type { ProxyOptions, ProxyOutput } from './proxy-session.ts'
+export type { Closing, ProxyOptions, ProxyOutput } from './proxy-session.ts'
 
 /** Octets of a client's that may wait while the server answers; with more of them it is not read. */
 export const MAX_WAITING = 65_536

@@ -1,5 +1,5 @@
 import type { Side } from '../firewall/inspector.ts'
-import { type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/proxy.ts'
+import { type Closing, type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/proxy.ts'
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import { LINGER, SLICE } from './drive.ts'
@@ -37,20 +37,26 @@ export function proxy(client: Channel, options: Omit<ProxyOptions, 'canSecure'>,
   return { passage: joined.passage, over: joined.over, stop: () => joined.stop() }
 }
 
-interface Ends {
-  client: Channel | undefined
-  server: Channel | undefined
+/** One of the two sides. */
+interface End {
+  readonly side: Side
+  socket: Channel | undefined
+  /** What was there before TLS. */
+  plain: Channel | undefined
+  isBlocked: boolean
+  /** What is to leave in one piece. */
+  unsent: Uint8Array[] | undefined
+}
+
+function end(side: Side): End {
+  return { side, socket: undefined, plain: undefined, isBlocked: false, unsent: undefined }
 }
 
 class Joined {
   readonly #machine: SmtpProxy
   readonly #ends: ProxyEnds
-  readonly #sockets: Ends = { client: undefined, server: undefined }
-  /** What was there before TLS. */
-  readonly #plain: Ends = { client: undefined, server: undefined }
-  readonly #blocked = { client: false, server: false }
-  /** What is to leave in one piece. */
-  readonly #unsent: { client: Uint8Array[]; server: Uint8Array[] } = { client: [], server: [] }
+  readonly #client = end('client')
+  readonly #server = end('server')
   readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0, ending: 'TCP FINs' }
   readonly over: Promise<void>
   #settle: () => void = () => {}
@@ -67,7 +73,7 @@ class Joined {
     this.over = new Promise(resolve => {
       this.#settle = resolve
     })
-    this.#attach('client', client)
+    this.#attach(this.#client, client)
     if (client.destroyed) this.#do(() => this.#machine.end('client', now()))
     else this.#do(() => this.#machine.open(now()))
   }
@@ -76,41 +82,53 @@ class Joined {
     this.#do(() => this.#machine.stop(now()))
   }
 
-  #attach(side: Side, socket: Channel): void {
-    this.#sockets[side] = socket
-    this.#plain[side] = socket
+  #at(side: Side): End {
+    return side === 'client' ? this.#client : this.#server
+  }
+
+  #attach(at: End, socket: Channel): void {
+    at.socket = socket
+    at.plain = socket
     this.#open++
-    this.#listen(side, socket)
+    this.#listen(at, socket)
     socket.on('close', () => {
-      if (this.#sockets[side] === socket) this.#do(() => this.#machine.end(side, now()))
-      this.#gone(side, socket)
+      this.#ended(at, socket)
+      this.#gone(at, socket)
     })
   }
 
-  #listen(side: Side, socket: Channel): void {
-    const mine = () => this.#sockets[side] === socket
-    socket.on('data', (chunk: Uint8Array) => {
-      if (!mine()) return
-      if (side === 'client') this.#ends.watch?.passed('C', chunk, chunk)
-      if (side === 'client') this.passage.fromClient += chunk.length
-      else this.passage.fromServer += chunk.length
-      // In slices: many commands in one chunk may have replies that are many times as long.
-      for (let at = 0; at < chunk.length; ) {
-        const isWhole = side === 'server' || this.#machine.inMessage
-        const end = isWhole ? chunk.length : Math.min(chunk.length, at + SLICE)
-        const slice = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end)
-        at = end
-        this.#take(side, slice)
-      }
-    })
+  /** It is none of ours any more once another stands there, or none. */
+  #ended(at: End, socket: Channel): void {
+    if (at.socket === socket) this.#do(() => this.#machine.end(at.side, now()))
+  }
+
+  #listen(at: End, socket: Channel): void {
+    const ended = () => this.#ended(at, socket)
+    socket.on('data', (chunk: Uint8Array) => at.socket === socket && this.#heard(at, chunk))
     socket.on('drain', () => {
-      if (!mine() || !this.#blocked[side]) return
-      this.#blocked[side] = false
-      this.#do(() => this.#machine.flowing(side, now()))
+      if (at.socket !== socket || !at.isBlocked) return
+      at.isBlocked = false
+      this.#do(() => this.#machine.flowing(at.side, now()))
     })
-    socket.on('end', () => mine() && this.#do(() => this.#machine.end(side, now())))
-    socket.on('error', () => mine() && this.#do(() => this.#machine.end(side, now())))
+    socket.on('end', ended)
+    socket.on('error', ended)
     socket.resume()
+  }
+
+  #heard({ side }: End, chunk: Uint8Array): void {
+    if (side === 'server') {
+      this.passage.fromServer += chunk.length
+      return this.#take(side, chunk)
+    }
+    this.#ends.watch?.passed('C', chunk, chunk)
+    this.passage.fromClient += chunk.length
+    // In slices: many commands in one chunk may have replies that are many times as long.
+    for (let at = 0; at < chunk.length; ) {
+      const end = this.#machine.inMessage ? chunk.length : Math.min(chunk.length, at + SLICE)
+      const slice = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end)
+      at = end
+      this.#take(side, slice)
+    }
   }
 
   #take(side: Side, octets: Uint8Array): void {
@@ -137,8 +155,8 @@ class Joined {
 
   /** We are wrong, or an adapter is: this connection ends, and no other. */
   #failed(): void {
-    this.#giveUp('client')
-    this.#giveUp('server')
+    this.#giveUp(this.#client)
+    this.#giveUp(this.#server)
     clearTimeout(this.#timer)
   }
 
@@ -146,9 +164,12 @@ class Joined {
   #carryOut(outputs: readonly ProxyOutput[]): void {
     for (const output of outputs) {
       switch (output.kind) {
-        case 'write':
-          this.#unsent[output.to].push(output.bytes)
+        case 'write': {
+          const at = this.#at(output.to)
+          if (at.unsent) at.unsent.push(output.bytes)
+          else at.unsent = [output.bytes]
           break
+        }
         case 'altered':
           this.passage.altered++
           this.#ends.altered?.(output.explanation)
@@ -157,38 +178,37 @@ class Joined {
           this.#dial()
           break
         case 'close':
-          this.#flush(output.at)
-          this.#close(output.at, output.how)
+          this.#flush(this.#at(output.at))
+          this.#close(this.#at(output.at), output.how)
           break
         default:
-          this.#flush(output.at)
-          this.#startTls(output.at)
+          this.#flush(this.#at(output.at))
+          this.#startTls(this.#at(output.at))
       }
     }
-    this.#flush('client')
-    this.#flush('server')
+    this.#flush(this.#client)
+    this.#flush(this.#server)
   }
 
-  #flush(side: Side): void {
-    const parts = this.#unsent[side]
-    if (parts.length === 0) return
-    this.#unsent[side] = []
-    const socket = this.#sockets[side]
+  #flush(at: End): void {
+    const { socket, unsent } = at
+    if (!unsent) return
+    at.unsent = undefined
     if (!socket || socket.destroyed) return
-    if (side === 'client' && this.#ends.watch) {
-      const octets = Buffer.concat(parts)
+    if (at.side === 'client' && this.#ends.watch) {
+      const octets = Buffer.concat(unsent)
       this.#ends.watch.passed('S', octets, octets)
     }
-    if (writeAll(socket, parts) || this.#blocked[side]) return
-    this.#blocked[side] = true
-    this.#carryOut(this.#machine.blocked(side, now()))
+    if (writeAll(socket, unsent) || at.isBlocked) return
+    at.isBlocked = true
+    this.#carryOut(this.#machine.blocked(at.side, now()))
   }
 
   /** The server's replies go on while the server does not read, or both would wait for each other. */
   #readOrNot(): void {
-    const { client, server } = this.#sockets
-    pause(client, this.#blocked.client || this.#blocked.server || !this.#machine.reads('client'))
-    pause(server, this.#blocked.client || !this.#machine.reads('server'))
+    const { isBlocked, socket } = this.#client
+    pause(socket, isBlocked || this.#server.isBlocked || !this.#machine.reads('client'))
+    pause(this.#server.socket, isBlocked || !this.#machine.reads('server'))
   }
 
   #dial(): void {
@@ -197,11 +217,11 @@ class Joined {
     this.#ends.dial().then(
       socket => {
         this.#dialling--
-        if (dialling !== this.#dialled || this.#sockets.client === undefined) {
+        if (dialling !== this.#dialled || this.#client.socket === undefined) {
           reset(socket)
           return this.#settleIfOver()
         }
-        this.#attach('server', socket)
+        this.#attach(this.#server, socket)
         this.#do(() => this.#machine.connected(now()))
       },
       (cause: unknown) => {
@@ -212,13 +232,15 @@ class Joined {
     )
   }
 
-  #close(side: Side, how: 'after-writes' | 'at-once'): void {
-    const socket = this.#sockets[side]
-    if (side === 'server') this.#dialled++
-    this.#sockets[side] = undefined
-    this.#blocked[side] = false
+  #close(at: End, how: Closing): void {
+    const { socket } = at
+    if (at === this.#server) this.#dialled++
+    at.socket = undefined
+    at.isBlocked = false
     if (!socket) return
-    if (how === 'at-once') return this.#giveUp(side, socket)
+    if (how === 'at-once') return this.#giveUp(at, socket)
+    // An end that nobody waits for, neither here nor there; under TLS it would be no end without its close_notify.
+    if (how === 'said' && socket === at.plain) return void socket.destroy()
     socket.end()
     // Where both directions are over, that has closed it.
     if (socket.destroyed) return
@@ -226,18 +248,18 @@ class Joined {
     socket.resume()
     const timer = setTimeout(() => socket.destroy(), LINGER).unref()
     // Else every connection would be kept as long, though it is over.
-    socket.once('close', () => clearTimeout(timer))
+    socket.on('close', () => clearTimeout(timer))
   }
 
   /** Half a message must not be taken for a whole one: a reset, and under TLS an end without its close_notify. */
-  #giveUp(side: Side, socket: Channel | undefined = this.#sockets[side]): void {
+  #giveUp(at: End, socket: Channel | undefined = at.socket): void {
     if (!socket) return
-    if (socket === this.#plain[side]) reset(socket)
+    if (socket === at.plain) reset(socket)
     else socket.destroy()
   }
 
-  #startTls(side: Side): void {
-    const plain = this.#sockets[side]
+  #startTls(at: End): void {
+    const { side, socket: plain } = at
     if (!plain || plain.destroyed) return
     // What was read in clear and not looked at must not be there when TLS begins.
     if (plain.readableLength > 0) return this.#unsecured(side, 'octets came in clear')
@@ -247,11 +269,11 @@ class Joined {
     secure(streamOf(plain)).then(
       ({ socket, facts }) => {
         // It was given up meanwhile.
-        if (this.#sockets[side] !== plain) return void socket.destroy()
-        this.#sockets[side] = socket
+        if (at.socket !== plain) return void socket.destroy()
+        at.socket = socket
         this.#do(() => this.#machine.secured(side, facts, now()))
-        this.#listen(side, socket)
-        socket.on('close', () => this.#sockets[side] === socket && this.#do(() => this.#machine.end(side, now())))
+        this.#listen(at, socket)
+        socket.on('close', () => this.#ended(at, socket))
       },
       (cause: unknown) => this.#unsecured(side, cause instanceof Error ? cause.message : String(cause)),
     )
@@ -261,8 +283,8 @@ class Joined {
     this.#do(() => this.#machine.unsecured(side, why, now()))
   }
 
-  #gone(side: Side, socket: Channel): void {
-    if (this.#sockets[side] === socket) this.#sockets[side] = undefined
+  #gone(at: End, socket: Channel): void {
+    if (at.socket === socket) at.socket = undefined
     this.#open--
     this.#settleIfOver()
   }

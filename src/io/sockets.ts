@@ -199,7 +199,7 @@ export function reach(to: Endpoint, call: Call): Promise<Connected> {
       clearTimeout(timer)
       call.onOff = undefined
     }
-    const fail = (why: string, cause?: NodeJS.ErrnoException): void => {
+    const fail = (why = 'was not waited for', cause?: NodeJS.ErrnoException): void => {
       settled()
       callOff()
       reject(cannotDial(sayEndpoint(to), why, cause))
@@ -210,8 +210,9 @@ export function reach(to: Endpoint, call: Call): Promise<Connected> {
       resolve(reached)
     })
     const timer = setTimeout(fail, DIAL_WAIT, 'did not answer in time')
-    call.onOff = () => fail('was not waited for')
-    if (call.isOff) call.onOff()
+    // A closure made for it would keep the connection with it (see io/tcp).
+    call.onOff = fail
+    if (call.isOff) fail()
   })
 }
 

@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
+import v8 from 'node:v8'
+import { Call, reach } from './sockets.ts'
 import { splice } from './splice.ts'
 import { dialTcp, lasting, lean, listenTcp, MAX_OWN, resetSocket, type Tcp, type TcpListener } from './tcp.ts'
 
@@ -218,4 +220,44 @@ test('a connection whose end is on its way is over at once when it is reset, ove
     await gone
     caller.destroy()
   }
+})
+
+/** Octets of what V8 takes for old, and does not look through before there is much of it. */
+function oldOctets(): number {
+  return v8.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space')?.space_used_size ?? 0
+}
+
+test('what a connection held is gone with it, and not only once the whole heap is searched', { skip }, async t => {
+  const KEPT = 20_000
+  const listener = listenTcp('127.0.0.1', 0, near => {
+    const held = new Array<object>(KEPT / 8).fill({})
+    near.on('error', () => {})
+    near.on('end', () => held.length > 0 && near.end())
+    near.resume()
+  })
+  t.after(() => listener.close())
+  const call = async (): Promise<void> => {
+    const held = new Array<object>(KEPT / 8).fill({})
+    const far = await reach({ host: listener.host, port: listener.port }, new Call())
+    const closed = once(far, 'close')
+    far.on('error', () => {})
+    far.on('end', () => held.length === 0)
+    far.resume()
+    far.end()
+    await closed
+  }
+  // Searched whole now and then meanwhile, the heap may shrink again: what counts is how much was added.
+  const added = async (count: number): Promise<number> => {
+    let sum = 0
+    for (let i = 0, before = oldOctets(); i < count; i++) {
+      await call()
+      const octets = oldOctets()
+      sum += Math.max(0, octets - before)
+      before = octets
+    }
+    return sum
+  }
+  await added(500)
+  const each = (await added(1500)) / 1500
+  assert.ok(each < KEPT / 4, `${Math.round(each)} octets of each connection were kept`)
 })

@@ -6,101 +6,16 @@
 import { EventEmitter } from 'node:events'
 import net from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { type Handle, handles, type Request } from './tcp-handles.ts'
+import { copied, gathered, lending, release, SHARED } from './tcp-memory.ts'
 
-/** What Node calls `tcp_wrap` and `stream_wrap`; only what is used here. */
-interface Handle {
-  readonly writeQueueSize: number
-  onread: () => void
-  onconnection: (failed: number, client: Handle) => void
-  bind(address: string, port: number): number
-  bind6(address: string, port: number, flags: number): number
-  listen(backlog: number): number
-  connect(request: object, address: string, port: number): number
-  connect6(request: object, address: string, port: number): number
-  getsockname(out: object): number
-  getpeername(out: object): number
-  setNoDelay(on: boolean): number
-  useUserBuffer(memory: Uint8Array): void
-  readStart(): number
-  readStop(): number
-  writeBuffer(request: object, octets: Uint8Array): number
-  shutdown(request: object): number
-  reset(done: () => void): number
-  close(done?: () => void): void
-}
-
-interface Request {
-  oncomplete: (status: number) => void
-  /** Kept alive until the kernel has them. */
-  octets?: Uint8Array
-}
-
-interface Binding {
-  readonly TCP: new (type: number) => Handle
-  readonly TCPConnectWrap: new () => Request
-  readonly WriteWrap: new () => Request
-  readonly ShutdownWrap: new () => Request
-  readonly SOCKET: number
-  readonly SERVER: number
-  readonly IPV6ONLY: number
-  /** Where a handle leaves the figures of its last read or write. */
-  readonly state: Int32Array
-  readonly READ: number
-  readonly IS_ASYNC: number
-}
+export { lean } from './tcp-handles.ts'
 
 /** What a handle says for the end of what is read (libuv's `UV_EOF`). */
 const EOF = -4095
 /** How a shutdown says that it is done already. */
 const DONE = 1
 
-/** With `node` in this variable of the environment everything goes over `node:net`, as where there are no handles. */
-export const VARIABLE = 'POSTERN_TCP'
-
-const binding = readBinding()
-
-/** Has this Node the handles, and are they wanted? */
-export const lean: boolean = binding !== undefined
-
-function readBinding(): Binding | undefined {
-  // Node calls this way to its handles deprecated: whoever lets that end the process is served without them.
-  if (process.env[VARIABLE] === 'node' || process.throwDeprecation) return undefined
-  try {
-    const { binding: read } = process as unknown as { readonly binding: (name: string) => Record<string, unknown> }
-    const [tcp, stream] = [read.call(process, 'tcp_wrap'), read.call(process, 'stream_wrap')]
-    const constants = tcp.constants as Record<string, number>
-    const found = {
-      TCP: tcp.TCP,
-      TCPConnectWrap: tcp.TCPConnectWrap,
-      WriteWrap: stream.WriteWrap,
-      ShutdownWrap: stream.ShutdownWrap,
-      SOCKET: constants.SOCKET,
-      SERVER: constants.SERVER,
-      IPV6ONLY: constants.UV_TCP_IPV6ONLY,
-      state: stream.streamBaseState,
-      READ: stream.kReadBytesOrError,
-      IS_ASYNC: stream.kLastWriteWasAsync,
-    }
-    const { prototype } = found.TCP as { readonly prototype: object }
-    const isWhole = Object.values(found).every(each => each !== undefined) && 'useUserBuffer' in prototype
-    return isWhole ? (found as Binding) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function handles(): Binding {
-  if (!binding) throw new Error('this Node has no TCP handles')
-  return binding
-}
-
-/* Memory. */
-
-/** All connections read into this; whoever wants to keep octets copies them. */
-const SHARED = Buffer.allocUnsafeSlow(65_536)
-/** The same, for the few octets of commands and replies: a view of a `Buffer` costs more to make, and less to search. */
-const PLAIN = new Uint8Array(SHARED.buffer)
-const FEW = 512
 /** A read of as many is a large message's: such a connection gets memory of its own, out of which is written as well. */
 const LARGE = 32_768
 const OWN = 262_144
@@ -125,36 +40,37 @@ export function lasting(octets: Uint8Array): Uint8Array {
   return octets.buffer === lent?.buffer ? new Uint8Array(octets) : octets
 }
 
-let slab = new Uint8Array(SHARED.length)
-let used = 0
-
-/** Room for so many octets in memory that many share: where it begins. */
-function reserve(length: number): number {
-  if (used + length > slab.length) {
-    slab = new Uint8Array(slab.length)
-    used = 0
-  }
-  used += length
-  return used - length
-}
-
-/** A copy there: where few octets are concerned, that costs less than to find out where they are now. */
-function copied(octets: Uint8Array): Uint8Array {
-  const from = reserve(octets.length)
-  slab.set(octets, from)
-  return slab.subarray(from, from + octets.length)
-}
-
 /** A request that was not needed, as nearly all writes are done at once. */
 let spare: Request | undefined
 
 function ignore(): void {}
+
+/*
+ * What handles call is the same for all of them, and finds the connection by the handle. A closure for each would cost
+ * more than to be made: V8 keeps what such closures hold until it searches the whole heap, and so every connection that
+ * ever was.
+ */
+let heard: (this: Handle) => void
+let closed: (this: Handle) => void
+let finished: (this: Request) => void
 
 /**
  * A connection. It tells of `data`, `end`, `error`, `close` and `drain` as a `net.Socket` does, with one difference: the
  * octets of `data` are the listener's only until it returns.
  */
 export class Tcp extends EventEmitter {
+  static {
+    heard = function () {
+      if (this.owner) this.owner.#heard()
+    }
+    closed = function () {
+      if (this.owner) this.owner.#closed()
+    }
+    finished = function () {
+      if (this.owner instanceof Tcp) this.owner.#finish()
+    }
+  }
+
   readonly #handle: Handle
   readonly remoteAddress: string | undefined
   readonly remotePort: number | undefined
@@ -176,6 +92,7 @@ export class Tcp extends EventEmitter {
 
   constructor(handle: Handle, remote: { readonly address?: string; readonly port?: number } = {}) {
     super()
+    handle.owner = this
     this.#handle = handle
     this.remoteAddress = remote.address
     this.remotePort = remote.port
@@ -230,7 +147,7 @@ export class Tcp extends EventEmitter {
     if (this.#isPaused || this.#isReading || this.#isGone || this.#ended || this.#owed > 0 || this.#socket) return
     if (!this.#hasMemory) {
       this.#hasMemory = true
-      this.#handle.onread = () => this.#heard()
+      this.#handle.onread = heard
       this.#handle.useUserBuffer(SHARED)
     }
     this.#isReading = true
@@ -254,7 +171,7 @@ export class Tcp extends EventEmitter {
     lent = memory
     lender = this
     try {
-      this.emit('data', (memory === SHARED && count <= FEW ? PLAIN : memory).subarray(0, count))
+      this.emit('data', lending(memory, count))
     } finally {
       lent = undefined
       lender = undefined
@@ -282,13 +199,7 @@ export class Tcp extends EventEmitter {
     const [first] = parts
     if (first && parts.length === 1) return this.write(first)
     if (length > GATHERED) return this.write(Buffer.concat(parts))
-    const from = reserve(length)
-    let at = from
-    for (const part of parts) {
-      slab.set(part, at)
-      at += part.length
-    }
-    return length === 0 || this.#send(slab.subarray(from, at), length, undefined)
+    return length === 0 || this.#send(gathered(parts, length), length, undefined)
   }
 
   /** `returned`: octets of the slab that are free again if the kernel takes all at once. */
@@ -304,7 +215,7 @@ export class Tcp extends EventEmitter {
     }
     if (!state[IS_ASYNC]) {
       spare = request
-      used -= returned
+      release(returned)
       return true
     }
     this.#pending += octets.length
@@ -336,21 +247,24 @@ export class Tcp extends EventEmitter {
     // With both directions over, closing says it.
     if (this.#ended && this.#pending === 0) return this.destroy()
     const request = new (handles().ShutdownWrap)()
-    request.oncomplete = () => {
-      this.#finished = true
-      if (this.#ended) this.destroy()
-    }
+    request.owner = this
+    request.oncomplete = finished
     const failed = this.#handle.shutdown(request)
-    if (failed === DONE) request.oncomplete(0)
+    if (failed === DONE) this.#finish()
     else if (failed) process.nextTick(() => this.#fail(failed))
     return this
+  }
+
+  #finish(): void {
+    this.#finished = true
+    if (this.#ended) this.destroy()
   }
 
   destroy(): this {
     if (this.#socket) this.#socket.destroy()
     else if (!this.#isGone) {
       this.#isGone = true
-      this.#handle.close(() => this.#closed())
+      this.#handle.close(closed)
     }
     return this
   }
@@ -364,7 +278,7 @@ export class Tcp extends EventEmitter {
     else if (this.#ending && !this.#finished) this.destroy()
     else if (!this.#isGone) {
       this.#isGone = true
-      this.#handle.reset(() => this.#closed())
+      this.#handle.reset(closed)
     }
     return this
   }
@@ -468,7 +382,7 @@ export function listenTcp(host: string, port: number, accept: (connection: Tcp) 
     client.getpeername(remote)
     open++
     const connection = new Tcp(client, remote)
-    connection.once('close', () => {
+    connection.on('close', () => {
       if (--open === 0) emptied?.()
     })
     try {
@@ -494,30 +408,52 @@ export function listenTcp(host: string, port: number, accept: (connection: Tcp) 
   }
 }
 
+/** A connection that does not stand yet. */
+class Dialling {
+  readonly #handle: Handle
+  readonly #remote: { readonly address: string; readonly port: number }
+  readonly #done: (connection: Tcp | NodeJS.ErrnoException) => void
+  #isOver = false
+
+  constructor(host: string, port: number, done: (connection: Tcp | NodeJS.ErrnoException) => void) {
+    const { TCP, TCPConnectWrap, SOCKET } = handles()
+    this.#handle = new TCP(SOCKET)
+    this.#remote = { address: host, port }
+    this.#done = done
+    this.#handle.setNoDelay(true)
+    const request = new TCPConnectWrap()
+    request.owner = this
+    request.oncomplete = dialled
+    const handle = this.#handle
+    const failed = host.includes(':') ? handle.connect6(request, host, port) : handle.connect(request, host, port)
+    if (failed) process.nextTick(() => this.over(failed))
+  }
+
+  over(status: number): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    if (status === 0) return this.#done(new Tcp(this.#handle, this.#remote))
+    this.#handle.close()
+    this.#done(failure(status, 'connect'))
+  }
+
+  off(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#handle.close(ignore)
+  }
+}
+
+function dialled(this: Request, status: number): void {
+  if (this.owner instanceof Dialling) this.owner.over(status)
+}
+
 /** Connects to an address; `done` hears of it once. What is given back calls it off, and then `done` hears nothing. */
 export function dialTcp(
   host: string,
   port: number,
   done: (connection: Tcp | NodeJS.ErrnoException) => void,
 ): () => void {
-  const { TCP, TCPConnectWrap, SOCKET } = handles()
-  const handle = new TCP(SOCKET)
-  handle.setNoDelay(true)
-  let isOver = false
-  const over = (status: number): void => {
-    if (isOver) return
-    isOver = true
-    if (status === 0) return done(new Tcp(handle, { address: host, port }))
-    handle.close()
-    done(failure(status, 'connect'))
-  }
-  const request = new TCPConnectWrap()
-  request.oncomplete = over
-  const failed = host.includes(':') ? handle.connect6(request, host, port) : handle.connect(request, host, port)
-  if (failed) process.nextTick(over, failed)
-  return () => {
-    if (isOver) return
-    isOver = true
-    handle.close(ignore)
-  }
+  const dialling = new Dialling(host, port, done)
+  return () => dialling.off()
 }
