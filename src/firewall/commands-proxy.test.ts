@@ -37,6 +37,8 @@ const EVERYTHING = [
   'strict message-size 10m',
   'strict header-size 32k',
   'strict header-line 998',
+  'strict body-line 998',
+  'strict dotted-line 2046',
   'strict recipients 50',
   'strict invalid-recipients 5',
   'strict errors 10',

@@ -124,6 +124,11 @@ const STRICT_CASES: Readonly<Record<string, Case>> = {
     lines: ['strict header-line 78'],
     play: message(`S: ${'x'.repeat(100)}\r\n\r\nx`),
   },
+  'a line that is too long': {
+    lines: ['strict body-line 100'],
+    play: message(`S: x\r\n\r\n${'x'.repeat(300)}\r\nx`),
+  },
+  'a long line that ends in a dot': { play: message(`S: x\r\n\r\n${'x'.repeat(3000)}.\r\nx`) },
   'too many recipients': { lines: ['strict recipients 2'], play: talk(HELLO, MAIL, RCPT, RCPT, RCPT) },
   'too many recipients that the server refuses': {
     lines: ['strict invalid-recipients 2'],

@@ -92,7 +92,8 @@ export type SizeKind =
   | 'header-line' // octets of one, without CR LF
   | 'to-fields' // To and Cc fields in a header
   | 'body' // octets behind the header
-  | 'body-line' // octets of one, without CR LF
+  | 'body-line' // octets of one, without CR LF; a proxy counts those of the header, too
+  | 'dotted-line' // octets of one that ends in a dot, and does not end the message
   | 'message' // octets of header and body
   | 'declared-size' // SIZE= of MAIL
   | 'overrun' // octets of a message beyond its declared size
