@@ -282,9 +282,13 @@ export const STRICT_COMMANDS: readonly Spec[] = [
     space: 'they become a space',
     nothing: 'they are left out',
   }),
-  switchLine<Config, Values, 'xclient'>(BLOCK, 'xclient', {
+  valueLine<Config, Values, 'xclient'>(BLOCK, 'xclient', {
     word: 'xclient',
+    takes: '[must]',
+    read: args => (args.has('must') ? 'must' : 'may'),
+    show: value => (value === 'must' ? 'must' : ''),
     help: 'Tell a server that offers XCLIENT who the client is',
+    words: { must: 'no mail goes on to a server that cannot be told, or does not believe it' },
     usual: USUAL.xclient,
   }),
 ]

@@ -1,6 +1,7 @@
 import { show as showBytes } from '../base/bytes.ts'
 import { cite, formatDiagnostic } from '../base/problem.ts'
 import { type Duration, parseDuration } from '../base/time.ts'
+import { formatTimestamp } from '../base/timestamp.ts'
 import type { Mode } from '../config/grammar.ts'
 import { complete as completeCommand, help } from '../config/help.ts'
 import { parseLine } from '../config/parse.ts'
@@ -8,7 +9,7 @@ import { isUnknownCommand } from '../config/refusal.ts'
 import { show } from '../config/show.ts'
 import { FIREWALL } from './commands.ts'
 import type { FirewallConfig } from './config.ts'
-import type { Altered } from './verdict.ts'
+import { type Altered, endsOf } from './event.ts'
 
 /** What a console can be asked to show besides the configuration. */
 export interface ConsoleView {
@@ -249,8 +250,10 @@ function inspections(config: FirewallConfig, altered: readonly Altered[]): reado
 
 function explained(altered: readonly Altered[]): readonly string[] {
   if (altered.length === 0) return ['nothing was altered']
-  return altered.flatMap(({ crossing: { from, to }, explanation: { what, subject, before, after, because } }) => [
-    `${what} ${subject}`.trim().concat(` from ${from.name} to ${to.name}`),
+  return altered.flatMap(({ at, connection, explanation: { what, subject, before, after, because } }) => [
+    [formatTimestamp(at), what, ...(subject === '' ? [] : [subject]), 'from', endsOf(connection).join(' to ')].join(
+      ' ',
+    ),
     `   before  ${showBytes(before)}`,
     `   after   ${showBytes(after)}`,
     `   by      ${cite(because.cause.at)}: ${because.cause.command} (${because.reason})`,

@@ -41,6 +41,49 @@ test('lines typed change what is in force; undo takes back one after the other, 
   assert.deepEqual([again.status, again.out], [2, 'error: there is nothing to take back\n'])
 })
 
+test('show explain says when it was and between whom; show service-policy counts it', async t => {
+  const { port, server, type } = await running(t)
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  await talk.hear()
+  await talk.ask('EHLO c.example')
+  const { out } = await type('show explain')
+  talk.close()
+  const heads = out.split('\n').filter(line => /^\S/.test(line))
+  const ends = `from outside:127\\.0\\.0\\.1/\\d+ to inside:127\\.0\\.0\\.1/${server.port}`
+  assert.equal(heads.length, 2)
+  assert.match(heads[0] ?? '', new RegExp(`^20\\d\\d-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ greeting ${ends}$`))
+  assert.match(heads[1] ?? '', new RegExp(`^\\S+Z command EHLO ${ends}$`))
+})
+
+test('a server that takes no XCLIENT is told of once, whoever comes, and again when the configuration has changed', async t => {
+  const { port, type, says, said } = await running(t, ['strict xclient'])
+  await type(`no fixup protocol smtp ${port}`, `strict smtp ${port}`)
+  const visit = async () => {
+    const talk = await Talk.to(`127.0.0.1:${port}`)
+    await talk.hear()
+    assert.match(await talk.ask('EHLO c.example'), /^250/)
+    talk.close()
+  }
+  const told = () => said().match(/Server inside:127\.0\.0\.1\/\d+: the server offers no XCLIENT/g)?.length ?? 0
+  await visit()
+  await says(/offers no XCLIENT/)
+  await visit()
+  const { out } = await type('show explain')
+  assert.equal(out.match(/ server XCLIENT from /g)?.length, 1)
+  assert.equal(told(), 1)
+  await type('strict errors 21')
+  await visit()
+  await eventually(() => told() === 2)
+  await type('strict xclient must')
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  await talk.hear()
+  assert.match(await talk.ask('EHLO c.example'), /^421 4\.3\.0 gw cannot tell its server who you are/)
+  talk.close()
+  await says(
+    /Server inside:\S+ no mail goes to a server that takes every client for this firewall, by strict xclient must/,
+  )
+})
+
 test('what nobody confirms in time is taken back, and cannot be written before', async t => {
   const { port, type, says } = await running(t)
   const typed = await type('confirm within 700ms', `no fixup protocol smtp ${port}`, 'write memory')

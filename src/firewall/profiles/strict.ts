@@ -78,7 +78,7 @@ const ENGINE: Proxying = {
   onwardTls: 'may',
   authInClear: false,
   talkingAhead: 'refuse',
-  xclient: false,
+  xclient: 'never',
   chunking: 'convert',
   hideServer: false,
   masquerade: new Map(),
@@ -158,7 +158,7 @@ export const WAITS: Readonly<Record<Exclude<keyof ProxyWaits, 'pregreet'>, strin
   error: 'error-delay',
 }
 
-function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['settled']> {
+function settledBy({ waits, xclient }: Proxying, say: Lines): NonNullable<ProxyPolicy['settled']> {
   const waiting = Object.entries(WAITS).map(
     ([key, word]) => [key, say.by(key, `${word} ${DURATION.show(2 * waits[key as keyof ProxyWaits])}`)] as const,
   )
@@ -167,6 +167,7 @@ function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['se
     tls: say.by('tls', 'tls pass'),
     onwardTls: say.by('onwardTls', 'onward-tls may'),
     authInClear: say.by('authInClear', 'auth-in-clear'),
+    xclient: say.by('xclient', xclient === 'must' ? 'xclient' : 'xclient must'),
     talkingAhead: say.by('talkingAhead', 'talking-ahead wait'),
     minDataRate: say.by('minDataRate', 'data-rate 0'),
     error: say.by('error', 'error-delay 0s'),
