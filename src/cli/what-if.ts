@@ -189,8 +189,9 @@ const DOCUMENTATION = '198.51.100.1'
 
 const STYLES = { stops: 'red', changes: 'bad', passes: 'good' } as const
 
-function printFate({ outcome, from, to, at, explanations, refused, assumed }: Fate): void {
+function printFate({ outcome, from, to, at, explanations, refused, why, assumed }: Fate): void {
   print(`${styled(outcome.padEnd(8), STYLES[outcome])} ${cite(at)} ${from} to ${to.join(' ')}`)
+  if (why !== undefined) print(`   ${why}`)
   if (refused !== undefined) print(`   not let in: ${refused}`)
   printWhy(explanations, assumed)
 }
@@ -231,8 +232,14 @@ function printWhy(explanations: readonly Explanation[], assumed: readonly string
   for (const words of assumed) print(`   assumed: ${words}`)
 }
 
-function facts({ outcome, from, to, at, explanations, refused, assumed }: Fate) {
-  return { outcome, from, to, ...commonFacts({ at, explanations, refused, assumed }) }
+function facts({ outcome, from, to, at, explanations, refused, why, assumed }: Fate) {
+  return {
+    outcome,
+    from,
+    to,
+    ...(why !== undefined && { why }),
+    ...commonFacts({ at, explanations, refused, assumed }),
+  }
 }
 
 function commonFacts({

@@ -287,7 +287,7 @@ export const STRICT_COMMANDS: readonly Spec[] = [
     takes: '[must]',
     read: args => (args.has('must') ? 'must' : 'may'),
     show: value => (value === 'must' ? 'must' : ''),
-    help: 'Tell a server that offers XCLIENT who the client is',
+    help: 'Tell a server that offers XCLIENT who the client is; with must nothing goes to one that cannot be told',
     words: { must: 'no mail goes on to a server that cannot be told, or does not believe it' },
     usual: USUAL.xclient,
   }),
