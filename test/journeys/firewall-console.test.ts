@@ -84,6 +84,20 @@ test('a server that takes no XCLIENT is told of once, whoever comes, and again w
   )
 })
 
+test('a server that did not answer its last probe is said to be up, but not without a word', async t => {
+  const gone = await freePort()
+  const { server, type } = await running(t)
+  const farm = `serverfarm 127.0.0.1 ${server.port}`
+  await type(`${farm} real 127.0.0.1 ${gone}`, `${farm} probe smtp every 10m`)
+  const told = new Set<string>()
+  await eventually(async () => {
+    const { out } = await type('show serverfarm')
+    told.add(out)
+    return out.includes(`127.0.0.1:${gone} is up, but did not answer the last probe\n`)
+  })
+  assert.match([...told].at(-1) ?? '', new RegExp(`^127\\.0\\.0\\.1:${server.port} is up$`, 'm'))
+})
+
 test('what nobody confirms in time is taken back, and cannot be written before', async t => {
   const { port, type, says } = await running(t)
   const typed = await type('confirm within 700ms', `no fixup protocol smtp ${port}`, 'write memory')
@@ -185,6 +199,10 @@ test('on a terminal the tab key completes and ? answers at once, the line as it 
     'until(b"gw# ")',
     'os.write(fd, b"\\x1b[A"); until(b"show nameif")',
     'os.write(fd, b"\\r"); until(b"nameif ethernet1 inside security100")',
+    // Ctrl-C gives up the line, and not the console.
+    'os.write(fd, b"no nameif"); until(b"no nameif")',
+    'os.write(fd, b"\\x03"); until(b"^C"); until(b"gw# ")',
+    'os.write(fd, b"show fixup\\r"); until(b"fixup protocol smtp")',
     'os.write(fd, b"exit\\r")',
     'os.waitpid(pid, 0)',
   ].join('\n')
