@@ -295,6 +295,8 @@ test('what-if tells which recorded mail would stop or change, by which line, and
   assert.equal(lost.outcome, 'stops')
   assert.deepEqual(lost.assumed, ['the client sends nothing without its login, and X-EXPS is not offered to it'])
   assert.equal((await postern(['firewall', 'what-if', open, '--sessions', session])).status, 0)
+  const twice = await postern(['firewall', 'what-if', open, '--sessions', session, session])
+  assert.match(twice.err, /^2 records, such as \S+: no time passes there: [^\n]*\n$/)
   const shut = configuration(
     t,
     gateway(2525, 2526).filter(line => !line.startsWith('access-list')),
