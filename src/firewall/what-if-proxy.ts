@@ -95,7 +95,14 @@ class Play {
     this.#now = dialogue.opened ?? now
     this.#then = dialogue.opened
     this.#server = new RecordedServer(exchanges, words => this.#assume(words))
-    this.#proxy = new SmtpProxy({ policy, host: 'proxy.invalid', client, canSecure, ...(rates && { rates }) })
+    if (policy.engine.xclient === 'must') this.#assume('the server is told by XCLIENT who the client is')
+    this.#proxy = new SmtpProxy({
+      policy: withoutXclient(policy),
+      host: 'proxy.invalid',
+      client,
+      canSecure,
+      ...(rates && { rates }),
+    })
   }
 
   run(): Told {
@@ -417,6 +424,12 @@ class Play {
     this.#until(at)
     this.#carryOut(this.#proxy.receive('server', octets, this.#now))
   }
+}
+
+/** A server offers XCLIENT to its firewall and to nobody else: no record can tell whether it would. */
+function withoutXclient(policy: ProxyPolicy): ProxyPolicy {
+  const { engine } = policy
+  return engine.xclient === 'never' ? policy : { ...policy, engine: { ...engine, xclient: 'never' } }
 }
 
 /** A wait for the greeting that is longer is a server's, and not the proxy's. */

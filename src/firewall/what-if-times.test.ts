@@ -156,6 +156,12 @@ test('a rate that a proxy keeps is told of where it made a message late, among a
   assert.ok(why.includes(late), why.join('\n'))
 })
 
+test('that a server takes XCLIENT no record can tell: where it must, it is assumed', () => {
+  const [first] = played(`${CONNECTS}${HELLO}\n${mail()}`, ['strict smtp 25', 'strict xclient must'])
+  assert.equal(first?.fates[0]?.outcome, 'passes')
+  assert.deepEqual(first?.fates[0]?.assumed, ['the server is told by XCLIENT who the client is'])
+})
+
 const BEGINS_TLS = `${CONNECTS}S: 220 mx.example ESMTP\nC: EHLO a.example\nS: 250-mx.example\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go`
 
 test('of a session whose record ends in TLS it is said what becomes of STARTTLS', () => {

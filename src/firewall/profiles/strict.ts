@@ -408,7 +408,7 @@ function lineLengths({ bodyLine, dottedLine }: StrictSettings, say: Lines): read
       'dotted-line',
       dottedLine,
       'A line of this message is too long to end in a dot',
-      `octets of a line that ends in a dot (${dottedLine}): a server that reads lines in pieces takes the dot for the end of the message, and what follows for commands`,
+      `octets of a line that ends in a dot (${dottedLine}), such as a paragraph that was never wrapped: a server that reads lines in pieces takes the dot for the end of the message, and what follows for commands`,
       say.by('dottedLine', 'dotted-line 0'),
     ),
   ]
