@@ -159,7 +159,7 @@ test('a rate that a proxy keeps is told of where it made a message late, among a
 test('that a server takes XCLIENT no record can tell: where it must, it is assumed', () => {
   const [first] = played(`${CONNECTS}${HELLO}\n${mail()}`, ['strict smtp 25', 'strict xclient must'])
   assert.equal(first?.fates[0]?.outcome, 'passes')
-  assert.deepEqual(first?.fates[0]?.assumed, ['the server is told by XCLIENT who the client is'])
+  assert.ok(first?.fates[0]?.assumed.includes('the server is told by XCLIENT who the client is'))
 })
 
 const BEGINS_TLS = `${CONNECTS}S: 220 mx.example ESMTP\nC: EHLO a.example\nS: 250-mx.example\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go`
