@@ -159,7 +159,8 @@ test('what DNS says for good comes back, with its reason; what it cannot say wai
   ] as const) {
     assert.match(await send(`bob@${domain}`), said)
   }
-  assert.match(await relays.arrived('alice@a.example'), /^Status: 5\.1\.2\r$/m)
+  const report = await relays.arrived('alice@a.example', /bob@nothing\.example/)
+  assert.match(report, /^Status: 5\.1\.2\r$/m)
 })
 
 test('a server that is another name of ours is not gone to, nor those behind it', async t => {

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePorts } from '../tools/bench/process.ts'
 import { ROOT, Talk } from './journeys/postern.ts'
 
-const CALLS = 'openat,write,writev,pwrite64,pwritev,fsync,fdatasync'
+const CALLS = 'openat,write,writev,pwrite64,pwritev,pwritev2,fsync,fdatasync'
 
 /** Calls in the order in which they were finished, `write` of a reply in the order in which it began: `fsync(21</a/b>) = 0`. */
 function callsOf(trace: string): readonly string[] {
@@ -43,7 +43,7 @@ function find(calls: readonly string[], from: number, what: RegExp, says: string
 const untraceable = (): string | false =>
   spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0 ? false : 'strace is not here, or may not trace'
 
-test('before each 250 the record is flushed, and of a large message its file and the name of it before that', {
+test('before each 250 the record is flushed, and of a large message its file and the name of it before that; what the journal had is in the tree before it is written over', {
   skip: untraceable(),
 }, async t => {
   const folder = mkdtempSync(join(tmpdir(), 'durable-'))
@@ -102,6 +102,8 @@ address-space sink smtp sink.example
   await hand([10, 4_000, 400_000])
   // Many at once share a flush, and none may be answered by that of another.
   await Promise.all(Array.from({ length: 6 }, () => hand([4_000, 10, 4_000, 300_000, 4_000])))
+  // So many that the journal is written over more than once.
+  await Promise.all(Array.from({ length: 6 }, () => hand(Array(10).fill(90_000))))
   // The server, not its tracer, which ends with it.
   const [, pid = ''] = /^(\d+) /.exec(readFileSync(trace, 'latin1')) ?? []
   process.kill(Number(pid), 'SIGKILL')
@@ -112,24 +114,27 @@ address-space sink smtp sink.example
     calls.some(call => /^openat\(.*queue\.mdb".*O_WRONLY\|O_DSYNC/.test(call)),
     'the last page of a commit, which makes it valid, is written through',
   )
-  const tree = '\\d+<[^>]*/queue\\.mdb>'
+  // As it stands in the record, with its quotation marks escaped by strace.
+  const written = (file: string, id: string): RegExp =>
+    new RegExp(`^p?writev?(?:64|2)?\\(\\d+<[^>]*/${file}>.*\\\\"id\\\\":\\\\"${id}`)
+  const flush = (file: string): RegExp => new RegExp(`^fdatasync\\(\\d+<[^>]*/${file}>\\) += 0`)
+  let begunAgain = 0
   for (const [i, id] of ids.entries()) {
-    // As it stands in the record, with its quotation marks escaped by strace.
-    const record = find(
-      calls,
-      0,
-      new RegExp(`^p?writev?(?:64)?\\(${tree}.*\\\\"id\\\\":\\\\"${id}`),
-      `${id}: its record is written`,
+    const record = find(calls, 0, written('journal-[01]', id), `${id}: its record is written`)
+    const [file = ''] = /journal-[01]/.exec(calls[record] ?? '') ?? []
+    const flushed = find(calls, record + 1, flush(file), `${id}: the record is flushed`)
+    const again = calls.findIndex(
+      (call, i) => i > record && new RegExp(`^p?writev?(?:64|2)?\\(\\d+<[^>]*/${file}>.*, 0\\) += `).test(call),
     )
-    const flushed = find(
-      calls,
-      record + 1,
-      new RegExp(`^f(?:data)?sync\\(${tree}\\) += 0`),
-      `${id}: the record is flushed`,
-    )
-    const valid = find(calls, flushed + 1, new RegExp(`^pwrite64\\(${tree}`), `${id}: the commit is made valid`)
+    if (again >= 0) {
+      begunAgain++
+      const inTree = find(calls, record, written('queue\\.mdb', id), `${id}: its record is written into the tree`)
+      const synced = find(calls, inTree + 1, flush('queue\\.mdb'), `${id}: the tree is flushed`)
+      const valid = find(calls, synced + 1, /^pwrite64\(\d+<[^>]*\/queue\.mdb>/, `${id}: the commit is made valid`)
+      assert.ok(valid < again, `${id}: it is in the tree before the journal is written over`)
+    }
     const answered = find(calls, 0, new RegExp(`^writev?\\(.*Queued as ${id}`), `${id}: it is acknowledged`)
-    assert.ok(valid < answered, `${id}: acknowledged only once the commit is on disk`)
+    assert.ok(flushed < answered, `${id}: acknowledged only once it is on disk`)
     if ((sizes[i] ?? 0) < 100_000) continue
     const content = find(
       calls,
@@ -140,4 +145,5 @@ address-space sink smtp sink.example
     const name = find(calls, content + 1, /^fsync\(\d+<[^>]*\/bodies>\) += 0/, `${id}: the name of its file is flushed`)
     assert.ok(name < record, `${id}: the file is on disk, and so is its name, before anything tells of it`)
   }
+  assert.ok(begunAgain > 0, 'a file of the journal was written over')
 })

@@ -28,7 +28,8 @@ export interface Running {
   readonly said: readonly string[]
   /** What became of each try, for each recipient: the last line of a message's trail. */
   readonly tried: readonly string[]
-  arrived(mailbox: string): Promise<string>
+  /** A message that came for it, and fits. */
+  arrived(mailbox: string, what?: RegExp): Promise<string>
   /** Puts these lines in force instead. */
   reload(lines: readonly string[]): Promise<void>
   stop(): Promise<void>
@@ -77,10 +78,11 @@ export async function run(lines: readonly string[], world: Partial<MailServerWor
     notes,
     said,
     tried,
-    async arrived(mailbox) {
+    async arrived(mailbox, what = /^/) {
       for (let i = 0; i < 500; i++) {
-        const [found] = await readMaildir(join(maildir, mailbox)).catch(() => [])
-        if (found) return found.toString()
+        const all = await readMaildir(join(maildir, mailbox)).catch(() => [])
+        const found = all.map(each => each.toString()).find(each => what.test(each))
+        if (found !== undefined) return found
         await sleep(20)
       }
       throw new Error(`nothing arrived for ${mailbox}:\n${[...notes, ...said].join('\n')}`)

@@ -2,12 +2,27 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LmdbSpool, type LmdbSpoolOptions } from '../src/io/lmdb-spool.ts'
+import { checkSpool } from '../src/io/spool-check.ts'
+import { Tree } from '../src/io/tree.ts'
 import type { Kept } from '../src/spool/spool.ts'
 import { noSmallDisk, smallDisk } from './small-disk.ts'
 import { bodyOf, contentOf, entryOf, SIZES, whole } from './spool-messages.ts'
@@ -47,40 +62,55 @@ async function isWhole(spool: LmdbSpool, id: string, size: number): Promise<void
   assert.ok((await whole(spool.body(id))).equals(contentOf(id, size)), `${id} is whole`)
 }
 
-test('what was kept is there after kill -9 at any moment, whole; what was removed is not; nothing else is left', async t => {
-  const path = folder(t)
-  const kept = new Set<string>()
-  for (const round of ['one', 'two', 'three']) {
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'spool-child.ts'), path, round], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let said = ''
-    child.stdout.on('data', chunk => {
-      said += chunk
-      if (said.split('\n').length > 60) child.kill('SIGKILL')
-    })
-    await once(child, 'close')
-    const lines = said.split('\n').slice(0, -1)
-    const isRemoved = new Set(lines.flatMap(line => (line.endsWith(' removed') ? [line.split(' ')[0]] : [])))
-    const spool = LmdbSpool.open(path)
-    const found = new Map((await spool.list()).map(entry => [entry.id, entry]))
-    for (const id of lines) {
-      if (id.endsWith(' removed')) continue
-      // Asked to be removed, and killed before it was said: either is right.
-      if (Number(id.split('-')[2]) % 5 !== 4) kept.add(id)
-      else if (isRemoved.has(id)) assert.ok(!found.has(id), `${id} is removed`)
+for (const { what, ahead } of [
+  { what: 'nearly all of it in the journal', ahead: undefined },
+  { what: 'the journal always on its way into the tree', ahead: 1024 ** 2 },
+]) {
+  test(`what was kept is there after kill -9 at any moment, whole; what was removed is not; nothing else is left (${what})`, async t => {
+    const path = folder(t)
+    const kept = new Set<string>()
+    for (const round of ['one', 'two', 'three', 'four']) {
+      const child = spawn(
+        process.execPath,
+        [join(import.meta.dirname, 'spool-child.ts'), path, round, ...(ahead === undefined ? [] : [String(ahead)])],
+        { stdio: ['ignore', 'pipe', 'inherit'] },
+      )
+      let said = ''
+      child.stdout.on('data', chunk => {
+        said += chunk
+        if (said.split('\n').length > 60) child.kill('SIGKILL')
+      })
+      await once(child, 'close')
+      const lines = said.split('\n').slice(0, -1)
+      const done = new Map(lines.map(line => line.split(' ') as [string, string | undefined]))
+      // A copy is looked at: the spool itself is not put in order before the next one is killed.
+      const copy = join(folder(t), 'copy')
+      cpSync(path, copy, { recursive: true })
+      const spool = LmdbSpool.open(copy, ahead === undefined ? {} : { ahead })
+      const found = new Map((await spool.list()).map(entry => [entry.id, entry]))
+      for (const [id, work] of done) {
+        // Asked to be removed, and killed before it was said: either is right.
+        if (Number(id.split('-')[2]) % 5 !== 4) kept.add(id)
+        else if (work === 'removed') {
+          assert.ok(!found.has(id), `${id} is removed`)
+          assert.equal((await spool.gone(id))?.revision, 1)
+        }
+        if (work === 'updated') assert.equal(found.get(id)?.revision, 1, `${id} is updated`)
+      }
+      for (const id of kept) assert.ok(found.has(id), `${id} is there`)
+      for (const { id, size } of found.values()) {
+        assert.equal(size, SIZES[Number(id.split('-')[2]) % SIZES.length])
+        await isWhole(spool, id, size)
+      }
+      assert.equal(spool.count, found.size)
+      await spool.read()
+      assert.equal(spool.count, found.size)
+      const strays = readdirSync(join(copy, 'bodies')).filter(name => !found.has(name))
+      assert.deepEqual(strays, [], 'no file is left of what was never kept')
+      await spool.close()
     }
-    for (const id of kept) assert.ok(found.has(id), `${id} is there`)
-    for (const { id, size } of found.values()) {
-      assert.equal(size, SIZES[Number(id.split('-')[2]) % SIZES.length])
-      await isWhole(spool, id, size)
-    }
-    await spool.read()
-    const strays = readdirSync(join(path, 'bodies')).filter(name => !found.has(name))
-    assert.deepEqual(strays, [], 'no file is left of what was never kept')
-    await spool.close()
-  }
-})
+  })
+}
 
 const skip = noSmallDisk()
 for (const leftFree of [0, 2_000_000]) {
@@ -179,6 +209,28 @@ test('a spool is used by one process at a time; who was killed does not stand in
   await LmdbSpool.open(path).close()
 })
 
+test('a process that ended and was not taken notice of has no spool', {
+  skip: process.platform !== 'linux' && 'needs /proc',
+}, async t => {
+  const path = folder(t)
+  await LmdbSpool.open(path).close()
+  // Its parent becomes a program that never asks what became of it.
+  const parent = spawn('sh', ['-c', 'sleep 0.1 & exec sleep 60'], { stdio: 'ignore' })
+  t.after(() => parent.kill())
+  const children = `/proc/${parent.pid}/task/${parent.pid}/children`
+  const stat = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'latin1')
+  let child = 0
+  for (let i = 0; child === 0 || !stat(child).includes(') Z '); i++) {
+    child = Number(readFileSync(children, 'latin1'))
+    assert.ok(i < 500)
+    await sleep(10)
+  }
+  const tree = new Tree(join(path, 'queue.mdb'))
+  tree.exchange('owner', () => ({ put: JSON.stringify({ pid: child }), result: undefined }))
+  await tree.close()
+  await LmdbSpool.open(path).close()
+})
+
 /** A spool with `count` messages from before, of which nothing is read yet. */
 async function opened(t: After, path: string, count: number): Promise<LmdbSpool> {
   const before = LmdbSpool.open(path, { inTree: 1_000 })
@@ -267,4 +319,112 @@ test('a content that rotted is told, and not passed for what came', async t => {
   await spool.put(entryOf('a'), bodyOf('a', 200_000))
   appendFileSync(join(path, 'bodies', 'a'), 'x')
   await assert.rejects(whole(spool.body('a')), /the content of a is not what came/)
+})
+
+/** A spool as a kill at this moment would leave it. */
+async function asKilled(t: After, spool: LmdbSpool): Promise<string> {
+  const path = join(folder(t), 'killed')
+  cpSync(spool.folder, path, { recursive: true })
+  const tree = new Tree(join(path, 'queue.mdb'))
+  tree.exchange('owner', () => ({ put: '', result: undefined }))
+  await tree.close()
+  return path
+}
+
+/** One that was killed with messages in its journal: `m0000` and so on, each in a group of its own. */
+async function killed(t: After, count: number): Promise<string> {
+  const spool = open(t, folder(t))
+  for (let i = 0; i < count; i++) await spool.put(entryOf(idOf(i)), bodyOf(idOf(i), 5_000))
+  return asKilled(t, spool)
+}
+
+const journalOf = (path: string): string => join(path, 'journal-1')
+
+test('what is in the journal alone is there after a kill, and in the tree once the spool was closed', async t => {
+  const path = await killed(t, 9)
+  await open(t, path).close()
+  for (const name of ['journal-0', 'journal-1']) rmSync(join(path, name))
+  const spool = open(t, path)
+  assert.equal(spool.count, 9)
+  for (let i = 0; i < 9; i++) await isWhole(spool, idOf(i), 5_000)
+})
+
+test('a journal that rotted: all but what rotted is there, and it is said that something is lost, by the check as well', async t => {
+  const path = await killed(t, 9)
+  const octets = readFileSync(journalOf(path))
+  const at = octets.indexOf(contentOf(idOf(3), 5_000))
+  octets[at + 4_321] = 0
+  writeFileSync(journalOf(path), octets)
+  const { messages, damaged } = await checkSpool(path)
+  assert.equal(messages, 8)
+  assert.deepEqual(damaged, [{ id: 'journal', wrong: 'it is damaged in 1 place: what it told there is lost' }])
+  const notes: string[] = []
+  const spool = open(t, path, { note: what => notes.push(what) })
+  assert.deepEqual(notes, [`the journal of ${path} is damaged in 1 place: what it told there is lost`])
+  assert.equal(spool.count, 8)
+  for (let i = 0; i < 9; i++) if (i !== 3) await isWhole(spool, idOf(i), 5_000)
+  await spool.close()
+  const again: string[] = []
+  await open(t, path, { note: what => again.push(what) }).close()
+  assert.deepEqual(again, [], 'it is said once')
+})
+
+test('repair with a journal that rotted: what it lost is told', async t => {
+  const path = await killed(t, 3)
+  const octets = readFileSync(journalOf(path))
+  octets[0] = 0
+  writeFileSync(journalOf(path), octets)
+  const { messages, damaged } = await checkSpool(path, { repair: true })
+  assert.deepEqual([messages, damaged.map(({ id }) => id)], [2, ['journal']])
+  assert.deepEqual((await checkSpool(path)).damaged, [])
+})
+
+test('a spool that forgot what its journal begins with: it is said, and the spool goes on', async t => {
+  const path = await killed(t, 3)
+  const tree = new Tree(join(path, 'queue.mdb'))
+  tree.exchange('journal', () => ({ put: '{', result: undefined }))
+  await tree.close()
+  const notes: string[] = []
+  const spool = open(t, path, { note: what => notes.push(what) })
+  assert.deepEqual(notes, [`the journal of ${path} is damaged in 1 place: what it told there is lost`])
+  assert.deepEqual(await spool.put(entryOf('a'), bodyOf('a', 100)), { kept: true })
+  assert.equal(open(t, await asKilled(t, spool)).count, 1)
+})
+
+test('a journal that cannot be written: refused for want of space, nothing lost, and taken when there is room', {
+  skip,
+}, async t => {
+  const path = smallDisk(work => undo(t, work), 6)
+  const options = { leftFree: 0, ahead: 1024 ** 2 }
+  await open(t, path, options).close()
+  // Its blocks are gone, as after a restore that makes holes of zeros.
+  for (const name of ['journal-0', 'journal-1']) {
+    const { size } = statSync(join(path, name))
+    truncateSync(join(path, name), 0)
+    truncateSync(join(path, name), size)
+  }
+  const spool = open(t, path, options)
+  const filler = join(path, 'filler')
+  assert.throws(() => writeFileSync(filler, Buffer.alloc(6 * 1024 ** 2)))
+  assert.equal(why(await spool.put(entryOf('a'), bodyOf('a', 5_000))), 'no-space')
+  assert.equal(spool.count, 0)
+  rmSync(filler)
+  await sleep(600)
+  assert.deepEqual(await spool.put(entryOf('a'), bodyOf('a', 5_000)), { kept: true })
+  assert.equal(open(t, await asKilled(t, spool), options).count, 1)
+  const claim = await spool.take('a', 0, 1)
+  assert.ok(claim && (await spool.remove(claim)))
+  await spool.close()
+  assert.equal(open(t, path, options).count, 0)
+})
+
+test('no file for a journal: kept in the tree at once', async t => {
+  const path = folder(t)
+  mkdirSync(join(path, 'journal-0.new'))
+  mkdirSync(join(path, 'journal-1.new'))
+  const spool = open(t, path)
+  assert.deepEqual(await spool.put(entryOf('a'), bodyOf('a', 5_000)), { kept: true })
+  const again = open(t, await asKilled(t, spool))
+  assert.equal(again.count, 1)
+  await isWhole(again, 'a', 5_000)
 })

@@ -15,8 +15,8 @@ after(async () => {
 
 let folders = 0
 
-function lmdb(limit: number, inTree: number): LmdbSpool {
-  const spool = LmdbSpool.open(join(root, String(++folders)), { limit, inTree })
+function lmdb(limit: number, inTree: number, ahead?: number): LmdbSpool {
+  const spool = LmdbSpool.open(join(root, String(++folders)), { limit, inTree, ...(ahead !== undefined && { ahead }) })
   opened.push(spool)
   return spool
 }
@@ -24,3 +24,4 @@ function lmdb(limit: number, inTree: number): LmdbSpool {
 spoolContract('memory', limit => new MemorySpool({ limit }))
 spoolContract('lmdb, bodies in the tree', limit => lmdb(limit, 1_000_000))
 spoolContract('lmdb, bodies as files', limit => lmdb(limit, 0))
+spoolContract('lmdb, a journal that holds next to nothing', limit => lmdb(limit, 1_000_000, 128 * 1024))

@@ -74,6 +74,8 @@ interface Slot extends Timed, StoredBody {
 export class LmdbSpool implements Spool {
   readonly lasts = true
   readonly folder: string
+  /** What its journal could not tell when it was opened, in words. */
+  readonly lost: string | undefined
   readonly #tree: Tree
   readonly #bodies: string
   readonly #names: FolderSync
@@ -120,6 +122,8 @@ export class LmdbSpool implements Spool {
     this.#tree = new Tree(join(folder, TREE), ahead === undefined ? {} : { ahead })
     try {
       this.#own()
+      this.lost = sayLost(this.#tree.recover())
+      if (this.lost !== undefined) note(`the journal of ${folder} ${this.lost}`)
       const inUse = () => (this.unread > 0 ? undefined : this.#inUse)
       this.#room = new SpoolRoom(folder, TREE, { limit, leftFree }, inUse)
       // The tree's own name, and the folder's, or all of it is gone after a loss of power, however well it was flushed.
@@ -263,8 +267,8 @@ export class LmdbSpool implements Spool {
     const record: SpoolRecord = { entry: { ...entry, size }, body: { place, sum } }
     const text = stored(record)
     const change: Change = ({ entries, bodies }) => {
-      if (content) bodies.put(entry.id, content)
-      entries.put(entry.id, text)
+      if (content) bodies.add(entry.id, content)
+      entries.add(entry.id, text)
     }
     const octets = text.length + (content?.length ?? 0)
     const refused = await refusal(() => this.#tree.write(change, { octets }))
@@ -372,7 +376,7 @@ export class LmdbSpool implements Spool {
       slot.due = order.at
       this.#schedule(slot)
     }
-    await this.#tree.write(({ meta }) => meta.put(ORDER, JSON.stringify(order)))
+    await this.#tree.write(({ meta }) => meta.put(ORDER, Buffer.from(JSON.stringify(order))))
     return count + this.unread
   }
 
@@ -395,8 +399,8 @@ export class LmdbSpool implements Spool {
       change(tables)
       if (!own) return
       // In the tree whatever its size, so that it comes with what it tells of, or not at all.
-      tables.bodies.put(own.entry.id, report.body)
-      tables.entries.put(own.entry.id, stored(own))
+      tables.bodies.add(own.entry.id, report.body)
+      tables.entries.add(own.entry.id, stored(own))
     }
     const octets = RECORD + (report?.body.length ?? 0)
     for (let said = false; ; said = true) {
@@ -494,6 +498,7 @@ export class LmdbSpool implements Spool {
     this.#closed = true
     // Whoever reads in a tree that is closed reads where nothing is.
     await this.#reading?.catch(() => {})
+    await this.#tree.finish()
     this.#tree.exchange('owner', () => ({ put: '', result: undefined }))
     await this.#tree.close()
   }
@@ -526,6 +531,12 @@ function readOrder(text: string | undefined): Note | undefined {
   } catch {
     return undefined
   }
+}
+
+/** What a journal cannot tell any more, in words; nothing when it tells all. */
+export function sayLost(gaps: number): string | undefined {
+  if (gaps === 0) return undefined
+  return `is damaged in ${gaps} ${gaps === 1 ? 'place' : 'places'}: what it told there is lost`
 }
 
 export function spoolError(folder: string, cause: unknown): PosternError {

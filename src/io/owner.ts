@@ -31,19 +31,33 @@ function read(text: string): { readonly pid?: number; readonly began?: string } 
 function began(pid: number): string | undefined {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The name of the command may hold anything, even a bracket; the fields after it are numbers.
-    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const ticks = stat(pid)[19]
     return ticks === undefined ? undefined : `${boot}/${ticks}`
   } catch {
     return undefined
   }
 }
 
+/** What Linux says of a process, from its state on. */
+function stat(pid: number): readonly string[] {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  // The name of the command may hold anything, even a bracket; the fields after it are numbers.
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')
+}
+
+/** It ended, and nobody has asked how yet: in a container the first process may never ask. */
+function isZombie(pid: number): boolean {
+  try {
+    return stat(pid)[0] === 'Z'
+  } catch {
+    return false
+  }
+}
+
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
+    return !isZombie(pid)
   } catch (cause) {
     return (cause as NodeJS.ErrnoException).code === 'EPERM'
   }

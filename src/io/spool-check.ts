@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { LmdbSpool } from './lmdb-spool.ts'
+import { LmdbSpool, sayLost } from './lmdb-spool.ts'
 import { fileBody } from './spool-body.ts'
 import { readStored } from './stored-record.ts'
 import { Tree } from './tree.ts'
@@ -31,14 +31,12 @@ export async function checkSpool(
   { repair = false }: { readonly repair?: boolean } = {},
 ): Promise<CheckReport> {
   // Opened as its owner once, so that nobody else works on it while it is repaired, and what a crash left is swept up.
-  if (repair) {
-    const spool = LmdbSpool.open(folder)
-    await spool.read()
-    await spool.close()
-  }
+  const lost = repair ? await putInOrder(folder) : undefined
   const tree = new Tree(join(folder, 'queue.mdb'), { readOnly: !repair })
   const [damaged, octets]: [Damage[], number[]] = [[], []]
   try {
+    const journal = lost ?? sayLost(tree.recover())
+    if (journal !== undefined) damaged.push({ id: 'journal', wrong: `it ${journal}` })
     const ids = tree.ids('entries')
     for (const id of ids) {
       const wrong = await whatIsWrong(tree, folder, id, octets)
@@ -49,6 +47,14 @@ export async function checkSpool(
   } finally {
     await tree.close()
   }
+}
+
+/** What is lost already, in words. */
+async function putInOrder(folder: string): Promise<string | undefined> {
+  const spool = LmdbSpool.open(folder)
+  await spool.read()
+  await spool.close()
+  return spool.lost
 }
 
 async function whatIsWrong(tree: Tree, folder: string, id: string, octets: number[]): Promise<string | undefined> {

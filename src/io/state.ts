@@ -2,6 +2,7 @@ import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, sta
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { PosternError } from '../base/problem.ts'
+import { isAlive } from './owner.ts'
 
 /**
  * Where what this user runs keeps what it needs; only the owner may look inside. A service whose `/tmp` is its own says
@@ -63,12 +64,3 @@ function sweep(): State[] {
 
 /** The name of the control socket in such a folder. */
 export const CONTROL = 'control'
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
