@@ -2,7 +2,7 @@
 import { show, text, upper } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import { sayDuration } from '../base/time.ts'
-import type { Altered } from '../firewall/verdict.ts'
+import type { Altered } from '../firewall/event.ts'
 import { now } from '../io/clock.ts'
 import { dial } from '../io/sockets.ts'
 import { compare, type Expectation, expected, type Line, line, type Step } from '../lab/story.ts'
@@ -494,8 +494,11 @@ function explained(altered: readonly Altered[]): readonly Line[] {
     line(`  ${because.reason}`, 'quiet'),
     line(''),
   ]
-  const passing = ({ crossing: { from, to } }: Altered) =>
-    `passing from ${from.name} (security${from.level}) to ${to.name} (security${to.level})`
+  const passing = ({
+    connection: {
+      crossing: { from, to },
+    },
+  }: Altered) => `passing from ${from.name} (security${from.level}) to ${to.name} (security${to.level})`
   return [
     ...[...struck.values()].flatMap(each => {
       const [one] = each

@@ -6,6 +6,7 @@ import { diff } from '../config/diff.ts'
 import { FIREWALL } from '../firewall/commands.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
 import { type Act, type ConsoleMode, type ConsoleView, complete, type Typed, type } from '../firewall/console.ts'
+import { filtered } from '../firewall/console-filter.ts'
 import type { GatewayEvent } from '../firewall/event.ts'
 import type { ControlAnswer } from '../io/control.ts'
 
@@ -112,7 +113,7 @@ export class Console {
       }
       case 'metrics':
         return metrics
-          ? { answer: await metrics(), wrong: false }
+          ? { answer: filtered(await metrics(), act.filter), wrong: false }
           : { answer: ['error: nothing is counted here'], wrong: true }
       default:
         return unreachable(act)

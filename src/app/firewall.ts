@@ -123,7 +123,7 @@ export class Firewall {
         altered: () => this.gateway.altered,
         startup: () => readBytes(this.file).toString('utf8').trimEnd().split('\n'),
         logging: () => this.#journal.show(),
-        servers: () => Array.from(this.#servers.health, ([server, isUp]) => `${server} is ${isUp ? 'up' : 'down'}`),
+        servers: () => this.#servers.lines(),
         version: () => [
           ...versionLines(this.gateway.config),
           `up ${sayDuration(now() - this.#since)}, process ${process.pid}, file ${this.file}`,

@@ -5,13 +5,13 @@ import type { Duration, Instant } from '../base/time.ts'
 import { unmapped } from '../config/ip.ts'
 import { type Admission, admit } from '../firewall/admission.ts'
 import type { FirewallConfig } from '../firewall/config.ts'
-import { discreet, type GatewayEvent, type Joined, type Knock } from '../firewall/event.ts'
+import { type Altered, discreet, type GatewayEvent, type Joined, type Knock } from '../firewall/event.ts'
 import { Inspector } from '../firewall/inspector.ts'
 import type { Cause, Policy } from '../firewall/policy.ts'
 import type { ProxyPolicy } from '../firewall/proxy.ts'
 import { Rates } from '../firewall/rates.ts'
 import { Throttle } from '../firewall/throttle.ts'
-import { type Altered, type Because, type Explanation, isSame } from '../firewall/verdict.ts'
+import { type Because, type Explanation, isSame } from '../firewall/verdict.ts'
 import { now } from '../io/clock.ts'
 import { openFileLimit } from '../io/files.ts'
 import { proxy } from '../io/proxy.ts'
@@ -39,6 +39,8 @@ export interface Connection extends Joined {
 
 /** Alterations kept for `show explain`. */
 export const MAX_ALTERED = 1000
+/** What a server can or cannot do is told of each at most once in this time, not with every session. */
+export const SERVER_TOLD_AGAIN: Duration = 3_600_000
 /** Files kept free of connections: for the log, the console, and what Node itself needs. */
 export const RESERVED_FILES = 48
 /** A pause for want of files ends after this long, if none became free before. */
@@ -86,7 +88,9 @@ export class Gateway {
   readonly #altered: Altered[] = []
   #oldest = 0
   /** What each rule did last: most do the same again and again. */
-  readonly #last = new WeakMap<Because, Altered>()
+  readonly #last = new WeakMap<Because, Explanation>()
+  /** When what was told of which server. */
+  readonly #ofServers = new Map<string, Instant>()
   /** Connections ever let through, and ever refused. */
   passed = 0
   refused = 0
@@ -148,6 +152,7 @@ export class Gateway {
       commit: () => {
         this.#config = config
         this.#admissions.clear()
+        this.#ofServers.clear()
       },
     })
     if (orNothing) return failed
@@ -343,21 +348,29 @@ export class Gateway {
   }
 
   #remembers(connection: Joined): (explanation: Explanation) => void {
-    const { crossing } = connection
-    return explanation => {
-      const told = discreet(explanation)
-      const { because } = told
-      const last = this.#last.get(because)
-      const altered =
-        last?.crossing === crossing && isSame(last.explanation, told) ? last : { crossing, explanation: told }
-      if (altered !== last) this.#last.set(because, altered)
+    return said => {
+      if (said.what === 'server' && said.did === 'log' && this.#wasTold(connection, said)) return
+      const told = discreet(said)
+      const last = this.#last.get(told.because)
+      const explanation = last && isSame(last, told) ? last : told
+      if (explanation !== last) this.#last.set(told.because, explanation)
+      const altered = { at: now(), connection, explanation }
       if (this.#altered.length < MAX_ALTERED) this.#altered.push(altered)
       else {
         this.#altered[this.#oldest] = altered
         this.#oldest = (this.#oldest + 1) % MAX_ALTERED
       }
-      this.#tell({ kind: 'altered', connection, explanation: altered.explanation })
+      this.#tell({ kind: 'altered', connection, explanation })
     }
+  }
+
+  #wasTold({ destination, destinationPort }: Joined, { because: { reason } }: Explanation): boolean {
+    const what = `${destination} ${destinationPort} ${reason}`
+    const told = this.#ofServers.get(what)
+    if (told !== undefined && now() - told < SERVER_TOLD_AGAIN) return true
+    if (this.#ofServers.size >= MAX_ADMISSIONS) this.#ofServers.clear()
+    this.#ofServers.set(what, now())
+    return false
   }
 
   /** A connection that passes, from its beginning to its end. */

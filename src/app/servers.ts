@@ -42,6 +42,13 @@ export class Servers {
     return new Map(Array.from(this.#health, ([server, { isUp }]) => [server, isUp]))
   }
 
+  /** The same for people: one is up until it has failed often enough. */
+  lines(): readonly string[] {
+    return Array.from(this.#health, ([server, { isUp, fails }]) => {
+      return `${server} is ${isUp ? 'up' : 'down'}${isUp && fails > 0 ? ', but did not answer the last probe' : ''}`
+    })
+  }
+
   configure(config: GatewayConfig): void {
     if (config.farms === this.#config.farms) {
       this.#config = config

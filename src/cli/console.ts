@@ -22,7 +22,10 @@ export async function converse(running: Running): Promise<number> {
       )
     },
   })
-  if (isPerson) helpAtQuestionMark(lines, running)
+  if (isPerson) {
+    helpAtQuestionMark(lines, running)
+    giveUpLineAtCtrlC(lines)
+  }
   let status: number = EXIT.ok
   let mode: string | undefined
   if (isPerson) lines.prompt()
@@ -45,6 +48,16 @@ export async function converse(running: Running): Promise<number> {
   }
   lines.close()
   return status
+}
+
+/** The line is given up, and not the console: that is left by `exit`, or Ctrl-D. */
+function giveUpLineAtCtrlC(lines: readline.Interface): void {
+  lines.on('SIGINT', () => {
+    lines.write(null, { ctrl: true, name: 'e' })
+    print('^C')
+    lines.write(null, { ctrl: true, name: 'u' })
+    lines.prompt()
+  })
 }
 
 /** As on a Cisco console `?` answers at once, and the line stays as it was. */

@@ -91,7 +91,9 @@ function say(event: GatewayEvent): void {
   switch (event.kind) {
     case 'altered': {
       const { what, subject, because } = event.explanation
-      const line = `altered ${what} ${subject} because of ${cite(because.cause.at)}: ${because.cause.command}`
+      if (what === 'server') return log(messageOf(event).text)
+      const { source } = event.connection
+      const line = `altered ${what} ${subject} of ${source} because of ${cite(because.cause.at)}: ${because.cause.command}`
       return log(line.replace('  ', ' '))
     }
     case 'denied': {

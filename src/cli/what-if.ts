@@ -55,7 +55,9 @@ export function whatIfCommand(firewall: Command): void {
 function run(file: string, options: WhatIfOptions): number {
   const { config } = readConfig(FIREWALL, file)
   const canSecure = config.proxies.certificates.length > 0
-  const told = onOneClock(options.sessions.map(readSession)).flatMap(dialogues => {
+  const sessions = options.sessions.map(readSession)
+  tellTimeless(sessions)
+  const told = onOneClock(sessions).flatMap(dialogues => {
     const rates = new Rates()
     const calls = dialogues.map(dialogue => {
       const caller = callerOf(config, dialogue, options)
@@ -97,24 +99,31 @@ function numbered(count: number, what: string): string {
 }
 
 interface Session {
+  readonly path: string
   readonly isCapture: boolean
   readonly dialogues: readonly Dialogue[]
+}
+
+/** Told once: of what is recorded in a moment there are many. */
+function tellTimeless(sessions: readonly Session[]): void {
+  const timeless = sessions.filter(({ dialogues }) => dialogues.some(({ opened }) => opened === undefined))
+  const [first, ...others] = timeless
+  if (!first) return
+  const which = others.length === 0 ? first.path : `${timeless.length} records, such as ${first.path}`
+  complain(`${which}: no time passes there: no wait, data rate or limit of rate could be judged`)
 }
 
 function readSession(path: string): Session {
   if (isCapture(readHead(path, 4))) {
     const { connections, notes } = readCapture(path)
     for (const note of notes) complain(`${path}: ${note}`)
-    return { isCapture: true, dialogues: connections.map(connection => captured(connection, path)) }
+    return { path, isCapture: true, dialogues: connections.map(connection => captured(connection, path)) }
   }
   const { transcript, problems } = parseTranscript(readBytes(path).toString('utf8'), path)
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) throw new ConfigurationError(errors)
   const dialogues = dialoguesOf(transcript)
-  if (dialogues.some(({ opened }) => opened === undefined)) {
-    complain(`${path}: no time passes in it: no wait, data rate or limit of rate could be judged`)
-  }
-  return { isCapture: false, dialogues }
+  return { path, isCapture: false, dialogues }
 }
 
 /**
@@ -189,8 +198,9 @@ const DOCUMENTATION = '198.51.100.1'
 
 const STYLES = { stops: 'red', changes: 'bad', passes: 'good' } as const
 
-function printFate({ outcome, from, to, at, explanations, refused, assumed }: Fate): void {
+function printFate({ outcome, from, to, at, explanations, refused, why, assumed }: Fate): void {
   print(`${styled(outcome.padEnd(8), STYLES[outcome])} ${cite(at)} ${from} to ${to.join(' ')}`)
+  if (why !== undefined) print(`   ${why}`)
   if (refused !== undefined) print(`   not let in: ${refused}`)
   printWhy(explanations, assumed)
 }
@@ -231,8 +241,14 @@ function printWhy(explanations: readonly Explanation[], assumed: readonly string
   for (const words of assumed) print(`   assumed: ${words}`)
 }
 
-function facts({ outcome, from, to, at, explanations, refused, assumed }: Fate) {
-  return { outcome, from, to, ...commonFacts({ at, explanations, refused, assumed }) }
+function facts({ outcome, from, to, at, explanations, refused, why, assumed }: Fate) {
+  return {
+    outcome,
+    from,
+    to,
+    ...(why !== undefined && { why }),
+    ...commonFacts({ at, explanations, refused, assumed }),
+  }
 }
 
 function commonFacts({

@@ -84,7 +84,7 @@ function listed(words: readonly string[]): string {
   return words.length > LISTED ? `${words.slice(0, LISTED).join(', ')}, …` : words.join(', ')
 }
 
-function or(words: readonly string[]): string {
+export function or(words: readonly string[]): string {
   const last = words.at(-1) ?? 'nothing'
   return words.length > 1 ? `${words.slice(0, -1).join(', ')} or ${last}` : last
 }
@@ -95,7 +95,7 @@ function toEnd(at: SourceRef, line: Line): SourceRef {
 }
 
 /** The words that `typed` was probably meant to be: the nearest by typing mistakes, else those it abbreviates. */
-function suggestions(typed: string, words: readonly string[]): readonly string[] {
+export function suggestions(typed: string, words: readonly string[]): readonly string[] {
   const word = lower(typed)
   const near = words
     .map(each => ({ each, distance: distance(word, lower(each)) }))

@@ -248,6 +248,24 @@ test('a proxy that is to end TLS and has no certificate offers none, and the che
   assert.deepEqual(tlsOf('strict tls pass'), [false, undefined, undefined])
 })
 
+test('where XCLIENT alone keeps a server from relaying, the check says what comes of one that does not take it', () => {
+  const told = (...lines: readonly string[]) => {
+    const { found } = checked([...BEFORE_A_SERVER, 'strict smtp 25', 'strict tls pass', ...lines, ''].join('\n'))
+    return found.warnings
+      .map(({ message, hint, at }) => `${at?.line} ${message}; ${hint}`)
+      .filter(each => each.includes('XCLIENT'))
+  }
+  const [warning = '', ...more] = told('strict xclient')
+  assert.match(
+    warning,
+    /^8 a server that offers no XCLIENT, or refuses it, .* relays for everybody; .*strict xclient must/,
+  )
+  assert.deepEqual(more, [])
+  for (const lines of [[], ['strict xclient must'], ['strict xclient', 'strict domain b.example']]) {
+    assert.deepEqual(told(...lines), [])
+  }
+})
+
 test('a Firebox is checked with the line for each extension it takes, STARTTLS among them, and its banner is its own', () => {
   const { inspected, warnings } = firebox('watchguard smtp-incoming 25')
   const cureOf = (keyword: string) =>

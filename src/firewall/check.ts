@@ -328,7 +328,13 @@ function bugs(policy: Policy): readonly Suffering[] {
 /* What somebody should look at. */
 
 function warningsOf(config: FirewallConfig, pairs: readonly PairCheck[]): readonly Diagnostic[] {
-  return [...tlsWarnings(pairs), ...holes(config), ...deadLines(config), ...versionWarnings(config)]
+  return [
+    ...tlsWarnings(pairs),
+    ...untoldServers(config),
+    ...holes(config),
+    ...deadLines(config),
+    ...versionWarnings(config),
+  ]
 }
 
 /**
@@ -355,6 +361,17 @@ function tlsWarnings(pairs: readonly PairCheck[]): readonly Diagnostic[] {
     }
   }
   return [...seen.values()]
+}
+
+/** Where nothing but XCLIENT keeps a server from relaying for everybody, it had better work. */
+function untoldServers({ proxies: { strict } }: FirewallConfig): readonly Diagnostic[] {
+  const { xclient: at } = strict.at
+  if (!at || strict.values.xclient !== 'may' || strict.domains.length > 0) return []
+  const message =
+    'a server that offers no XCLIENT, or refuses it, takes every client for this firewall: where it trusts that address, it relays for everybody'
+  return [
+    warning(message, at, 'to send it nothing then: strict xclient must; and name your domains: strict domain <domain>'),
+  ]
 }
 
 function bannerCure(cure: string): string {

@@ -2,6 +2,9 @@ import type { Arguments } from '../config/grammar.ts'
 import type { FirewallConfig } from './config.ts'
 import { asWritten, type Spec } from './objection.ts'
 
+/** What the help of lines ends with that are kept for whoever brings them. */
+export const NOT_ENFORCED = '(kept, and not enforced here)'
+
 const KEPT_WORDS = [
   ['enable', 'Passwords'],
   ['passwd', 'Passwords'],
@@ -98,7 +101,7 @@ export const KEPT_COMMANDS: readonly Spec[] = [
 function kept(word: string, syntax: string, what: string): Spec {
   return {
     syntax: `${syntax} [<rest:text...>]`,
-    help: `${what} (kept, and not enforced here)`,
+    help: `${what} ${NOT_ENFORCED}`,
     apply: (config, args) => put(config, word, lineOf(word, args)),
     remove(config, args) {
       const line = lineOf(word, args)

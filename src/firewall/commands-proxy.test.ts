@@ -37,6 +37,8 @@ const EVERYTHING = [
   'strict message-size 10m',
   'strict header-size 32k',
   'strict header-line 998',
+  'strict body-line 998',
+  'strict dotted-line 2046',
   'strict recipients 50',
   'strict invalid-recipients 5',
   'strict errors 10',
@@ -58,7 +60,7 @@ const EVERYTHING = [
   'strict auth-in-clear',
   'strict talking-ahead wait',
   'strict bare-line-ends space',
-  'strict xclient',
+  'strict xclient must',
   'no watchguard smtp-incoming esmtp',
   'no watchguard smtp-incoming extension PIPELINING',
   'watchguard smtp-incoming extension X-EXPS',
@@ -121,7 +123,7 @@ test('what a site has otherwise is in the policy, and the line that put it in fo
   const policy = policyAt('strict smtp 25', 'strict tls off', 'strict xclient', 'strict greet-wait 6s')
   assert.ok(policy?.engine.kind === 'proxy')
   const { tls, xclient, waits } = policy.engine
-  assert.deepEqual([tls, xclient, waits.pregreet], ['off', true, 6_000])
+  assert.deepEqual([tls, xclient, waits.pregreet], ['off', 'may', 6_000])
   assert.equal(policy.cause.at.line, BEFORE_A_SERVER.length + 1)
 })
 

@@ -32,8 +32,11 @@ import {
 } from './setting-lines.ts'
 import { distrust, TRUSTED_SYNTAX, trust } from './trusted.ts'
 
+/** Lengths of lines; 0 for no limit. */
+type LineKey = 'headerLine' | 'bodyLine' | 'dottedLine'
+
 /** The settings of `strict` that hold one value: of its rules, and of its engine. */
-type RuleValues = Pick<StrictSettings, keyof typeof LIMITS | 'headerLine' | 'strays' | keyof Front>
+type RuleValues = Pick<StrictSettings, keyof typeof LIMITS | LineKey | 'strays' | keyof Front>
 type EngineValues = Pick<
   Proxying,
   'tls' | 'onwardTls' | 'authInClear' | 'talkingAhead' | 'xclient' | 'minDataRate' | 'softErrors'
@@ -205,20 +208,38 @@ const WAIT_LINES: readonly Spec[] = (Object.keys(WAITS) as (keyof typeof WAITS)[
 )
 
 /** Below this no name of a field would fit, and no word. */
-const MIN_HEADER_LINE = 78
+const MIN_LINE = 78
 
-const HEADER_LINE: Spec = kindOf('headerLine', 'header-line', NUMBER, {
-  help: 'Fold lines of a header that are longer at a blank, and refuse what has none; RFC 5322 allows 998; 0 for none',
-  wrong: value =>
-    value !== 0 && value < MIN_HEADER_LINE ? `expected 0, or ${MIN_HEADER_LINE} octets at least` : undefined,
-})
+const lineLength = (key: LineKey, word: string, help: string): Spec =>
+  kindOf(key, word, NUMBER, {
+    help,
+    wrong: value => (value !== 0 && value < MIN_LINE ? `expected 0, or ${MIN_LINE} octets at least` : undefined),
+  })
+
+const LINE_LENGTHS: readonly Spec[] = [
+  lineLength(
+    'headerLine',
+    'header-line',
+    'Fold lines of a header that are longer at a blank, and refuse what has none; RFC 5322 allows 998; 0 for none',
+  ),
+  lineLength(
+    'bodyLine',
+    'body-line',
+    'Refuse messages with a longer line; RFC 5321 allows 998, and some real mail has more; 0 for none',
+  ),
+  lineLength(
+    'dottedLine',
+    'dotted-line',
+    'Refuse messages with a longer line that ends in a dot, which a server that reads in pieces takes for the end; 0 for none',
+  ),
+]
 
 export const STRICT_COMMANDS: readonly Spec[] = [
   SITE,
   DOMAIN,
   ...LISTS,
   ...LIMIT_LINES,
-  HEADER_LINE,
+  ...LINE_LENGTHS,
   kindOf('pregreet', 'greet-wait', DURATION, {
     help: 'How long the greeting is held back, to hear who speaks too early',
   }),
@@ -261,9 +282,13 @@ export const STRICT_COMMANDS: readonly Spec[] = [
     space: 'they become a space',
     nothing: 'they are left out',
   }),
-  switchLine<Config, Values, 'xclient'>(BLOCK, 'xclient', {
+  valueLine<Config, Values, 'xclient'>(BLOCK, 'xclient', {
     word: 'xclient',
-    help: 'Tell a server that offers XCLIENT who the client is',
+    takes: '[must]',
+    read: args => (args.has('must') ? 'must' : 'may'),
+    show: value => (value === 'must' ? 'must' : ''),
+    help: 'Tell a server that offers XCLIENT who the client is; with must nothing goes to one that cannot be told',
+    words: { must: 'no mail goes on to a server that cannot be told, or does not believe it' },
     usual: USUAL.xclient,
   }),
 ]

@@ -1,14 +1,17 @@
 import { show as showBytes } from '../base/bytes.ts'
 import { cite, formatDiagnostic } from '../base/problem.ts'
 import { type Duration, parseDuration } from '../base/time.ts'
+import { formatTimestamp } from '../base/timestamp.ts'
 import type { Mode } from '../config/grammar.ts'
 import { complete as completeCommand, help } from '../config/help.ts'
 import { parseLine } from '../config/parse.ts'
-import { isUnknownCommand } from '../config/refusal.ts'
+import { isUnknownCommand, or, suggestions } from '../config/refusal.ts'
 import { show } from '../config/show.ts'
 import { FIREWALL } from './commands.ts'
+import { NOT_ENFORCED } from './commands-kept.ts'
 import type { FirewallConfig } from './config.ts'
-import type { Altered } from './verdict.ts'
+import { FILTERS, type Filter, filtered, readFilter } from './console-filter.ts'
+import { type Altered, endsOf } from './event.ts'
 
 /** What a console can be asked to show besides the configuration. */
 export interface ConsoleView {
@@ -29,7 +32,7 @@ export type Act =
   | { readonly kind: 'confirm-within'; readonly wait: Duration }
   | { readonly kind: 'write' }
   | { readonly kind: 'reload' }
-  | { readonly kind: 'metrics' }
+  | { readonly kind: 'metrics'; readonly filter: Filter | undefined }
 
 /** What a typed line answers, and what comes of it. */
 export interface Typed {
@@ -115,6 +118,11 @@ const WORDS: readonly Word[] = [
     what: 'read the file again: all of it, or nothing',
     act: () => just({ kind: 'reload' }),
   },
+  {
+    words: 'help',
+    what: 'what may be typed, as ? does',
+    act: () => ({ answer: helpFor('', undefined), wrong: false }),
+  },
   // A session copied from a PIX says these; here every line is both.
   { words: 'enable', what: 'nothing: there are no levels here', act: nothing },
   { words: 'disable', what: 'nothing: there are no levels here', act: nothing },
@@ -199,16 +207,26 @@ function nextWords(phrases: readonly string[], typed: string): readonly string[]
   return [...new Set(fitting.flatMap(phrase => phrase.split(' ')[before] ?? []))]
 }
 
-function answerShow(config: FirewallConfig, what: string, view: ConsoleView): Typed {
-  const exact = SHOWS.filter(([name]) => name === what)
-  const found = exact.length > 0 ? exact : SHOWS.filter(([name]) => what !== '' && isShortFor(what, name))
+function answerShow(config: FirewallConfig, said: string, view: ConsoleView): Typed {
+  const { line: what, filter, wrong } = readFilter(said)
+  if (wrong !== undefined) return { answer: [`error: ${wrong}`], wrong: true }
+  const found = shownBy(what)
   const [only] = found
   if (only && found.length === 1) {
-    return only[0] === METRICS ? just({ kind: 'metrics' }) : { answer: only[2](config, view), wrong: false }
+    const [name, , show] = only
+    if (name === METRICS) return just({ kind: 'metrics', filter })
+    return { answer: filtered(show(config, view), filter), wrong: false }
   }
-  const names = SHOWS.map(([name]) => name).join(', ')
+  const names = SHOWS.map(([name]) => name)
+  const near = suggestions(what, names)
+  const hint = near.length > 0 && found.length === 0 ? `did you mean ${or(near)}?` : `known: ${names.join(', ')}`
   const problem = found.length > 1 ? 'could be several things' : 'is not known'
-  return { answer: [`error: "show ${what}" ${problem}`, `   known: ${names}`], wrong: true }
+  return { answer: [`error: "show ${what}" ${problem}`, `   ${hint}`], wrong: true }
+}
+
+function shownBy(what: string): typeof SHOWS {
+  const exact = SHOWS.filter(([name]) => name === what)
+  return exact.length > 0 ? exact : SHOWS.filter(([name]) => what !== '' && isShortFor(what, name))
 }
 
 /** Every word that was typed begins one of the name's, in order: `serv ins es`. */
@@ -225,15 +243,29 @@ function helpFor(typed: string, mode: ConsoleMode | undefined): readonly string[
   }
   const what = /^\s*sh(?:ow?)?\s+(.*)$/.exec(typed)?.[1]
   if (what !== undefined) {
-    return list(SHOWS.filter(([name]) => name.startsWith(what)).map(([name, help]) => [name, help]))
+    const begun = SHOWS.filter(([name]) => name.startsWith(what)).map(([name, help]) => [name, help] as const)
+    // The whole name stands there, and a blank behind it.
+    const isWhole = begun.length === 0 && shownBy(what.replace(/[\s|]+$/, '')).length === 1
+    return list(isWhole ? [...FILTERS, ['<cr>', '']] : begun)
   }
   const words = WORDS.filter(({ words }) => words.startsWith(typed.trimStart())).map(
     ({ words, what }) => [words, what] as const,
   )
   const own = 'show'.startsWith(typed.trim()) ? list([['show', 'look at something'], ...words]) : list(words)
-  const commands = help(FIREWALL, typed, mode)
+  const commands = withoutKept(help(FIREWALL, typed, mode), typed)
   // A complaint about a word that is one of ours would be wrong.
   return own.length > 0 && commands[0]?.startsWith('%') ? own : [...own, ...commands]
+}
+
+/** A list of all there is leaves out what has no effect here: whoever begins such a word is told of it. */
+function withoutKept(commands: readonly string[], typed: string): readonly string[] {
+  if (typed.trim() !== '') return commands
+  const others = commands.filter(line => !line.endsWith(NOT_ENFORCED))
+  const more = commands.length - others.length
+  return [
+    ...others,
+    `(and ${more} of a PIX or an ASA that are kept, and not enforced here: their first letter and ? list them)`,
+  ]
 }
 
 function inspections(config: FirewallConfig, altered: readonly Altered[]): readonly string[] {
@@ -249,8 +281,10 @@ function inspections(config: FirewallConfig, altered: readonly Altered[]): reado
 
 function explained(altered: readonly Altered[]): readonly string[] {
   if (altered.length === 0) return ['nothing was altered']
-  return altered.flatMap(({ crossing: { from, to }, explanation: { what, subject, before, after, because } }) => [
-    `${what} ${subject}`.trim().concat(` from ${from.name} to ${to.name}`),
+  return altered.flatMap(({ at, connection, explanation: { what, subject, before, after, because } }) => [
+    [formatTimestamp(at), what, ...(subject === '' ? [] : [subject]), 'from', endsOf(connection).join(' to ')].join(
+      ' ',
+    ),
     `   before  ${showBytes(before)}`,
     `   after   ${showBytes(after)}`,
     `   by      ${cite(because.cause.at)}: ${because.cause.command} (${because.reason})`,

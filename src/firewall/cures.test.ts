@@ -124,6 +124,11 @@ const STRICT_CASES: Readonly<Record<string, Case>> = {
     lines: ['strict header-line 78'],
     play: message(`S: ${'x'.repeat(100)}\r\n\r\nx`),
   },
+  'a line that is too long': {
+    lines: ['strict body-line 100'],
+    play: message(`S: x\r\n\r\n${'x'.repeat(300)}\r\nx`),
+  },
+  'a long line that ends in a dot': { play: message(`S: x\r\n\r\n${'x'.repeat(3000)}.\r\nx`) },
   'too many recipients': { lines: ['strict recipients 2'], play: talk(HELLO, MAIL, RCPT, RCPT, RCPT) },
   'too many recipients that the server refuses': {
     lines: ['strict invalid-recipients 2'],
@@ -167,6 +172,7 @@ const STRICT_CASES: Readonly<Record<string, Case>> = {
   },
   'TLS that is switched off': { lines: ['strict tls off', 'strict onward-tls never'], ...offering('STARTTLS') },
   'a server without TLS': { lines: ['strict onward-tls must'], play: talk(HELLO, MAIL) },
+  'a server that is not told who the client is': { lines: ['strict xclient must'], play: talk(HELLO) },
   'a client that talks ahead': { play: through => through.say(`${HELLO}\r\n${MAIL}\r\n`) },
   'a client that talks before the greeting': {
     lines: ['strict greet-wait 6s'],
@@ -333,13 +339,16 @@ const SLOWED: Case = {
   play: talk(HELLO, MAIL, RCPT, RCPT),
 }
 
+/** Nor does this, and is told of. */
+const UNTOLD: Case = { lines: ['strict xclient'], play: talk(HELLO) }
+
 for (const { line, cases } of PROFILES) {
   test(`${line}: every rule, and everything that a line settles, is what stood in the way of one of these`, () => {
     const met = new Set<string>()
     const all = new Set<string>()
     const keyOf = (reason: string) => reason.replace(/\(\d+\)$/, '(…)')
     const cureOf = (cure: string) => cure.replace(/ \d+\w*$/, '')
-    for (const each of [...Object.values(cases), SLOWED]) {
+    for (const each of [...Object.values(cases), SLOWED, UNTOLD]) {
       const policy = policyOf(line, ...(each.lines ?? []))
       for (const { action, reason } of policy?.rules ?? []) if (action.kind !== 'pass') all.add(keyOf(reason))
       for (const { cure } of Object.values(policy?.settled ?? {})) all.add(cureOf(cure))

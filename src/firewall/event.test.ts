@@ -39,6 +39,16 @@ const because = {
 }
 const line = (event: GatewayEvent) => formatSyslog('PIX', messageOf(event))
 
+test('what a server cannot do is told where it is looked for: with its name, why, and by which line', () => {
+  const untold = { ...because, reason: 'the server refused XCLIENT: it takes every client for this firewall' }
+  const change = { before: bytes('550 5.7.0 who?'), after: bytes('') }
+  const explanation = explain('server', 'XCLIENT', change, untold, { did: 'log' })
+  assert.equal(
+    line({ kind: 'altered', connection: CONNECTION, explanation }),
+    '%PIX-4-990010: Server inside:10.0.0.5/2526: the server refused XCLIENT: it takes every client for this firewall, by fixup protocol smtp 25 (gw.conf:3)',
+  )
+})
+
 test('events have the numbers, levels and words of a PIX', () => {
   assert.equal(
     line({ kind: 'built', connection: CONNECTION }),

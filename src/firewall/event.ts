@@ -2,7 +2,7 @@
 import { bytes, show } from '../base/bytes.ts'
 import { cite } from '../base/problem.ts'
 import type { Severity } from '../base/severity.ts'
-import { type Duration, sayDuration } from '../base/time.ts'
+import { type Duration, type Instant, sayDuration } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type { Crossing } from '../topology/topology.ts'
 import type { Caller } from './access.ts'
@@ -20,6 +20,13 @@ export interface Joined {
   readonly destination: string
   readonly destinationPort: number
   readonly asked: { readonly ip: string; readonly port: number }
+}
+
+/** An explanation, of which connection it is, and when that was. */
+export interface Altered {
+  readonly at: Instant
+  readonly connection: Joined
+  readonly explanation: Explanation
 }
 
 export interface Knock extends Caller {
@@ -145,7 +152,8 @@ function message(id: number, severity: Severity, text: string): Message {
   return { id, severity, text }
 }
 
-function endsOf(connection: Joined): readonly [string, string] {
+/** `outside:192.0.2.7/4711`: the client's end, and the server's. */
+export function endsOf(connection: Joined): readonly [string, string] {
   const { crossing, source, sourcePort, destination, destinationPort } = connection
   return [`${crossing.from.name}:${source}/${sourcePort}`, `${crossing.to.name}:${destination}/${destinationPort}`]
 }
@@ -172,6 +180,7 @@ function alteration(connection: Joined, explanation: Explanation): Message {
   const [from, to] = endsOf(connection)
   const about = `${did} ${what} ${printable(subject)}`.trimEnd()
   const by = `${because.cause.command} (${cite(because.cause.at)})`
+  if (what === 'server') return message(990010, 4, `Server ${to}: ${because.reason}, by ${by}`)
   return message(990009, 6, `Inspection: ${about} from ${from} to ${to}, by ${by}`)
 }
 

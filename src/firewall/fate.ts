@@ -14,6 +14,8 @@ export interface Fate {
   readonly explanations: readonly Explanation[]
   /** Why it could not even connect. */
   readonly refused?: string
+  /** What no rule did, in words. */
+  readonly why?: string
   /** What the record does not tell, and what was taken for it, in words. */
   readonly assumed: readonly string[]
 }

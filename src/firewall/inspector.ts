@@ -6,7 +6,7 @@
  * What it changes, it explains.
  */
 import { bytes, concat } from '../base/bytes.ts'
-import type { Instant } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import { Onlooker, type Said } from '../smtp/dialogue.ts'
 import { CommandSide } from './command-side.ts'
 import type { Situation } from './judge.ts'
@@ -25,6 +25,9 @@ export type InspectorOutput =
   | { readonly kind: 'altered'; readonly explanation: Explanation }
   /** Both connections end; nothing follows. */
   | { readonly kind: 'close'; readonly how: 'close' | 'reset' }
+
+/** A connection on which nothing moves for this long is forgotten by its firewall (PIX: `timeout conn 1:00:00`). */
+export const CONNECTION_IDLE: Duration = 3_600_000
 
 export interface InspectorOptions extends Situation {
   /** Shared by the connections of a firewall; its own otherwise. */

@@ -47,6 +47,12 @@ export function asksAbout(policy: Policy, about: About): boolean {
   return rulesFor(policy, about) !== undefined
 }
 
+/** The size of this kind up to which no rule speaks; `undefined` where none speaks of it at all. */
+export function leastJudged(policy: Policy, what: SizeKind): number | undefined {
+  const sizes = rulesFor(policy, { on: 'size', what })?.map(({ match }) => (match.on === 'size' ? match.over : 0))
+  return sizes && Math.min(...sizes)
+}
+
 /** What a rule says whatever it is asked about, made once: most rules of a policy decide often. */
 const settled = new WeakMap<Rule, { readonly policy: Policy; readonly because: Because }>()
 

@@ -74,6 +74,11 @@ const OTHERS: readonly Row[] = [
   ['RECIPIENTS', 'messages to many', 'lists must be split; what is not split ends in a closed connection'],
   ['HEADER-LINE', 'headers with long lines', 'DKIM, ARC and References of long threads: the mail never gets through'],
   ['BODY-LINE', 'bodies with long lines', 'HTML written as one line'],
+  [
+    'DOTTED-LINE',
+    'long lines that end in a dot',
+    'text that was never wrapped: its sender is told, and must encode it',
+  ],
   ['BODY', 'large bodies', 'the connection ends in the middle, and the sender tries again and again'],
   ['HEADER', 'large headers', 'the connection ends in the middle, and the sender tries again and again'],
   ['SENDER', 'mail from some senders', 'long bounce addresses (VERP, BATV, SRS) do not get through'],

@@ -55,7 +55,8 @@ test('a pattern that cannot be read says where and what would be right', () => {
     ['a\\', /needs a character/, 1],
     ['"a', /never closed/, 0],
     ['\u20ac', /octets/, 0],
-    ['((((a{100}){100}){100}){100})', /more than 2000 states/, 0],
+    ['((((a{100}){100}){100}){100})', /more than 512 states/, 0],
+    [`a{${MAX_PATTERN_STATES + 2}}`, /more than 512 states/, 0],
     ['a'.repeat(MAX_PATTERN_LENGTH + 1), /256 characters/, MAX_PATTERN_LENGTH],
   ] as const) {
     const read = pattern(source)
@@ -106,5 +107,6 @@ test('any text at all is a pattern or a complaint, and takes no more states than
   assert.equal(finds('(((){9999}){9999}){9999}', ''), true)
   // What sends a backtracking matcher away for ever, and as many states as there may be.
   assert.equal(finds('^(a+)+$', `${'a'.repeat(5000)}b`), false)
+  assert.equal(finds(`[^b]{1,${MAX_PATTERN_STATES / 2 - 1}}b`, 'a'.repeat(500)), false)
   assert.equal(finds(`(a?){${MAX_PATTERN_STATES / 2 - 10}}b`, 'a'.repeat(500)), false)
 })

@@ -12,8 +12,11 @@ export interface Pattern {
 }
 
 export const MAX_PATTERN_LENGTH = 256
-/** States of one pattern: the time for a text is its octets times this at most. */
-export const MAX_PATTERN_STATES = 2000
+/**
+ * States of one pattern: the time for a text is its octets times this at most, some 50 ms for a whole header field. A name
+ * of 255 octets is counted with 511.
+ */
+export const MAX_PATTERN_STATES = 512
 
 /** The pattern, or what is wrong with it and at which character. */
 export function pattern(source: string): Pattern | { readonly wrong: string; readonly at: number } {

@@ -92,7 +92,8 @@ export type SizeKind =
   | 'header-line' // octets of one, without CR LF
   | 'to-fields' // To and Cc fields in a header
   | 'body' // octets behind the header
-  | 'body-line' // octets of one, without CR LF
+  | 'body-line' // octets of one, without CR LF; a proxy counts those of the header, too
+  | 'dotted-line' // octets of one that ends in a dot, and does not end the message
   | 'message' // octets of header and body
   | 'declared-size' // SIZE= of MAIL
   | 'overrun' // octets of a message beyond its declared size
@@ -194,8 +195,8 @@ export interface Proxying {
   readonly authInClear: boolean
   /** Who speaks before the greeting, or behind a command that must be the last of its group (RFC 2920 §3.1). */
   readonly talkingAhead: 'refuse' | 'wait'
-  /** Tell a server that offers XCLIENT who the client is. */
-  readonly xclient: boolean
+  /** Tell the server by XCLIENT who the client is: never, where it is offered, or no mail without it. */
+  readonly xclient: 'never' | 'may' | 'must'
   /** Where the server has no CHUNKING, BDAT is offered all the same and becomes DATA. */
   readonly chunking: 'pass' | 'convert' | 'off'
   /** What the greeting and the EHLO reply call the server; as it calls itself where nothing stands here. */

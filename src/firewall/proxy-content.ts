@@ -2,8 +2,9 @@ import { bytes, CR, concat, LF, NO_BYTES, SP } from '../base/bytes.ts'
 import { HeaderWatch } from '../mail/trace.ts'
 import type { Stray } from '../smtp/body.ts'
 import { type Reply, reply } from '../smtp/reply.ts'
-import { asksAbout } from './judge.ts'
+import { leastJudged } from './judge.ts'
 import type { OctetKind, SizeKind } from './policy.ts'
+import { type LongLine, LongLines } from './proxy-lines.ts'
 import { type Rules, wordsOf } from './proxy-rules.ts'
 import { type Because, type Explanation, explain, PASS, type Verdict } from './verdict.ts'
 
@@ -11,6 +12,9 @@ import { type Because, type Explanation, explain, PASS, type Verdict } from './v
 export const MAX_HOPS = 100
 /** Octets of a header that are watched for hops where no rule limits it. */
 const HEADER_WATCHED = 1024 * 1024
+
+/** What is judged of a line. */
+const LINE_KINDS = ['body-line', 'dotted-line'] as const satisfies readonly SizeKind[]
 
 const OCTET_OF: Readonly<Record<Stray, OctetKind>> = { 'bare CR': 'bare-cr', 'bare LF': 'bare-lf', NUL: 'nul' }
 
@@ -38,9 +42,9 @@ export class Content {
   readonly #binary: boolean
   readonly #editor: Editor | undefined
   readonly #header = new HeaderWatch()
-  readonly #watchesLines: boolean
+  /** Of what goes on: an editor folds some, and an octet left out joins two. */
+  readonly #lines: LongLines | undefined
   #size = 0
-  #line = 0
   #afterCr = false
   #strays = 0
   /** Why they did not stay as they were. */
@@ -52,7 +56,8 @@ export class Content {
     this.#rules = rules
     this.#binary = binary
     this.#editor = editor
-    this.#watchesLines = asksAbout(rules.policy, { on: 'size', what: 'body-line' })
+    const least = LINE_KINDS.flatMap(what => leastJudged(rules.policy, what) ?? [])
+    this.#lines = least.length > 0 ? new LongLines(Math.min(...least)) : undefined
   }
 
   get fault(): Fault | undefined {
@@ -80,11 +85,9 @@ export class Content {
     this.#header.push(chunk, HEADER_WATCHED)
     this.#limit('header', this.#header.size)
     if (this.#header.hops >= MAX_HOPS) this.#loops()
-    if (this.#watchesLines) this.#watchLines(chunk)
     const clean = this.#binary ? chunk : this.#canonical(chunk, isChecked)
     if (this.fault) return []
-    const out = this.#editor ? this.#editor.push(clean) : [clean]
-    return this.fault ? [] : out
+    return this.#going(this.#editor ? this.#editor.push(clean) : [clean])
   }
 
   /** The content is over. */
@@ -97,7 +100,10 @@ export class Content {
     }
     if (this.#strays > 0 && !this.fault) this.#tellStrays()
     if (this.#editor && !this.fault) out.push(...this.#editor.end())
-    return this.fault ? [] : out
+    const going = this.#going(out)
+    const last = this.fault ? undefined : this.#lines?.end()
+    if (last) this.#judgeLine(last)
+    return this.fault ? [] : going
   }
 
   /** A CR at the end waits for what follows it; everything else is known where it stands. */
@@ -161,7 +167,7 @@ export class Content {
   #limit(what: SizeKind, size: number): void {
     const verdict = this.#rules.judge({ on: 'size', what, size })
     if (verdict.kind === 'pass') return
-    this.#wrong('body', what, verdict, reply(552, '5.3.4', 'Message exceeds a limit'), '')
+    this.#wrong('body', what, verdict, reply(552, '5.3.4', 'Message exceeds a limit'), '', size)
   }
 
   #loops(): void {
@@ -169,15 +175,18 @@ export class Content {
     this.#wrong('header', 'RECEIVED', PASS, wording, `${MAX_HOPS} Received: fields mean a loop`)
   }
 
-  #watchLines(chunk: Uint8Array): void {
-    let from = 0
-    for (let lf = chunk.indexOf(LF); lf >= 0; lf = chunk.indexOf(LF, from)) {
-      this.#limit('body-line', this.#line + lf - from - 1)
-      this.#line = 0
-      from = lf + 1
+  /** These octets are to go on, if no line of them is too long. */
+  #going(octets: readonly Uint8Array[]): readonly Uint8Array[] {
+    for (const piece of this.fault ? [] : octets) {
+      for (const line of this.#lines?.push(piece) ?? []) this.#judgeLine(line)
     }
-    this.#line += chunk.length - from
-    if (this.#line > 0) this.#limit('body-line', this.#line - 1)
+    return this.fault ? [] : octets
+  }
+
+  #judgeLine({ length, isWhole, endsInDot }: LongLine): void {
+    this.#limit('body-line', length)
+    // In chunks a dot ends nothing.
+    if (isWhole && endsInDot && !this.#binary) this.#limit('dotted-line', length)
   }
 
   #wrong(
@@ -186,12 +195,14 @@ export class Content {
     verdict: Verdict,
     otherwise: Reply,
     reason: string,
+    size?: number,
   ): void {
     if (this.#fault) return
     const said = verdict.kind === 'answer' ? wordsOf(verdict) : otherwise
     const because = verdict.kind === 'pass' ? this.#rules.own(reason) : verdict.because
-    const change = { before: bytes(subject), after: NO_BYTES }
-    this.#fault = { reply: said, explanation: explain(what, subject, change, because, { did: 'answer' }) }
+    const before = bytes(size === undefined ? subject : `${size} octets`)
+    const change = { before, after: NO_BYTES }
+    this.#fault = { reply: said, explanation: explain(what, subject, change, because, { did: 'answer', size }) }
   }
 }
 

@@ -23,8 +23,11 @@ export type Step =
   | { readonly kind: 'start-tls' }
   /** This is the reply to the client's own hello. */
   | { readonly kind: 'done'; readonly reply: Reply }
-  /** There is no TLS with this server, and it must be. */
-  | { readonly kind: 'no-tls'; readonly why: string }
+  /** This must be with a server, and is not. */
+  | { readonly kind: 'without'; readonly what: Must; readonly why: string }
+
+/** What the policy may want of a server before it gets any mail. */
+export type Must = 'onwardTls' | 'xclient'
 
 /**
  * The way from a client's hello to the reply it gets: EHLO, and where the policy wants them TLS and XCLIENT towards the
@@ -70,6 +73,8 @@ export class HelloSteps {
     if (this.#at === 'ehlo') return this.#heardEhlo(answer)
     if (this.#at === 'starttls') return this.#heardStartTls(answer)
     if (this.#at === 'xclient') {
+      const untold = digit(answer) === 2 ? undefined : this.#untold('the server refused XCLIENT', answer)
+      if (untold) return untold
       this.#told = true
       // A hello there must be; the server was told what the client speaks (PROTO), and hears it say that.
       this.#at = this.#hello.kind === 'ehlo' ? 'ehlo' : 'last'
@@ -87,12 +92,16 @@ export class HelloSteps {
         this.#at = 'starttls'
         return { kind: 'say', line: bytes('STARTTLS\r\n'), said: 'starttls' }
       }
-      if (this.#mustTls) return { kind: 'no-tls', why: 'the server does not offer TLS' }
+      if (this.#mustTls) return { kind: 'without', what: 'onwardTls', why: 'the server does not offer TLS' }
     }
-    const xclient = good && this.#wantsXclient() ? this.#xclient() : undefined
-    if (xclient) {
-      this.#at = 'xclient'
-      return { kind: 'say', line: xclient, said: 'other' }
+    if (this.#wantsXclient() && (good || this.#hello.kind === 'helo')) {
+      const xclient = good ? this.#xclient() : undefined
+      if (xclient) {
+        this.#at = 'xclient'
+        return { kind: 'say', line: xclient, said: 'other' }
+      }
+      const untold = this.#untold('the server offers no XCLIENT that takes an address', answer)
+      if (untold) return untold
     }
     // A server that took EHLO needs no HELO behind it: of its list the client is told nothing.
     if (good || this.#hello.kind === 'ehlo') return { kind: 'done', reply: answer }
@@ -103,7 +112,7 @@ export class HelloSteps {
   #heardStartTls(answer: Reply): Step {
     this.#at = 'ehlo'
     if (answer.code === 220) return { kind: 'start-tls' }
-    if (this.#mustTls) return { kind: 'no-tls', why: 'the server refused TLS' }
+    if (this.#mustTls) return { kind: 'without', what: 'onwardTls', why: 'the server refused TLS' }
     const because = 'the server refused TLS, which is not required'
     this.#rules.explain('tls', 'SERVER', { before: formatReply(answer, bytes), because, did: 'log' })
     this.#gaveUp = true
@@ -119,7 +128,16 @@ export class HelloSteps {
   }
 
   #wantsXclient(): boolean {
-    return this.#rules.policy.engine.xclient && !this.#told
+    return this.#rules.policy.engine.xclient !== 'never' && !this.#told
+  }
+
+  /** The server does not learn who the client is, and takes us for it: what to do then, if it may not be. */
+  #untold(why: string, answer: Reply): Step | undefined {
+    if (this.#rules.policy.engine.xclient === 'must') return { kind: 'without', what: 'xclient', why }
+    this.#told = true
+    const because = this.#rules.own(`${why}: it takes every client for this firewall`, 'xclient')
+    this.#rules.explain('server', 'XCLIENT', { before: formatReply(answer, bytes), because, did: 'log' })
+    return undefined
   }
 
   #say(kind: 'ehlo' | 'helo'): Step {
@@ -142,6 +160,6 @@ export class HelloSteps {
       const value = known[keyword] ?? ''
       return { keyword, value: value === '' || /[\r\n\0]/.test(value) ? '[UNAVAILABLE]' : value }
     })
-    return attributes.length === 0 ? undefined : formatCommand({ kind: 'xclient', attributes })
+    return wanted.includes('ADDR') ? formatCommand({ kind: 'xclient', attributes }) : undefined
   }
 }

@@ -7,11 +7,12 @@ import type { Side } from './inspector.ts'
 import { GREETING_START, maskGreeting } from './mask.ts'
 import type { MaskKind } from './policy.ts'
 import { edits } from './proxy-edit.ts'
-import type { Hello, Step } from './proxy-hello.ts'
+import type { Hello, Must, Step } from './proxy-hello.ts'
 import { Message } from './proxy-message.ts'
 import { makeOffer } from './proxy-offer.ts'
 import type { ProxySession } from './proxy-session.ts'
 import type { Transfer } from './proxy-transfer.ts'
+import type { What } from './verdict.ts'
 
 /** What the server may answer, by the first digit; anything else means that we have lost each other. */
 const ANSWERS: ReadonlyMap<Said, string> = new Map([
@@ -21,6 +22,20 @@ const ANSWERS: ReadonlyMap<Said, string> = new Map([
   ['x-exps', '2345'],
   ['auth-line', '2345'],
 ])
+
+/** Why nothing goes to a server that lacks what must be, and what the client is told of it. */
+const WITHOUT: Readonly<
+  Record<Must, { readonly what: What; subject: string; reason: string; status: string; said?: string }>
+> = {
+  onwardTls: { what: 'tls', subject: 'SERVER', reason: 'no mail goes on without TLS', status: '4.7.0' },
+  xclient: {
+    what: 'server',
+    subject: 'XCLIENT',
+    reason: 'no mail goes to a server that takes every client for this firewall',
+    status: '4.3.0',
+    said: 'cannot tell its server who you are',
+  },
+}
 
 interface Hearing {
   /** `bytes` for a reply that comes from a wire, whose text is an octet per character. */
@@ -54,7 +69,7 @@ export class ServerSide {
   secured({ unproven }: TlsFacts): void {
     const session = this.#session
     session.fromServer.clear()
-    if (session.engine.onwardTls === 'must' && unproven !== undefined) return this.#noTls(unproven)
+    if (session.engine.onwardTls === 'must' && unproven !== undefined) return this.#without('onwardTls', unproven)
     this.#step(session.steps.secured())
   }
 
@@ -216,8 +231,8 @@ export class ServerSide {
         session.turnAt = session.now
         session.out.push({ kind: 'start-tls', at: 'server' })
         return
-      case 'no-tls':
-        return this.#noTls(step.why)
+      case 'without':
+        return this.#without(step.what, step.why)
       default:
         return this.#concludeHello(step.reply)
     }
@@ -249,14 +264,12 @@ export class ServerSide {
     this.#heardFor('ehlo', offer.reply, answer.code, { encode: bytes })
   }
 
-  #noTls(why: string): void {
+  #without(must: Must, why: string): void {
     const session = this.#session
-    session.rules.explain('tls', 'SERVER', {
-      before: utf8(why),
-      because: session.rules.own('no mail goes on without TLS', 'onwardTls'),
-      did: 'answer',
-    })
-    session.hangUp(session.word(421, '4.7.0', why))
+    const { what, subject, reason, status, said = why } = WITHOUT[must]
+    const because = session.rules.own(reason, must)
+    session.rules.explain(what, subject, { before: utf8(why), because, did: 'answer' })
+    session.hangUp(session.word(421, status, said))
   }
 
   /** From here on both sides talk under a cover that we do not lift. */

@@ -165,7 +165,7 @@ test('a client that says HELO costs one hello at the server: EHLO where it is ta
 })
 
 test('a server that asks for it is told who the client is, in xtext, and of no value with a line end', () => {
-  const through = scripted(strictly({ engine: { xclient: true, onwardTls: 'never' } }), {
+  const through = scripted(strictly({ engine: { xclient: 'may', onwardTls: 'never' } }), {
     client: { address: '2001:db8::7', port: 4711, name: 'evil\r\nRCPT TO:<x@y>' },
   })
   through.server('220 mx\r\n')
@@ -178,7 +178,7 @@ test('a server that asks for it is told who the client is, in xtext, and of no v
 })
 
 test('a server that was told the client speaks SMTP hears HELO from it', () => {
-  const through = scripted(strictly({ engine: { xclient: true, onwardTls: 'never' } }), {
+  const through = scripted(strictly({ engine: { xclient: 'may', onwardTls: 'never' } }), {
     client: { address: '192.0.2.7' },
   })
   through.server('220 mx\r\n')
@@ -187,6 +187,41 @@ test('a server that was told the client speaks SMTP hears HELO from it', () => {
   through.server('220 mx\r\n')
   assert.equal(through.server('250 mx\r\n'), '250 mx\r\n')
   assert.deepEqual(through.sent, ['EHLO c.example\r\nXCLIENT ADDR=192.0.2.7 PROTO=SMTP\r\nHELO c.example\r\n'])
+})
+
+test('a server that is not told who the client is takes it for us: that is told, or with must the client is sent away', () => {
+  const cases = [
+    { hello: 'EHLO', replies: ['250-mx\r\n250 PIPELINING\r\n'], why: /offers no XCLIENT/ },
+    { hello: 'EHLO', replies: ['250-mx\r\n250 XCLIENT NAME\r\n'], why: /offers no XCLIENT that takes an address/ },
+    { hello: 'HELO', replies: ['502 5.5.1 no EHLO\r\n'], why: /offers no XCLIENT/ },
+    { hello: 'EHLO', replies: ['250-mx\r\n250 XCLIENT ADDR\r\n', '550 5.7.0 who?\r\n'], why: /refused XCLIENT/ },
+  ]
+  for (const { hello, replies, why } of cases) {
+    const begin = (xclient: 'may' | 'must') => {
+      const through = scripted(strictly({ engine: { xclient, onwardTls: 'never' } }))
+      through.server('220 mx\r\n')
+      through.say(`${hello} c.example\r\n`)
+      return { through, heard: replies.map(each => through.server(each)).join('') }
+    }
+    const may = begin('may').through
+    may.server('250 mx\r\n')
+    assert.match(may.heard, /^220 mx\r\n250[ -]mx\r\n/)
+    may.talk('EHLO c.example')
+    may.server('250 mx\r\n')
+    assert.match(may.talk('MAIL FROM:<a@x.example>').join(''), /^$/)
+    const told = may.explanations.filter(({ what }) => what === 'server')
+    assert.deepEqual(
+      told.map(({ subject, did }) => `${did} ${subject}`),
+      ['log XCLIENT'],
+    )
+    assert.match(told[0]?.because.reason ?? '', why)
+    const must = begin('must')
+    assert.match(must.heard, /^421 4\.3\.0 fw\.example cannot tell its server who you are/)
+    assert.ok(must.through.closed)
+    const last = must.through.explanations.at(-1)
+    assert.equal(`${last?.did} ${last?.what} ${last?.subject}`, 'answer server XCLIENT')
+    assert.ok(!must.through.sent.join('').includes('MAIL'))
+  }
 })
 
 test('MAIL and RCPT flow to the server without waiting, DATA waits for their replies, and the order is kept', () => {

@@ -50,6 +50,8 @@ export interface ValueLine<T> {
   readonly word: string
   /** As in a syntax: `<value:refuse|drop>`. */
   readonly takes: string
+  /** The value that was said; what stands for `value` where this is left out. */
+  readonly read?: (args: Arguments) => T
   readonly help: string
   /** What it is without a line. */
   readonly usual: T
@@ -61,17 +63,17 @@ export interface ValueLine<T> {
 export function valueLine<C, V, K extends keyof V & string>(
   block: Block<C, V>,
   key: K,
-  { word, takes, help, usual, words, show, wrong }: ValueLine<V[K]>,
+  { word, takes, read, help, usual, words, show, wrong }: ValueLine<V[K]>,
 ): CommandSpec<C> {
   const syntax = `${block.prefix} ${word}`
   const shown = show(usual)
   return {
     syntax: `${syntax} ${takes}`,
-    noSyntax: `${syntax} [${takes}]`,
+    noSyntax: `${syntax} ${takes.startsWith('[') ? takes : `[${takes}]`}`,
     help: shown === '' || shown === '""' ? help : `${help} (${shown})`,
     ...(words && { words }),
     apply(config, args, at): Effect<C> {
-      const value = args.get('value') as V[K]
+      const value = read ? read(args) : (args.get('value') as V[K])
       const why = wrong?.(value)
       if (why !== undefined) return error(why, args.at('value'))
       const change = ({ values }: Settings<V>) => ({ values: { ...values, [key]: value } })
@@ -81,7 +83,7 @@ export function valueLine<C, V, K extends keyof V & string>(
     show: config =>
       block.shown(config, ({ values }) => {
         const value = values[key]
-        return value === undefined ? [] : [`${word} ${show(value as V[K])}`]
+        return value === undefined ? [] : [`${word} ${show(value as V[K])}`.trimEnd()]
       }),
   }
 }

@@ -1,6 +1,5 @@
 import { copy, equal, upper } from '../base/bytes.ts'
 import { COMMAND_KINDS } from '../smtp/command.ts'
-import type { Crossing } from '../topology/topology.ts'
 import { type Loss, lossesOf } from './losses.ts'
 import type { Action, Cause } from './policy.ts'
 
@@ -45,6 +44,7 @@ export type What =
   | 'line-end'
   | 'tls'
   | 'session'
+  | 'server' // what it can do, whoever the client
 
 /**
  * The record of one alteration, drop or log: what it was, what became of it, which line did it, who will miss it, and
@@ -96,12 +96,6 @@ export const MAX_KEPT = 512
 
 function kept(line: Uint8Array): Uint8Array {
   return copy(line.length <= MAX_KEPT ? line : line.subarray(0, MAX_KEPT))
-}
-
-/** An explanation with the connection it belongs to. */
-export interface Altered {
-  readonly crossing: Crossing
-  readonly explanation: Explanation
 }
 
 const VERBS: ReadonlySet<string> = new Set(COMMAND_KINDS.map(upper))

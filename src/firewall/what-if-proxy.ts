@@ -20,20 +20,23 @@ import type { Client } from './proxy-hello.ts'
 import { extensionOfParam } from './proxy-offer.ts'
 import type { ProxyPolicy } from './proxy-rules.ts'
 import type { ProxyOutput } from './proxy-session.ts'
+import type { Rates } from './rates.ts'
 import { type Dialogue, type Exchange, endsInTls, exchangesOf } from './recorded.ts'
 import { type Answer, RecordedServer } from './recorded-server.ts'
 import type { Explanation } from './verdict.ts'
 
-export interface ProxiedOptions {
+export interface WhatIfOptions {
   readonly client: Client
   /** Has the proxy a certificate for its clients? */
   readonly canSecure: boolean
   /** Where the record has no time. */
   readonly now: Instant
+  /** Shared by all dialogues of one clock: they are played in the order of their time. */
+  readonly rates?: Rates
 }
 
 /** What would become of the mail of one dialogue with this proxy in between, and of its TLS. Total. */
-export function whatIfProxied(dialogue: Dialogue, policy: ProxyPolicy, options: ProxiedOptions): Told {
+export function whatIfProxied(dialogue: Dialogue, policy: ProxyPolicy, options: WhatIfOptions): Told {
   return new Play(dialogue, policy, options).run()
 }
 
@@ -81,7 +84,7 @@ class Play {
   /** Why STARTTLS is not offered, where no rule took it out. */
   readonly #whyNoTls: string
 
-  constructor(dialogue: Dialogue, policy: ProxyPolicy, { client, canSecure, now }: ProxiedOptions) {
+  constructor(dialogue: Dialogue, policy: ProxyPolicy, { client, canSecure, now, rates }: WhatIfOptions) {
     const { at, command } = policy.settled?.tls ?? policy.cause
     const isBare = policy.engine.tls === 'terminate' && !canSecure
     this.#whyNoTls = isBare
@@ -92,7 +95,14 @@ class Play {
     this.#now = dialogue.opened ?? now
     this.#then = dialogue.opened
     this.#server = new RecordedServer(exchanges, words => this.#assume(words))
-    this.#proxy = new SmtpProxy({ policy, host: 'proxy.invalid', client, canSecure })
+    if (policy.engine.xclient === 'must') this.#assume('the server is told by XCLIENT who the client is')
+    this.#proxy = new SmtpProxy({
+      policy: withoutXclient(policy),
+      host: 'proxy.invalid',
+      client,
+      canSecure,
+      ...(rates && { rates }),
+    })
   }
 
   run(): Told {
@@ -336,10 +346,13 @@ class Play {
 
   /** Whoever was not told that it was taken sends it again, though the server has it. */
   #fateOf({ from, to, at, explanations: own, assumed, taken }: Letter, isTold: boolean): Fate {
-    const explanations = distinct([...this.#session, ...own].filter(isChange))
+    const done = [...this.#session, ...own]
+    const explanations = distinct(done.filter(isChange))
     const isTaken = isTold && this.#server.taken > taken && this.#server.takenFor >= to.length
     const outcome = !isTaken ? 'stops' : explanations.length > 0 ? 'changes' : 'passes'
-    return { outcome, from, to, at, explanations, assumed: [...this.#assumed, ...assumed] }
+    // What only made it late is no change, and may be why what came later stopped.
+    const late = distinct(done.filter(isDelay))
+    return { outcome, from, to, at, explanations: [...explanations, ...late], assumed: [...this.#assumed, ...assumed] }
   }
 
   #assume(words: string): void {
@@ -413,6 +426,12 @@ class Play {
   }
 }
 
+/** A server offers XCLIENT to its firewall and to nobody else: no record can tell whether it would. */
+function withoutXclient(policy: ProxyPolicy): ProxyPolicy {
+  const { engine } = policy
+  return engine.xclient === 'never' ? policy : { ...policy, engine: { ...engine, xclient: 'never' } }
+}
+
 /** A wait for the greeting that is longer is a server's, and not the proxy's. */
 const MAX_PREGREET = 60_000
 
@@ -435,6 +454,11 @@ function isChange({ did, what, before, after }: Explanation): boolean {
   if (did === 'log') return false
   const plain = (octets: Uint8Array) => lower(String.fromCharCode(...octets)).replace(/\s+/g, '')
   return !(what === 'command' && did === 'replace' && plain(before) === plain(after))
+}
+
+/** A rate or a penalty made somebody wait. */
+function isDelay({ did, what }: Explanation): boolean {
+  return did === 'log' && what === 'session'
 }
 
 const HIDDEN = 0x78

@@ -9,6 +9,7 @@ import { parseTranscript } from '../transcript/parse.ts'
 import { admit } from './admission.ts'
 import { FIREWALL } from './commands.ts'
 import type { Told } from './fate.ts'
+import { Rates } from './rates.ts'
 import { dialoguesOf, NOWHERE } from './recorded.ts'
 import { BEFORE_A_SERVER } from './through.test.ts'
 import { whatIf } from './what-if.ts'
@@ -32,16 +33,18 @@ function played(record: string, lines: readonly string[]): readonly Told[] {
     caller,
     admission: admit(config, 'gw', 'outside', caller),
   }))
+  const rates = new Rates()
   const canSecure = config.proxies.certificates.length > 0
   return withinLimits(calls, config.gateway.limits).map(({ dialogue, admission }) =>
-    whatIf(dialogue, admission, { client: { address: SOURCE }, canSecure, now: 0 }),
+    whatIf(dialogue, admission, { client: { address: SOURCE }, canSecure, now: 0, rates }),
   )
 }
 
 function told(record: string, ...lines: readonly string[]): readonly string[] {
   return played(record, lines).flatMap(({ fates }) =>
-    fates.flatMap(({ outcome, from, refused, explanations }) => [
+    fates.flatMap(({ outcome, from, refused, why, explanations }) => [
       `${outcome} ${from}`,
+      ...(why === undefined ? [] : [`  ${why}`]),
       ...(refused === undefined ? [] : [`  ${refused}`]),
       ...explanations.map(({ did, what, subject, because }) => `  ${did} ${what} ${subject}: ${because.cause.command}`),
     ]),
@@ -119,6 +122,44 @@ test('a source that came too often is refused, and at the next minute comes in',
     '  too many from there in that time: limit source rate 1 per 1m',
     'passes <alice@a.example>',
   ])
+})
+
+test('a connection in place on which nothing was said for more than an hour is given up, and all behind it stops', () => {
+  const FORGOTTEN = '  nothing was said for so long that a firewall in place gives the connection up: 1h'
+  const twice = (pause: string) => `${CONNECTS}${HELLO}\n${mail()}\n(${pause} pass)\n${mail()}`
+  for (const lines of [[], ['fixup protocol smtp 25', 'mailguard banner off']]) {
+    assert.deepEqual(told(twice('61m'), ...lines).slice(-2), ['stops <alice@a.example>', FORGOTTEN])
+    assert.match(told(twice('61m'), ...lines)[0] ?? '', /^(?:passes|changes) /)
+    assert.ok(!told(twice('59m'), ...lines).some(each => each.startsWith('stops')))
+  }
+  // In the middle of a message it is the message that stops.
+  const [first] = told(`${CONNECTS}${HELLO}\n${mail({ inside: '(segment ends)\n(2h pass)' })}`)
+  assert.equal(first, 'stops <alice@a.example>')
+  const [held] = played(`${CONNECTS}S: 220 mx\n(2h pass)\nC: EHLO a\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go`, [])
+  assert.equal(held?.unseen?.starttls, 'not reached')
+  assert.equal(`  ${held?.unseen?.why}`, FORGOTTEN)
+})
+
+test('a rate that a proxy keeps is told of where it made a message late, among all sessions of one clock', () => {
+  const call = `${CONNECTS}${HELLO}\n${mail()}`
+  const late = '  log session RATE: strict mail-rate 1'
+  assert.deepEqual(told(`${call}\n${call}\n(3s pass)\n${call}`, 'strict smtp 25', 'strict mail-rate 1'), [
+    'passes <alice@a.example>',
+    'passes <alice@a.example>',
+    late,
+    'passes <alice@a.example>',
+  ])
+  // The wait for its turn was longer than what was left of the session.
+  const lines = ['strict smtp 25', 'strict mail-rate 1', 'strict session-wait 1s']
+  const [outcome, ...why] = told(`${Array(8).fill(call).join('\n')}`, ...lines).slice(-3)
+  assert.equal(outcome, 'stops <alice@a.example>')
+  assert.ok(why.includes(late), why.join('\n'))
+})
+
+test('that a server takes XCLIENT no record can tell: where it must, it is assumed', () => {
+  const [first] = played(`${CONNECTS}${HELLO}\n${mail()}`, ['strict smtp 25', 'strict xclient must'])
+  assert.equal(first?.fates[0]?.outcome, 'passes')
+  assert.ok(first?.fates[0]?.assumed.includes('the server is told by XCLIENT who the client is'))
 })
 
 const BEGINS_TLS = `${CONNECTS}S: 220 mx.example ESMTP\nC: EHLO a.example\nS: 250-mx.example\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go`

@@ -8,18 +8,18 @@
  */
 import { CR, LF, text } from '../base/bytes.ts'
 import type { SourceRef } from '../base/problem.ts'
+import { formatDuration } from '../base/time.ts'
 import { formatPath } from '../smtp/address.ts'
 import { DotReader } from '../smtp/body.ts'
 import { type Command, parseCommand } from '../smtp/command.ts'
 import { Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import type { Admission } from './admission.ts'
 import { distinct, type Fate, hidesTls, type Told } from './fate.ts'
-import { Inspector } from './inspector.ts'
+import { CONNECTION_IDLE, Inspector } from './inspector.ts'
 import type { ProxyPolicy } from './proxy-rules.ts'
-import type { Rates } from './rates.ts'
 import { type Dialogue, endsInTls, exchangesOf, NOWHERE } from './recorded.ts'
 import type { Explanation } from './verdict.ts'
-import { type ProxiedOptions, whatIfProxied } from './what-if-proxy.ts'
+import { type WhatIfOptions, whatIfProxied } from './what-if-proxy.ts'
 
 interface Letter {
   readonly from: string
@@ -27,11 +27,6 @@ interface Letter {
   readonly at: SourceRef
   readonly explanations: Explanation[]
   stops: boolean
-}
-
-/** `rates` is shared by all dialogues of one clock: they are played in the order of their time. */
-export interface WhatIfOptions extends ProxiedOptions {
-  readonly rates?: Rates
 }
 
 /** What would become of the mail of one dialogue under this admission, and of its TLS. Total. */
@@ -57,6 +52,9 @@ function whatIfInPlace(dialogue: Dialogue, admission: Admission, { client, now, 
   }[] = [{ said: 'connect', at: spoken[0]?.at ?? NOWHERE, done: [] }]
   let letter: Letter | undefined
   let sessionStops = false
+  /** When something moved last, and whether that was so long ago that nobody knows the connection any more. */
+  let movedAt = dialogue.opened
+  let why: string | undefined
   let body: DotReader | undefined
 
   const hear = (code: number): void => {
@@ -81,14 +79,17 @@ function whatIfInPlace(dialogue: Dialogue, admission: Admission, { client, now, 
     }
     if (command?.kind === 'rcpt' && isYes) letter?.to.push(formatPath(command.to))
     if ((what === 'end-of-body' || what === 'last-chunk') && letter) {
-      if (isYes) fates.push(fateOf(letter, session, { sessionStops, admission }))
+      if (isYes) fates.push(fateOf(letter, session, { sessionStops, admission, why }))
       letter = undefined
     }
   }
 
   let chunk = 0
-  for (const { by, bytes, at, when = now } of spoken) {
-    const outputs = inspector?.receive(by === 'C' ? 'client' : 'server', bytes, when) ?? []
+  for (const { by, bytes, at, when } of spoken) {
+    if (when !== undefined && movedAt !== undefined && when - movedAt > CONNECTION_IDLE) why ??= FORGOTTEN
+    if (why !== undefined) sessionStops = true
+    movedAt = when
+    const outputs = inspector?.receive(by === 'C' ? 'client' : 'server', bytes, when ?? now) ?? []
     const done = outputs.flatMap(output => (output.kind === 'altered' ? [output.explanation] : []))
     // Nothing comes behind this: not the rest of this message, and none of those after it.
     if (outputs.some(({ kind }) => kind === 'close')) sessionStops = true
@@ -139,8 +140,10 @@ function whatIfInPlace(dialogue: Dialogue, admission: Admission, { client, now, 
   }
   const explanations = distinct(session.filter(hidesTls))
   const became = sessionStops ? 'not reached' : explanations.length > 0 ? 'stripped' : 'passes'
-  return { fates, unseen: { starttls: became, at, explanations, assumed: [] } }
+  return { fates, unseen: { starttls: became, at, explanations, assumed: [], ...(why !== undefined && { why }) } }
 }
+
+const FORGOTTEN = `nothing was said for so long that a firewall in place gives the connection up: ${formatDuration(CONNECTION_IDLE)}`
 
 const BELONGS: ReadonlySet<Said> = new Set(['mail', 'rcpt', 'data', 'bdat', 'last-chunk', 'end-of-body', 'xexch50'])
 const VERBED: ReadonlySet<Explanation['what']> = new Set(['command', 'address'])
@@ -185,7 +188,11 @@ const ESSENTIAL: ReadonlySet<Said> = new Set([
 function fateOf(
   letter: Letter,
   session: readonly Explanation[],
-  { sessionStops, admission }: { readonly sessionStops: boolean; readonly admission: Admission },
+  {
+    sessionStops,
+    admission,
+    why,
+  }: { readonly sessionStops: boolean; readonly admission: Admission; readonly why: string | undefined },
 ): Fate {
   const { from, to, at } = letter
   if (admission.kind === 'refuse') {
@@ -193,7 +200,7 @@ function fateOf(
   }
   const explanations = distinct([...session, ...letter.explanations].filter(({ did }) => did !== 'log'))
   const outcome = sessionStops || letter.stops ? 'stops' : explanations.length > 0 ? 'changes' : 'passes'
-  return { outcome, from, to, at, explanations, assumed: [] }
+  return { outcome, from, to, at, explanations, assumed: [], ...(why !== undefined && { why }) }
 }
 
 function codesOf(bytes: Uint8Array): readonly number[] {

@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Inspector } from '../firewall/inspector.ts'
+import { CONNECTION_IDLE, Inspector } from '../firewall/inspector.ts'
 import type { Policy } from '../firewall/policy.ts'
 import { pix } from '../firewall/profiles/pix.ts'
 import type { Explanation } from '../firewall/verdict.ts'
-import { CONNECTION_IDLE, splice } from './splice.ts'
+import { splice } from './splice.ts'
 
 const CAUSE = {
   at: { file: 'f', line: 1, column: 1, length: 5, text: 'fixup protocol smtp 25' },

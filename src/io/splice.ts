@@ -3,14 +3,11 @@ import { Bag } from '../base/bag.ts'
 import { concat } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { Ending } from '../firewall/event.ts'
-import type { Inspector, InspectorOutput, Side } from '../firewall/inspector.ts'
+import { CONNECTION_IDLE, type Inspector, type InspectorOutput, type Side } from '../firewall/inspector.ts'
 import type { Explanation } from '../firewall/verdict.ts'
 import { now } from './clock.ts'
 import type { Channel } from './sockets.ts'
 import { lasting, resetSocket, Tcp } from './tcp.ts'
-
-/** A connection on which nothing moves for this long is forgotten (PIX: `timeout conn 1:00:00`). */
-export const CONNECTION_IDLE: Duration = 3_600_000
 
 /** What passed, so far. */
 export interface Passage {

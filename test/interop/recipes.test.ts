@@ -43,7 +43,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     relays: false,
   },
   'XCLIENT tells it who is calling': {
-    lines: () => ['strict xclient'],
+    lines: () => ['strict xclient must'],
     settings: { smtpd_authorized_xclient_hosts: '127.0.0.1' },
     relays: false,
   },
@@ -66,6 +66,20 @@ describe('Postfix behind strict, as the recipe has it', { skip: unmet({ root: tr
       talk.close()
     })
   }
+})
+
+describe('Postfix that does not believe our XCLIENT', { skip: unmet({ root: true, peers: ['postfix'] }) }, () => {
+  after(() => stopAll())
+
+  test('is sent nothing where it must be told who is calling', async t => {
+    const [server = 0, unused = 0, port = 0] = await freePorts(3)
+    const postfix = await startPostfix({ port: server, postern: unused }, {})
+    const talk = await calling(t, port, server, ['strict xclient must'])
+    assert.match(await talk.ask('EHLO c.example'), /^421 4\.3\.0 /)
+    talk.close()
+    await eventually(() => postfix.log().includes('disconnect from'))
+    assert.doesNotMatch(postfix.log(), /mail=|rcpt=/)
+  })
 })
 
 /** As Debian's configuration has it, in short. */
@@ -116,6 +130,13 @@ describe('Exim behind strict, as the recipe has it', { skip: unmet({ root: true,
 
 /** Somebody from outside, who comes to a test by a balancer only, and has said whose mail it is. */
 async function throughStrict(t: After, port: number, server: number, lines: readonly string[]): Promise<Talk> {
+  const talk = await calling(t, port, server, lines)
+  assert.match(await talk.ask('EHLO c.example'), /^250-/)
+  assert.match(await talk.ask('MAIL FROM:<a@c.example>'), /^250 /)
+  return talk
+}
+
+async function calling(t: After, port: number, server: number, lines: readonly string[]): Promise<Talk> {
   const own = gateway(port, server).filter(line => !line.startsWith('fixup'))
   const file = configuration(t, [...own, `strict smtp ${port}`, 'proxy-protocol from host 127.0.0.1', ...lines])
   await start(t, file)
@@ -123,7 +144,5 @@ async function throughStrict(t: After, port: number, server: number, lines: read
   const ends = { source: CALLER, sourcePort: 4242, destination: '127.0.0.1', destinationPort: port }
   talk.say(formatProxyHeader(2, ends))
   assert.match(await talk.hear(), /^220 /)
-  assert.match(await talk.ask('EHLO c.example'), /^250-/)
-  assert.match(await talk.ask('MAIL FROM:<a@c.example>'), /^250 /)
   return talk
 }

@@ -41,6 +41,63 @@ test('lines typed change what is in force; undo takes back one after the other, 
   assert.deepEqual([again.status, again.out], [2, 'error: there is nothing to take back\n'])
 })
 
+test('show explain says when it was and between whom; show service-policy counts it', async t => {
+  const { port, server, type } = await running(t)
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  await talk.hear()
+  await talk.ask('EHLO c.example')
+  const { out } = await type('show explain')
+  talk.close()
+  const heads = out.split('\n').filter(line => /^\S/.test(line))
+  const ends = `from outside:127\\.0\\.0\\.1/\\d+ to inside:127\\.0\\.0\\.1/${server.port}`
+  assert.equal(heads.length, 2)
+  assert.match(heads[0] ?? '', new RegExp(`^20\\d\\d-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ greeting ${ends}$`))
+  assert.match(heads[1] ?? '', new RegExp(`^\\S+Z command EHLO ${ends}$`))
+})
+
+test('a server that takes no XCLIENT is told of once, whoever comes, and again when the configuration has changed', async t => {
+  const { port, type, says, said } = await running(t, ['strict xclient'])
+  await type(`no fixup protocol smtp ${port}`, `strict smtp ${port}`)
+  const visit = async () => {
+    const talk = await Talk.to(`127.0.0.1:${port}`)
+    await talk.hear()
+    assert.match(await talk.ask('EHLO c.example'), /^250/)
+    talk.close()
+  }
+  const told = () => said().match(/Server inside:127\.0\.0\.1\/\d+: the server offers no XCLIENT/g)?.length ?? 0
+  await visit()
+  await says(/offers no XCLIENT/)
+  await visit()
+  const { out } = await type('show explain')
+  assert.equal(out.match(/ server XCLIENT from /g)?.length, 1)
+  assert.equal(told(), 1)
+  await type('strict errors 21')
+  await visit()
+  await eventually(() => told() === 2)
+  await type('strict xclient must')
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  await talk.hear()
+  assert.match(await talk.ask('EHLO c.example'), /^421 4\.3\.0 gw cannot tell its server who you are/)
+  talk.close()
+  await says(
+    /Server inside:\S+ no mail goes to a server that takes every client for this firewall, by strict xclient must/,
+  )
+})
+
+test('a server that did not answer its last probe is said to be up, but not without a word', async t => {
+  const gone = await freePort()
+  const { server, type } = await running(t)
+  const farm = `serverfarm 127.0.0.1 ${server.port}`
+  await type(`${farm} real 127.0.0.1 ${gone}`, `${farm} probe smtp every 10m`)
+  const told = new Set<string>()
+  await eventually(async () => {
+    const { out } = await type('show serverfarm')
+    told.add(out)
+    return out.includes(`127.0.0.1:${gone} is up, but did not answer the last probe\n`)
+  })
+  assert.match([...told].at(-1) ?? '', new RegExp(`^127\\.0\\.0\\.1:${server.port} is up$`, 'm'))
+})
+
 test('what nobody confirms in time is taken back, and cannot be written before', async t => {
   const { port, type, says } = await running(t)
   const typed = await type('confirm within 700ms', `no fixup protocol smtp ${port}`, 'write memory')
@@ -142,6 +199,10 @@ test('on a terminal the tab key completes and ? answers at once, the line as it 
     'until(b"gw# ")',
     'os.write(fd, b"\\x1b[A"); until(b"show nameif")',
     'os.write(fd, b"\\r"); until(b"nameif ethernet1 inside security100")',
+    // Ctrl-C gives up the line, and not the console.
+    'os.write(fd, b"no nameif"); until(b"no nameif")',
+    'os.write(fd, b"\\x03"); until(b"^C"); until(b"gw# ")',
+    'os.write(fd, b"show fixup\\r"); until(b"fixup protocol smtp")',
     'os.write(fd, b"exit\\r")',
     'os.waitpid(pid, 0)',
   ].join('\n')
@@ -234,6 +295,8 @@ test('what-if tells which recorded mail would stop or change, by which line, and
   assert.equal(lost.outcome, 'stops')
   assert.deepEqual(lost.assumed, ['the client sends nothing without its login, and X-EXPS is not offered to it'])
   assert.equal((await postern(['firewall', 'what-if', open, '--sessions', session])).status, 0)
+  const twice = await postern(['firewall', 'what-if', open, '--sessions', session, session])
+  assert.match(twice.err, /^2 records, such as \S+: no time passes there: [^\n]*\n$/)
   const shut = configuration(
     t,
     gateway(2525, 2526).filter(line => !line.startsWith('access-list')),

@@ -16,7 +16,7 @@ test('it listens where the text says, inspects, says what it altered, and ends w
   child.kill('SIGTERM')
   const [status] = (await once(child, 'exit')) as [number]
   assert.equal(status, 0)
-  assert.match(said(), /altered command EHLO because of \S+gateway\.conf:3: fixup protocol smtp \d+/)
+  assert.match(said(), /altered command EHLO of 127\.0\.0\.1 because of \S+gateway\.conf:3: fixup protocol smtp \d+/)
 })
 
 test('who is not let in is reset, hears nothing, and the reason is said', async t => {

@@ -28,6 +28,9 @@ export interface StrictSettings extends Front {
   readonly headerSize: number
   /** Octets of a line of a header, beyond which it is folded; 0 for none. */
   readonly headerLine: number
+  /** Octets of a line of a message, and of one that ends in a dot; 0 for no limit. */
+  readonly bodyLine: number
+  readonly dottedLine: number
   readonly recipients: number
   /** Recipients of one transaction that the server refused. */
   readonly invalidRecipients: number
@@ -75,7 +78,7 @@ const ENGINE: Proxying = {
   onwardTls: 'may',
   authInClear: false,
   talkingAhead: 'refuse',
-  xclient: false,
+  xclient: 'never',
   chunking: 'convert',
   hideServer: false,
   masquerade: new Map(),
@@ -115,6 +118,9 @@ export const STRICT: StrictSettings = {
   messageSize: 64 * 1024 * 1024,
   headerSize: 102_400,
   headerLine: 0,
+  bodyLine: 0,
+  // Longer ones no server need take (RFC 5321 §4.5.3.1.6), so some take those in pieces.
+  dottedLine: 998,
   recipients: 1000,
   invalidRecipients: 50,
   errors: 20,
@@ -152,7 +158,7 @@ export const WAITS: Readonly<Record<Exclude<keyof ProxyWaits, 'pregreet'>, strin
   error: 'error-delay',
 }
 
-function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['settled']> {
+function settledBy({ waits, xclient }: Proxying, say: Lines): NonNullable<ProxyPolicy['settled']> {
   const waiting = Object.entries(WAITS).map(
     ([key, word]) => [key, say.by(key, `${word} ${DURATION.show(2 * waits[key as keyof ProxyWaits])}`)] as const,
   )
@@ -161,6 +167,7 @@ function settledBy({ waits }: Proxying, say: Lines): NonNullable<ProxyPolicy['se
     tls: say.by('tls', 'tls pass'),
     onwardTls: say.by('onwardTls', 'onward-tls may'),
     authInClear: say.by('authInClear', 'auth-in-clear'),
+    xclient: say.by('xclient', xclient === 'must' ? 'xclient' : 'xclient must'),
     talkingAhead: say.by('talkingAhead', 'talking-ahead wait'),
     minDataRate: say.by('minDataRate', 'data-rate 0'),
     error: say.by('error', 'error-delay 0s'),
@@ -353,6 +360,7 @@ function sizes(settings: StrictSettings, say: Lines): readonly Rule[] {
       reason: 'octets of a header',
     }),
     ...folding(settings, say),
+    ...lineLengths(settings, say),
     limit('recipients', 'recipients', {
       action: answer(452, '4.5.3', 'Too many recipients'),
       reason: 'recipients of a message',
@@ -372,6 +380,37 @@ function folding({ headerLine }: StrictSettings, say: Lines): readonly Rule[] {
       reason: `octets of a header line (${headerLine})`,
       cause: say.by('headerLine', 'header-line 0'),
     },
+  ]
+}
+
+/**
+ * A server that reads a long line in pieces, and does not remember that it goes on, takes a dot that is its last piece for
+ * the end of the message. How long the pieces are only an attacker knows, so any long line that ends in a dot is one.
+ */
+function lineLengths({ bodyLine, dottedLine }: StrictSettings, say: Lines): readonly Rule[] {
+  const limit = (
+    what: 'body-line' | 'dotted-line',
+    over: number,
+    text: string,
+    reason: string,
+    cause: Cause,
+  ): Rule[] =>
+    over === 0 ? [] : [{ match: { on: 'size', what, over }, action: answer(554, '5.6.0', text), reason, cause }]
+  return [
+    ...limit(
+      'body-line',
+      bodyLine,
+      'A line of this message is too long',
+      `octets of a line (${bodyLine})`,
+      say.by('bodyLine', 'body-line <number>'),
+    ),
+    ...limit(
+      'dotted-line',
+      dottedLine,
+      'A line of this message is too long to end in a dot',
+      `octets of a line that ends in a dot (${dottedLine}), such as a paragraph that was never wrapped: a server that reads lines in pieces takes the dot for the end of the message, and what follows for commands`,
+      say.by('dottedLine', 'dotted-line 0'),
+    ),
   ]
 }
 

@@ -190,7 +190,7 @@ function engineOf({ idle, esmtp, tls, extensions, bannerName, masquerade }: Watc
     onwardTls: 'may',
     authInClear: true,
     talkingAhead: 'wait',
-    xclient: false,
+    xclient: 'never',
     chunking: esmtp && extensions.has('CHUNKING') ? 'pass' : 'off',
     ...(bannerName !== '' && { name: bannerName }),
     hideServer: bannerName !== '',
