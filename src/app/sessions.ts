@@ -1,5 +1,5 @@
 /** Sessions that come in: what is offered to whom, who may what, and the messages they bring. */
-import { utf8 } from '../base/bytes.ts'
+import { concat, utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
@@ -109,9 +109,11 @@ export class Sessions {
           case 'login':
             this.#world.events?.tell?.({ ...output, peer })
             return undefined
-          case 'turned':
-            this.#askedFor.turned(drive.release(), output)
+          case 'turned': {
+            const { socket, rest } = drive.release()
+            this.#askedFor.turned(socket, { ...output, rest: concat([output.rest, rest]) })
             return undefined
+          }
           default:
             return undefined
         }
