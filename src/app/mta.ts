@@ -69,7 +69,7 @@ export class Mta {
       routing,
       outgoing: this.#outgoing,
       underway,
-      begin: (claim, hurried) => (this.#successor ?? this).#work.begin(claim, hurried),
+      hurry: (id, hurried) => (this.#successor ?? this).#work.hurry(id, hurried),
       conclude: (claim, outcomes) => this.#work.conclude(claim, outcomes),
     })
     this.#sessions = new Sessions(config, world, {

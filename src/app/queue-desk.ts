@@ -6,7 +6,7 @@ import { type MtaEvent, type OperatorVerb, sayNews } from '../mta/news.ts'
 import { CHANGES, fits, isEverything, type Queued, type QueueFilter, type QueueVerb, removed } from '../mta/queue.ts'
 import { hopFor, type Ways } from '../mta/work.ts'
 import { isDone, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import type { Spool } from '../spool/spool.ts'
+import { givenBack, type Spool } from '../spool/spool.ts'
 import { Reports } from './reports.ts'
 
 /** Messages told of at once where nothing else is asked; the rest is counted. More than these are retried by one order. */
@@ -138,7 +138,7 @@ export class QueueDesk {
     }
     const next = CHANGES[verb](claim.entry, at)
     if ('not' in next) {
-      await this.#spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+      await givenBack(this.#spool, claim)
       return next.not
     }
     this.#tell?.({ kind: 'message', entry: next, news: { kind: 'operated', verb } })

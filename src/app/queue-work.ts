@@ -10,13 +10,13 @@ import { trailed, triedNews } from '../mta/news.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
 import { isDone, isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import type { Claim } from '../spool/spool.ts'
+import { type Claim, givenBack } from '../spool/spool.ts'
 import type { Lanes } from './lanes.ts'
 import type { LinkState } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT } from './outgoing.ts'
 import { Reports, type Told } from './reports.ts'
-import { type Returned, Tried } from './tried.ts'
+import { Tried } from './tried.ts'
 import { Turns } from './turns.ts'
 import type { Underway } from './underway.ts'
 import { words } from './words.ts'
@@ -55,8 +55,8 @@ export class QueueWork {
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
   readonly #tried = new Tried()
-  /** Messages whose next hop is back, and by which way. */
-  readonly #back: Returned[] = []
+  /** Messages that are tried before they are due, once there is room: their next hop is back, or they were asked for. */
+  readonly #hurried: { readonly id: SpoolId; readonly hurried: Hurried }[] = []
   /** How often the ways changed. */
   #changes = 0
   #rerouting = false
@@ -76,7 +76,12 @@ export class QueueWork {
 
   /** A next hop that was away takes mail again. */
   back(hop: string): void {
-    this.#back.push(...this.#tried.back(hop))
+    for (const { id, hop: next } of this.#tried.back(hop)) this.hurry(id, { hop: next })
+  }
+
+  /** It is tried before it is due, unless somebody holds it. */
+  hurry(id: SpoolId, hurried: Hurried): void {
+    this.#hurried.push({ id, hurried })
     this.wake()
   }
 
@@ -118,15 +123,15 @@ export class QueueWork {
   async #pump(): Promise<void> {
     const at = now()
     while (this.#underway.count < MAX_WORKING) {
-      const back = this.#back.shift()
-      if (!back) break
-      const claim = await this.#world.spool.take(back.id, at, at + CLAIM)
-      if (claim?.entry.held === undefined && claim) this.begin(claim, { hop: back.hop })
-      else if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+      const next = this.#hurried.shift()
+      if (!next) break
+      const claim = await this.#world.spool.take(next.id, at, at + CLAIM)
+      if (claim?.entry.held === undefined && claim) this.#begin(claim, next.hurried)
+      else if (claim) await givenBack(this.#world.spool, claim)
     }
     const free = MAX_WORKING - this.#underway.count
     for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, Math.min(free, MAX_CLAIMED)) : [])
-      this.begin(claim)
+      this.#begin(claim)
     const due = await this.#world.spool.nextDue()
     if (due === undefined || this.#underway.isStopped || this.#underway.count >= MAX_WORKING) return
     clearTimeout(this.#timer)
@@ -134,7 +139,7 @@ export class QueueWork {
     this.#timer = setTimeout(() => this.#pumped(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
   }
 
-  begin(claim: Claim, hurried?: Hurried): void {
+  #begin(claim: Claim, hurried?: Hurried): void {
     const { id } = claim.entry
     // What is worked on longer than its claim is claimed anew thereby, and not begun twice: some may have it already.
     if (this.#busy.has(id)) {
@@ -159,7 +164,7 @@ export class QueueWork {
   async #released(id: SpoolId): Promise<void> {
     const claim = this.#busy.get(id)
     this.#busy.delete(id)
-    if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+    if (claim) await givenBack(this.#world.spool, claim)
   }
 
   /** Tries what is due of one entry, and records what became of it. */
@@ -181,7 +186,7 @@ export class QueueWork {
     )
     // Its turn had not come when we were asked to stop: it waits as it did, for the next start or for who took over.
     if (outcomes.size === 0 && this.#underway.isStopped) {
-      if (this.#underway.isRetired) await this.#world.spool.update(claim, { ...entry, revision: entry.revision + 1 })
+      if (this.#underway.isRetired) await givenBack(this.#world.spool, claim)
       return
     }
     const next = await this.conclude(claim, outcomes, hops)
