@@ -100,7 +100,9 @@ export class Drops {
     if (!found) return 'done'
     const answer = 'wrong' in found ? found : await mta.take(found)
     if ('wrong' in answer) {
-      this.#note(`${await this.#folder.setAside(name)} was put there, for it is no message to be sent: ${answer.wrong}`)
+      const { path, gone } = await this.#folder.setAside(name)
+      const full = gone === 0 ? '' : `; there is no room for more there, and the oldest ${gone} were removed`
+      this.#note(`${path} was put there, for it is no message to be sent: ${answer.wrong}${full}`)
       return 'done'
     }
     if ('yes' in answer) return answer.isOver ? this.#finish(name) : this.#remove(name)

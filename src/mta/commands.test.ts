@@ -69,6 +69,7 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   one(fc.constantFrom('no destination-tls b.example', 'mta-sts off', 'no mta-sts off', 'no deliver')),
   one('deliver lmtp', fc.constantFrom('127.0.0.1 port 24', '::1 port 24', '/run/lmtp', '"the store"')),
   one(fc.constantFrom('spool memory', 'spool /var/spool/postern', 'spool "the queue" size 10G', 'no spool')),
+  one(fc.constantFrom('sendmail-drop /var/spool/postern-drop', 'sendmail-drop "left here"', 'no sendmail-drop')),
   one('queue retry', fc.constantFrom('exchange2003', 'iis', '10m 20m', '10m 10m 10m 15m')),
   one(fc.constantFrom('queue delay-report never', 'queue delay-report 4h', 'no queue delay-report')),
   one(

@@ -50,6 +50,8 @@ export interface MtaConfig extends Served {
   readonly sessions: SessionLimits
   /** Where messages wait; absent: in a folder `spool` beside the configuration. */
   readonly spool?: SpoolConfig
+  /** Where programs of this machine leave mail while no server runs; absent: beside the spool. */
+  readonly drop?: { readonly folder: string; readonly at: SourceRef }
   readonly retry: readonly Duration[]
   readonly expire: Duration
   /** After so long in the queue its sender is told that a message is delayed; 0: never. */
