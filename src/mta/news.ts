@@ -291,7 +291,8 @@ function address(path: Mailbox | null): string {
 }
 
 function clip(text: string): string {
-  return text.length > MAX_FACT ? `${text.slice(0, MAX_FACT)}…` : text
+  // JSON leaves DEL and the controls above it as they are.
+  return printable(text.length > MAX_FACT ? `${text.slice(0, MAX_FACT)}…` : text)
 }
 
 function bounded(facts: Facts): Facts {
