@@ -39,6 +39,12 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   one(fc.constantFrom('relay-from', 'no relay-from'), anyIp, fc.constantFrom('255.255.255.0', '255.255.255.255')),
   one('login', fc.constantFrom('u', 'v'), 'password-file', fc.constantFrom('secrets/a', 'b')),
   one('no login', fc.constantFrom('u', 'v')),
+  one(
+    'sender-of',
+    fc.constantFrom('u', '*', '"two words"'),
+    fc.constantFrom('*', '@a.example', 'a@a.example c@c.example', '@x.example a@b.example'),
+  ),
+  one('no sender-of', fc.constantFrom('u', '*')),
   one(fc.constantFrom('listen', 'no listen'), anyIp, fc.constantFrom('tls', 'port 465 tls', 'port 2525 tls')),
   one(fc.constantFrom('tls certificate tls/mail.pem key "tls/the key.pem"', 'no tls certificate')),
   one(fc.constantFrom('tls required', 'no tls required', 'vrfy', 'no vrfy', 'ntlm', 'no ntlm', 'no accounts')),

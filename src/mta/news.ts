@@ -37,7 +37,7 @@ export type ReportKind = 'delay' | 'end'
 export type OperatorVerb = 'retry' | 'hold' | 'release' | 'remove' | 'bounce'
 
 /** Why something was not taken, in the words of `smtp/dialect.ts`'s situations. */
-export type RefusedWhat = 'recipient' | 'message'
+export type RefusedWhat = 'sender' | 'recipient' | 'message'
 
 /** Everything that a running server tells. */
 export type MtaEvent =
