@@ -12,7 +12,7 @@ import { Reports } from './reports.ts'
 /** Messages told of at once where nothing else is asked; the rest is counted. More than these are retried by one order. */
 export const LIST_LIMIT = 1_000
 /** Messages changed together. */
-const AT_ONCE = 200
+const AT_ONCE = 1_000
 /** A change is made at once; a claim for it need not last. */
 const CLAIM: Duration = 30_000
 
