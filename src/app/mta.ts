@@ -69,7 +69,7 @@ export class Mta {
       routing,
       outgoing: this.#outgoing,
       underway,
-      hurry: (id, hurried) => (this.#successor ?? this).#work.hurry(id, hurried),
+      hurry: (id, hurried) => this.#work.hurry(id, hurried),
       conclude: (claim, outcomes) => this.#work.conclude(claim, outcomes),
     })
     this.#sessions = new Sessions(config, world, {

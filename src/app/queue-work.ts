@@ -55,6 +55,8 @@ export class QueueWork {
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
   readonly #tried = new Tried()
+  /** Who took over from us. */
+  #next: QueueWork | undefined
   /** Messages that are tried before they are due, once there is room: their next hop is back, or they were asked for. */
   readonly #hurried: { readonly id: SpoolId; readonly hurried: Hurried }[] = []
   /** How often the ways changed. */
@@ -76,11 +78,12 @@ export class QueueWork {
 
   /** A next hop that was away takes mail again. */
   back(hop: string): void {
-    for (const { id, hop: next } of this.#tried.back(hop)) this.hurry(id, { hop: next })
+    for (const { id, hop: next } of this.#memory.back(hop)) this.hurry(id, { hop: next })
   }
 
   /** It is tried before it is due, unless somebody holds it. */
   hurry(id: SpoolId, hurried: Hurried): void {
+    if (this.#next) return this.#next.hurry(id, hurried)
     this.#hurried.push({ id, hurried })
     this.wake()
   }
@@ -88,11 +91,18 @@ export class QueueWork {
   /** How another tried what waits, by next hops that are the same. */
   adopt(before: QueueWork, fits: (hop: string) => boolean): void {
     this.#tried.adopt(before.#tried, fits)
+    before.#next = this
+    for (const { id, hurried } of before.#hurried.splice(0)) this.hurry(id, hurried)
+  }
+
+  /** What is still being tried when somebody takes over is theirs to know. */
+  get #memory(): Tried {
+    return this.#next ? this.#next.#memory : this.#tried
   }
 
   /** It is gone: an operator took it out. */
   forget(id: SpoolId): void {
-    this.#tried.forget(id)
+    this.#memory.forget(id)
   }
 
   /** Claims nothing more. */
@@ -203,7 +213,7 @@ export class QueueWork {
     const plan = { waits: this.#config.retry, expire: this.#config.expire }
     const at = now()
     const next = conclude(claim.entry, outcomes, { plan, now: at })
-    if (isDone(next)) this.#tried.forget(next.id)
+    if (isDone(next)) this.#memory.forget(next.id)
     const { spool, events } = this.#world
     const isLateNow = !isDone(next) && isLate(next, { after: this.#config.delayReport, now: at })
     const told: Told = isDone(next)
@@ -267,7 +277,7 @@ export class QueueWork {
         continue
       const way = wayOf(this.#routing.service, entry, { to, now: at })
       if (way.kind !== 'relay' || this.#routing.isSilent(way.connector)) continue
-      const isSame = this.#tried.by(entry.id, recipient) === way.connector.name
+      const isSame = this.#memory.by(entry.id, recipient) === way.connector.name
       if (!isSame || (again && state.last && isAway(state.last))) found.add(recipient)
     }
     return found
@@ -276,7 +286,7 @@ export class QueueWork {
   async #try(entry: SpoolEntry, batch: Batch): Promise<ReadonlyMap<number, Outcome>> {
     switch (batch.kind) {
       case 'nowhere':
-        this.#tried.note(entry.id, batch.recipients, undefined)
+        this.#memory.note(entry.id, batch.recipients, undefined)
         return new Map(batch.recipients.map(recipient => [recipient, batch.outcome]))
       case 'local': {
         const mailbox = formatMailbox(batch.mailbox)
@@ -284,7 +294,7 @@ export class QueueWork {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        this.#tried.note(entry.id, batch.recipients, batch.hop.connector.name)
+        this.#memory.note(entry.id, batch.recipients, batch.hop.connector.name)
         return this.#relay(entry, batch)
     }
   }
@@ -302,7 +312,7 @@ export class QueueWork {
       if (left.length === 0) return outcomes
     }
     const names = tries.map(({ name }) => name)
-    this.#tried.wasAway(entry.id, hop.name, names)
+    this.#memory.wasAway(entry.id, hop.name, names)
     return outcomes
   }
 
