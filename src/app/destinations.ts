@@ -78,6 +78,14 @@ export class Destinations {
     })
   }
 
+  start(): void {
+    if (this.#config.mtaSts) this.#policies.start()
+  }
+
+  stop(): void {
+    this.#policies.stop()
+  }
+
   async of(hop: Hop): Promise<Servers> {
     const { connector, domain, lmtp } = hop
     const { targets, dns, tls } = connector

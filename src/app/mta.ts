@@ -83,7 +83,7 @@ export class Mta {
 
   /** Tells its neighbours what it knows of routing, and asks for mail, where the configuration says so. */
   start(): void {
-    this.#outgoing.startPulling()
+    this.#outgoing.start()
     this.routing.start()
   }
 

@@ -96,6 +96,7 @@ export class Outgoing {
 
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
+    this.#destinations.stop()
   }
 
   /**
@@ -212,7 +213,8 @@ export class Outgoing {
   }
 
   /** Every connector with a `connector-pull` asks at its pace for the mail that waits for us. */
-  startPulling(): void {
+  start(): void {
+    this.#destinations.start()
     for (const connector of this.#config.routing.connectors) {
       const { pull } = connector
       if (pull) this.#timers.add(setInterval(() => void this.pull(connector), pull.every))
