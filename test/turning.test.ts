@@ -202,6 +202,28 @@ describe('mail that waits to be asked for', () => {
     )
   })
 
+  test('ETRN again and again has what waits tried once: anybody may say it', async t => {
+    const [theirs = 0, nobody = 0] = await freePorts(2)
+    const way = [`connector back to A cost 1 target 127.0.0.1 port ${nobody}`, 'address-space back smtp a.example']
+    const holds = await run([...provider(theirs), ...way])
+    t.after(() => holds.stop())
+    assert.match(await handIn(theirs, 'alice@a.example'), /^250/)
+    const talk = await Talk.to(`127.0.0.1:${theirs}`)
+    t.after(() => talk.close())
+    await talk.hear()
+    await talk.ask('EHLO c.example')
+    const refused = () => holds.tried.filter(each => /4\.4\.1/.test(each)).length
+    for (let i = 0; i < 5; i++) {
+      assert.match(await talk.ask('ETRN a.example'), /^250 /)
+      await until(
+        () => refused() > 0,
+        () => holds.tried.join('\n'),
+      )
+    }
+    await sleep(50)
+    assert.equal(refused(), 1)
+  })
+
   test('ETRN for a domain that no connector leads to is refused: the mail waits on, and does not come back', async t => {
     const [theirs = 0] = await freePorts(1)
     const holds = await run(provider(theirs))

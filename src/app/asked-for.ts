@@ -1,6 +1,7 @@
 /** Mail that waits to be asked for: by ETRN over a connection of ours, by TURN and ATRN over the asker's. */
 import { lower } from '../base/bytes.ts'
 import type { TlsFacts } from '../base/machine.ts'
+import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
@@ -16,6 +17,9 @@ import { CLAIM } from './queue-work.ts'
 import type { Underway } from './underway.ts'
 import { words } from './words.ts'
 
+/** So long after an ETRN the same does nothing new: anybody may say it, and each has all that waits tried. */
+export const ETRN_PAUSE: Duration = 10_000
+
 /** What the server around it does for it. */
 export interface AroundAsked {
   readonly routing: LinkState
@@ -30,7 +34,7 @@ export class AskedFor {
   readonly #config: MtaConfig
   readonly #world: MtaWorld
   readonly #around: AroundAsked
-  /** What is being looked for in the queue for ETRN. */
+  /** What is being looked for in the queue for ETRN, or was a moment ago. */
   readonly #hurrying = new Set<string>()
 
   constructor(config: MtaConfig, world: MtaWorld, around: AroundAsked) {
@@ -66,7 +70,7 @@ export class AskedFor {
     })()
     const done = hurrying
       .catch(cause => this.#world.events?.note?.(`what ETRN asked for cannot be read: ${words(cause)}`))
-      .finally(() => this.#hurrying.delete(key))
+      .finally(() => setTimeout(() => this.#hurrying.delete(key), ETRN_PAUSE).unref())
     this.#around.underway.add(done)
   }
 

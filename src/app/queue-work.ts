@@ -58,7 +58,7 @@ export class QueueWork {
   /** Who took over from us. */
   #next: QueueWork | undefined
   /** Messages that are tried before they are due, once there is room: their next hop is back, or they were asked for. */
-  readonly #hurried: { readonly id: SpoolId; readonly hurried: Hurried }[] = []
+  readonly #hurried = new Map<SpoolId, Hurried>()
   /** How often the ways changed. */
   #changes = 0
   #rerouting = false
@@ -84,7 +84,7 @@ export class QueueWork {
   /** It is tried before it is due, unless somebody holds it. */
   hurry(id: SpoolId, hurried: Hurried): void {
     if (this.#next) return this.#next.hurry(id, hurried)
-    this.#hurried.push({ id, hurried })
+    this.#hurried.set(id, hurried)
     this.wake()
   }
 
@@ -92,7 +92,8 @@ export class QueueWork {
   adopt(before: QueueWork, fits: (hop: string) => boolean): void {
     this.#tried.adopt(before.#tried, fits)
     before.#next = this
-    for (const { id, hurried } of before.#hurried.splice(0)) this.hurry(id, hurried)
+    for (const [id, hurried] of before.#hurried) this.hurry(id, hurried)
+    before.#hurried.clear()
   }
 
   /** What is still being tried when somebody takes over is theirs to know. */
@@ -133,10 +134,12 @@ export class QueueWork {
   async #pump(): Promise<void> {
     const at = now()
     while (this.#underway.count < MAX_WORKING) {
-      const next = this.#hurried.shift()
+      const [next] = this.#hurried
       if (!next) break
-      const claim = await this.#world.spool.take(next.id, at, at + CLAIM)
-      if (claim?.entry.held === undefined && claim) this.#begin(claim, next.hurried)
+      const [id, hurried] = next
+      this.#hurried.delete(id)
+      const claim = await this.#world.spool.take(id, at, at + CLAIM)
+      if (claim?.entry.held === undefined && claim) this.#begin(claim, hurried)
       else if (claim) await givenBack(this.#world.spool, claim)
     }
     const free = MAX_WORKING - this.#underway.count
