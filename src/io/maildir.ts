@@ -1,4 +1,4 @@
-import { type FileHandle, link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { flushFolder } from './folders.ts'
@@ -32,7 +32,8 @@ export async function deliver(maildir: string, content: AsyncIterable<Uint8Array
     await flushFolder(join(maildir, 'new'))
     return final
   } finally {
-    await rm(path, { force: true })
+    // Named or not, what is in `tmp` is nobody's any more; readers of Maildirs clear up what a crash leaves there.
+    await unlink(path).catch(() => {})
   }
 }
 
