@@ -163,7 +163,7 @@ test('what DNS says for good comes back, with its reason; what it cannot say wai
   assert.match(report, /^Status: 5\.1\.2\r$/m)
 })
 
-test('a server that is another name of ours is not gone to, nor those behind it', async t => {
+test('a server that is another name of ours is not gone to, nor those behind it, nor our own address', async t => {
   const [own = 0] = await freePorts(1)
   const names = await nameServer({
     'b.example MX': [mx(10, 'us.example'), mx(20, 'mx2.example')],
@@ -171,19 +171,24 @@ test('a server that is another name of ours is not gone to, nor those behind it'
     'mx2.example A': ['127.0.0.13'],
   })
   t.after(() => names.close())
-  const relays = await run([
-    ...relaying(own),
-    `dns server 127.0.0.1 port ${names.port}`,
-    `smtp-connector out cost 1 dns port ${own}`,
-    'address-space out smtp *',
-  ])
-  t.after(() => relays.stop())
-  await handIn(own, { from: 'alice@a.example', to: 'bob@b.example' })
-  await until(
-    () => relays.tried.length > 0,
-    () => relays.said.join('\n'),
-  )
-  assert.match(relays.tried[0] ?? '', /failed: 5\.4\.6 .*comes back to us/)
+  for (const door of ['127.0.0.1', '0.0.0.0']) {
+    const relays = await run([
+      'hostname mail-a.a.example',
+      `listen ${door} port ${own}`,
+      'relay-from 127.0.0.0 255.0.0.0',
+      `dns server 127.0.0.1 port ${names.port}`,
+      `smtp-connector out cost 1 dns port ${own}`,
+      'address-space out smtp *',
+    ])
+    const all = ['bob@b.example', 'bob@[127.0.0.1]', 'bob@[0.0.0.0]', 'bob@[IPv6:::ffff:127.0.0.1]']
+    await handIn(own, { from: '', to: all })
+    await until(
+      () => relays.tried.length >= all.length,
+      () => relays.said.join('\n'),
+    )
+    for (const each of relays.tried) assert.match(each, /failed: 5\.4\.6 .*comes back to us/)
+    await relays.stop()
+  }
 })
 
 test('relaying stays closed: a way by DNS for every domain is nobody’s but of who may relay', async t => {

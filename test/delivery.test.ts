@@ -1,5 +1,6 @@
 /** What our server does where the next one, or a box before it, is not what it says it is. */
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -17,6 +18,7 @@ import type { LmtpTarget } from '../src/mta/config.ts'
 import { lmtpHop } from '../src/mta/hop.ts'
 import { newEntry, type Outcome, sayOutcome } from '../src/spool/entry.ts'
 import { freePorts } from '../tools/bench/process.ts'
+import { Talk } from './journeys/postern.ts'
 import { type Answering, answering, handIn, type Letter, ROOT, relaying, run, until } from './mail-servers.ts'
 
 async function sender(t: { after(work: () => unknown): void }, to: Answering, ...more: readonly string[]) {
@@ -294,4 +296,70 @@ test('connections that were kept, and are gone by the next message, cost it no w
     () => relays.said.join('\n'),
   )
   for (const what of relays.tried) assert.match(what, /relayed/)
+})
+
+test('who has logged in sends from the addresses of their line, and hears of it at MAIL', async t => {
+  const [port = 0] = await freePorts(1)
+  writeFileSync(join(ROOT, 'sender.password'), 's3cret\n', { mode: 0o600 })
+  const relays = await run([
+    ...relaying(port),
+    'login alice password-file sender.password',
+    'auth-without-tls',
+    'sender-of alice alice@a.example',
+  ])
+  t.after(() => relays.stop())
+  const talk = await Talk.to(`127.0.0.1:${port}`)
+  t.after(() => talk.close())
+  await talk.hear()
+  await talk.ask('EHLO c.example')
+  assert.match(await talk.ask('MAIL FROM:<bob@a.example>'), /^250 /)
+  await talk.ask('RSET')
+  assert.match(await talk.ask(`AUTH PLAIN ${Buffer.from('\0alice\0s3cret').toString('base64')}`), /^235 /)
+  assert.match(await talk.ask('MAIL FROM:<bob@a.example>'), /^553 5\.7\.1 .*bob@a\.example\r\n$/)
+  assert.match(await talk.ask('RCPT TO:<bob@b.example>'), /^503 /)
+  assert.match(await talk.ask('MAIL FROM:<>'), /^250 /)
+  await talk.ask('RSET')
+  assert.match(await talk.ask('MAIL FROM:<alice@A.example>'), /^250 /)
+})
+
+test('a server that echoes a login makes it known to nobody: not on the trail, in the log, or in a report', async t => {
+  writeFileSync(join(ROOT, 'echo.password'), 'open sesame\n', { mode: 0o600 })
+  for (const [mechanism, offers] of [
+    ['plain', 'AUTH PLAIN'],
+    ['login', 'AUTH LOGIN'],
+  ] as const) {
+    const to = await answering({
+      offers: [offers],
+      answer: (line, told) => {
+        const [verb] = line.split(' ')
+        if (line === 'AUTH LOGIN') return '334 VXNlcm5hbWU6'
+        if (told.lines.at(-2) === 'AUTH LOGIN') return '334 UGFzc3dvcmQ6'
+        if (verb !== 'AUTH' && told.lines.at(-3) !== 'AUTH LOGIN') return undefined
+        return `500 5.5.1 What is "${line}"? Or ${Buffer.from(line.split(' ').at(-1) ?? '', 'base64')
+          .toString()
+          .replaceAll('\0', ' ')}?`
+      },
+    })
+    const { relays, send } = await sender(
+      t,
+      to,
+      'auth-without-tls',
+      `connector-login B auth ${mechanism} mail-a password-file echo.password required`,
+    )
+    await send({ to: 'bob@b.example' }, 0)
+    await until(
+      () => relays.tried.length > 0,
+      () => relays.said.join('\n'),
+    )
+    const told = [...relays.tried, ...relays.notes, ...relays.said].join('\n')
+    assert.match(told, /which was refused: 500 5\.5\.1 What is/)
+    assert.ok(
+      to.connections
+        .flatMap(({ lines }) => lines)
+        .some(line => /b3BlbiBzZXNhbWU|AG1haWwtYQBvcGVuIHNlc2FtZQ/.test(line)),
+    )
+    assert.doesNotMatch(told, /b3BlbiBzZXNhbWU|AG1haWwtYQBvcGVuIHNlc2FtZQ|open sesame/)
+    const [waiting] = await relays.server.mta.queue()
+    assert.doesNotMatch(JSON.stringify(waiting), /b3BlbiBzZXNhbWU|AG1haWwtYQBvcGVuIHNlc2FtZQ|open sesame/)
+  }
 })

@@ -354,6 +354,48 @@ describe('MTA-STS', () => {
     assert.deepEqual([await after(15.1 + 0.4 / 24), await after(15.1 + 0.6 / 24)], ['enforce 6', 'enforce 7'])
   })
 
+  test('a policy is renewed though no mail goes by it, for thirty days after the last that did', async t => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_000_000 })
+    const day = 86_400_000
+    let asked = 0
+    const fetch = async () => {
+      asked++
+      return policy('enforce', 'mx.b.example').replace('3600', '1209600')
+    }
+    let record: DnsAnswer<string> = { kind: 'found', records: ['v=STSv1; id=1'], isSecure: false }
+    const resolver: Resolver = {
+      resolve: async (_name: string, type: string) =>
+        (type === 'TXT' ? record : { kind: 'empty', isSecure: false }) as DnsAnswer<never>,
+    }
+    const file = join(ROOT, 'renewed-sts.json')
+    const open = () => new StsPolicies({ resolver, fetch, file })
+    let policies = open()
+    const after = async (days: number): Promise<number> => {
+      t.mock.timers.setTime(1_000_000 + days * day)
+      await policies.renewAll()
+      return asked
+    }
+    assert.equal((await policies.of('b.example'))?.mode, 'enforce')
+    assert.deepEqual([await after(0.9), await after(1.1), await after(1.2)], [1, 2, 2])
+    // It is written down: another one goes on from there.
+    policies = open()
+    for (let days = 2; days < 30; days += 1.1) await after(days)
+    const then = asked
+    assert.ok(then >= 25, `${then}`)
+    const kept = (): number => Object.keys(JSON.parse(readFileSync(file, 'utf8'))).length
+    assert.deepEqual([await after(31), await after(40), kept()], [then, then, 1])
+    assert.equal((await policies.of('b.example'))?.mode, 'enforce')
+    // Mail that goes by it begins the thirty days anew, and had it renewed, too.
+    assert.deepEqual([await after(40.5), await after(42)], [then + 1, then + 2])
+    // A record that is gone is no reason to fetch; what was promised ends when it said.
+    record = { kind: 'no-such-name', isSecure: false }
+    assert.deepEqual([await after(44), await after(55.9)], [then + 2, then + 2])
+    record = { kind: 'failed', why: 'SERVFAIL' }
+    assert.equal((await policies.of('b.example'))?.mode, 'enforce')
+    await after(56.1)
+    assert.equal(await policies.of('b.example'), undefined)
+  })
+
   test('two that keep their policies in one file lose none of them, and the newer of two for one domain stays', async () => {
     const file = join(ROOT, 'shared-sts.json')
     let mode = 'enforce'

@@ -1,5 +1,7 @@
 /** What a mail server learned holds on when its file is read again, as far as the next hops are the same. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import net from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { freePorts } from '../tools/bench/process.ts'
 import { answering, handIn, relaying, run, until } from './mail-servers.ts'
@@ -83,4 +85,44 @@ test('what did not work with a next hop is left out after a reload as before, an
   await reload(second.port)
   assert.match(await send('dave@b.example'), /relayed/)
   assert.equal(learned(), 2)
+})
+
+test('what a session from before a reload finds out counts after it: the next hop takes mail, so who waited for it goes', async t => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+  let finish: (() => void) | undefined
+  let begun: (() => void) | undefined
+  const isBegun = new Promise<void>(resolve => {
+    begun = resolve
+  })
+  const held = net.createServer(socket => {
+    socket.on('error', () => {})
+    socket.write('220 b.example\r\n')
+    socket.on('data', octets => {
+      const said = octets.toString('latin1')
+      if (said === 'DATA\r\n') socket.write('354 go\r\n')
+      else if (said.endsWith('\r\n.\r\n')) {
+        finish = () => socket.write('250 2.0.0 queued\r\n')
+        begun?.()
+      } else socket.write('250 ok\r\n')
+    })
+    t.after(() => socket.destroy())
+  })
+  held.listen(0, '127.0.0.1')
+  await once(held, 'listening')
+  const { port } = held.address() as net.AddressInfo
+  const { reload, send, relays } = await sender(t, port)
+  const first = send('bob@b.example')
+  await isBegun
+  // From now on nobody is there for others.
+  held.close()
+  await reload(port, 'local-domain a.example')
+  assert.match(await send('carol@b.example'), /deferred: 4\.4\.1 .*refused the connection/)
+  const to = await answering({ port })
+  t.after(() => to.close())
+  finish?.()
+  assert.match(await first, /bob@b\.example> relayed/)
+  await until(
+    () => relays.tried.some(each => /carol@b\.example> relayed/.test(each)),
+    () => relays.tried.join('\n'),
+  )
 })

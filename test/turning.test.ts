@@ -6,11 +6,14 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { MemorySpool } from '../src/io/memory-spool.ts'
 import { identity, secureServer } from '../src/io/tls.ts'
+import { CHANGES } from '../src/mta/queue.ts'
+import type { SpoolEntry } from '../src/spool/entry.ts'
 import { freePorts } from '../tools/bench/process.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
 import { Talk } from './journeys/postern.ts'
-import { handIn, ROOT, type Running, run, until } from './mail-servers.ts'
+import { answering, handIn, ROOT, type Running, run, until } from './mail-servers.ts'
 
 let certified: Certificates
 before(() => {
@@ -89,6 +92,98 @@ describe('mail that waits to be asked for', () => {
     )
   })
 
+  /** A spool in which something happens to what was found before it is taken: at the scan that has this number. */
+  class Between extends MemorySpool {
+    readonly #what: () => Promise<unknown>
+    #left: number
+    constructor(at: number, what: (spool: MemorySpool) => Promise<unknown>) {
+      super()
+      this.#left = at
+      this.#what = () => what(this)
+    }
+    override async *scan() {
+      const isNow = --this.#left === 0
+      for await (const entry of super.scan()) {
+        if (isNow) await this.#what()
+        yield entry
+      }
+    }
+  }
+  const hold = async (spool: MemorySpool): Promise<void> => {
+    for (const { id } of await spool.list()) {
+      const claim = await spool.take(id, Date.now(), Date.now() + 1_000)
+      if (claim) await spool.update(claim, CHANGES.hold(claim.entry, Date.now()) as SpoolEntry)
+    }
+  }
+  const asking = async (port: number): Promise<Talk> => {
+    const talk = await Talk.to(`127.0.0.1:${port}`)
+    await talk.hear()
+    await talk.ask('EHLO mail-a.a.example')
+    assert.match(await talk.ask(`AUTH PLAIN ${Buffer.from('\0mail-a\0s3cret').toString('base64')}`), /^235 /)
+    return talk
+  }
+
+  test('who goes away while their mail is being looked for is missed: what was taken for them is free, and the server can stop', async t => {
+    const [theirs = 0] = await freePorts(1)
+    let gone: Promise<unknown> = Promise.resolve()
+    const spool = new Between(2, () => gone)
+    const holds = await run([...provider(theirs), 'auth-without-tls'], { spool })
+    t.after(() => holds.stop())
+    assert.match(await handIn(theirs, 'alice@a.example'), /^250/)
+    const talk = await asking(theirs)
+    gone = (async () => {
+      await talk.hear()
+      talk.close()
+      await sleep(50)
+    })()
+    talk.say('ATRN a.example\r\n')
+    await until(
+      () => holds.tried.some(each => /deferred: 4\.4\.2 the connection was closed/.test(each)),
+      () => [...holds.tried, ...holds.said].join('\n'),
+    )
+    assert.ok(await spool.take((await spool.list())[0]?.id ?? '', Date.now(), Date.now() + 1))
+    await holds.server.stop({ grace: 60_000 })
+  })
+
+  test('an operator who holds a message while it is being asked for has the last word', async t => {
+    const [theirs = 0, back = 0] = await freePorts(2)
+    const to = await answering({ port: back })
+    t.after(() => to.close())
+    const way = [`connector back to A cost 1 target 127.0.0.1 port ${back}`, 'address-space back smtp a.example']
+    for (const [line, more] of [
+      ['ATRN a.example', []],
+      ['ETRN a.example', way],
+    ] as const) {
+      const spool = new Between(2, hold)
+      const holds = await run([...provider(theirs), 'auth-without-tls', ...more], { spool })
+      assert.match(await handIn(theirs, 'alice@a.example'), /^250/)
+      const before = holds.tried.length
+      const talk = await asking(theirs)
+      talk.say(`${line}\r\n`)
+      assert.match(await talk.hear(), /^250 /)
+      await sleep(100)
+      assert.deepEqual(holds.tried.slice(before), [], line)
+      // Nobody has it: it can be released at once.
+      const [entry] = await spool.list()
+      assert.ok(entry?.held !== undefined && (await spool.take(entry.id, Date.now(), Date.now() + 1)), line)
+      if (line.startsWith('ATRN')) {
+        talk.say('220 a.example\r\n')
+        await until(
+          () => holds.said.includes('out C: EHLO p.example'),
+          () => holds.said.join('\n'),
+        )
+        talk.say('250 a.example\r\n')
+        await until(
+          () => holds.said.includes('out C: QUIT'),
+          () => holds.said.join('\n'),
+        )
+      }
+      talk.close()
+      await holds.stop()
+    }
+    assert.deepEqual(to.connections, [])
+  })
+
   test('ETRN: the mail comes over a connection of its own, by the way that leads there', async t => {
     const [theirs = 0, ours = 0] = await freePorts(2)
     const holds = await run([
@@ -105,6 +200,28 @@ describe('mail that waits to be asked for', () => {
       () => asks.notes.some(each => /answered 251/.test(each)),
       () => asks.notes.join('\n'),
     )
+  })
+
+  test('ETRN again and again has what waits tried once: anybody may say it', async t => {
+    const [theirs = 0, nobody = 0] = await freePorts(2)
+    const way = [`connector back to A cost 1 target 127.0.0.1 port ${nobody}`, 'address-space back smtp a.example']
+    const holds = await run([...provider(theirs), ...way])
+    t.after(() => holds.stop())
+    assert.match(await handIn(theirs, 'alice@a.example'), /^250/)
+    const talk = await Talk.to(`127.0.0.1:${theirs}`)
+    t.after(() => talk.close())
+    await talk.hear()
+    await talk.ask('EHLO c.example')
+    const refused = () => holds.tried.filter(each => /4\.4\.1/.test(each)).length
+    for (let i = 0; i < 5; i++) {
+      assert.match(await talk.ask('ETRN a.example'), /^250 /)
+      await until(
+        () => refused() > 0,
+        () => holds.tried.join('\n'),
+      )
+    }
+    await sleep(50)
+    assert.equal(refused(), 1)
   })
 
   test('ETRN for a domain that no connector leads to is refused: the mail waits on, and does not come back', async t => {

@@ -1,14 +1,15 @@
 /** Mail that waits to be asked for: by ETRN over a connection of ours, by TURN and ATRN over the asker's. */
 import { lower } from '../base/bytes.ts'
 import type { TlsFacts } from '../base/machine.ts'
+import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type Hurried, hasWay } from '../mta/work.ts'
 import { sameDomain } from '../smtp/address.ts'
 import type { Answer, ServerOutput } from '../smtp/server.ts'
-import { isTooSoon, type Outcome, type SpoolEntry } from '../spool/entry.ts'
-import type { Claim } from '../spool/spool.ts'
+import { isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
+import { type Claim, givenBack } from '../spool/spool.ts'
 import type { LinkState } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import type { Outgoing, Turning } from './outgoing.ts'
@@ -16,12 +17,16 @@ import { CLAIM } from './queue-work.ts'
 import type { Underway } from './underway.ts'
 import { words } from './words.ts'
 
+/** So long after an ETRN the same does nothing new: anybody may say it, and each has all that waits tried. */
+export const ETRN_PAUSE: Duration = 10_000
+
 /** What the server around it does for it. */
 export interface AroundAsked {
   readonly routing: LinkState
   readonly outgoing: Outgoing
   readonly underway: Underway
-  readonly begin: (claim: Claim, hurried: Hurried) => void
+  /** It is tried before it is due, once there is room for it. */
+  readonly hurry: (id: SpoolId, hurried: Hurried) => void
   readonly conclude: (claim: Claim, outcomes: ReadonlyMap<number, Outcome>) => Promise<unknown>
 }
 
@@ -29,6 +34,8 @@ export class AskedFor {
   readonly #config: MtaConfig
   readonly #world: MtaWorld
   readonly #around: AroundAsked
+  /** What is being looked for in the queue for ETRN, or was a moment ago. */
+  readonly #hurrying = new Set<string>()
 
   constructor(config: MtaConfig, world: MtaWorld, around: AroundAsked) {
     this.#config = config
@@ -44,14 +51,33 @@ export class AskedFor {
     const held = this.#config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
     const domains = held.filter(isReached)
     if (domains.length === 0) return { no: 'etrn-refused' }
-    const waiting = await this.#waitingFor(domains)
-    if (waiting.length === 0) return { no: 'etrn-nothing' }
     const asked = new Set(domains.map(lower))
-    for (const { id } of waiting) {
-      const claim = await this.#world.spool.take(id, now(), now() + CLAIM)
-      if (claim) this.#around.begin(claim, { asked })
-    }
+    if (!(await this.#isAnythingFor(asked))) return { no: 'etrn-nothing' }
+    this.#hurryAll(asked)
     return { yes: '' }
+  }
+
+  /** Anybody may ask, as often as they like: the queue is read for it once at a time. */
+  #hurryAll(asked: ReadonlySet<string>): void {
+    const key = [...asked].join(' ')
+    if (this.#hurrying.has(key)) return
+    this.#hurrying.add(key)
+    const hurrying = (async () => {
+      for await (const { id } of this.#waitingFor(asked)) {
+        if (this.#isOver) break
+        this.#around.hurry(id, { asked })
+      }
+    })()
+    const done = hurrying
+      .catch(cause => this.#world.events?.note?.(`what ETRN asked for cannot be read: ${words(cause)}`))
+      .finally(() => setTimeout(() => this.#hurrying.delete(key), ETRN_PAUSE).unref())
+    this.#around.underway.add(done)
+  }
+
+  /** Is the server being stopped? After a reload who is here stays. */
+  get #isOver(): boolean {
+    const { isStopped, isRetired } = this.#around.underway
+    return isStopped && !isRetired
   }
 
   async mayTurn(domains: readonly string[], login: string): Promise<Answer> {
@@ -59,31 +85,27 @@ export class AskedFor {
     const wanted = domains.length === 0 ? own : domains
     const allowed = wanted.every(domain => own.some(each => sameDomain(each, domain)))
     if (own.length === 0 || !allowed) return { no: 'turn-refused' }
-    return (await this.#waitingFor(wanted)).length === 0 ? { no: 'turn-nothing' } : { yes: '' }
+    return (await this.#isAnythingFor(new Set(wanted.map(lower)))) ? { yes: '' } : { no: 'turn-nothing' }
   }
 
   #domainsOf(login: string): readonly string[] {
     return this.#config.turns.filter(turn => turn.login === login).map(({ domain }) => domain)
   }
 
-  async #waitingFor(domains: readonly string[]): Promise<readonly SpoolEntry[]> {
-    const entries = await this.#world.spool.list()
-    return entries.filter(
-      entry =>
-        entry.held === undefined &&
-        !isTooSoon(entry, now()) &&
-        entry.envelope.recipients.some(
-          ({ to }, i) =>
-            entry.recipients[i]?.kind === 'waiting' && domains.some(domain => sameDomain(domain, to.domain)),
-        ),
-    )
+  async #isAnythingFor(asked: ReadonlySet<string>): Promise<boolean> {
+    for await (const _found of this.#waitingFor(asked)) return true
+    return false
+  }
+
+  /** A queue may be longer than memory; and what is found may be somebody else's, or held, by the time it is taken. */
+  async *#waitingFor(asked: ReadonlySet<string>): AsyncGenerator<SpoolEntry, undefined> {
+    for await (const entry of this.#world.spool.scan()) if (whoWaits(entry, asked).length > 0) yield entry
   }
 
   /** The roles are reversed: what waits goes out over this very connection (RFC 2645 §4). */
   turned(socket: Channel, { domains, login, rest, tls }: ServerOutput & { readonly kind: 'turned' }): void {
     const asked = domains.length === 0 ? this.#domainsOf(login) : domains
-    const set = new Set(asked.map(lower))
-    const sending = this.#sendTurned(socket, asked, { set, rest, tls }).catch(cause =>
+    const sending = this.#sendTurned(socket, new Set(asked.map(lower)), { rest, tls }).catch(cause =>
       this.#world.events?.note?.(`sending to ${login} by TURN failed: ${words(cause)}`),
     )
     this.#around.underway.add(sending)
@@ -91,20 +113,20 @@ export class AskedFor {
 
   async #sendTurned(
     socket: Channel,
-    domains: readonly string[],
-    {
-      set: asked,
-      ...before
-    }: { readonly set: ReadonlySet<string>; readonly rest: Uint8Array; readonly tls: TlsFacts | undefined },
+    asked: ReadonlySet<string>,
+    before: { readonly rest: Uint8Array; readonly tls: TlsFacts | undefined },
   ): Promise<void> {
-    const waiting = [...(await this.#waitingFor(domains))]
+    const waiting = this.#waitingFor(asked)
     const next = async (): Promise<Turning | undefined> => {
-      for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
-        const claim = await this.#world.spool.take(entry.id, now(), now() + CLAIM)
+      if (this.#isOver) return undefined
+      for (let found = await waiting.next(); !found.done; found = await waiting.next()) {
+        const claim = await this.#world.spool.take(found.value.id, now(), now() + CLAIM)
         if (!claim) continue
-        const recipients = claim.entry.envelope.recipients.flatMap(({ to }, i) =>
-          claim.entry.recipients[i]?.kind === 'waiting' && asked.has(lower(to.domain)) ? [i] : [],
-        )
+        const recipients = whoWaits(claim.entry, asked)
+        if (recipients.length === 0) {
+          await givenBack(this.#world.spool, claim)
+          continue
+        }
         const done = (outcomes: ReadonlyMap<number, Outcome>) => this.#around.conclude(claim, outcomes)
         return { entry: claim.entry, recipients, done }
       }
@@ -112,6 +134,14 @@ export class AskedFor {
     }
     await this.#around.outgoing.sendOver(socket, next, before)
   }
+}
+
+/** Its recipients for whom may be asked: nobody's where an operator holds it, or its sender said that it is not to go yet. */
+function whoWaits(entry: SpoolEntry, asked: ReadonlySet<string>): readonly number[] {
+  if (entry.held !== undefined || isTooSoon(entry, now())) return []
+  return entry.envelope.recipients.flatMap(({ to }, i) =>
+    entry.recipients[i]?.kind === 'waiting' && asked.has(lower(to.domain)) ? [i] : [],
+  )
 }
 
 /** Is the domain what an ETRN argument means? `@domain` means all below it, too; `#` names a queue, and ours have domains' names. */

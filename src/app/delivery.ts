@@ -104,7 +104,8 @@ class Sending {
         this.#ended = output
         return undefined
       case 'turned':
-        this.#ended = { ...output, socket: this.#drive.release() }
+        // Nobody has a word before our greeting.
+        this.#ended = { ...output, socket: this.#drive.release().socket }
         return undefined
       case 'idle':
         return this.#next()

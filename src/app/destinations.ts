@@ -1,11 +1,20 @@
 /** The servers of a next hop, as they are tried one after the other, and what TLS each is held to. */
 import { join } from 'node:path'
 import { random } from '../io/clock.ts'
+import { isOwnAddress } from '../io/interfaces.ts'
 import { DnsResolver, systemServers } from '../io/resolver.ts'
 import type { Expected } from '../io/tls.ts'
 import type { LmtpTarget, MtaConfig } from '../mta/config.ts'
 import { type Dane, daneOf, tlsaName } from '../mta/dane.ts'
-import { exchangersOf, interleave, literalAddress, loops, MOST_ADDRESSES, unaddressed } from '../mta/exchangers.ts'
+import {
+  exchangersOf,
+  interleave,
+  isOwnDoor,
+  literalAddress,
+  loops,
+  MOST_ADDRESSES,
+  unaddressed,
+} from '../mta/exchangers.ts'
 import { type Hop, shownHop } from '../mta/hop.ts'
 import { FLOORS, type Floor } from '../mta/order.ts'
 import type { Resolver } from '../mta/resolver.ts'
@@ -69,6 +78,14 @@ export class Destinations {
     })
   }
 
+  start(): void {
+    if (this.#config.mtaSts) this.#policies.start()
+  }
+
+  stop(): void {
+    this.#policies.stop()
+  }
+
   async of(hop: Hop): Promise<Servers> {
     const { connector, domain, lmtp } = hop
     const { targets, dns, tls } = connector
@@ -88,6 +105,7 @@ export class Destinations {
       : { tls: connector.tls, by: `connector ${name}` }
     const literal = literalAddress(domain)
     if (literal !== undefined) {
+      if (this.#isOurs(literal, port)) return { kind: 'nowhere', outcome: loops(domain) }
       return { kind: 'servers', servers: [{ at: { ip: literal, port }, tls: this.#byLine(line, literal) }] }
     }
     const answer = await this.#resolver.resolve(domain, 'MX')
@@ -104,7 +122,7 @@ export class Destinations {
       const { addresses, why, isSecure } = await this.#addresses(host)
       trouble.push(...why)
       // A name of somebody else's for our own door: what is not better would come back to us.
-      isOurs = addresses.some(ip => this.#config.listens.some(each => each.ip === ip && each.port === port))
+      isOurs = addresses.some(ip => this.#isOurs(ip, port))
       if (isOurs) break
       const dane = await this.#dane(host, { port, isSecure: isSecure && found.isSecure })
       if (dane.kind === 'unknown') trouble.push(`${tlsaName(host, port)}: ${dane.why}`)
@@ -116,6 +134,10 @@ export class Destinations {
     if (servers.length === 0 && isOurs) return { kind: 'nowhere', outcome: loops(domain) }
     if (servers.length > 0) return { kind: 'servers', servers: servers.slice(0, MOST_ADDRESSES) }
     return { kind: 'nowhere', outcome: unaddressed(domain, hosts, trouble) }
+  }
+
+  #isOurs(ip: string, port: number): boolean {
+    return isOwnDoor(this.#config.listens, { ip, port }, isOwnAddress)
   }
 
   async #addresses(host: string): Promise<Addresses> {

@@ -4,7 +4,7 @@ import { now } from '../io/clock.ts'
 import { DropFolder, MAX_LOOKED_AT } from '../io/drop-folder.ts'
 import type { MtaEvent } from '../mta/news.ts'
 import { isDone, type SpoolId } from '../spool/entry.ts'
-import type { Spool } from '../spool/spool.ts'
+import { givenBack, type Spool } from '../spool/spool.ts'
 import type { Mta } from './mta.ts'
 import { CLAIM } from './queue-work.ts'
 import { Reports } from './reports.ts'
@@ -100,7 +100,9 @@ export class Drops {
     if (!found) return 'done'
     const answer = 'wrong' in found ? found : await mta.take(found)
     if ('wrong' in answer) {
-      this.#note(`${await this.#folder.setAside(name)} was put there, for it is no message to be sent: ${answer.wrong}`)
+      const { path, gone } = await this.#folder.setAside(name)
+      const full = gone === 0 ? '' : `; there is no room for more there, and the oldest ${gone} were removed`
+      this.#note(`${path} was put there, for it is no message to be sent: ${answer.wrong}${full}`)
       return 'done'
     }
     if ('yes' in answer) return answer.isOver ? this.#finish(name) : this.#remove(name)
@@ -116,7 +118,7 @@ export class Drops {
       const { entry, news, report } = await new Reports(this.#mta().config, this.#spool).told(claim.entry, 'end', at)
       await this.#spool.remove(claim, { last: entry, report })
       if (news) this.#tell({ kind: 'message', entry, news })
-    } else if (claim) await this.#spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+    } else if (claim) await givenBack(this.#spool, claim)
     this.#mta().wake()
     return this.#remove(id)
   }

@@ -35,6 +35,8 @@ export class Lanes {
   /** Next hop → sessions that rest there, the longest first; each is given a job, or nothing to end by. */
   readonly #resting = new Map<string, ((job: Job | undefined) => void)[]>()
   readonly #restTime: Duration
+  /** Tells who took over from us that a next hop takes mail. */
+  #onward: (hop: string) => void = () => {}
   #isStopping = false
   #isStopped = false
 
@@ -65,11 +67,16 @@ export class Lanes {
   /** The other end answered, though nothing was relayed yet: who waits need not wait for somebody to try. */
   back(hop: string): void {
     if (this.#scheduler.worked(hop)) this.#isBack(hop)
+    this.#onward(hop)
   }
 
   /** What another knows of next hops that are the same. */
   adopt(before: Lanes, fits: (hop: string) => boolean): void {
     this.#scheduler.adopt(before.#scheduler, fits)
+    // Sessions that it has still may find out more.
+    before.#onward = hop => {
+      if (fits(hop)) this.back(hop)
+    }
   }
 
   /** An operator says so: a next hop that was away is asked again, and not when its wait is over. */
@@ -134,7 +141,7 @@ export class Lanes {
           this.#offer({ ...job, again: true })
           return
         }
-        if ([...outcomes.values()].some(isTaken) && this.#scheduler.worked(hop)) this.#isBack(hop)
+        if ([...outcomes.values()].some(isTaken)) this.back(hop)
         job.settle(outcomes)
       },
     })

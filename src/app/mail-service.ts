@@ -3,7 +3,6 @@ import { dirname, resolve } from 'node:path'
 import { type Diagnostic, formatDiagnostic, PosternError } from '../base/problem.ts'
 import { diff } from '../config/diff.ts'
 import type { ControlAnswer } from '../io/control.ts'
-import { dropFolder } from '../io/drop-folder.ts'
 import { ConfigurationError } from '../io/files.ts'
 import { type Endpoint, sayEndpoint } from '../io/sockets.ts'
 import { become, fileFor, folderFor, whoToBecome } from '../io/user.ts'
@@ -16,7 +15,7 @@ import { MailServer, type MailServerFiles, readMailServer, STOP_GRACE } from './
 import { openMtaControl } from './mta-control.ts'
 import { closeLogFiles, type LogFiles, MtaLog, openLogFile } from './mta-log.ts'
 import { countEvent, type MtaMetrics, mtaMetrics } from './mta-metrics.ts'
-import { openSpool, spoolFolder } from './mta-spool.ts'
+import { dropFolderOf, openSpool, spoolFolder } from './mta-spool.ts'
 import { trying } from './trying.ts'
 import { words } from './words.ts'
 
@@ -80,8 +79,7 @@ export class MailService {
       await service.#server.listen(files.config)
       const { problems, furniture } = await service.#prepare(files.config, () => {
         if (!user) return
-        const spool = service.spoolFolder
-        for (const folder of [maildir, spool, spool && dropFolder(spool)])
+        for (const folder of [maildir, service.spoolFolder, service.#dropFolder])
           if (folder !== undefined) folderFor(user, folder)
         for (const { file } of files.config.logs) fileFor(user, service.#path(file))
         become(user)
@@ -113,6 +111,10 @@ export class MailService {
   /** Where messages wait; `undefined` for those in memory. */
   get spoolFolder(): string | undefined {
     return spoolFolder(this.#config, dirname(this.file))
+  }
+
+  get #dropFolder(): string | undefined {
+    return dropFolderOf(this.#config, dirname(this.file))
   }
 
   /**
@@ -215,8 +217,9 @@ export class MailService {
         tell: event => this.#tell(event),
       })
     }
-    if (folder !== undefined) {
-      this.#drops = new Drops(dropFolder(folder), {
+    const drop = this.#dropFolder
+    if (drop !== undefined) {
+      this.#drops = new Drops(drop, {
         spool,
         mta: () => this.#server.mta,
         tell: event => this.#tell(event),
@@ -318,6 +321,10 @@ function whatIsFixed(old: MtaConfig, next: MtaConfig): readonly Diagnostic[] {
     const at = next.spool?.kind === 'disk' ? next.spool.at : undefined
     const message = 'where messages wait, and how many, cannot change while the server runs: it wants a restart'
     problems.push({ severity: 'error', message, ...(at && { at }) })
+  }
+  if (old.drop?.folder !== next.drop?.folder) {
+    const message = 'where mail is left while no server runs cannot change while it runs: it wants a restart'
+    problems.push({ severity: 'error', message, ...(next.drop && { at: next.drop.at }) })
   }
   if (old.user?.name !== next.user?.name) {
     const message = 'as whom the server runs cannot change while it runs: it wants a restart'

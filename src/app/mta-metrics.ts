@@ -7,7 +7,7 @@ const COUNTERS = {
   postern_mta_connections_total: { help: 'Connections taken, or turned away', labels: ['result'] },
   postern_mta_received_total: { help: 'Messages taken', labels: ['protocol'] },
   postern_mta_received_bytes_total: { help: 'Octets of messages taken', labels: [] },
-  postern_mta_refused_total: { help: 'Recipients and messages not taken', labels: ['what', 'why'] },
+  postern_mta_refused_total: { help: 'Senders, recipients and messages not taken', labels: ['what', 'why'] },
   postern_mta_tries_total: { help: 'What attempts came to, for each recipient', labels: ['hop', 'outcome'] },
   postern_mta_reports_total: { help: 'Reports to senders', labels: ['what'] },
   postern_mta_logins_total: { help: 'Logins', labels: ['mechanism', 'result'] },

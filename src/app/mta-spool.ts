@@ -1,5 +1,6 @@
-import { isAbsolute, join } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { PosternError } from '../base/problem.ts'
+import { dropFolder } from '../io/drop-folder.ts'
 import { ConfigurationError } from '../io/files.ts'
 import { LmdbSpool } from '../io/lmdb-spool.ts'
 import { MemorySpool } from '../io/memory-spool.ts'
@@ -14,6 +15,13 @@ export function spoolFolder({ spool }: MtaConfig, folder: string): string | unde
   if (spool?.kind === 'memory') return undefined
   const named = spool?.folder ?? SPOOL_FOLDER
   return isAbsolute(named) ? named : join(folder, named)
+}
+
+/** Where mail is left for it while it does not run; nowhere for one whose messages wait in memory. */
+export function dropFolderOf(config: MtaConfig, folder: string): string | undefined {
+  const spool = spoolFolder(config, folder)
+  if (spool === undefined || !config.drop) return spool && dropFolder(spool)
+  return resolve(folder, config.drop.folder)
 }
 
 /** Opens it. A `ConfigurationError` points at the line that names a spool which cannot be had. */

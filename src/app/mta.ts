@@ -69,7 +69,7 @@ export class Mta {
       routing,
       outgoing: this.#outgoing,
       underway,
-      begin: (claim, hurried) => (this.#successor ?? this).#work.begin(claim, hurried),
+      hurry: (id, hurried) => this.#work.hurry(id, hurried),
       conclude: (claim, outcomes) => this.#work.conclude(claim, outcomes),
     })
     this.#sessions = new Sessions(config, world, {
@@ -83,7 +83,7 @@ export class Mta {
 
   /** Tells its neighbours what it knows of routing, and asks for mail, where the configuration says so. */
   start(): void {
-    this.#outgoing.startPulling()
+    this.#outgoing.start()
     this.routing.start()
   }
 

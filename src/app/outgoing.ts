@@ -96,6 +96,7 @@ export class Outgoing {
 
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
+    this.#destinations.stop()
   }
 
   /**
@@ -169,8 +170,8 @@ export class Outgoing {
     next: () => Promise<Turning | undefined>,
     { rest, tls: facts }: { readonly rest: Uint8Array; readonly tls: TlsFacts | undefined },
   ): Promise<void> {
-    let turning = await next()
-    if (!turning) return
+    this.#around.hold(socket)
+    let turning: Turning | undefined
     let outcomes = new Map<number, Outcome>()
     const settle = async () => {
       const { done } = turning ?? {}
@@ -180,37 +181,40 @@ export class Outgoing {
     }
     // Who has logged in is known by name, but has shown no certificate.
     const tls = facts && ({ floor: 'none', by: TURNED, facts: { ...facts, unproven: 'a client shows none' } } as const)
+    const manners = { hello: this.#config.hostname, to: 'who asked for it', ...(tls && { tls }) }
     const jobOf = ({ entry, recipients }: Turning): Job => ({
-      order: {
-        hello: this.#config.hostname,
-        to: 'who asked for it',
-        ...letterOf(entry, recipients),
-        outcome: 'relayed',
-        ...(tls && { tls }),
-      },
+      order: { ...manners, ...letterOf(entry, recipients), outcome: 'relayed' },
       body: () => this.#world.spool.body(entry.id),
     })
-    this.#around.hold(socket)
-    const ended = await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, jobOf(turning), {
-      heard: rest,
-      outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
-      next: async () => {
-        await settle()
-        turning = await next()
-        return turning && jobOf(turning)
-      },
-    })
-    if (ended.kind === 'again') {
+    let why = 'the session ended before it'
+    try {
+      turning = await next()
+      // What was found may be gone or held by now; whoever waits for us hears a hello and a goodbye.
+      const first = turning ? jobOf(turning) : { order: { ...NO_MESSAGE, ...manners }, body: nothing }
+      const ended = await this.#run(socket, { id: `turned#${++this.#count}`, name: '' }, first, {
+        heard: rest,
+        outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
+        next: async () => {
+          await settle()
+          turning = await next()
+          return turning && jobOf(turning)
+        },
+      })
       // There is no other connection to do it on.
-      const by = { status: '4.5.0', why: ended.why }
-      for (const recipient of turning?.recipients ?? [])
-        if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by })
+      if (ended.kind === 'again') why = ended.why
+    } catch (cause) {
+      why = words(cause)
+      socket.destroy()
     }
+    // Whatever happened: what is claimed is given back, with a reason.
+    for (const recipient of turning?.recipients ?? [])
+      if (!outcomes.has(recipient)) outcomes.set(recipient, { kind: 'deferred', by: { status: '4.5.0', why } })
     await settle()
   }
 
   /** Every connector with a `connector-pull` asks at its pace for the mail that waits for us. */
-  startPulling(): void {
+  start(): void {
+    this.#destinations.start()
     for (const connector of this.#config.routing.connectors) {
       const { pull } = connector
       if (pull) this.#timers.add(setInterval(() => void this.pull(connector), pull.every))

@@ -6,13 +6,13 @@ import { type MtaEvent, type OperatorVerb, sayNews } from '../mta/news.ts'
 import { CHANGES, fits, isEverything, type Queued, type QueueFilter, type QueueVerb, removed } from '../mta/queue.ts'
 import { hopFor, type Ways } from '../mta/work.ts'
 import { isDone, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import type { Spool } from '../spool/spool.ts'
+import { givenBack, type Spool } from '../spool/spool.ts'
 import { Reports } from './reports.ts'
 
 /** Messages told of at once where nothing else is asked; the rest is counted. More than these are retried by one order. */
 export const LIST_LIMIT = 1_000
 /** Messages changed together. */
-const AT_ONCE = 200
+const AT_ONCE = 1_000
 /** A change is made at once; a claim for it need not last. */
 const CLAIM: Duration = 30_000
 
@@ -138,7 +138,7 @@ export class QueueDesk {
     }
     const next = CHANGES[verb](claim.entry, at)
     if ('not' in next) {
-      await this.#spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+      await givenBack(this.#spool, claim)
       return next.not
     }
     this.#tell?.({ kind: 'message', entry: next, news: { kind: 'operated', verb } })

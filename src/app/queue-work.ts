@@ -10,13 +10,13 @@ import { trailed, triedNews } from '../mta/news.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
 import { isDone, isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
-import type { Claim } from '../spool/spool.ts'
+import { type Claim, givenBack } from '../spool/spool.ts'
 import type { Lanes } from './lanes.ts'
 import type { LinkState } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT } from './outgoing.ts'
 import { Reports, type Told } from './reports.ts'
-import { type Returned, Tried } from './tried.ts'
+import { Tried } from './tried.ts'
 import { Turns } from './turns.ts'
 import type { Underway } from './underway.ts'
 import { words } from './words.ts'
@@ -55,8 +55,10 @@ export class QueueWork {
   readonly #reports: Reports
   readonly #deliveries = new Turns(MAX_DELIVERIES)
   readonly #tried = new Tried()
-  /** Messages whose next hop is back, and by which way. */
-  readonly #back: Returned[] = []
+  /** Who took over from us. */
+  #next: QueueWork | undefined
+  /** Messages that are tried before they are due, once there is room: their next hop is back, or they were asked for. */
+  readonly #hurried = new Map<SpoolId, Hurried>()
   /** How often the ways changed. */
   #changes = 0
   #rerouting = false
@@ -76,18 +78,32 @@ export class QueueWork {
 
   /** A next hop that was away takes mail again. */
   back(hop: string): void {
-    this.#back.push(...this.#tried.back(hop))
+    for (const { id, hop: next } of this.#memory.back(hop)) this.hurry(id, { hop: next })
+  }
+
+  /** It is tried before it is due, unless somebody holds it. */
+  hurry(id: SpoolId, hurried: Hurried): void {
+    if (this.#next) return this.#next.hurry(id, hurried)
+    this.#hurried.set(id, hurried)
     this.wake()
   }
 
   /** How another tried what waits, by next hops that are the same. */
   adopt(before: QueueWork, fits: (hop: string) => boolean): void {
     this.#tried.adopt(before.#tried, fits)
+    before.#next = this
+    for (const [id, hurried] of before.#hurried) this.hurry(id, hurried)
+    before.#hurried.clear()
+  }
+
+  /** What is still being tried when somebody takes over is theirs to know. */
+  get #memory(): Tried {
+    return this.#next ? this.#next.#memory : this.#tried
   }
 
   /** It is gone: an operator took it out. */
   forget(id: SpoolId): void {
-    this.#tried.forget(id)
+    this.#memory.forget(id)
   }
 
   /** Claims nothing more. */
@@ -118,15 +134,17 @@ export class QueueWork {
   async #pump(): Promise<void> {
     const at = now()
     while (this.#underway.count < MAX_WORKING) {
-      const back = this.#back.shift()
-      if (!back) break
-      const claim = await this.#world.spool.take(back.id, at, at + CLAIM)
-      if (claim?.entry.held === undefined && claim) this.begin(claim, { hop: back.hop })
-      else if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+      const [next] = this.#hurried
+      if (!next) break
+      const [id, hurried] = next
+      this.#hurried.delete(id)
+      const claim = await this.#world.spool.take(id, at, at + CLAIM)
+      if (claim?.entry.held === undefined && claim) this.#begin(claim, hurried)
+      else if (claim) await givenBack(this.#world.spool, claim)
     }
     const free = MAX_WORKING - this.#underway.count
     for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, Math.min(free, MAX_CLAIMED)) : [])
-      this.begin(claim)
+      this.#begin(claim)
     const due = await this.#world.spool.nextDue()
     if (due === undefined || this.#underway.isStopped || this.#underway.count >= MAX_WORKING) return
     clearTimeout(this.#timer)
@@ -134,7 +152,7 @@ export class QueueWork {
     this.#timer = setTimeout(() => this.#pumped(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
   }
 
-  begin(claim: Claim, hurried?: Hurried): void {
+  #begin(claim: Claim, hurried?: Hurried): void {
     const { id } = claim.entry
     // What is worked on longer than its claim is claimed anew thereby, and not begun twice: some may have it already.
     if (this.#busy.has(id)) {
@@ -159,7 +177,7 @@ export class QueueWork {
   async #released(id: SpoolId): Promise<void> {
     const claim = this.#busy.get(id)
     this.#busy.delete(id)
-    if (claim) await this.#world.spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+    if (claim) await givenBack(this.#world.spool, claim)
   }
 
   /** Tries what is due of one entry, and records what became of it. */
@@ -181,7 +199,7 @@ export class QueueWork {
     )
     // Its turn had not come when we were asked to stop: it waits as it did, for the next start or for who took over.
     if (outcomes.size === 0 && this.#underway.isStopped) {
-      if (this.#underway.isRetired) await this.#world.spool.update(claim, { ...entry, revision: entry.revision + 1 })
+      if (this.#underway.isRetired) await givenBack(this.#world.spool, claim)
       return
     }
     const next = await this.conclude(claim, outcomes, hops)
@@ -198,7 +216,7 @@ export class QueueWork {
     const plan = { waits: this.#config.retry, expire: this.#config.expire }
     const at = now()
     const next = conclude(claim.entry, outcomes, { plan, now: at })
-    if (isDone(next)) this.#tried.forget(next.id)
+    if (isDone(next)) this.#memory.forget(next.id)
     const { spool, events } = this.#world
     const isLateNow = !isDone(next) && isLate(next, { after: this.#config.delayReport, now: at })
     const told: Told = isDone(next)
@@ -262,7 +280,7 @@ export class QueueWork {
         continue
       const way = wayOf(this.#routing.service, entry, { to, now: at })
       if (way.kind !== 'relay' || this.#routing.isSilent(way.connector)) continue
-      const isSame = this.#tried.by(entry.id, recipient) === way.connector.name
+      const isSame = this.#memory.by(entry.id, recipient) === way.connector.name
       if (!isSame || (again && state.last && isAway(state.last))) found.add(recipient)
     }
     return found
@@ -271,7 +289,7 @@ export class QueueWork {
   async #try(entry: SpoolEntry, batch: Batch): Promise<ReadonlyMap<number, Outcome>> {
     switch (batch.kind) {
       case 'nowhere':
-        this.#tried.note(entry.id, batch.recipients, undefined)
+        this.#memory.note(entry.id, batch.recipients, undefined)
         return new Map(batch.recipients.map(recipient => [recipient, batch.outcome]))
       case 'local': {
         const mailbox = formatMailbox(batch.mailbox)
@@ -279,7 +297,7 @@ export class QueueWork {
         return new Map(batch.recipients.map(recipient => [recipient, outcome]))
       }
       default:
-        this.#tried.note(entry.id, batch.recipients, batch.hop.connector.name)
+        this.#memory.note(entry.id, batch.recipients, batch.hop.connector.name)
         return this.#relay(entry, batch)
     }
   }
@@ -297,7 +315,7 @@ export class QueueWork {
       if (left.length === 0) return outcomes
     }
     const names = tries.map(({ name }) => name)
-    this.#tried.wasAway(entry.id, hop.name, names)
+    this.#memory.wasAway(entry.id, hop.name, names)
     return outcomes
   }
 

@@ -1,5 +1,5 @@
 /** Sessions that come in: what is offered to whom, who may what, and the messages they bring. */
-import { utf8 } from '../base/bytes.ts'
+import { concat, utf8 } from '../base/bytes.ts'
 import { newId } from '../base/id.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Instant } from '../base/time.ts'
@@ -13,7 +13,7 @@ import { formatDate } from '../mail/date.ts'
 import { type Envelope, envelopeOf } from '../mail/envelope.ts'
 import { MessageForm } from '../mail/form.ts'
 import { traceFields } from '../mail/trace.ts'
-import { acceptRecipient, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
+import { acceptRecipient, acceptSender, isKnownPeer, verifyAddress } from '../mta/acceptance.ts'
 import { type Expansion, expand, NO_ALIASES } from '../mta/aliases.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type MessageNews, sayNews, trailed } from '../mta/news.ts'
@@ -109,9 +109,11 @@ export class Sessions {
           case 'login':
             this.#world.events?.tell?.({ ...output, peer })
             return undefined
-          case 'turned':
-            this.#askedFor.turned(drive.release(), output)
+          case 'turned': {
+            const { socket, rest } = drive.release()
+            this.#askedFor.turned(socket, { ...output, rest: concat([output.rest, rest]) })
             return undefined
+          }
           default:
             return undefined
         }
@@ -192,7 +194,7 @@ export class Sessions {
   #answer(question: Question, { arriving, answers, linkState, peer }: Listening): Answer | Promise<Answer> {
     switch (question.about) {
       case 'mail':
-        return { yes: '' }
+        return acceptSender(this.#config, question)
       case 'rcpt':
         return this.#acceptRecipient(question)
       case 'vrfy':
@@ -219,6 +221,9 @@ export class Sessions {
     if (question.about === 'rcpt') {
       const { peer, login, from, to } = question
       events.tell({ kind: 'refused', what: 'recipient', why, peer, from, to, ...(login !== undefined && { login }) })
+    } else if (question.about === 'mail') {
+      const { peer, login, from } = question
+      events.tell({ kind: 'refused', what: 'sender', why, peer, from, ...(login !== undefined && { login }) })
     } else if (question.about === 'message') {
       events.tell({ kind: 'refused', what: 'message', why, peer: at, from: question.transaction.from })
     }

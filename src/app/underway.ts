@@ -33,6 +33,8 @@ export class Underway {
   /** The socket lives as long as the server does, at most. */
   hold(socket: Channel): void {
     if (this.#isCut) socket.destroy()
+    // Of one that is gone already nothing more is heard.
+    if (socket.destroyed) return
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
   }

@@ -61,7 +61,10 @@ export function queueCommands(program: Command): void {
       .argument('[id...]', 'ids of messages; none: all that the options mean')
       .option('--from <text>', 'whose sender has this in it')
       .option('--to <text>', 'with a recipient that has this in it')
-      .option('--hop <text>', 'that wait for a next hop with this in its name: connector, mailbox, turn domain')
+      .option(
+        '--hop <text>',
+        'that wait for a next hop with this in its name, of whatever kind; "mailbox": of that kind',
+      )
       .option('--older-than <duration>', 'in the queue for so long: 90s, 10m, 12h, 2d', duration)
       .option('--reason <text>', 'with this anywhere on their trail')
       .option('--limit <number>', 'show so many at most', Number)

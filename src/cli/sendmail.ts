@@ -2,11 +2,11 @@
 import { userInfo } from 'node:os'
 import { basename, dirname } from 'node:path'
 import { handIn, localEndpoint } from '../app/hand-in.ts'
-import { spoolFolder } from '../app/mta-spool.ts'
+import { dropFolderOf } from '../app/mta-spool.ts'
 import { newId } from '../base/id.ts'
 import { PosternError } from '../base/problem.ts'
 import { now, random } from '../io/clock.ts'
-import { dropFolder, leave } from '../io/drop-folder.ts'
+import { leave } from '../io/drop-folder.ts'
 import { ConfigurationError, readConfig } from '../io/files.ts'
 import { dial, type Endpoint } from '../io/sockets.ts'
 import { addressesIn } from '../mail/address-list.ts'
@@ -149,8 +149,8 @@ async function drop(
   const { messageSize, recipients: most } = config.limits
   if (content.length > messageSize)
     throw new Refusal(EX.unavailable, `the message is longer than the ${messageSize} octets that are taken`)
-  const spool = spoolFolder(config, dirname(file))
-  if (spool === undefined) throw new Refusal(EX.tempFail, why)
+  const folder = dropFolderOf(config, dirname(file))
+  if (folder === undefined) throw new Refusal(EX.tempFail, why)
   for (let first = 0; first < envelope.recipients.length; first += most) {
     const part = { ...envelope, recipients: envelope.recipients.slice(first, first + most) }
     const at = now()
@@ -162,7 +162,7 @@ async function drop(
       what: 'left by sendmail',
     })
     try {
-      await leave(dropFolder(spool), entry, content)
+      await leave(folder, entry, content)
     } catch (cause) {
       if (!(cause instanceof PosternError)) throw cause
       throw new Refusal(EX.tempFail, `${why}; ${cause.message}`)

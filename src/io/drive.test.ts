@@ -197,6 +197,64 @@ for (const kind of Object.keys(KINDS) as (keyof typeof KINDS)[]) {
       assert.equal(heard.length, 1_000_000)
     })
 
+    for (const how of ['ended', 'reset'] as const)
+      test(`a connection that is ${how} when a second machine is put on it is over for that one, too`, async t => {
+        const [near, far] = await pair(t, kind)
+        let turn: () => void = () => {}
+        const first: Drive<Output> = new Drive<Output>(
+          machine({ receive: () => [{ kind: 'ask', what: 'turn' }] }),
+          far,
+          () =>
+            new Promise(resolve => {
+              turn = () => {
+                first.release()
+                resolve(undefined)
+              }
+            }),
+        )
+        near.write('go')
+        await sleep(20)
+        const gone = new Promise(resolve => far.once(how === 'ended' ? 'end' : 'close', resolve))
+        if (how === 'ended') near.end()
+        else near.resetAndDestroy()
+        await gone
+        turn()
+        let ends = 0
+        const end = () => {
+          ends++
+          return [{ kind: 'close', how: 'at-once' }] as const
+        }
+        const second = new Drive<Output>(machine({ end }), far, () => undefined)
+        second.do(() => [write('hello')])
+        await second.over
+        assert.equal(ends, 1)
+        assert.equal(far.destroyed, true)
+      })
+
+    test('what was read and not yet worked on goes to whoever takes the connection', async t => {
+      const [near, far] = await pair(t, kind)
+      let turn: () => void = () => {}
+      const rest = new Promise<string>(resolve => {
+        const drive: Drive<Output> = new Drive<Output>(
+          machine({ receive: () => [{ kind: 'ask', what: 'turn' }] }),
+          far,
+          () =>
+            new Promise(kept => {
+              turn = () => {
+                resolve(Buffer.from(drive.release().rest).toString())
+                kept(undefined)
+              }
+            }),
+        )
+      })
+      near.write('go')
+      await sleep(20)
+      near.write('220 behind it')
+      await sleep(20)
+      turn()
+      assert.equal(await rest, '220 behind it')
+    })
+
     test('a mistake in one machine ends its session, and the promise of its end is kept', async t => {
       const [near, far] = await pair(t, kind)
       const drive = new Drive<Output>(

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { concat } from '../base/bytes.ts'
 import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { now } from './clock.ts'
@@ -46,6 +47,15 @@ export interface DriveOptions {
 interface Input<Output> {
   readonly run: () => readonly Output[]
   readonly clear: boolean
+  /** What the peer said, where it is about that. */
+  readonly octets?: Uint8Array
+}
+
+/** A connection that was given up to somebody else. */
+export interface Released {
+  readonly socket: Channel
+  /** What was read of it, and never given to the machine. */
+  readonly rest: Uint8Array
 }
 
 /**
@@ -81,6 +91,8 @@ export class Drive<Output extends { readonly kind: string }> {
     })
     this.#listen()
     socket.resume()
+    // Of a connection that was somebody else's before, the end may have come already, and does not come again.
+    if (socket.readableEnded || socket.destroyed) queueMicrotask(this.#onEnd)
   }
 
   /** Octets of the peer's. They may be lent for this moment only, and are kept by machines and by whom they tell of them. */
@@ -89,7 +101,7 @@ export class Drive<Output extends { readonly kind: string }> {
     // All of them before the first is worked on: what stands behind STARTTLS must be there when it is looked for.
     for (let at = 0; at < chunk.length; at += SLICE) {
       const slice = chunk.subarray(at, at + SLICE)
-      this.#inputs.push({ run: () => this.#machine.receive(slice, now()), clear: true })
+      this.#inputs.push({ run: () => this.#machine.receive(slice, now()), clear: true, octets: slice })
     }
     if (!this.#busy) return this.#work()
     // One chunk waits here, and the rest where it is.
@@ -133,7 +145,7 @@ export class Drive<Output extends { readonly kind: string }> {
    * The connection is somebody else's from here on, as TURN wants it: nothing more is read or written by this machine.
    * Whoever takes the socket resumes it.
    */
-  release(): Channel {
+  release(): Released {
     clearTimeout(this.#timer)
     // What was said before, the yes to TURN above all.
     this.#flush()
@@ -141,9 +153,9 @@ export class Drive<Output extends { readonly kind: string }> {
     this.#unlisten()
     this.#ended = true
     this.#closed = true
-    this.#inputs.length = 0
+    const rest = concat(this.#inputs.splice(0).flatMap(({ octets }) => octets ?? []))
     this.#settle()
-    return this.#socket
+    return { socket: this.#socket, rest }
   }
 
   /** Kept once everything asked for was carried out, and what was written is on its way. */

@@ -3,7 +3,7 @@
  * the id of the message for its name. Its first line is the record of the message, what follows is the content.
  */
 import { constants, lstatSync, mkdirSync } from 'node:fs'
-import { chmod, type FileHandle, lstat, mkdir, open, opendir, rename, rm } from 'node:fs/promises'
+import { chmod, type FileHandle, lstat, mkdir, open, opendir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { PosternError } from '../base/problem.ts'
@@ -19,11 +19,17 @@ export const MAX_LOOKED_AT = 1_000
 /** What was begun so long ago and has not got its name yet never will. */
 const ABANDONED: Duration = 86_400_000
 
+/** What was no message is kept for a person to look at, so many files and octets of it; the oldest go where there is more. */
+export const MOST_ASIDE = 1_000
+export const MAX_ASIDE: number = 256 * 1024 ** 2
+
 /**
  * Everybody may put a file in and nobody may list what there is; only its owner and the server may take one out (the sticky
  * bit), and the server may read it, for it gets the folder's group (the set-group-id bit).
  */
 const FOLDER_MODE = 0o3733
+/** Of these, what a folder must have that was made for us, for everybody or for a group; and what it must not. */
+const [MUST_HAVE, MUST_NOT_HAVE] = [0o3000, 0o044]
 /** Its owner, and by the folder's group the server. */
 const FILE_MODE = 0o640
 /** As `newId` makes them; nothing else becomes a key, or the name of a file. */
@@ -99,24 +105,37 @@ export interface Dropped {
   readonly isWhole: () => boolean
 }
 
+/** What was put aside: how large it is. */
+interface Aside {
+  readonly name: string
+  readonly octets: number
+}
+
 /** The server's side. */
 export class DropFolder {
   readonly folder: string
+  /** The oldest first. */
+  #aside: Aside[] = []
 
   constructor(folder: string) {
     this.folder = folder
   }
 
-  /** Opens it to everybody. Fails where it is not ours. */
+  /** Opens it to everybody, unless it was made for us and is open to whom it shall be. Fails where it is not ours. */
   async open(): Promise<void> {
     makeDropFolder(this.folder)
+    const aside = join(this.folder, ASIDE)
     // While it is closed still: nobody else can have put one in its place.
-    await mkdir(join(this.folder, ASIDE), { mode: 0o700 }).catch(ignoreThere)
-    for (const each of [this.folder, join(this.folder, ASIDE)]) {
+    await mkdir(aside, { mode: 0o700 }).catch(ignoreThere)
+    for (const each of [this.folder, aside]) {
       const found = lstatSync(each)
       if (!found.isDirectory() || found.uid !== process.geteuid?.()) throw new Error(`${each} is no folder of ours`)
     }
-    await chmod(this.folder, FOLDER_MODE)
+    const { mode, gid } = lstatSync(this.folder)
+    // A service may be kept from setting such bits, even where they are set (systemd's RestrictSUIDSGID).
+    if ((mode & MUST_HAVE) !== MUST_HAVE || (mode & MUST_NOT_HAVE) !== 0) await chmod(this.folder, FOLDER_MODE)
+    if (!isInGroup(gid)) throw new Error('this server is not in its group, and could not read what is left there')
+    this.#aside = await lyingIn(aside)
   }
 
   /** Names in it, the oldest first, so many at most. What was never finished is swept away. */
@@ -187,12 +206,37 @@ export class DropFolder {
     await syncIfAllowed(this.folder)
   }
 
-  /** Out of the way, and not lost; where it is now. */
-  async setAside(name: string): Promise<string> {
-    const path = join(this.folder, ASIDE, name)
-    await rename(join(this.folder, name), path)
-    return path
+  /** Out of the way, and not lost: where it is now, and how many had to go for it. */
+  async setAside(name: string): Promise<{ readonly path: string; readonly gone: number }> {
+    const [from, path] = [join(this.folder, name), join(this.folder, ASIDE, name)]
+    const { size } = await lstat(from)
+    await rename(from, path)
+    this.#aside = [...this.#aside.filter(each => each.name !== name), { name, octets: size }]
+    let left = this.#aside.reduce((sum, { octets }) => sum + octets, 0)
+    let gone = 0
+    for (; this.#aside.length - gone > MOST_ASIDE || left > MAX_ASIDE; gone++) {
+      const oldest = this.#aside[gone]
+      if (!oldest) break
+      left -= oldest.octets
+      await rm(join(this.folder, ASIDE, oldest.name), { force: true })
+    }
+    this.#aside = this.#aside.slice(gone)
+    return { path, gone }
   }
+}
+
+/** What lies in a folder, the first that came first. When that was is not for whoever made a file to say. */
+async function lyingIn(folder: string): Promise<Aside[]> {
+  const found: (Aside & { readonly came: number })[] = []
+  for (const name of await readdir(folder)) {
+    const stat = await lstat(join(folder, name)).catch(() => undefined)
+    if (stat?.isFile()) found.push({ name, octets: stat.size, came: stat.ctimeMs })
+  }
+  return found.sort((a, b) => a.came - b.came)
+}
+
+function isInGroup(gid: number): boolean {
+  return process.geteuid?.() === 0 || process.getegid?.() === gid || (process.getgroups?.() ?? []).includes(gid)
 }
 
 function ignoreThere(cause: NodeJS.ErrnoException): void {

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -45,11 +55,11 @@ test('a message that breaks off is in nobody`s mailbox, and its beginning is tak
   assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
 })
 
-test('the names of a Maildir that is made for a message are flushed before it counts as delivered', {
-  skip: process.platform !== 'linux' && 'which file a descriptor is shows on Linux',
-}, async () => {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), 'postern-maildir-')))
-  const handle = await open(root, 'r')
+const LINUX = { skip: process.platform !== 'linux' && 'which file a descriptor is shows on Linux' }
+
+/** The folders that are flushed while this is done. */
+async function flushedBy(work: () => Promise<unknown>): Promise<ReadonlySet<string>> {
+  const handle = await open('/', 'r')
   const proto = Object.getPrototypeOf(handle) as { sync(): Promise<void>; fd: number }
   await handle.close()
   const flushed = new Set<string>()
@@ -59,13 +69,47 @@ test('the names of a Maildir that is made for a message are flushed before it co
     return sync.call(this)
   })
   try {
-    await deliver(join(root, 'all', 'box'), pieces('Subject: hello\r\n\r\nhello\r\n'))
-    for (const folder of [root, join(root, 'all'), join(root, 'all', 'box'), join(root, 'all', 'box', 'new')])
-      assert.ok(flushed.has(folder), folder)
+    await work()
   } finally {
     spy.mock.restore()
-    rmSync(root, { recursive: true })
   }
+  return flushed
+}
+
+test('the names of a Maildir that is made for a message are flushed before it counts as delivered', LINUX, async t => {
+  const root = realpathSync(join(folder(t), '..'))
+  const flushed = await flushedBy(() => deliver(join(root, 'all', 'box'), pieces('Subject: hello\r\n\r\nhello\r\n')))
+  for (const folder of [root, join(root, 'all'), join(root, 'all', 'box'), join(root, 'all', 'box', 'new')])
+    assert.ok(flushed.has(folder), folder)
+})
+
+test('so are those that a crash left before they were flushed; and once is enough', LINUX, async t => {
+  const root = realpathSync(join(folder(t), '..'))
+  const box = join(root, 'all', 'box')
+  for (const name of ['tmp', 'new', 'cur']) mkdirSync(join(box, name), { recursive: true })
+  const first = await flushedBy(() => deliver(box, pieces('hello\r\n')))
+  for (const folder of [root, join(root, 'all'), box, join(box, 'new')]) assert.ok(first.has(folder), folder)
+  const second = await flushedBy(() => deliver(box, pieces('hello\r\n')))
+  assert.deepEqual(
+    [...second].filter(each => !each.startsWith(join(box, 'tmp'))),
+    [join(box, 'new')],
+  )
+  rmSync(box, { recursive: true })
+  const third = await flushedBy(() => deliver(box, pieces('hello\r\n')))
+  assert.ok(third.has(join(root, 'all')) && third.has(box))
+})
+
+test('a message takes nobody`s place: where its name is somebody else`s it gets another', async t => {
+  const maildir = folder(t)
+  async function* taken(): AsyncIterable<Uint8Array> {
+    const [name = ''] = readdirSync(join(maildir, 'tmp'))
+    writeFileSync(join(maildir, 'new', name), 'of another process')
+    yield* pieces('ours')
+  }
+  const path = await deliver(maildir, taken())
+  assert.equal(readFileSync(path, 'utf8'), 'ours')
+  assert.deepEqual((await readMaildir(maildir)).map(String).sort(), ['of another process', 'ours'])
+  assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
 })
 
 test('a message that cannot be moved to `new` leaves nothing in `tmp`', async () => {

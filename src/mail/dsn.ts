@@ -81,7 +81,11 @@ export function formatReport(report: Report, to: Mailbox): Uint8Array {
   const told = WORDS.map(each => ({ ...each, lines: linesOf(recipients, names, each.action) })).filter(
     ({ lines }) => lines.length > 0,
   )
-  const fields = recipients.map((each, i) => fieldsOf(envelope, each, names[i] ?? '').join('\r\n'))
+  const fields = recipients.map((each, i) => {
+    const lines = fieldsOf(envelope, each, names[i] ?? '').join('\r\n')
+    // What is not declared to be UTF-8 is ASCII (RFC 3464 §2.1.1); the part that people read has the words as they were said.
+    return isGlobal ? lines : lines.replace(/[^\x00-\x7f]/gu, '?')
+  })
   const envid = envelope.envid === undefined ? undefined : fromXtext(envelope.envid)
   const text = [
     `From: Mail Delivery System <postmaster@${host}>`,
@@ -154,9 +158,9 @@ function originalOf({ recipients }: Envelope, recipient: number): string | undef
   return text === undefined ? undefined : `Original-Recipient: ${oneLine(text.replace(';', '; '))}`
 }
 
-/** Whatever a peer said must not begin a new field. */
+/** Whatever a peer said must not begin a new field, nor be obeyed by the terminal that it is read on. */
 function oneLine(text: string): string {
-  const line = text.replace(/[\r\n\0]+/g, ' ')
+  const line = text.replace(/[\r\n\0]+/g, ' ').replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
   // A line of a message has 998 octets at most (RFC 5322 §2.1.1), and a character up to three of them.
   return line.length > 300 ? `${line.slice(0, 300)}…` : line
 }

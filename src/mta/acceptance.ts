@@ -5,6 +5,7 @@ import type { Answer, Question } from '../smtp/session.ts'
 import { holds } from '../topology/topology.ts'
 import type { Aliases } from './aliases.ts'
 import type { MtaConfig } from './config.ts'
+import { maySend } from './senders.ts'
 
 /** Is the mailbox one of ours? `postmaster` without a domain always is (RFC 5321 §4.5.1). */
 export function isLocal({ localDomains }: Pick<MtaConfig, 'localDomains'>, { local, domain }: Mailbox): boolean {
@@ -22,6 +23,11 @@ export function mailboxFor(
   return (
     own ?? (lower(to.local) === 'postmaster' ? (mailboxes[0] ?? { local: 'postmaster', domain: hostname }) : undefined)
   )
+}
+
+/** May this client send from this address? */
+export function acceptSender({ senders }: MtaConfig, { from, login }: Question & { readonly about: 'mail' }): Answer {
+  return login === undefined || maySend(senders, login, from) ? { yes: '' } : { no: 'not-your-address' }
 }
 
 /** A local part that asks to be sent on: `x%other.example`, `other.example!x`, `"x@other.example"`. */

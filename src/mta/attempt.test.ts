@@ -5,6 +5,7 @@ import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
 import { bytes, text } from '../base/bytes.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { wish } from '../smtp/any-login.test.ts'
+import { MAX_SAID } from '../smtp/reply.ts'
 import { type Outcome, sayOutcome } from '../spool/entry.ts'
 import { Attempt, type AttemptOutput, type Order } from './attempt.ts'
 import { classify } from './classify.ts'
@@ -284,6 +285,33 @@ function atGroup(): Run {
   assert.equal(it.said.at(-1), 'C: DATA\r\n')
   return it
 }
+
+test('of what a server says without end only the beginning is kept, for each recipient; what is UTF-8 is read so', () => {
+  const long = Array.from({ length: 90 }, (_, i) => `450${i < 89 ? '-' : ' '}4.7.1 ${'y'.repeat(600)}\r\n`).join('')
+  const it = atGroup()
+  it.hear(`250 ok\r\n${long}`)
+  it.hear(Buffer.from('550 5.1.1 Nuñez ist nicht da\r\n'))
+  assert.ok(JSON.stringify(it.outcomes.get(0)).length < 2 * MAX_SAID)
+  assert.equal(outcome(it, 1), 'failed: 550 5.1.1 Nuñez ist nicht da')
+  const other = run()
+  other.hear(`220-${'y'.repeat(4_000)}\r\n250 ${'z'.repeat(4_000)}\r\n`)
+  assert.ok(JSON.stringify(other.outcomes.get(0)).length < 2 * MAX_SAID)
+})
+
+test('a SIZE that is no number is no limit', () => {
+  for (const [said, kind] of [
+    ['-1', 'relayed'],
+    ['1e1', 'relayed'],
+    ['0x1', 'relayed'],
+    ['', 'relayed'],
+    ['10', 'failed'],
+  ] as const) {
+    const it = run()
+    for (const line of ['220 mx', `250-mx\r\n250 SIZE ${said}`, '250 ok', '250 ok', '250 ok', '354 go', '250 queued'])
+      if (!it.outcomes.has(0)) it.hear(`${line}\r\n`)
+    assert.equal(it.outcomes.get(0)?.kind, kind, said)
+  }
+})
 
 test('what a server says behind its 421 is heard by nobody, and the connection is closed once', () => {
   for (const behind of ['250 ok\r\n250 ok\r\n354 go\r\n', 'garbage\r\n', '421 again\r\n']) {

@@ -14,7 +14,7 @@ import { type Chunk, cutFrame, readFrameReply } from '../smtp/link2state.ts'
 import { digit, type Reply, sayReply } from '../smtp/reply.ts'
 import type { SaslClient, SaslClientAnswer, SaslClientQuestion, SaslClientStep } from '../smtp/sasl/mechanism.ts'
 import { type Failure, type Outcome, sayOutcome } from '../spool/entry.ts'
-import { heardFrom } from './classify.ts'
+import { heardFrom, kept } from './classify.ts'
 import { type Form, requiresTls, spare, unsendableTo, wantedForm } from './fitting.ts'
 import { FLOORS, type Floor, isMasked, type Order, TLS_IS_MISSING, type Without, type Workaround } from './order.ts'
 import { Transaction, type TransactionOutput, type TransactionTag } from './transaction.ts'
@@ -481,7 +481,7 @@ export class Attempt implements Machine<AttemptOutput> {
     // Before the login nothing was said of routing; now nothing will be.
     if (outcome.kind === 'deferred' && !this.#loggedIn) this.#order.linkState?.broken(sayOutcome(outcome))
     const open = which.filter(recipient => this.#open.delete(recipient))
-    const told = heardFrom(this.#order.remote, outcome)
+    const told = kept(heardFrom(this.#order.remote, outcome))
     return open.map(recipient => ({ kind: 'outcome', recipient, outcome: told }))
   }
 

@@ -314,3 +314,12 @@ test('the text of a message that requires TLS comes back with no report, whateve
   assert.equal(returnsAll(entry(failed, { ret: 'FULL' })), true)
   assert.equal(returnsAll(entry(failed, { ret: 'FULL', requireTls: true })), false)
 })
+
+test('nothing that a server said is obeyed by a terminal, and the part for programs is ASCII, as it is declared', () => {
+  const report = owed([[BOB, refused('\u001b[2Jno \u0007\u009b31m\tNuñez')]])
+  const [, people = '', programs = ''] = parts(report)
+  assert.match(programs, /^Diagnostic-Code: smtp; 550 5\.1\.1 \?\[2Jno \?\?31m\?Nu\?ez$/m)
+  assert.match(Buffer.from(people, 'latin1').toString(), /550 5\.1\.1 \?\[2Jno \?\?31m\?Nuñez/)
+  const global = owed([[{ to: { local: 'böb', domain: 'b.example' } }, refused('Nuñez')]], { smtputf8: true })
+  assert.match(Buffer.from(said(global), 'latin1').toString(), /^Diagnostic-Code: smtp; 550 5\.1\.1 Nuñez\r$/m)
+})

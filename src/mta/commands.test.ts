@@ -39,6 +39,12 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   one(fc.constantFrom('relay-from', 'no relay-from'), anyIp, fc.constantFrom('255.255.255.0', '255.255.255.255')),
   one('login', fc.constantFrom('u', 'v'), 'password-file', fc.constantFrom('secrets/a', 'b')),
   one('no login', fc.constantFrom('u', 'v')),
+  one(
+    'sender-of',
+    fc.constantFrom('u', '*', '"two words"'),
+    fc.constantFrom('*', '@a.example', 'a@a.example c@c.example', '@x.example a@b.example'),
+  ),
+  one('no sender-of', fc.constantFrom('u', '*')),
   one(fc.constantFrom('listen', 'no listen'), anyIp, fc.constantFrom('tls', 'port 465 tls', 'port 2525 tls')),
   one(fc.constantFrom('tls certificate tls/mail.pem key "tls/the key.pem"', 'no tls certificate')),
   one(fc.constantFrom('tls required', 'no tls required', 'vrfy', 'no vrfy', 'ntlm', 'no ntlm', 'no accounts')),
@@ -69,6 +75,7 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
   one(fc.constantFrom('no destination-tls b.example', 'mta-sts off', 'no mta-sts off', 'no deliver')),
   one('deliver lmtp', fc.constantFrom('127.0.0.1 port 24', '::1 port 24', '/run/lmtp', '"the store"')),
   one(fc.constantFrom('spool memory', 'spool /var/spool/postern', 'spool "the queue" size 10G', 'no spool')),
+  one(fc.constantFrom('sendmail-drop /var/spool/postern-drop', 'sendmail-drop "left here"', 'no sendmail-drop')),
   one('queue retry', fc.constantFrom('exchange2003', 'iis', '10m 20m', '10m 10m 10m 15m')),
   one(fc.constantFrom('queue delay-report never', 'queue delay-report 4h', 'no queue delay-report')),
   one(

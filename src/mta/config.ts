@@ -10,6 +10,7 @@ import { EXCHANGE_2003 } from '../spool/retry.ts'
 import type { Network } from '../topology/topology.ts'
 import type { Alias } from './aliases.ts'
 import { WORKAROUNDS, type Workaround } from './order.ts'
+import type { SenderLine } from './senders.ts'
 
 /** A mail server as its text describes it. */
 export interface MtaConfig extends Served {
@@ -40,6 +41,8 @@ export interface MtaConfig extends Served {
   readonly logins: readonly { readonly user: string; readonly passwordFile: string; readonly at: SourceRef }[]
   /** Accounts with verifiers, as `postern mta password` writes them. */
   readonly accountsFile?: FileRef
+  /** From which addresses who has logged in may send; where no line speaks of a login, from any. */
+  readonly senders: readonly SenderLine[]
   /** Is NTLM on, for the accounts that have a hash for it? */
   readonly ntlm: boolean
   /** The keytab of our Kerberos service; absent: no GSSAPI. */
@@ -50,6 +53,8 @@ export interface MtaConfig extends Served {
   readonly sessions: SessionLimits
   /** Where messages wait; absent: in a folder `spool` beside the configuration. */
   readonly spool?: SpoolConfig
+  /** Where programs of this machine leave mail while no server runs; absent: beside the spool. */
+  readonly drop?: { readonly folder: string; readonly at: SourceRef }
   readonly retry: readonly Duration[]
   readonly expire: Duration
   /** After so long in the queue its sender is told that a message is delayed; 0: never. */
@@ -167,6 +172,7 @@ export const EMPTY_MTA: MtaConfig = {
   mailboxes: [],
   relayFrom: [],
   logins: [],
+  senders: [],
   ntlm: false,
   authWithoutTls: false,
   limits: LIMITS,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sayOutcome } from '../spool/entry.ts'
-import { exchangersOf, interleave, literalAddress, MOST_EXCHANGERS, unaddressed } from './exchangers.ts'
+import { exchangersOf, interleave, isOwnDoor, literalAddress, MOST_EXCHANGERS, unaddressed } from './exchangers.ts'
 import type { DnsAnswer, Records } from './resolver.ts'
 
 const found = (...records: readonly (readonly [number, string])[]): DnsAnswer<Records['MX']> => ({
@@ -70,4 +70,23 @@ test('servers without an address fail the mail, unless nobody could be asked', (
   assert.match(sayOutcome(unaddressed('b.example', ['b.example'], [])), /^failed: 5\.1\.2 /)
   assert.match(sayOutcome(unaddressed('b.example', ['mx1', 'mx2'], [])), /^failed: 5\.4\.4 .*mx1, mx2/)
   assert.match(sayOutcome(unaddressed('b.example', ['mx1'], ['SERVFAIL'])), /^deferred: 4\.4\.3 /)
+})
+
+test('a door of ours is known by whichever of our addresses somebody gives', () => {
+  const own = (ip: string) => ['192.0.2.1', '2001:db8::1'].includes(ip)
+  const at = (...ips: readonly string[]) => ips.map(ip => ({ ip, port: 25 }))
+  const asked = (doors: ReturnType<typeof at>, ip: string, port = 25) => isOwnDoor(doors, { ip, port }, own)
+  for (const ip of ['192.0.2.1', '127.0.0.1', '127.9.9.9', '0.0.0.0', '::ffff:192.0.2.1', '::FFFF:c000:201'])
+    assert.equal(asked(at('0.0.0.0'), ip), true, ip)
+  for (const ip of ['2001:db8::1', '2001:DB8:0::1', '::1', '0:0:0:0:0:0:0:1', '::'])
+    assert.equal(asked(at('::'), ip), true, ip)
+  for (const [doors, ip, port] of [
+    [at('0.0.0.0'), '192.0.2.2', 25],
+    [at('0.0.0.0'), '192.0.2.1', 26],
+    [at('0.0.0.0'), '::1', 25],
+    [at('::'), '192.0.2.1', 25],
+    // Another door of this machine is somebody else's.
+    [at('192.0.2.1'), '127.0.0.1', 25],
+  ] as const)
+    assert.equal(asked(doors, ip, port), false, ip)
 })

@@ -1,8 +1,10 @@
 /** The mail servers of a domain, in the order in which they are tried (RFC 5321 §5.1). */
 import { lower } from '../base/bytes.ts'
 import type { Random } from '../base/id.ts'
+import { canonicalIp, isLoopback, unmapped } from '../config/ip.ts'
 import { sameDomain } from '../smtp/address.ts'
 import type { Outcome } from '../spool/entry.ts'
+import type { Listen } from './config.ts'
 import type { DnsAnswer, Records } from './resolver.ts'
 
 /** Servers of a domain that are looked at; a domain can name as many as it likes. */
@@ -59,6 +61,28 @@ export function interleave(six: readonly string[], four: readonly string[]): rea
   const pairs = Array.from({ length: longest }, (_, i) => [six[i], four[i]])
   return pairs.flat().filter(address => address !== undefined)
 }
+
+/**
+ * Would a connection there come to a door of ours? Then what is sent would come back until it has no hops left. `isOwn`: is it
+ * an address of this machine.
+ */
+export function isOwnDoor(
+  listens: readonly Pick<Listen, 'ip' | 'port'>[],
+  { ip, port }: { readonly ip: string; readonly port: number },
+  isOwn: (ip: string) => boolean,
+): boolean {
+  const to = unmapped(canonicalIp(ip) ?? ip)
+  // Whoever connects to no address at all stays on this machine.
+  const stays = UNSPECIFIED.has(to)
+  return listens.some(door => {
+    if (door.port !== port) return false
+    if (door.ip === to || stays) return true
+    const isOfAll = UNSPECIFIED.has(door.ip) && door.ip.includes(':') === to.includes(':')
+    return isOfAll && (isLoopback(to) || isOwn(to))
+  })
+}
+
+const UNSPECIFIED: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 
 /** What becomes of mail for a domain whose best server is ourselves, and that is none of ours. */
 export function loops(domain: string): Outcome {

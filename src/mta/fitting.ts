@@ -79,15 +79,21 @@ export function unsendableTo(
       const why = 'the message must be delivered in time or come back, and the next server takes no DELIVERBY'
       return { status: '5.3.3', why }
     }
-    const [left, least] = [secondsLeft(envelope.deliverBy, now), Number(offered.keywords.get('DELIVERBY')?.[0] ?? 0)]
+    const [left, least] = [secondsLeft(envelope.deliverBy, now), numberOf(offered, 'DELIVERBY')]
     if (left < least) {
       const why = `the message must be delivered within ${left} s or come back, and the next server wants ${least} s for that`
       return { status: '5.4.7', why }
     }
   }
-  const limit = Number(offered.keywords.get('SIZE')?.[0] ?? 0)
-  if (limit === 0 || size <= limit || Number.isNaN(limit)) return undefined
+  const limit = numberOf(offered, 'SIZE')
+  if (limit === 0 || size <= limit) return undefined
   return { status: '5.3.4', why: `the message has ${size} octets, and the next server takes ${limit}` }
+}
+
+/** The number behind a keyword; what is none says nothing, and 0 stands for that. */
+function numberOf({ keywords }: Capabilities, keyword: string): number {
+  const said = keywords.get(keyword)?.[0] ?? ''
+  return /^\d{1,20}$/.test(said) ? Number(said) : 0
 }
 
 export function isPlain({ from, recipients }: Envelope): boolean {

@@ -1,7 +1,12 @@
 /** Who may log in, by what, and with what in clear. */
-import type { CommandSpec } from '../config/grammar.ts'
+import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import type { MtaConfig } from './config.ts'
+import { formatSenders, parseSenders, type SenderLine } from './senders.ts'
+
+function otherSenders({ senders }: MtaConfig, args: Arguments): readonly SenderLine[] {
+  return senders.filter(({ login }) => login !== args.text('user'))
+}
 
 export const LOGIN_COMMANDS: readonly CommandSpec<MtaConfig>[] = [
   {
@@ -29,6 +34,22 @@ export const LOGIN_COMMANDS: readonly CommandSpec<MtaConfig>[] = [
     noSyntax: 'login <user:word>',
     show: ({ logins }) =>
       logins.map(({ user, passwordFile }) => `login ${quote(user)} password-file ${quote(passwordFile)}`),
+  },
+  {
+    syntax: 'sender-of <user:word> <addresses:text...>',
+    help: 'What this login may send from: alice@a.example, @a.example, * for any; of the login * whoever has no such line',
+    apply(config, args) {
+      const may = parseSenders(args.text('addresses'))
+      if ('wrong' in may) {
+        const message = `"${may.wrong}" is no address to send from`
+        const hint = 'expected addresses such as alice@a.example, domains such as @a.example, or *'
+        return { problems: [{ severity: 'error', message, hint, at: args.at('addresses') }] }
+      }
+      return { ...config, senders: [...otherSenders(config, args), { login: args.text('user'), may }] }
+    },
+    remove: (config, args) => ({ ...config, senders: otherSenders(config, args) }),
+    noSyntax: 'sender-of <user:word> [<addresses:text...>]',
+    show: ({ senders }) => senders.map(({ login, may }) => `sender-of ${quote(login)} ${formatSenders(may)}`),
   },
   {
     syntax: 'ntlm',

@@ -127,4 +127,5 @@ test('a login is one line, and one that failed says why', () => {
 test('nothing that a terminal obeys comes through', () => {
   const outcome = { kind: 'failed', by: { status: '5.0.0', why: 'a\u001b[2Jb\nM2: \u009bc' } } as const
   assert.equal(sayEvent(tried({ kind: 'done', at: 0, outcome })), 'M1: <bob@b.example> failed: 5.0.0 a?[2Jb?M2: ?c')
+  assert.equal(factsOf(tried({ kind: 'done', at: 0, outcome })).why, 'a?[2Jb?M2: ?c')
 })

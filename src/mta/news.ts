@@ -37,7 +37,7 @@ export type ReportKind = 'delay' | 'end'
 export type OperatorVerb = 'retry' | 'hold' | 'release' | 'remove' | 'bounce'
 
 /** Why something was not taken, in the words of `smtp/dialect.ts`'s situations. */
-export type RefusedWhat = 'recipient' | 'message'
+export type RefusedWhat = 'sender' | 'recipient' | 'message'
 
 /** Everything that a running server tells. */
 export type MtaEvent =
@@ -291,7 +291,8 @@ function address(path: Mailbox | null): string {
 }
 
 function clip(text: string): string {
-  return text.length > MAX_FACT ? `${text.slice(0, MAX_FACT)}…` : text
+  // JSON leaves DEL and the controls above it as they are.
+  return printable(text.length > MAX_FACT ? `${text.slice(0, MAX_FACT)}…` : text)
 }
 
 function bounded(facts: Facts): Facts {

@@ -33,6 +33,15 @@ const SPOOL: Spec = {
   },
 }
 
+const DROP: Spec = {
+  syntax: 'sendmail-drop <folder:file>',
+  help: 'Where programs of this machine leave mail while no server runs; without it in a folder beside the spool',
+  apply: (config, args, at) => ({ ...config, drop: { folder: args.text('folder'), at } }),
+  remove: ({ drop: _gone, ...config }) => config,
+  noSyntax: 'sendmail-drop',
+  show: ({ drop }) => (drop ? [`sendmail-drop ${quote(drop.folder)}`] : []),
+}
+
 const RETRY: Spec = {
   syntax: 'queue retry <waits:text...>',
   help: 'How long to wait before each new try, the last one again and again: 10m 10m 10m 15m; or exchange2003, or iis',
@@ -106,4 +115,4 @@ const DESTINATION: Spec = {
   },
 }
 
-export const QUEUE_COMMANDS: readonly Spec[] = [SPOOL, RETRY, EXPIRE, DELAY_REPORT, DESTINATION]
+export const QUEUE_COMMANDS: readonly Spec[] = [SPOOL, DROP, RETRY, EXPIRE, DELAY_REPORT, DESTINATION]

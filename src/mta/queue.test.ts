@@ -38,6 +38,11 @@ test('a filter means what fits all of it', () => {
     [{ from: 'ANN@', to: 'eve@C', reason: 'RECEIVED' }, true],
     [{ from: 'ANN@', to: 'nobody' }, false],
     [{ hop: 'connector b' }, true],
+    [{ hop: 'B' }, true],
+    [{ hop: 'connector' }, true],
+    // In the word for what it is, and not in its name.
+    [{ hop: 'c' }, false],
+    [{ hop: 'mailbox' }, false],
     // Nothing waits for that one any more.
     [{ hop: 'connector c' }, false],
     [{ olderThan: 600_000 }, true],

@@ -47,10 +47,19 @@ export function fits({ entry, hops }: Queued, filter: QueueFilter, now: Instant)
     (!ids || ids.length === 0 || ids.includes(entry.id)) &&
     (from === undefined || has(formatPath(entry.envelope.from), from)) &&
     (to === undefined || entry.envelope.recipients.some(each => has(formatPath(each.to), to))) &&
-    (hop === undefined || hops.some((each, i) => entry.recipients[i]?.kind === 'waiting' && has(each, hop))) &&
+    (hop === undefined || hops.some((each, i) => entry.recipients[i]?.kind === 'waiting' && isHop(each, hop))) &&
     (olderThan === undefined || now - entry.arrived >= olderThan) &&
     (reason === undefined || entry.trail.some(({ what }) => has(what, reason)))
   )
+}
+
+/** Kinds of next hops, before their names. */
+const KIND = /^(?:connector|mailbox|turn)(?: |$)/i
+
+/** `C` is in "connector", and does not mean all of them: the kind counts where it is said. */
+function isHop(hop: string, part: string): boolean {
+  const [name, wanted] = KIND.test(part) ? [hop, part] : [hop.replace(KIND, ''), part]
+  return lower(name).includes(lower(wanted))
 }
 
 export function isEverything(filter: QueueFilter): boolean {

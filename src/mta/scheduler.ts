@@ -120,7 +120,8 @@ export class Scheduler<Job> {
 
   /** A message got through. `true`: the hop had been away, and is back. */
   worked(hop: string): boolean {
-    const lane = this.#lane(hop)
+    const lane = this.#lanes.get(hop)
+    if (!lane) return false
     const isBack = lane.failures > 0
     lane.failures = 0
     lane.away = undefined

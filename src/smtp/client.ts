@@ -11,6 +11,7 @@ import { after, type Phase, type Said, said } from './dialogue.ts'
 import { type Heard, LineSplitter } from './line.ts'
 import { MAX_CHUNKS, MAX_FRAME } from './link2state.ts'
 import { type Reply, type ReplyCaps, ReplyReader, sayReply } from './reply.ts'
+import { LoginSecrets } from './secrets.ts'
 
 /** How long to wait for an answer, by what was said (RFC 5321 §4.5.3.2). */
 export const WAITS: Readonly<Partial<Record<Said, Duration>>> & { readonly other: Duration } = {
@@ -36,6 +37,8 @@ export type ClientOutput<Tag> =
 /** A frame of link state is a reply of thousands of lines. */
 const FRAME_CAPS: ReplyCaps = { lines: MAX_CHUNKS, octets: 2 * MAX_FRAME }
 
+const LOGIN: ReadonlySet<Said | undefined> = new Set<Said>(['auth', 'x-exps', 'auth-line'])
+
 interface Waiting<Tag> {
   readonly said: Said
   readonly tag: Tag
@@ -45,6 +48,7 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
   readonly #trace: boolean
   readonly #input = new LineSplitter()
   readonly #replies = new ReplyReader()
+  readonly #secrets = new LoginSecrets()
   #waiting: Waiting<Tag>[] = []
   #body: DotWriter | undefined
   #phase: Phase = 'greeting'
@@ -89,6 +93,7 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
     if (this.#over) return []
     // No octets are sent as "=": an empty response is not none (RFC 4954 §4).
     const encoded = initial.length === 0 ? '=' : toBase64(initial)
+    this.#secrets.add(initial)
     const bytes = formatCommand({ kind: verb, mechanism, initial: encoded })
     if (!bytes) return this.#fail('5.5.2', 'a command would have held a line end')
     this.#expect(verb, tag, now)
@@ -98,6 +103,7 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
   /** A line of a SASL exchange; traces show that there was one, and nothing of it. */
   respond(response: Uint8Array, tag: Tag, now: Instant): readonly ClientOutput<Tag>[] {
     if (this.#over) return []
+    this.#secrets.add(response)
     this.#expect('auth-line', tag, now)
     return [...this.#tell('C', '[secret]'), { kind: 'write', bytes: utf8(`${toBase64(response)}\r\n`) }]
   }
@@ -157,10 +163,19 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
     this.#input.push(bytes)
     const out: ClientOutput<Tag>[] = []
     for (;;) {
-      const heard = this.#isOver ? undefined : this.#next()
-      if (heard === undefined) return out
-      if ('fault' in heard) return [...out, ...this.#fail('4.5.0', `not a reply (${heard.fault}): ${heard.line}`)]
-      out.push(...heard.lines.flatMap(line => this.#tell('S', utf8Text(line.bytes))))
+      const read = this.#isOver ? undefined : this.#next()
+      if (read === undefined) return out
+      // What is said of a login may repeat it.
+      const secrets = LOGIN.has(this.#waiting[0]?.said) ? this.#secrets : undefined
+      if ('fault' in read) {
+        const line = secrets?.withoutIn(read.line) ?? read.line
+        return [...out, ...this.#fail('4.5.0', `not a reply (${read.fault}): ${line}`)]
+      }
+      const heard = secrets ? { ...read, value: secrets.without(read.value) } : read
+      for (const line of heard.lines) {
+        const said = utf8Text(line.bytes)
+        out.push(...this.#tell('S', secrets?.withoutIn(said) ?? said))
+      }
       const isHeld = this.#held !== undefined
       this.#held = undefined
       const waiting = this.#waiting.shift()

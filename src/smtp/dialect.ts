@@ -69,6 +69,7 @@ export type Situation =
   | 'header-too-long'
   | 'relay-refused'
   | 'no-such-user'
+  | 'not-your-address'
   | 'no-space'
   | 'cannot-keep'
   | 'auth-first'
@@ -149,6 +150,7 @@ const POSTERN: Wording = {
   'header-too-long': fixed(552, '5.3.4', 'Message header exceeds the limit'),
   'relay-refused': ({ about }) => reply(550, '5.7.1', `Unable to relay for ${about}`),
   'no-such-user': ({ about }) => reply(550, '5.1.1', `No such user: ${about}`),
+  'not-your-address': ({ about }) => reply(553, '5.7.1', `Who has logged in may not send from ${about}`),
   'no-space': fixed(452, '4.3.1', 'No space to keep the message now'),
   'cannot-keep': fixed(451, '4.3.0', 'The message could not be kept'),
   'auth-first': fixed(530, '5.7.0', 'Authentication required'),

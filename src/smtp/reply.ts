@@ -70,9 +70,17 @@ function fitting(text: string, octets: number, encode: (text: string) => Uint8Ar
   return utf8Text(whole.subarray(0, end))
 }
 
+/** As much of a text of a peer's as is told and kept; a reply may be much longer. */
+export const MAX_SAID = 1_000
+
 /** A reply on one line, for people. */
 export function sayReply({ code, status, text: lines }: Reply): string {
-  return [code, status, ...lines].filter(part => part !== undefined && part !== '').join(' ')
+  return cut([code, status, ...lines].filter(part => part !== undefined && part !== '').join(' '))
+}
+
+/** No more than is told of it. */
+export function cut(text: string): string {
+  return text.length > MAX_SAID ? `${text.slice(0, MAX_SAID)}…` : text
 }
 
 /** Caps on one reply, in lines and octets: `220-` without end must not fill the memory (peers send a few dozen lines). */

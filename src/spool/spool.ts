@@ -7,6 +7,11 @@ export interface Claim {
   readonly until: Instant
 }
 
+/** Gives a claim back, and leaves everything as it was. */
+export function givenBack(spool: Pick<Spool, 'update'>, claim: Claim): Promise<boolean> {
+  return spool.update(claim, { ...claim.entry, revision: claim.entry.revision + 1 })
+}
+
 /** A message of our own, whole already: a report. */
 export interface OwnMessage {
   readonly entry: SpoolEntry

@@ -8,11 +8,14 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
@@ -26,7 +29,7 @@ import { writeRecord } from '../../src/spool/record.ts'
 import { freePorts } from '../../tools/bench/process.ts'
 import { noSmallDisk, smallDisk } from '../small-disk.ts'
 import { type After, type Place, place, start, until } from './mail-service.ts'
-import { postern, ROOT } from './postern.ts'
+import { postern, ROOT, run } from './postern.ts'
 
 const BOB = { local: 'bob', domain: 'b.example' }
 
@@ -149,6 +152,30 @@ test('what is no message, or would be another one on its way, is put aside and t
       .filter(each => each.includes(`${name} was put there`))
     assert.match(line, why)
   }
+})
+
+test('`sendmail-drop` names another place; without a server everybody may leave mail there, and the next takes it up', async t => {
+  const [port = 0] = await freePorts(1)
+  const drop = mkdtempSync(join(tmpdir(), 'elsewhere-'))
+  t.after(() => rmSync(drop, { recursive: true, force: true }))
+  const here = place(t, [
+    'hostname mail-a.a.example',
+    `listen 127.0.0.1 port ${port}`,
+    'local-domain a.example',
+    'mailbox alice@a.example',
+    `sendmail-drop ${drop}`,
+  ])
+  await (await start(t, here.file)).end()
+  assert.equal(existsSync(dropFolder(join(here.folder, 'spool'))), false)
+  const { status, err } = await run(`${ROOT}/postern`, ['sendmail', '-C', here.file, 'alice'], {
+    input: 'Subject: elsewhere\n\nx\n',
+  })
+  assert.deepEqual([status, err], [0, ''])
+  assert.equal(files(drop).length, 1)
+  await start(t, here.file)
+  const box = join(here.folder, 'maildir/alice@a.example')
+  await until(async () => existsSync(box) && (await readMaildir(box)).length === 1)
+  assert.deepEqual(files(drop), [])
 })
 
 test('a folder that is closed to the caller: 75, and why', async t => {

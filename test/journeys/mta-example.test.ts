@@ -1,10 +1,11 @@
 /** `./postern init mta`, and the units that run it under systemd. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
+import { DropFolder } from '../../src/io/drop-folder.ts'
 import { readMaildir } from '../../src/io/maildir.ts'
 import { freePorts } from '../../tools/bench/process.ts'
 import { unmet } from '../interop/needs.ts'
@@ -89,6 +90,24 @@ for (const unit of UNITS) {
     assert.equal(judged.status, 0, judged.stdout.split('\n').at(-2))
   })
 }
+
+test('systemd-tmpfiles makes the folder for mail that is left as the server wants it, and nothing else', {
+  skip: unmet({ commands: ['systemd-tmpfiles'] }),
+}, async t => {
+  const root = folder(t)
+  const file = join(root, 'postern-mta.conf')
+  const ours = `${process.getuid?.()} ${process.getgid?.()}`
+  const written = readFileSync(join(ROOT, 'packaging/postern-mta.tmpfiles'), 'utf8')
+  writeFileSync(file, written.replaceAll('postern postern -', `${ours} -`))
+  const made = spawnSync('systemd-tmpfiles', ['--create', `--root=${root}`, file], { encoding: 'utf8' })
+  assert.deepEqual([made.status, made.stderr], [0, ''])
+  const drop = join(root, 'var/spool/postern-drop')
+  const { ctimeMs } = statSync(drop)
+  await new DropFolder(drop).open()
+  assert.equal(statSync(drop).ctimeMs, ctimeMs)
+  const unit = readFileSync(join(ROOT, 'packaging/postern-mta.service'), 'utf8')
+  assert.match(unit, /^ReadWritePaths=-\/var\/spool\/postern-drop$/m)
+})
 
 test('there is a unit for each of the two', () => {
   assert.deepEqual(UNITS.sort(), ['postern-firewall.service', 'postern-mta.service'])
