@@ -231,8 +231,8 @@ export class Tree {
   }
 
   async #writeGroup(): Promise<void> {
-    // What else is asked for in this turn of the loop joins in.
-    await new Promise(resolve => setImmediate(resolve))
+    // Who is busy finds more in each turn of the loop, and an idle one turns in no time.
+    for (let turn = 0; turn < TURNS; turn++) await new Promise(resolve => setImmediate(resolve))
     const group = this.#group()
     this.#isUrgent = this.#waiting.length > 0
     let fitting = this.#fitting(group)
@@ -383,6 +383,9 @@ const CHANGE = 16_384
  * somebody reads in it.
  */
 const MAP_SIZE = 64 * 1024 ** 3
+
+/** Turns of the event loop in which what is asked for joins a group. */
+const TURNS = 6
 
 /** How long a change waits for others that are in more of a hurry, in milliseconds. */
 const LAZY = 10
