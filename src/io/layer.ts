@@ -48,7 +48,7 @@ export class Layer {
 }
 
 /** Octets of the way to every page that a key is in. */
-const WAY = 8_192
+export const WAY = 8_192
 
 function needOf(now: Now): number {
   return WAY + 2 * (now?.length ?? 0)

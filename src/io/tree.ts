@@ -2,7 +2,7 @@ import { dirname } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { Journal, type JournalState } from './journal.ts'
 import type { TableName } from './journal-form.ts'
-import { type Doing, Layer, type Now } from './layer.ts'
+import { type Doing, Layer, type Now, WAY } from './layer.ts'
 import { TreeRoom } from './tree-room.ts'
 
 /** A change, made together with others. */
@@ -209,7 +209,7 @@ export class Tree {
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (cause?: unknown) => (cause === undefined ? resolve() : reject(cause))
-      this.#waiting.push({ change, need: 2 * octets + CHANGE, lazy, settle })
+      this.#waiting.push({ change, need: 2 * octets + (lazy ? KEYS.kept : KEYS.new) * WAY, lazy, settle })
       if (!lazy) this.#isUrgent = true
       this.#next()
     })
@@ -375,8 +375,8 @@ interface TreeOptions {
 
 /** Octets of the tree's file that are kept ahead of what is in use. */
 const AHEAD = 32 * 1024 ** 2
-/** Octets of the way to every page that a change is in. */
-const CHANGE = 16_384
+/** Keys that a change may be about: of a message that is new its two, else those of its end, of what is forgotten for it, and of a report. */
+const KEYS = { new: 2, kept: 7 } as const
 
 /**
  * Octets of addresses that the file has to itself from the start. They cost nothing, and the map need not be moved while
