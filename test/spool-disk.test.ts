@@ -379,6 +379,23 @@ test('repair with a journal that rotted: what it lost is told', async t => {
   assert.deepEqual((await checkSpool(path)).damaged, [])
 })
 
+test('repair where the journal rotted, and a content as well: both are told, and what is damaged is put aside', async t => {
+  const spool = open(t, folder(t), { inTree: 1_000 })
+  for (const id of ['a', 'b']) await spool.put(entryOf(id), bodyOf(id, 5_000))
+  const path = await asKilled(t, spool)
+  const octets = readFileSync(journalOf(path))
+  octets[0] = 0
+  writeFileSync(journalOf(path), octets)
+  appendFileSync(join(path, 'bodies', 'b'), 'x')
+  const { damaged } = await checkSpool(path, { repair: true })
+  assert.deepEqual(
+    damaged.map(({ id }) => id),
+    ['journal', 'b'],
+  )
+  assert.ok(existsSync(join(path, 'damaged', 'b.record')))
+  assert.deepEqual(await checkSpool(path), { messages: 0, octets: 0, damaged: [] })
+})
+
 test('a spool that forgot what its journal begins with: it is said, and the spool goes on', async t => {
   const path = await killed(t, 3)
   const tree = new Tree(join(path, 'queue.mdb'))

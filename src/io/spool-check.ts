@@ -35,7 +35,7 @@ export async function checkSpool(
   const tree = new Tree(join(folder, 'queue.mdb'), { readOnly: !repair })
   const [damaged, octets]: [Damage[], number[]] = [[], []]
   try {
-    const journal = lost ?? sayLost(tree.recover())
+    const journal = sayLost(tree.recover()) ?? lost
     if (journal !== undefined) damaged.push({ id: 'journal', wrong: `it ${journal}` })
     const ids = tree.ids('entries')
     for (const id of ids) {
