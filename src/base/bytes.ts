@@ -230,6 +230,11 @@ export function fromBase64(text: string): Uint8Array | undefined {
   return out
 }
 
+/** Peers' words may hold what a terminal obeys. */
+export function printable(line: string): string {
+  return line.replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
+}
+
 /** Bytes as a person can read them: printable ASCII as it is, the rest as `\r`, `\n`, `\t` or `\xNN`. */
 export function show(bytes: Uint8Array): string {
   return text(bytes).replace(/[^\x20-\x7e]|\\/g, char => {

@@ -71,11 +71,11 @@ export function writeGroup({ number, after, steps }: Group, salt: Uint8Array): r
 /** All groups in a file that are whole. Of those of before, which it was written over, some may be among them. */
 export function readGroups(file: Buffer, salt: Uint8Array): readonly Group[] {
   const groups: Group[] = []
-  for (let at = 0; at < file.length; ) {
+  for (let at = 0, step = PAGE; at < file.length; at += step) {
     const octets = octetsOf(file.subarray(at), salt)
-    const group = octets === undefined ? undefined : readGroup(file.subarray(at, at + octets))
+    const group = octets && readGroup(file.subarray(at, at + octets))
     if (group) groups.push(group)
-    at += group && octets !== undefined ? wholePages(octets) : PAGE
+    step = octets && group ? wholePages(octets) : PAGE
   }
   return groups
 }

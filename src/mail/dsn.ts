@@ -1,4 +1,4 @@
-import { concat, utf8 } from '../base/bytes.ts'
+import { concat, printable, utf8 } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import { formatTimestamp } from '../base/timestamp.ts'
 import { formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
@@ -160,7 +160,7 @@ function originalOf({ recipients }: Envelope, recipient: number): string | undef
 
 /** Whatever a peer said must not begin a new field, nor be obeyed by the terminal that it is read on. */
 function oneLine(text: string): string {
-  const line = text.replace(/[\r\n\0]+/g, ' ').replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
+  const line = printable(text.replace(/[\r\n\0]+/g, ' '))
   // A line of a message has 998 octets at most (RFC 5322 §2.1.1), and a character up to three of them.
   return line.length > 300 ? `${line.slice(0, 300)}…` : line
 }

@@ -2,6 +2,7 @@
  * What happens to messages, and to the server: the one list that the trail in the queue (`postern queue history`), the log
  * and the metrics are made from.
  */
+import { printable } from '../base/bytes.ts'
 import type { Severity } from '../base/severity.ts'
 import { type Duration, type Instant, sayDuration } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
@@ -299,9 +300,4 @@ function bounded(facts: Facts): Facts {
   return Object.fromEntries(
     Object.entries(facts).map(([name, value]) => [name, typeof value === 'string' ? clip(value) : value]),
   )
-}
-
-/** Peers' words may hold what a terminal obeys. */
-export function printable(line: string): string {
-  return line.replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
 }

@@ -1,9 +1,9 @@
 /** What an operator asks of the queue, and what is answered: the words and the pictures, without where they come from. */
-import { lower } from '../base/bytes.ts'
+import { lower, printable } from '../base/bytes.ts'
 import { type Duration, type Instant, sayDuration } from '../base/time.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
 import { dueAt, type Outcome, type RecipientState, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
-import { type OperatorVerb, printable, trailed } from './news.ts'
+import { type OperatorVerb, trailed } from './news.ts'
 
 export const QUEUE_VERBS = [
   'list',
