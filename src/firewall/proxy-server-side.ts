@@ -123,7 +123,7 @@ export class ServerSide {
     }
     if (good && (what === 'end-of-body' || what === 'last-chunk')) session.junk = 0
     session.say(this.#withoutServer(answer), encode)
-    if (session.phase === 'closed') return session.close('after-writes', 'said')
+    if (session.phase === 'closed') return session.close('said')
     if (session.phase === 'tls') return this.#goBlind()
     if (what === 'data' && first === 3) {
       session.message = new Message(session.rules, { binary: false })

@@ -15,7 +15,7 @@ import { type ProxyPolicy, type Refusal, Rules } from './proxy-rules.ts'
 import { Rates } from './rates.ts'
 import type { Because, Explanation } from './verdict.ts'
 
-/** `at-once`: what was written need not arrive. `said`: whoever is there has said the last word, and hears none after it. */
+/** `at-once`: what was written need not arrive. `said`: it must, and nobody has anything to say behind it. */
 export type Closing = 'after-writes' | 'at-once' | 'said'
 
 export type ProxyOutput =
@@ -256,13 +256,12 @@ export class ProxySession {
     this.close()
   }
 
-  /** `server`: how its connection is closed, where that is another way. */
-  close(how: Closing = 'after-writes', server: Closing = how): void {
+  close(how: Closing = 'after-writes'): void {
     this.mode = 'closed'
     this.phase = 'closed'
     this.fromClient.clear()
     this.out.push({ kind: 'close', at: 'client', how })
-    if (this.leg !== 'none') this.out.push({ kind: 'close', at: 'server', how: server })
+    if (this.leg !== 'none') this.out.push({ kind: 'close', at: 'server', how })
     this.leg = 'none'
   }
 

@@ -240,7 +240,7 @@ class Joined {
     if (!socket) return
     if (how === 'at-once') return this.#giveUp(at, socket)
     // An end that nobody waits for, neither here nor there; under TLS it would be no end without its close_notify.
-    if (how === 'said' && socket === at.plain) return void socket.destroy()
+    if (how === 'said' && socket === at.plain && socket.writableLength === 0) return void socket.destroy()
     socket.end()
     // Where both directions are over, that has closed it.
     if (socket.destroyed) return
@@ -265,7 +265,7 @@ class Joined {
     if (plain.readableLength > 0) return this.#unsecured(side, 'octets came in clear')
     const secure = side === 'client' ? this.#ends.secureClient : this.#ends.secureServer
     if (!secure) return this.#unsecured(side, 'it is not set up')
-    for (const event of ['data', 'drain', 'end']) plain.removeAllListeners(event)
+    for (const event of ['data', 'drain', 'end'] as const) plain.removeAllListeners(event)
     secure(streamOf(plain)).then(
       ({ socket, facts }) => {
         // It was given up meanwhile.

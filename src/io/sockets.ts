@@ -1,4 +1,3 @@
-import type { EventEmitter } from 'node:events'
 import net from 'node:net'
 
 export type { Server, Socket } from 'node:net'
@@ -8,15 +7,15 @@ import type { Duplex } from 'node:stream'
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import { dialTcp, lasting, lean, listenTcp, Tcp } from './tcp.ts'
-
-/** As Node has it: what an event tells depends on its name. */
-type Listener = Parameters<EventEmitter['on']>[1]
+import type { Listener, TcpEvent } from './tcp-ears.ts'
 
 /** What whoever passes octets on needs of a connection: a `net.Socket` has it, and so have a tunnel's stream and a `Tcp`. */
 export interface Channel {
   readonly destroyed: boolean
   readonly readableEnded: boolean
   readonly readableLength: number
+  /** Octets that the kernel does not have yet. */
+  readonly writableLength: number
   readonly writableNeedDrain: boolean
   write(octets: Uint8Array): boolean
   end(): unknown
@@ -25,10 +24,10 @@ export interface Channel {
   pause(): unknown
   resume(): unknown
   isPaused(): boolean
-  on(event: string, listener: Listener): unknown
-  once(event: string, listener: Listener): unknown
-  off(event: string, listener: Listener): unknown
-  removeAllListeners(event?: string): unknown
+  on(event: TcpEvent, listener: Listener): unknown
+  once(event: TcpEvent, listener: Listener): unknown
+  off(event: TcpEvent, listener: Listener): unknown
+  removeAllListeners(event: TcpEvent): unknown
 }
 
 /** The channel as a stream, for TLS and whoever else needs one. A `Tcp` tells of nothing but its end from then on. */

@@ -4,9 +4,10 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
 import v8 from 'node:v8'
-import { Call, reach } from './sockets.ts'
+import { Call, type Channel, reach } from './sockets.ts'
 import { splice } from './splice.ts'
 import { dialTcp, lasting, lean, listenTcp, MAX_OWN, resetSocket, type Tcp, type TcpListener } from './tcp.ts'
+import type { TcpEvent } from './tcp-ears.ts'
 
 type After = { after(work: () => unknown): void }
 
@@ -41,16 +42,21 @@ function dialled(host: string, port: number): Promise<Tcp> {
   )
 }
 
+/** What it tells of that event next. */
+function told(channel: Channel, event: TcpEvent): Promise<unknown> {
+  return new Promise(resolve => channel.once(event, resolve))
+}
+
 test('each direction ends by itself, and the connection with the second', { skip }, async t => {
   const { near, far } = await pair(t)
   const heard: string[] = []
   near.on('data', octets => heard.push(Buffer.from(octets).toString()))
   near.resume()
   far.end('ask')
-  await once(near, 'end')
+  await told(near, 'end')
   assert.deepEqual(heard, ['ask'])
   assert.equal(near.destroyed, false)
-  const [answer, closed] = [once(far, 'data'), once(near, 'close')]
+  const [answer, closed] = [once(far, 'data'), told(near, 'close')]
   near.write(Buffer.from('answer'))
   near.end()
   assert.equal(String((await answer)[0]), 'answer')
@@ -59,10 +65,10 @@ test('each direction ends by itself, and the connection with the second', { skip
 
 test('a reset is heard as one, and nothing is said of a connection that we reset ourselves', { skip }, async t => {
   const { near, far } = await pair(t)
-  const failed = once(near, 'error')
+  const failed = told(near, 'error')
   near.resume()
   far.resetAndDestroy()
-  assert.equal(((await failed)[0] as NodeJS.ErrnoException).code, 'ECONNRESET')
+  assert.equal(((await failed) as NodeJS.ErrnoException).code, 'ECONNRESET')
   const other = await pair(t)
   const cut = new Promise<NodeJS.ErrnoException>(resolve => other.far.once('error', resolve))
   other.near.resetAndDestroy()
@@ -161,7 +167,7 @@ test('memory that octets are still written out of is read into by nobody, its ow
     }
     const waiting = passed
     if (isGone) {
-      const closed = once(from.near, 'close')
+      const closed = told(from.near, 'close')
       from.near.destroy()
       await closed
     }
@@ -173,7 +179,7 @@ test('memory that octets are still written out of is read into by nobody, its ow
     other.near.resume()
     other.far.write(Buffer.alloc(2_000_000, 'b'))
     from.far.write(Buffer.alloc(300_000, 'b'))
-    while (strange < 2_000_000) await once(other.near, 'data')
+    while (strange < 2_000_000) await told(other.near, 'data')
     let came = 0
     to.far.on('data', (octets: Buffer) => {
       const before = octets.subarray(0, Math.max(0, waiting - came))
@@ -199,7 +205,7 @@ test('a connection whose end is on its way is over at once when it is reset, ove
   const { near, far } = await pair(t)
   far.pause()
   near.write(much)
-  const closed = once(near, 'close')
+  const closed = told(near, 'close')
   near.end()
   near.resetAndDestroy()
   await closed
@@ -239,7 +245,7 @@ test('what a connection held is gone with it, and not only once the whole heap i
   const call = async (): Promise<void> => {
     const held = new Array<object>(KEPT / 8).fill({})
     const far = await reach({ host: listener.host, port: listener.port }, new Call())
-    const closed = once(far, 'close')
+    const closed = told(far, 'close')
     far.on('error', () => {})
     far.on('end', () => held.length === 0)
     far.resume()

@@ -3,9 +3,9 @@
  * copies of them: see docs/decisions/0012-lean-connections.md. Where a Node has no such handles, `lean` says so, and
  * `node:net` does the same for more.
  */
-import { EventEmitter } from 'node:events'
 import net from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { Ears, tell } from './tcp-ears.ts'
 import { type Handle, handles, type Request } from './tcp-handles.ts'
 import { copied, gathered, lending, release, SHARED } from './tcp-memory.ts'
 
@@ -58,7 +58,7 @@ let finished: (this: Request) => void
  * A connection. It tells of `data`, `end`, `error`, `close` and `drain` as a `net.Socket` does, with one difference: the
  * octets of `data` are the listener's only until it returns.
  */
-export class Tcp extends EventEmitter {
+export class Tcp extends Ears {
   static {
     heard = function () {
       if (this.owner) this.owner.#heard()
@@ -163,7 +163,7 @@ export class Tcp extends EventEmitter {
     if (count !== EOF) return this.#fail(count)
     this.#ended = true
     this.#stop()
-    this.emit('end')
+    tell(this.ears.end)
     if (this.#finished) this.destroy()
   }
 
@@ -171,7 +171,7 @@ export class Tcp extends EventEmitter {
     lent = memory
     lender = this
     try {
-      this.emit('data', lending(memory, count))
+      tell(this.ears.data, lending(memory, count))
     } finally {
       lent = undefined
       lender = undefined
@@ -236,7 +236,7 @@ export class Tcp extends EventEmitter {
     if (status < 0) return this.#fail(status)
     if (!this.#isFull || this.#pending > 0 || this.#isGone) return
     this.#isFull = false
-    this.emit('drain')
+    tell(this.ears.drain)
   }
 
   /** Says that nothing more will be written, behind what was. */
@@ -291,7 +291,7 @@ export class Tcp extends EventEmitter {
     this.pause()
     const options = { handle: this.#handle, allowHalfOpen: true, pauseOnCreate: true }
     const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
-    socket.on('error', cause => this.emit('error', cause))
+    socket.on('error', cause => tell(this.ears.error, cause))
     socket.once('close', () => this.#closed())
     this.#socket = socket
     return socket
@@ -304,14 +304,14 @@ export class Tcp extends EventEmitter {
 
   #fail(code: number): void {
     if (this.#isGone || this.#socket) return
-    this.emit('error', failure(code, 'connection'))
+    tell(this.ears.error, failure(code, 'connection'))
     this.destroy()
   }
 
   #closed(): void {
     this.#isGone = true
     this.#giveBack()
-    this.emit('close')
+    tell(this.ears.close)
   }
 
   /** Not before the last write out of it is over. */
