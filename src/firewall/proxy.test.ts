@@ -468,7 +468,7 @@ test('whatever a field holds, folding it keeps its octets, and never makes a lin
   )
 })
 
-test('a server that has said 221 is left, and one that has not is told that this is the end', () => {
+test('behind a 221 both sides are left, and without it both are told that this is the end', () => {
   const closing = (byQuit: boolean): ReadonlyMap<string, Closing> => {
     const client = { address: '192.0.2.1' }
     const proxy = new SmtpProxy({ policy: strictly(), host: 'fw.example', client, canSecure: false })
@@ -482,7 +482,7 @@ test('a server that has said 221 is left, and one that has not is told that this
   assert.deepEqual(
     [...closing(true)],
     [
-      ['client', 'after-writes'],
+      ['client', 'said'],
       ['server', 'said'],
     ],
   )

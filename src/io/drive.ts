@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
 import { concat } from '../base/bytes.ts'
 import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
-import type { Duration, Instant } from '../base/time.ts'
+import type { Duration } from '../base/time.ts'
+import { Alarm } from './alarm.ts'
 import { now } from './clock.ts'
 import { type Channel, streamOf, writeAll } from './sockets.ts'
 import { lasting } from './tcp.ts'
@@ -72,9 +73,8 @@ export class Drive<Output extends { readonly kind: string }> {
   readonly #unsent: Uint8Array[] = []
   #busy = false
   #paused = false
-  #timer: NodeJS.Timeout | undefined
-  /** When the timer is up: not later than the deadline, but it may be earlier. */
-  #wakesAt: Instant = 0
+  /** Not later than the deadline, but it may be earlier. */
+  readonly #alarm = new Alarm(() => this.#rung())
   #closed = false
   #ended = false
   #settle: () => void = () => {}
@@ -146,7 +146,7 @@ export class Drive<Output extends { readonly kind: string }> {
    * Whoever takes the socket resumes it.
    */
   release(): Released {
-    clearTimeout(this.#timer)
+    this.#alarm.off()
     // What was said before, the yes to TURN above all.
     this.#flush()
     this.#socket.pause()
@@ -182,7 +182,7 @@ export class Drive<Output extends { readonly kind: string }> {
   }
 
   #over(): void {
-    clearTimeout(this.#timer)
+    this.#alarm.off()
     this.#close('after-writes')
     this.#settle()
   }
@@ -289,11 +289,12 @@ export class Drive<Output extends { readonly kind: string }> {
     if (this.#closed || this.#socket.destroyed) return Promise.resolve()
     return new Promise(resolve => {
       const done = () => {
-        clearTimeout(timer)
+        alarm.off()
         for (const event of GOES_ON) this.#socket.off(event, done)
         resolve()
       }
-      const timer = setTimeout(() => this.#socket.destroy(), this.#options.writeWait ?? WRITE_WAIT)
+      const alarm = new Alarm(() => this.#socket.destroy())
+      alarm.set(now() + (this.#options.writeWait ?? WRITE_WAIT))
       for (const event of GOES_ON) this.#socket.on(event, done)
     })
   }
@@ -309,21 +310,19 @@ export class Drive<Output extends { readonly kind: string }> {
     socket.end()
     if (socket.destroyed) return
     // Whoever waits for it no longer must not be held in memory by it.
-    const linger = setTimeout(() => socket.destroy(), LINGER).unref()
-    socket.once('close', () => clearTimeout(linger))
+    const alarm = new Alarm(() => socket.destroy())
+    alarm.set(now() + LINGER)
+    socket.once('close', () => alarm.off())
   }
 
-  /** Deadlines mostly move on, with every line: the timer is left alone then, and looks again when it is up. */
+  /** Deadlines mostly move on, with every line: the alarm is left alone then, and looks again when it rings. */
   #arm(): void {
     const { deadline } = this.#machine
-    if (deadline === undefined || this.#closed || (this.#timer && this.#wakesAt <= deadline)) return
-    clearTimeout(this.#timer)
-    this.#wakesAt = deadline
-    this.#timer = setTimeout(this.#wake, Math.max(0, deadline - now()) + 1)
+    if (deadline === undefined || this.#closed || (this.#alarm.isSet && this.#alarm.due <= deadline)) return
+    this.#alarm.set(deadline)
   }
 
-  readonly #wake = (): void => {
-    this.#timer = undefined
+  #rung(): void {
     if ((this.#machine.deadline ?? Infinity) <= now()) this.do(() => this.#machine.tick(now()))
     else this.#arm()
   }

@@ -1,6 +1,7 @@
 import type { Side } from '../firewall/inspector.ts'
 import { type Closing, type ProxyOptions, type ProxyOutput, SmtpProxy } from '../firewall/proxy.ts'
 import type { Explanation } from '../firewall/verdict.ts'
+import { Alarm } from './alarm.ts'
 import { now } from './clock.ts'
 import { LINGER, SLICE } from './drive.ts'
 import { type Channel, type Duplex, streamOf, writeAll } from './sockets.ts'
@@ -60,8 +61,7 @@ class Joined {
   readonly passage: Passage = { fromClient: 0, fromServer: 0, altered: 0, ending: 'TCP FINs' }
   readonly over: Promise<void>
   #settle: () => void = () => {}
-  #timer: NodeJS.Timeout | undefined
-  #due = 0
+  readonly #alarm = new Alarm(() => this.#do(() => this.#machine.tick(now())))
   #open = 0
   /** Which dialling counts: one that was given up meanwhile must not come back. */
   #dialled = 0
@@ -157,7 +157,7 @@ class Joined {
   #failed(): void {
     this.#giveUp(this.#client)
     this.#giveUp(this.#server)
-    clearTimeout(this.#timer)
+    this.#alarm.off()
   }
 
   /** What is written to one side in one go leaves in one piece. */
@@ -246,9 +246,10 @@ class Joined {
     if (socket.destroyed) return
     // Read and thrown away, so that the end is seen.
     socket.resume()
-    const timer = setTimeout(() => socket.destroy(), LINGER).unref()
+    const alarm = new Alarm(() => socket.destroy())
+    alarm.set(now() + LINGER)
     // Else every connection would be kept as long, though it is over.
-    socket.on('close', () => clearTimeout(timer))
+    socket.on('close', () => alarm.off())
   }
 
   /** Half a message must not be taken for a whole one: a reset, and under TLS an end without its close_notify. */
@@ -292,24 +293,15 @@ class Joined {
   /** Whoever is still being dialled for comes last, though nobody waits for it any more. */
   #settleIfOver(): void {
     if (this.#open > 0 || this.#dialling > 0) return
-    clearTimeout(this.#timer)
+    this.#alarm.off()
     this.#settle()
   }
 
-  /** A timer that is due earlier stays: ticking early does nothing, and deadlines move with every segment. */
+  /** An alarm that is due earlier stays: ticking early does nothing, and deadlines move with every segment. */
   #arm(): void {
     const { deadline } = this.#machine
-    if (deadline === undefined) return clearTimeout(this.#timer)
-    if (this.#timer && this.#due <= deadline) return
-    clearTimeout(this.#timer)
-    this.#due = deadline
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined
-        this.#do(() => this.#machine.tick(now()))
-      },
-      Math.max(0, deadline - now()) + 1,
-    )
+    if (deadline === undefined) this.#alarm.off()
+    else if (!this.#alarm.isSet || this.#alarm.due > deadline) this.#alarm.set(deadline)
   }
 }
 

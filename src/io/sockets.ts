@@ -6,6 +6,8 @@ export type { Duplex } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import { PosternError } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
+import { Alarm } from './alarm.ts'
+import { now } from './clock.ts'
 import { dialTcp, lasting, lean, listenTcp, Tcp } from './tcp.ts'
 import type { Listener, TcpEvent } from './tcp-ears.ts'
 
@@ -195,7 +197,7 @@ export function reach(to: Endpoint, call: Call): Promise<Connected> {
   if (!lean || net.isIP(to.host) === 0) return dial(to, call.signal)
   return new Promise((resolve, reject) => {
     const settled = (): void => {
-      clearTimeout(timer)
+      alarm.off()
       call.onOff = undefined
     }
     const fail = (why = 'was not waited for', cause?: NodeJS.ErrnoException): void => {
@@ -208,7 +210,8 @@ export function reach(to: Endpoint, call: Call): Promise<Connected> {
       settled()
       resolve(reached)
     })
-    const timer = setTimeout(fail, DIAL_WAIT, 'did not answer in time')
+    const alarm = new Alarm(() => fail('did not answer in time'))
+    alarm.set(now() + DIAL_WAIT)
     // A closure made for it would keep the connection with it (see io/tcp).
     call.onOff = fail
     if (call.isOff) fail()

@@ -1,10 +1,10 @@
 import { Socket } from 'node:net'
-import { Bag } from '../base/bag.ts'
 import { concat } from '../base/bytes.ts'
-import type { Duration, Instant } from '../base/time.ts'
+import type { Duration } from '../base/time.ts'
 import type { Ending } from '../firewall/event.ts'
 import { CONNECTION_IDLE, type Inspector, type InspectorOutput, type Side } from '../firewall/inspector.ts'
 import type { Explanation } from '../firewall/verdict.ts'
+import { Alarm } from './alarm.ts'
 import { now } from './clock.ts'
 import type { Channel } from './sockets.ts'
 import { lasting, resetSocket, Tcp } from './tcp.ts'
@@ -106,20 +106,21 @@ export function splice(
     })
   }
 
-  const forget = watchIdle({
-    movedAt: () => movedAt,
-    gone: () => {
-      passage.ending = 'Conn-timeout'
-      client.destroy()
-      server.destroy()
-    },
+  // Set anew when it rings, and not with every segment.
+  const idle = new Alarm(() => {
+    const due = movedAt + CONNECTION_IDLE
+    if (due > now()) return idle.set(due)
+    passage.ending = 'Conn-timeout'
+    client.destroy()
+    server.destroy()
   })
+  idle.set(movedAt + CONNECTION_IDLE)
 
   const over = new Promise<void>(resolve => {
     let open = 2
     const closed = () => {
       if (--open > 0) return
-      forget()
+      idle.off()
       resolve()
     }
     for (const [from, to, side] of [
@@ -158,32 +159,6 @@ export function splice(
 
 function heardOf(outputs: readonly InspectorOutput[]): Uint8Array {
   return concat(outputs.flatMap(output => (output.kind === 'forward' ? [output.bytes] : [])))
-}
-
-interface Idler {
-  readonly movedAt: () => Instant
-  readonly gone: () => void
-}
-
-/** How much later than `CONNECTION_IDLE` a connection may be forgotten. */
-const SWEEP: Duration = 60_000
-
-const idlers = new Bag<Idler>()
-let sweeping: NodeJS.Timeout | undefined
-
-/** One timer for all connections: one for each socket would be set anew with every segment. */
-function watchIdle(idler: Idler): () => void {
-  const place = idlers.add(idler)
-  sweeping ??= setInterval(() => {
-    const latest = now() - CONNECTION_IDLE
-    for (const each of idlers) if (each.movedAt() <= latest) each.gone()
-  }, SWEEP).unref()
-  return () => {
-    idlers.remove(place)
-    if (idlers.size > 0) return
-    clearInterval(sweeping)
-    sweeping = undefined
-  }
 }
 
 /** Writes octets that may be the caller's for this moment only. */
