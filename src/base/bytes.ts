@@ -59,7 +59,7 @@ export function strictUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-function isAscii(bytes: Uint8Array): boolean {
+export function isAscii(bytes: Uint8Array): boolean {
   for (let i = 0; i < bytes.length; i++) if ((bytes[i] ?? 0) > 0x7f) return false
   return true
 }

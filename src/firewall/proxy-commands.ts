@@ -200,10 +200,10 @@ type Refuse = (otherwise: Reply, reason: string | Because, verdict?: Verdict) =>
 
 function hello(command: Command & { readonly kind: 'ehlo' | 'helo' }, { rules }: View, refuse: Refuse): Outcome {
   const name = utf8(command.domain)
-  const verdict = rules.judgeAll(
+  const verdict = rules.judgeAll([
     { on: 'size', what: 'hello', size: name.length },
     { on: 'text', what: 'hello', text: name },
-  )
+  ])
   if (command.domain !== '' && isAscii(command.domain) && verdict.kind === 'pass') return pass(command)
   return refuse(reply(501, '5.5.4', 'Who are you?'), 'one word of ASCII names the client', verdict)
 }
@@ -221,7 +221,10 @@ function mail(command: Command & { readonly kind: 'mail' }, octets: Uint8Array, 
   const read = readParams('mail', params, { keywords: offered, withheld })
   if ('refusal' in read) return refuse(read.refusal, read.because ?? 'the client was not offered this')
   const size = read.facts?.size ?? 0
-  const large = rules.judgeAll({ on: 'size', what: 'declared-size', size }, { on: 'size', what: 'message', size })
+  const large = rules.judgeAll([
+    { on: 'size', what: 'declared-size', size },
+    { on: 'size', what: 'message', size },
+  ])
   if (large.kind !== 'pass') return refuse(reply(552, '5.3.4', 'Message size exceeds the limit'), '', large)
   if (from && !isPlain(from) && !read.facts?.smtputf8) return refuse(NEEDS_SMTPUTF8, 'SMTPUTF8 was not asked for')
   const shown = from && engine.masquerade.get(lower(from.domain))
@@ -264,16 +267,23 @@ function isPlain({ local, domain }: Mailbox): boolean {
 function address(of: 'sender' | 'recipient', mailbox: Mailbox, octets: Uint8Array, rules: Rules): Verdict | undefined {
   const plain = formatMailbox(mailbox)
   const { local } = mailbox
-  const subjects: Subject[] = [{ on: 'size', what: of, size: isAscii(plain) ? plain.length : utf8(plain).length }]
-  if (rules.asksAbout({ on: 'text', what: of })) {
-    subjects.unshift({ on: 'text', what: of, text: writtenPath(octets) ?? utf8(plain) })
+  const size: Subject = { on: 'size', what: of, size: isAscii(plain) ? plain.length : utf8(plain).length }
+  const subjects: Subject[] = rules.asksAbout(TEXT[of])
+    ? [{ on: 'text', what: of, text: writtenPath(octets) ?? utf8(plain) }, size]
+    : [size]
+  if (/[|`\0<>]/.test(local)) {
+    if (/[|`\0]/.test(local)) subjects.push({ on: 'octet', what: 'special' })
+    if (local.includes('|')) subjects.push({ on: 'octet', what: 'pipe' })
+    if (/[<>]/.test(local)) subjects.push({ on: 'octet', what: 'stray-bracket' })
   }
-  if (/[|`\0]/.test(local)) subjects.push({ on: 'octet', what: 'special' })
-  if (local.includes('|')) subjects.push({ on: 'octet', what: 'pipe' })
-  if (/[<>]/.test(local)) subjects.push({ on: 'octet', what: 'stray-bracket' })
-  const verdict = rules.judgeAll(...subjects)
+  const verdict = rules.judgeAll(subjects)
   return verdict.kind === 'pass' ? undefined : verdict
 }
+
+const TEXT = {
+  sender: { on: 'text', what: 'sender' },
+  recipient: { on: 'text', what: 'recipient' },
+} as const
 
 /** The path as the client wrote it, without < and >: a source route, quotes and all. */
 function writtenPath(octets: Uint8Array): Uint8Array | undefined {

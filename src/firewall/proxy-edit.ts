@@ -154,10 +154,10 @@ export class MessageEditor {
 
   /** What stands in the place of a file in the text, if it does not go on. */
   #judgeFile({ type, name }: InlinePiece & { readonly kind: 'begin' }): readonly Uint8Array[] {
-    const verdict = this.#rules.judgeAll(
+    const verdict = this.#rules.judgeAll([
       { on: 'text', what: 'mime-type', text: bytes(type) },
       ...fileSubjects(name === '' ? [] : [name]),
-    )
+    ])
     if (verdict.kind === 'pass') return []
     if (verdict.kind !== 'strip' && verdict.kind !== 'replace') {
       const said = verdict.kind === 'answer' ? wordsOf(verdict) : reply(554, '5.7.1', 'This kind of content is refused')
@@ -215,11 +215,11 @@ export class MessageEditor {
   /** The field as it goes on, or nothing. */
   #judgeField(field: Uint8Array, { isMessage }: Pick<Part, 'isMessage'>): readonly Uint8Array[] {
     const name = nameOf(field)
-    const verdict = this.#rules.judgeAll(
+    const verdict = this.#rules.judgeAll([
       ...(isMessage ? [{ on: 'word', what: 'header-field', word: upper(name) } as const] : []),
       { on: 'text', what: 'header-value', text: field },
       { on: 'size', what: 'header-line', size: longestLine(field) },
-    )
+    ])
     switch (verdict.kind) {
       case 'pass':
         return [this.#masquerade(name, field)]
@@ -265,7 +265,7 @@ export class MessageEditor {
       ...(encoding === undefined ? [] : [{ on: 'word', what: 'mime-encoding', word: encoding } as const]),
       ...fileSubjects(names),
     ]
-    return this.#rules.judgeAll(...subjects)
+    return this.#rules.judgeAll(subjects)
   }
 
   #masquerade(name: string, field: Uint8Array): Uint8Array {

@@ -52,8 +52,11 @@ export class Message {
     return this.writer ? concat([rest, this.writer.end()]) : rest
   }
 
+  /** Mostly there is one piece, which goes as it is. */
   #framed(pieces: readonly Uint8Array[]): Uint8Array {
     const { writer } = this
-    return concat(writer ? pieces.flatMap(each => writer.push(each)) : pieces)
+    if (!writer) return concat(pieces)
+    const [only] = pieces
+    return concat(only && pieces.length === 1 ? writer.push(only) : pieces.flatMap(each => writer.push(each)))
   }
 }

@@ -65,7 +65,7 @@ export class Rules {
   }
 
   /** The first of these that the policy has something against. */
-  judgeAll(...subjects: readonly Subject[]): Verdict {
+  judgeAll(subjects: readonly Subject[]): Verdict {
     for (const subject of subjects) {
       const verdict = this.judge(subject)
       if (verdict.kind !== 'pass') return verdict

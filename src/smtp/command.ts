@@ -1,4 +1,4 @@
-import { bytes, CR, LF, SP, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import { bytes, CR, isAscii, LF, SP, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
 import { formatParams, fromXtext, type Param, type Params, parseParams, toXtext } from './params.ts'
 
@@ -52,6 +52,11 @@ const VERBS: ReadonlyMap<string, readonly [CommandKind, Parser]> = new Map(
   }),
 )
 
+/** Those of four letters, which are nearly all that is said, by what `fourOf` makes of them. */
+const BY_FOUR: ReadonlyMap<number, readonly [CommandKind, Parser]> = new Map(
+  Array.from(VERBS).flatMap(([verb, known]) => (/^[A-Z]{4}$/.test(verb) ? [[fourOf(bytes(verb)), known]] : [])),
+)
+
 const LONGEST = Math.max(...[...VERBS.keys()].map(({ length }) => length))
 
 const VERB_OF: ReadonlyMap<string, string> = new Map([...VERBS].map(([verb, [kind]]) => [kind, verb]))
@@ -74,12 +79,10 @@ export function parseCommand(line: Uint8Array): Command {
   let from = length
   while (isBlank(line[from])) from++
   // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one.
-  const wellFormed = strictUtf8(line)
-  // What stands before is ASCII, a character for each octet.
-  const argument = (wellFormed ?? text(line)).slice(from)
-  const verb = text(line, 0, length)
-  const known = length > LONGEST ? undefined : VERBS.get(upper(verb))
-  if (!known) return { kind: 'other', verb, argument }
+  const wellFormed = isAscii(line) ? text(line, from) : strictUtf8(line.subarray(from))
+  const argument = wellFormed ?? text(line, from)
+  const known = knownVerb(line, length)
+  if (!known) return { kind: 'other', verb: text(line, 0, length), argument }
   const [kind, parse] = known
   // A frame counts its octets: one character for each, whatever they spell.
   if (kind === 'x-link2state') return parse(kind, text(line, from))
@@ -94,7 +97,25 @@ export function kindOf(line: Uint8Array, end: number = line.length): CommandKind
   if (hasControl(line, end)) return 'unreadable'
   const length = verbLength(line)
   if (length === 0 || (length < end && !isBlank(line[length]))) return 'unreadable'
-  return length > LONGEST ? 'other' : (VERBS.get(upper(text(line, 0, length)))?.[0] ?? 'other')
+  return knownVerb(line, length)?.[0] ?? 'other'
+}
+
+/** The verb of these first octets, if it is one of ours. */
+function knownVerb(line: Uint8Array, length: number): readonly [CommandKind, Parser] | undefined {
+  const four = length === 4 ? fourOf(line) : -1
+  if (four >= 0) return BY_FOUR.get(four)
+  return length > LONGEST ? undefined : VERBS.get(upper(text(line, 0, length)))
+}
+
+/** The first four octets as one number, whatever their case; -1 where they are not all letters. */
+function fourOf(line: Uint8Array): number {
+  let four = 0
+  for (let i = 0; i < 4; i++) {
+    const letter = (line[i] ?? 0) | 0x20
+    if (letter < 0x61 || letter > 0x7a) return -1
+    four = (four << 5) | (letter - 0x61)
+  }
+  return four
 }
 
 /** Is there an octet that no command may hold? */

@@ -1,4 +1,4 @@
-import { bytes, copy, DOT, NO_BYTES, SP, text, utf8, utf8Text } from '../base/bytes.ts'
+import { bytes, copy, DOT, equal, isAscii, NO_BYTES, SP, text, utf8, utf8Text } from '../base/bytes.ts'
 import type { Heard, Line, LineSplitter } from './line.ts'
 
 /** A reply: its code, the enhanced status of RFC 3463 where there is one, and its text, a string per line. */
@@ -13,14 +13,17 @@ export function reply(code: number, status: string | undefined, ...lines: string
   return status === undefined ? { code, text: lines } : { code, status, text: lines }
 }
 
-/** Replies that are said again and again, and the octets of each. */
-const FORMATTED = new WeakMap<Reply, Uint8Array>()
+/** Replies that are said again and again, all of ASCII, and the octets of each once it was said. */
+const STANDING = new WeakMap<Reply, { octets: Uint8Array | undefined }>()
 
 /** A reply whose octets are made once. */
 export function standing(code: number, status: string | undefined, ...lines: string[]): Reply {
-  const made = reply(code, status, ...lines)
-  FORMATTED.set(made, formatReply(made))
-  return made
+  return stands(reply(code, status, ...lines))
+}
+
+function stands(said: Reply): Reply {
+  STANDING.set(said, { octets: undefined })
+  return said
 }
 
 /** The first digit decides what happens next (RFC 5321 §4.2.1). */
@@ -39,7 +42,10 @@ const BREAKS = /[\r\n\0]/
  * `bytes` for a reply that was read off a wire, whose text is an octet per character.
  */
 export function formatReply(said: Reply, encode: (text: string) => Uint8Array = utf8): Uint8Array {
-  return FORMATTED.get(said) ?? formatted(said, encode)
+  const stand = STANDING.get(said)
+  if (!stand) return formatted(said, encode)
+  stand.octets ??= formatted(said, encode)
+  return stand.octets
 }
 
 function formatted({ code, status, text: lines }: Reply, encode: (text: string) => Uint8Array): Uint8Array {
@@ -128,7 +134,7 @@ export class ReplyReader {
         const lines = this.#lines
         this.#lines = []
         this.#octets = 0
-        return { value: understand(code, lines), lines }
+        return { value: lines.length === 1 ? recalled(code, line) : understand(code, lines), lines }
       }
     }
   }
@@ -143,6 +149,22 @@ function codeOf(line: Uint8Array): number | undefined {
   const isCode = a >= TWO && a <= FIVE && b >= ZERO && b <= NINE && c >= ZERO && c <= NINE
   if (!isCode || (line.length > 3 && line[3] !== SP && line[3] !== HYPHEN)) return undefined
   return 100 * (a - ZERO) + 10 * (b - ZERO) + (c - ZERO)
+}
+
+/** Replies of one short line that came last, by a few of their octets: servers say the same ones again and again. */
+const RECALLED: ({ readonly line: Uint8Array; readonly reply: Reply } | undefined)[] = []
+const PLACES = 64
+const SHORT = 64
+
+function recalled(code: number, line: Line): Reply {
+  const { bytes: octets } = line
+  if (octets.length > SHORT) return understand(code, [line])
+  const place = (5 * octets.length + 3 * (octets[6] ?? 0) + (octets[8] ?? 0) + code) % PLACES
+  const known = RECALLED[place]
+  if (known && equal(known.line, octets)) return known.reply
+  const made = understand(code, [line])
+  if (isAscii(octets)) RECALLED[place] = { line: copy(octets), reply: stands(made) }
+  return made
 }
 
 function understand(code: number, lines: readonly Line[]): Reply {
