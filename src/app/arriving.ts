@@ -1,3 +1,4 @@
+import { takeFirst } from '../base/array.ts'
 import { HeaderWatch } from '../mail/trace.ts'
 import type { Limits } from '../smtp/limits.ts'
 import type { Answer } from '../smtp/session.ts'
@@ -86,7 +87,7 @@ export class Arriving {
 
   async *#read(): AsyncIterable<Uint8Array> {
     for (;;) {
-      const piece = this.#pieces.shift()
+      const piece = takeFirst(this.#pieces)
       if (piece) {
         this.#wakeWriter()
         yield piece

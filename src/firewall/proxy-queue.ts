@@ -1,3 +1,4 @@
+import { takeFirst } from '../base/array.ts'
 import { after, type Phase, type Said } from '../smtp/dialogue.ts'
 import type { Reply } from '../smtp/reply.ts'
 
@@ -40,7 +41,7 @@ export class ReplyQueue {
   takeHere(): (Owed & { readonly kind: 'here' }) | undefined {
     const head = this.#owed[0]
     if (head?.kind !== 'here') return undefined
-    this.#drop()
+    takeFirst(this.#owed)
     return head
   }
 
@@ -48,14 +49,8 @@ export class ReplyQueue {
   takeServers(): Exclude<Owed, { kind: 'here' }> | undefined {
     const head = this.#owed[0]
     if (head === undefined || head.kind === 'here') return undefined
-    this.#drop()
+    takeFirst(this.#owed)
     return head
-  }
-
-  /** Mostly there is one, which costs less to take from the end. */
-  #drop(): void {
-    if (this.#owed.length === 1) this.#owed.pop()
-    else this.#owed.shift()
   }
 
   /** What the server is to answer next. */

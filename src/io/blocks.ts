@@ -21,10 +21,16 @@ export class Blocks {
   }
 
   #next(wanted: number): void {
-    if (this.#used > 0) this.#full.push(this.#block)
-    // As much again as there is: a small message gets small blocks, and one of no use is not larger than what is in use.
-    this.#block = new Uint8Array(Math.min(BLOCK, Math.max(1024, wanted, this.size)))
-    this.#used = 0
+    if (this.#block.length === BLOCK) {
+      this.#full.push(this.#block)
+      this.#block = new Uint8Array(BLOCK)
+      this.#used = 0
+      return
+    }
+    // A small message is in one block, which grows with it: to as much again as there is, or to what is wanted.
+    const larger = new Uint8Array(Math.min(BLOCK, Math.max(1024, this.#used + wanted, 2 * this.#used)))
+    larger.set(this.#block.subarray(0, this.#used))
+    this.#block = larger
   }
 
   whole(): readonly Uint8Array[] {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { takeFirst } from '../base/array.ts'
 import { concat } from '../base/bytes.ts'
 import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
 import type { Duration } from '../base/time.ts'
@@ -70,7 +71,7 @@ export class Drive<Output extends { readonly kind: string }> {
   readonly #inputs: Input<Output>[] = []
   #socket: Channel
   /** What was said and leaves with what is said next. */
-  readonly #unsent: Uint8Array[] = []
+  #unsent: Uint8Array[] = []
   #busy = false
   #paused = false
   /** Not later than the deadline, but it may be earlier. */
@@ -190,7 +191,7 @@ export class Drive<Output extends { readonly kind: string }> {
   #work(): void {
     this.#busy = true
     try {
-      for (let input = this.#inputs.shift(); input; input = this.#inputs.shift()) {
+      for (let input = takeFirst(this.#inputs); input; input = takeFirst(this.#inputs)) {
         const waits = this.#carryOut(input.run())
         if (!waits) continue
         void waits.then(
@@ -281,8 +282,10 @@ export class Drive<Output extends { readonly kind: string }> {
 
   /** In one piece, so that all lines of a reply, and of a pipelined group, leave together. */
   #flush(): boolean {
-    const writes = this.#unsent.splice(0)
-    return writes.length === 0 || this.#closed || writeAll(this.#socket, writes)
+    const writes = this.#unsent
+    if (writes.length === 0) return true
+    this.#unsent = []
+    return this.#closed || writeAll(this.#socket, writes)
   }
 
   #drained(): Promise<void> {

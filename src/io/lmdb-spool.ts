@@ -239,7 +239,7 @@ export class LmdbSpool implements Spool {
   // ── taking a message ─────────────────────────────────────────────────────────────────────────────────────────────
 
   async put(entry: SpoolEntry, body: AsyncIterable<Uint8Array>): Promise<Kept> {
-    const arriving = new IncomingBody(join(this.#bodies, entry.id), this.#inTree)
+    const arriving = new IncomingBody(this.#bodies, entry.id, this.#inTree)
     let size = 0
     let kept: Kept | undefined
     try {

@@ -1,19 +1,22 @@
 import { type FileHandle, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { BLOCK, Blocks } from './blocks.ts'
 import type { FolderSync } from './folders.ts'
 
 /** A body on its way in: in memory as long as it is small, then in a file. */
 export class IncomingBody {
-  readonly #path: string
+  readonly #folder: string
+  readonly #name: string
   readonly #inTree: number
   #blocks = new Blocks()
   #file: FileHandle | undefined
   size = 0
   sum = 0
 
-  constructor(path: string, inTree: number) {
-    this.#path = path
+  constructor(folder: string, name: string, inTree: number) {
+    this.#folder = folder
+    this.#name = name
     this.#inTree = inTree
   }
 
@@ -27,6 +30,10 @@ export class IncomingBody {
     this.sum = crc32(piece, this.sum)
     this.#blocks.push(piece)
     return this.size <= this.#inTree || this.#blocks.size < BLOCK ? undefined : this.#spill()
+  }
+
+  get #path(): string {
+    return join(this.#folder, this.#name)
   }
 
   async #spill(): Promise<void> {
@@ -50,7 +57,9 @@ export class IncomingBody {
 
   /** All of it, where it is small enough to be held. */
   get content(): Uint8Array | undefined {
-    return this.#file ? undefined : Buffer.concat(this.#blocks.whole())
+    if (this.#file) return undefined
+    const blocks = this.#blocks.whole()
+    return blocks.length === 1 ? blocks[0] : Buffer.concat(blocks)
   }
 
   async discard(): Promise<void> {

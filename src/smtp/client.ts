@@ -1,3 +1,4 @@
+import { takeFirst } from '../base/array.ts'
 /**
  * The client's half of SMTP, as a machine: it says commands, keeps the order in which they were said, and tells which
  * reply answered which. What to say, and why, is its user's affair (`mta/attempt.ts`).
@@ -79,7 +80,8 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
     const bytes = formatCommand(command)
     if (!bytes) return this.#fail('5.5.2', 'a command would have held a line end')
     this.#expect(said(command), tag, now)
-    return [...this.#tell('C', utf8Text(bytes).trimEnd()), { kind: 'write', bytes }]
+    const write = { kind: 'write', bytes } as const
+    return this.#trace ? [...this.#tell('C', utf8Text(bytes).trimEnd()), write] : [write]
   }
 
   /** Begin a SASL exchange; what follows in it is said by `respond`. An initial response is a secret in traces. */
@@ -172,13 +174,13 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
         return [...out, ...this.#fail('4.5.0', `not a reply (${read.fault}): ${line}`)]
       }
       const heard = secrets ? { ...read, value: secrets.without(read.value) } : read
-      for (const line of heard.lines) {
+      for (const line of this.#trace ? heard.lines : []) {
         const said = utf8Text(line.bytes)
         out.push(...this.#tell('S', secrets?.withoutIn(said) ?? said))
       }
       const isHeld = this.#held !== undefined
       this.#held = undefined
-      const waiting = this.#waiting.shift()
+      const waiting = takeFirst(this.#waiting)
       // The end of the message is not out yet, so no reply can be about it.
       if ((isHeld || (!waiting && this.#body)) && heard.value.code !== 421) {
         this.#over = true

@@ -1,3 +1,4 @@
+import { takeFirst } from '../base/array.ts'
 import type { Command, CommandKind } from './command.ts'
 
 /**
@@ -146,8 +147,7 @@ export class Onlooker {
 
   /** A whole reply passed: what it answered, or `undefined` where nobody had asked. */
   hear(code: number): Said | undefined {
-    // Mostly there is one, which costs less to take from the end.
-    const asked = this.#unanswered.length === 1 ? this.#unanswered.pop() : this.#unanswered.shift()
+    const asked = takeFirst(this.#unanswered)
     // Whoever only looks on may have missed how it came to this; that the server takes a message is what counts.
     if (code === 354 || (asked === 'data' && Math.floor(code / 100) === 3)) {
       this.#phase = 'body'
