@@ -28,6 +28,11 @@ export class Expiring<Value> {
     for (const [name, { value, until }] of other.#kept) if (fits(name)) this.set(name, value, until)
   }
 
+  /** Puts other values in the place of all of them; each holds as long as the one before. */
+  change(other: (value: Value) => Value): void {
+    for (const [name, { value, until }] of this.#kept) this.#kept.set(name, { value: other(value), until })
+  }
+
   delete(name: string): void {
     this.#kept.delete(name)
   }

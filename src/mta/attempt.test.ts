@@ -399,3 +399,18 @@ test('a message that requires TLS waits in a session that was begun for one that
     assert.ok(!next.some(each => each.kind === 'write'))
   }
 })
+
+test('a greeting is waited for no longer where others need the connection; once it came that makes no difference', () => {
+  const why = { status: '4.4.1', why: 'not waited for' }
+  const silent = run()
+  silent.perform(silent.attempt.impatient(why))
+  assert.deepEqual([...silent.outcomes.values()].map(sayOutcome), Array(2).fill('deferred: 4.4.1 not waited for'))
+  assert.deepEqual(silent.said, ['done', 'close'])
+  const elsewhere = run({ ...ORDER, elsewhere: true })
+  elsewhere.hear('220-mail-b says hel')
+  elsewhere.perform(elsewhere.attempt.impatient(why))
+  assert.deepEqual(elsewhere.said, ['elsewhere', 'done', 'close'])
+  const there = run()
+  there.hear('220 mail-b\r\n')
+  assert.deepEqual(there.attempt.impatient(why), [])
+})
