@@ -40,6 +40,7 @@ export class AskedFor {
     this.#config = config
     this.#world = world
     this.#around = around
+    world.spool.watch(config.turns.map(({ domain }) => domainKey(domain)))
   }
 
   /** RFC 1985 §5: what waits goes out by the usual way, over a connection of its own. */
@@ -96,9 +97,9 @@ export class AskedFor {
     return false
   }
 
-  /** A queue may be longer than memory; and what is found may be somebody else's, or held, by the time it is taken. */
+  /** What is found may be somebody else's, or held, by the time it is taken. */
   async *#waitingFor(asked: ReadonlySet<string>): AsyncGenerator<SpoolEntry, undefined> {
-    for await (const entry of this.#world.spool.scan()) if (whoWaits(entry, asked).length > 0) yield entry
+    for await (const entry of this.#world.spool.waitingFor(asked)) if (whoWaits(entry, asked).length > 0) yield entry
   }
 
   /** The roles are reversed: what waits goes out over this very connection (RFC 2645 §4). */
