@@ -515,9 +515,7 @@ export class LmdbSpool implements Spool {
     this.#closed = true
     // Whoever reads in a tree that is closed reads where nothing is.
     await this.#reading?.catch(() => {})
-    await this.#tree.finish()
-    this.#tree.exchange('owner', () => ({ put: '', result: undefined }))
-    await this.#tree.close()
+    await this.#tree.close(() => this.#tree.exchange('owner', () => ({ put: '', result: undefined })))
   }
 }
 
