@@ -158,6 +158,11 @@ export function domainKey(domain: string): string {
   return isAscii(domain) ? lower(domain) : domain.split('.').map(labelKey).join('.')
 }
 
+/** The address with its domain in A-labels, where it is outside ASCII. */
+export function inALabels(mailbox: Mailbox): Mailbox {
+  return isAscii(mailbox.domain) ? mailbox : { ...mailbox, domain: domainKey(mailbox.domain) }
+}
+
 function labelKey(label: string): string {
   if (isAscii(label) || label.length > MAX_LABEL) return lower(label)
   // A character at a time: at the end of a word sigma has another form.
