@@ -437,7 +437,7 @@ function sayHop(hop: Hop): string {
 
 const SPARED: Readonly<Record<Without, string>> = { tls: 'TLS', bdat: 'BDAT', parameters: 'parameters' }
 
-const NO_GREETING = 'the connection was closed before a greeting came'
+const NO_GREETING = 'no greeting came'
 
 function saySilence(outcome: Outcome | undefined): string {
   return outcome?.kind === 'deferred' && !('code' in outcome.by) ? outcome.by.why : NO_GREETING

@@ -19,8 +19,9 @@ export class Expiring<Value> {
   set(name: string, value: Value, until: Instant): void {
     this.#kept.delete(name)
     this.#kept.set(name, { value, until })
+    if (this.#kept.size <= this.#most) return
     const [first] = this.#kept.keys()
-    if (this.#kept.size > this.#most && first !== undefined) this.#kept.delete(first)
+    if (first !== undefined) this.#kept.delete(first)
   }
 
   /** Takes over what another holds, of the names that fit. */
