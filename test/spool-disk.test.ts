@@ -232,6 +232,20 @@ test('a process that ended and was not taken notice of has no spool', {
   await LmdbSpool.open(path).close()
 })
 
+test('what waits for a domain is found where it is not read yet since the start', async t => {
+  const spool = await opened(t, folder(t), 200)
+  spool.watch(['b.example', 'd.example'])
+  const found = async (domain: string): Promise<number> => {
+    let count = 0
+    for await (const _entry of spool.waitingFor(new Set([domain]))) count++
+    return count
+  }
+  assert.equal(spool.unread, 200)
+  assert.deepEqual([await found('b.example'), await found('d.example')], [200, 0])
+  await spool.read()
+  assert.deepEqual([await found('b.example'), await found('d.example')], [200, 0])
+})
+
 test('a spool that is closed has the rest of its journal in the tree, once, and nobody owns it then', async t => {
   const path = folder(t)
   const spool = LmdbSpool.open(path)
