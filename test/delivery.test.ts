@@ -284,6 +284,27 @@ test('what was to be there in time comes back when its time is over, and is not 
   assert.deepEqual(tries, ['MAIL FROM:<alice@a.example> BY=1;R'])
 })
 
+test('a store is handed a mailbox outside ASCII in A-labels, where the message came without SMTPUTF8', async t => {
+  const store = await answering({ ip: '127.0.0.1' })
+  t.after(() => store.close())
+  const [port = 0] = await freePorts(1)
+  const relays = await run([
+    'hostname a.example',
+    `listen 127.0.0.1 port ${port}`,
+    'local-domain bücher.example',
+    'mailbox bob@bücher.example',
+    `deliver lmtp 127.0.0.1 port ${store.port}`,
+  ])
+  t.after(() => relays.stop())
+  assert.match(await handIn(port, { to: 'bob@xn--Bcher-kva.example' }), /^250/)
+  await until(
+    () => store.connections.flatMap(({ messages }) => messages).length === 1,
+    () => relays.said.join('\n'),
+  )
+  const lines = store.connections.flatMap(each => each.lines)
+  assert.ok(lines.includes('RCPT TO:<bob@xn--bcher-kva.example>'), lines.join('\n'))
+})
+
 test('connections that were kept, and are gone by the next message, cost it no wait', async t => {
   const to = await answering()
   const { relays, send } = await sender(t, to, 'queue per-destination connections 20 messages 100 rest 1m')

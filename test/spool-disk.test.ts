@@ -18,8 +18,9 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Journal } from '../src/io/journal.ts'
 import { LmdbSpool, type LmdbSpoolOptions } from '../src/io/lmdb-spool.ts'
 import { checkSpool } from '../src/io/spool-check.ts'
 import { Tree } from '../src/io/tree.ts'
@@ -229,6 +230,34 @@ test('a process that ended and was not taken notice of has no spool', {
   tree.exchange('owner', () => ({ put: JSON.stringify({ pid: child }), result: undefined }))
   await tree.close()
   await LmdbSpool.open(path).close()
+})
+
+test('what waits for a domain is found where it is not read yet since the start', async t => {
+  const spool = await opened(t, folder(t), 200)
+  spool.watch(['b.example', 'd.example'])
+  const found = async (domain: string): Promise<number> => {
+    let count = 0
+    for await (const _entry of spool.waitingFor(new Set([domain]))) count++
+    return count
+  }
+  assert.equal(spool.unread, 200)
+  assert.deepEqual([await found('b.example'), await found('d.example')], [200, 0])
+  await spool.read()
+  assert.deepEqual([await found('b.example'), await found('d.example')], [200, 0])
+})
+
+test('a spool that is closed has the rest of its journal in the tree, once, and nobody owns it then', async t => {
+  const path = folder(t)
+  const spool = LmdbSpool.open(path)
+  await spool.put(entryOf('a'), bodyOf('a', 100))
+  const turns = mock.method(Journal.prototype, 'turn')
+  t.after(() => turns.mock.restore())
+  await spool.close()
+  assert.equal(turns.mock.callCount(), 1)
+  const tree = new Tree(join(path, 'queue.mdb'), { readOnly: true })
+  assert.deepEqual(tree.ids('entries'), ['a'])
+  assert.equal(tree.meta('owner'), '')
+  await tree.close()
 })
 
 /** A spool with `count` messages from before, of which nothing is read yet. */

@@ -92,7 +92,7 @@ describe('mail that waits to be asked for', () => {
     )
   })
 
-  /** A spool in which something happens to what was found before it is taken: at the scan that has this number. */
+  /** A spool in which something happens to what was found before it is taken: at the search that has this number. */
   class Between extends MemorySpool {
     readonly #what: () => Promise<unknown>
     #left: number
@@ -101,9 +101,9 @@ describe('mail that waits to be asked for', () => {
       this.#left = at
       this.#what = () => what(this)
     }
-    override async *scan() {
+    override async *waitingFor(domains: ReadonlySet<string>) {
       const isNow = --this.#left === 0
-      for await (const entry of super.scan()) {
+      for await (const entry of super.waitingFor(domains)) {
         if (isNow) await this.#what()
         yield entry
       }
@@ -222,6 +222,44 @@ describe('mail that waits to be asked for', () => {
     }
     await sleep(50)
     assert.equal(refused(), 1)
+  })
+
+  test('ETRN is answered without reading the queue, however often it is said, and what comes meanwhile is known', async t => {
+    /** It counts how often all of it is read. */
+    class Counting extends MemorySpool {
+      scans = 0
+      override async *scan() {
+        this.scans++
+        yield* super.scan()
+      }
+    }
+    const [theirs = 0, back = 0] = await freePorts(2)
+    const to = await answering({ port: back })
+    t.after(() => to.close())
+    const way = [`connector back to A cost 1 target 127.0.0.1 port ${back}`, 'address-space back smtp a.example']
+    const spool = new Counting()
+    const holds = await run([...provider(theirs), 'turn-domain d.example login mail-a', ...way], { spool })
+    t.after(() => holds.stop())
+    assert.match(await handIn(theirs, 'alice@d.example'), /^250/)
+    const talk = await Talk.to(`127.0.0.1:${theirs}`)
+    t.after(() => talk.close())
+    await talk.hear()
+    await talk.ask('EHLO c.example')
+    const before = spool.scans
+    for (let i = 0; i < 20; i++) assert.match(await talk.ask('ETRN a.example'), /^251 /)
+    assert.ok(spool.scans - before <= 1, `${spool.scans - before} scans`)
+    assert.match(await handIn(theirs, 'alice@a.example'), /^250/)
+    assert.match(await talk.ask('ETRN a.example'), /^250 /)
+    await until(
+      () => to.connections.flatMap(({ messages }) => messages).length === 1,
+      () => holds.tried.join('\n'),
+    )
+    await until(
+      () => spool.count === 1,
+      () => holds.tried.join('\n'),
+    )
+    assert.match(await talk.ask('ETRN a.example'), /^251 /)
+    assert.ok(spool.scans - before <= 1, `${spool.scans - before} scans`)
   })
 
   test('ETRN for a domain that no connector leads to is refused: the mail waits on, and does not come back', async t => {

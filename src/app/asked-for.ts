@@ -1,12 +1,11 @@
 /** Mail that waits to be asked for: by ETRN over a connection of ours, by TURN and ATRN over the asker's. */
-import { lower } from '../base/bytes.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration } from '../base/time.ts'
 import { now } from '../io/clock.ts'
 import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type Hurried, hasWay } from '../mta/work.ts'
-import { sameDomain } from '../smtp/address.ts'
+import { domainKey, sameDomain } from '../smtp/address.ts'
 import type { Answer, ServerOutput } from '../smtp/server.ts'
 import { isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { type Claim, givenBack } from '../spool/spool.ts'
@@ -41,6 +40,7 @@ export class AskedFor {
     this.#config = config
     this.#world = world
     this.#around = around
+    world.spool.watch(config.turns.map(({ domain }) => domainKey(domain)))
   }
 
   /** RFC 1985 §5: what waits goes out by the usual way, over a connection of its own. */
@@ -51,7 +51,7 @@ export class AskedFor {
     const held = this.#config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
     const domains = held.filter(isReached)
     if (domains.length === 0) return { no: 'etrn-refused' }
-    const asked = new Set(domains.map(lower))
+    const asked = new Set(domains.map(domainKey))
     if (!(await this.#isAnythingFor(asked))) return { no: 'etrn-nothing' }
     this.#hurryAll(asked)
     return { yes: '' }
@@ -85,7 +85,7 @@ export class AskedFor {
     const wanted = domains.length === 0 ? own : domains
     const allowed = wanted.every(domain => own.some(each => sameDomain(each, domain)))
     if (own.length === 0 || !allowed) return { no: 'turn-refused' }
-    return (await this.#isAnythingFor(new Set(wanted.map(lower)))) ? { yes: '' } : { no: 'turn-nothing' }
+    return (await this.#isAnythingFor(new Set(wanted.map(domainKey)))) ? { yes: '' } : { no: 'turn-nothing' }
   }
 
   #domainsOf(login: string): readonly string[] {
@@ -97,15 +97,15 @@ export class AskedFor {
     return false
   }
 
-  /** A queue may be longer than memory; and what is found may be somebody else's, or held, by the time it is taken. */
+  /** What is found may be somebody else's, or held, by the time it is taken. */
   async *#waitingFor(asked: ReadonlySet<string>): AsyncGenerator<SpoolEntry, undefined> {
-    for await (const entry of this.#world.spool.scan()) if (whoWaits(entry, asked).length > 0) yield entry
+    for await (const entry of this.#world.spool.waitingFor(asked)) if (whoWaits(entry, asked).length > 0) yield entry
   }
 
   /** The roles are reversed: what waits goes out over this very connection (RFC 2645 §4). */
   turned(socket: Channel, { domains, login, rest, tls }: ServerOutput & { readonly kind: 'turned' }): void {
     const asked = domains.length === 0 ? this.#domainsOf(login) : domains
-    const sending = this.#sendTurned(socket, new Set(asked.map(lower)), { rest, tls }).catch(cause =>
+    const sending = this.#sendTurned(socket, new Set(asked.map(domainKey)), { rest, tls }).catch(cause =>
       this.#world.events?.note?.(`sending to ${login} by TURN failed: ${words(cause)}`),
     )
     this.#around.underway.add(sending)
@@ -140,12 +140,12 @@ export class AskedFor {
 function whoWaits(entry: SpoolEntry, asked: ReadonlySet<string>): readonly number[] {
   if (entry.held !== undefined || isTooSoon(entry, now())) return []
   return entry.envelope.recipients.flatMap(({ to }, i) =>
-    entry.recipients[i]?.kind === 'waiting' && asked.has(lower(to.domain)) ? [i] : [],
+    entry.recipients[i]?.kind === 'waiting' && asked.has(domainKey(to.domain)) ? [i] : [],
   )
 }
 
 /** Is the domain what an ETRN argument means? `@domain` means all below it, too; `#` names a queue, and ours have domains' names. */
 function isMeant(node: string, domain: string): boolean {
-  const name = lower(node.replace(/^[@#]/, ''))
-  return lower(domain) === name || (node.startsWith('@') && lower(domain).endsWith(`.${name}`))
+  const [name, own] = [node.replace(/^[@#]/, ''), domain].map(domainKey)
+  return own === name || (node.startsWith('@') && own?.endsWith(`.${name}`) === true)
 }

@@ -3,12 +3,12 @@ import type { TlsFacts } from '../base/machine.ts'
 import { now } from '../io/clock.ts'
 import { convert } from '../io/convert.ts'
 import { Drive } from '../io/drive.ts'
-import type { Channel, Duplex } from '../io/sockets.ts'
+import type { Call, Channel, Duplex } from '../io/sockets.ts'
 import type { Secured } from '../io/tls.ts'
 import { Attempt, type AttemptOutput, type Order } from '../mta/attempt.ts'
 import type { Reply } from '../smtp/reply.ts'
 import type { SaslClientAnswer, SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
-import type { Outcome } from '../spool/entry.ts'
+import type { Failure, Outcome } from '../spool/entry.ts'
 import { words } from './words.ts'
 
 /** One message for a session to send. */
@@ -26,6 +26,8 @@ export interface Hand {
   readonly secure?: (socket: Duplex) => Promise<Secured>
   readonly answer?: (question: SaslClientQuestion) => Promise<SaslClientAnswer>
   readonly pulled?: (reply: Reply) => void
+  /** A server is called, and its answer waited for; until it came whoever needs the connection may call it off. */
+  readonly calls?: (call: Call) => void
   /** The other end is there. */
   readonly answered?: () => void
   /** What the other end said already. */
@@ -40,9 +42,15 @@ export type Ended =
   | (AttemptOutput & { readonly kind: 'again' | 'elsewhere' })
   | { readonly kind: 'turned'; readonly socket: Channel; readonly tls?: TlsFacts }
 
+/** What is said of a server whose answer others could not wait for. */
+export const NOT_WAITED_FOR: Failure = {
+  status: '4.4.1',
+  why: 'it said nothing for so long, and others needed the connection',
+}
+
 /** Runs one session on a socket to its end. */
-export async function runAttempt(socket: Channel, first: Job, hand: Hand): Promise<Ended> {
-  return new Sending(socket, first, hand).run()
+export async function runAttempt(socket: Channel, first: Job, hand: Hand, call?: Call): Promise<Ended> {
+  return new Sending(socket, first, hand).run(call)
 }
 
 class Sending {
@@ -64,8 +72,9 @@ class Sending {
     })
   }
 
-  async run(): Promise<Ended> {
+  async run(call?: Call): Promise<Ended> {
     this.#drive.do(() => this.#attempt.open(now()))
+    if (call) call.onOff = () => this.#drive.do(() => this.#attempt.impatient(NOT_WAITED_FOR))
     if (this.#hand.heard) this.#drive.hear(this.#hand.heard)
     await this.#drive.over
     return this.#ended

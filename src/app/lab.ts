@@ -39,7 +39,7 @@ import { Gateway, type GatewayEvents } from './gateway.ts'
 import { Mta } from './mta.ts'
 import { openMtaFiles } from './mta-files.ts'
 import type { MtaEvents } from './mta-world.ts'
-import { answerRouting, readQuestion } from './routing-desk.ts'
+import { answerRouting, readQuestion, toldOf } from './routing-desk.ts'
 
 const HERE: Endpoint = { host: '127.0.0.1', port: 0 }
 
@@ -220,7 +220,7 @@ export class Lab {
   #routing(node: string, asked: string): ControlAnswer {
     const [mta, question] = [this.mtas.get(node), readQuestion(asked)]
     if (!mta || !question) return { answer: [`no mail server is called "${node}" here`], wrong: true }
-    return { answer: answerRouting(mta.routing, question, now()), wrong: false }
+    return toldOf(answerRouting(mta.routing, question, now()))
   }
 
   #turnLink(what: 'cut' | 'heal', link: string): ControlAnswer {

@@ -1,14 +1,17 @@
 /** Messages to next hops: the scheduler says who is connected to, and this opens the connections. */
-import type { Duration } from '../base/time.ts'
+import type { Duration, Instant } from '../base/time.ts'
 import { now } from '../io/clock.ts'
+import type { Call } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { Hop } from '../mta/hop.ts'
 import { type Refused, Scheduler } from '../mta/scheduler.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import type { Outgoing, Turning } from './outgoing.ts'
 
-/** Connections out at once. */
-export const MAX_OUTGOING = 200
+/** So many messages that wait for a connection are a crowd: they are not to wait for the silent. A share of `MAX_WORKING`. */
+const CROWD = 500
+/** How often it is looked whether the silent hold up others; the next server of one that does has so long. */
+const LOOK_AGAIN: Duration = 5_000
 
 /**
  * How long a next hop that was not there is not asked again, a little longer each time. Messages keep to their own schedule;
@@ -28,6 +31,13 @@ interface Job {
   again: boolean
 }
 
+/** A session whose other end has not answered. */
+interface Unanswered {
+  readonly since: Instant
+  /** The call for the server that it waits for now. */
+  call: Call | undefined
+}
+
 export class Lanes {
   readonly #outgoing: Outgoing
   readonly #scheduler: Scheduler<Job>
@@ -35,6 +45,10 @@ export class Lanes {
   /** Next hop → sessions that rest there, the longest first; each is given a job, or nothing to end by. */
   readonly #resting = new Map<string, ((job: Job | undefined) => void)[]>()
   readonly #restTime: Duration
+  /** The oldest first. */
+  readonly #unanswered = new Set<Unanswered>()
+  readonly #patience: Duration
+  #look: NodeJS.Timeout | undefined
   /** Tells who took over from us that a next hop takes mail. */
   #onward: (hop: string) => void = () => {}
   #isStopping = false
@@ -44,11 +58,18 @@ export class Lanes {
   constructor(config: MtaConfig, outgoing: Outgoing, isBack: (hop: string) => void) {
     this.#outgoing = outgoing
     this.#isBack = isBack
-    const { destinations, retry } = config
+    const { destinations, outgoing: all, retry } = config
     this.#restTime = destinations.rest
+    this.#patience = all.patience
     // Not longer than the messages wait, or they would come in vain.
     const waits = AWAY.map((away, i) => Math.min(away, retry[Math.min(i, retry.length - 1)] ?? away))
-    this.#scheduler = new Scheduler({ ...destinations, total: MAX_OUTGOING, waits })
+    this.#scheduler = new Scheduler({
+      ...destinations,
+      total: all.connections,
+      unproven: all.unproven,
+      crowd: CROWD,
+      waits,
+    })
   }
 
   relay(entry: SpoolEntry, hop: Hop, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
@@ -66,7 +87,7 @@ export class Lanes {
 
   /** The other end answered, though nothing was relayed yet: who waits need not wait for somebody to try. */
   back(hop: string): void {
-    if (this.#scheduler.worked(hop)) this.#isBack(hop)
+    if (this.#scheduler.worked(hop, now())) this.#isBack(hop)
     this.#onward(hop)
   }
 
@@ -97,8 +118,24 @@ export class Lanes {
   #begin(): void {
     for (const { hop, job } of this.#scheduler.begin(now())) void this.#session(hop, job)
     if (this.#resting.size === 0 || !this.#scheduler.isWanted()) return
-    // Somebody waits for a connection: the one that rests longest goes.
-    for (const hop of this.#resting.keys()) if (this.#wakeUp(hop, undefined)) return
+    // Somebody waits for a connection: of those whose end helps the one that rests longest goes.
+    for (const hop of this.#resting.keys()) if (this.#scheduler.isFreedBy(hop) && this.#wakeUp(hop, undefined)) return
+  }
+
+  /** Who has said nothing for longer than others can wait is waited for no more. */
+  #lookRound(): void {
+    this.#look = undefined
+    if (this.#unanswered.size === 0) return
+    if (this.#scheduler.isPressed)
+      for (const { since, call } of this.#unanswered) {
+        if (now() < since + this.#patience) break
+        call?.off()
+      }
+    this.#lookLater()
+  }
+
+  #lookLater(): void {
+    this.#look ??= setTimeout(() => this.#lookRound(), Math.min(LOOK_AGAIN, this.#patience)).unref()
   }
 
   /** A session that rests goes on with a job, or ends; `false` where none does. */
@@ -153,7 +190,16 @@ export class Lanes {
       this.#offer(job)
       return undefined
     }
-    const why = await this.#outgoing.relay(first.hop, turning(first), next)
+    const unanswered: Unanswered = { since: now(), call: undefined }
+    this.#unanswered.add(unanswered)
+    this.#lookLater()
+    const why = await this.#outgoing.relay(first.hop, turning(first), next, {
+      calls: call => {
+        unanswered.call = call
+      },
+      answered: () => this.#unanswered.delete(unanswered),
+    })
+    this.#unanswered.delete(unanswered)
     if (why !== undefined) {
       const { away, jobs } = this.#scheduler.failed(hop, why, now())
       for (const job of jobs) job.settle(untried(job, away))

@@ -176,8 +176,8 @@ export class MailServer {
       {
         spool,
         ...files,
-        dial: (host, port, from) =>
-          from === undefined ? reach({ host, port }, new Call()) : dial({ host, port }, undefined, from),
+        dial: (host, port, { from, call = new Call() } = {}) =>
+          from === undefined ? reach({ host, port }, call) : dial({ host, port }, call.signal, from),
         maildir: mailbox => maildirOf(maildir, mailbox),
         ...(events && { events }),
         ...(fetchPolicy && { fetchPolicy }),

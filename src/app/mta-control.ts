@@ -5,7 +5,7 @@ import type { MtaEvent } from '../mta/news.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Mta } from './mta.ts'
 import { QueueDesk, type QueueRequest } from './queue-desk.ts'
-import { answerRouting, readQuestion } from './routing-desk.ts'
+import { answerRouting, readQuestion, toldOf } from './routing-desk.ts'
 
 /** The names under which the socket knows the queue, and the server itself. */
 export const QUEUE_NODE = 'queue'
@@ -26,7 +26,7 @@ export async function openMtaControl(folder: string, controlled: Controlled): Pr
   return openControl(folder, async request => {
     const mta = controlled.mta()
     const asked = request.ask === 'routing' ? readQuestion(request.line) : undefined
-    if (asked) return { answer: answerRouting(mta.routing, asked, now()), wrong: false }
+    if (asked) return toldOf(answerRouting(mta.routing, asked, now()))
     if (request.ask === 'type' && request.node === SERVER_NODE && request.line === 'reload') return reload()
     if (request.ask !== 'type' || request.node !== QUEUE_NODE)
       return { answer: ['a mail server has a queue, routes and a configuration'], wrong: true }

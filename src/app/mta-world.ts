@@ -1,5 +1,5 @@
 import type { PolicyPlace } from '../io/policy.ts'
-import type { Channel } from '../io/sockets.ts'
+import type { Call, Channel } from '../io/sockets.ts'
 import type { OwnKeys, SecureContext } from '../io/tls.ts'
 import type { Aliases } from '../mta/aliases.ts'
 import type { MtaEvent } from '../mta/news.ts'
@@ -10,8 +10,11 @@ import type { Logins } from './logins.ts'
 /** What an MTA needs from the world. */
 export interface MtaWorld {
   readonly spool: Spool
-  /** Reaches an address of the configuration: on a laboratory's loopback that is another one. `from`: by this of ours. */
-  readonly dial: (ip: string, port: number, from?: string) => Promise<Channel>
+  /**
+   * Reaches an address of the configuration: on a laboratory's loopback that is another one. `from`: by this of ours. Where
+   * the call is off before it came about it may fail at once.
+   */
+  readonly dial: (ip: string, port: number, options?: DialOptions) => Promise<Channel>
   /** Who knows names; absent: those that the configuration says. */
   readonly resolver?: Resolver
   /** Fetches a policy over HTTPS; absent: as RFC 8461 has it. */
@@ -28,6 +31,11 @@ export interface MtaWorld {
   /** Addresses of ours that stand for others. */
   readonly aliases?: Aliases
   readonly events?: MtaEvents
+}
+
+export interface DialOptions {
+  readonly from?: string
+  readonly call?: Call
 }
 
 export interface MtaEvents {

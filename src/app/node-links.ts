@@ -183,7 +183,7 @@ export class NodeLinks {
     const { keys } = this.#world
     // Without TLS the master knows us by our address, and we may have several.
     const own = authorities === undefined ? this.#ownAddress() : undefined
-    const raw = streamOf(await this.#world.dial(end.ip, end.port, own))
+    const raw = streamOf(await this.#world.dial(end.ip, end.port, own === undefined ? {} : { from: own }))
     raw.on('error', () => {})
     if (authorities === undefined) return raw
     const { socket, facts } = await secureClient(raw, { name: server, authorities, ...(keys && { own: keys }) })

@@ -3,13 +3,14 @@ import { Expiring } from '../base/expiring.ts'
 import type { TlsFacts } from '../base/machine.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { now } from '../io/clock.ts'
-import { type Channel, type Duplex, dialFile, streamOf } from '../io/sockets.ts'
+import { Call, type Channel, type Duplex, dialFile, streamOf } from '../io/sockets.ts'
 import { type Secured, secureClient } from '../io/tls.ts'
 import { mailboxFor } from '../mta/acceptance.ts'
 import type { LmtpTarget, MtaConfig } from '../mta/config.ts'
 import { type Hop, isHere, shownHop, visitOf } from '../mta/hop.ts'
 import { type LinkStateTalk, type Order, TLS_IS_MISSING, type Without } from '../mta/order.ts'
 import type { Connector } from '../routing/connector.ts'
+import type { SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
 import { type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { Credentials, loginWish } from './credentials.ts'
 import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
@@ -47,6 +48,9 @@ export interface Turning {
   readonly recipients: readonly number[]
   readonly done: (outcomes: ReadonlyMap<number, Outcome>) => Promise<unknown>
 }
+
+/** Whoever wants to know when the other end is waited for, and when it has answered. */
+export type Waiting = Pick<Hand, 'calls' | 'answered'>
 
 /** A session, for logs, and the name of the server it is with. */
 interface Session {
@@ -103,7 +107,12 @@ export class Outgoing {
    * Sends one entry after the other over a connection of our own, as long as there is a next. Why the other end could not be
    * reached, if it could not.
    */
-  async relay(hop: Hop, first: Turning, next: () => Promise<Turning | undefined>): Promise<string | undefined> {
+  async relay(
+    hop: Hop,
+    first: Turning,
+    next: () => Promise<Turning | undefined>,
+    waiting: Waiting = {},
+  ): Promise<string | undefined> {
     let turning: Turning | undefined = first
     let outcomes = new Map<number, Outcome>()
     let beginning: Beginning | undefined
@@ -121,6 +130,7 @@ export class Outgoing {
     }
     // A session may end in the middle of its recipients, and another go on with the rest.
     const left = () => (turning?.recipients ?? []).filter(each => !outcomes.has(each))
+    let isAnswered = false
     const all = (outcome: Outcome) => {
       for (const recipient of left()) outcomes.set(recipient, outcome)
     }
@@ -131,6 +141,11 @@ export class Outgoing {
     }
     try {
       const ended = await this.#session(hop, begin, {
+        ...waiting,
+        answered: () => {
+          isAnswered = true
+          waiting.answered?.()
+        },
         outcome: (recipient, outcome) => outcomes.set(recipient, outcome),
         next: async () => {
           await settle()
@@ -142,10 +157,13 @@ export class Outgoing {
         },
       })
       if (ended.kind === 'nowhere') all(ended.outcome)
+      // To be there and say nothing is not to be there.
+      else if (!isAnswered) throw new Error(saySilence(outcomes.values().next().value))
       await settle()
       return undefined
     } catch (cause) {
       const why = `${sayHop(hop)}: ${words(cause)}`
+      if (!isAnswered) outcomes.clear()
       all({ kind: 'deferred', by: { status: '4.4.1', why } })
       await settle()
       return why
@@ -247,10 +265,11 @@ export class Outgoing {
   /** One session with a next hop: with the first of its servers that has one, and without what did not work there. */
   async #session(hop: Hop, job: (beginning: Beginning) => Job, hand: Hand): Promise<SessionEnd> {
     const end = now() + this.#limit
-    let why: string | undefined = 'the connection was closed before a greeting came'
+    let why: string | undefined = NO_GREETING
     const answered = () => {
       why = undefined
       this.#reached(hop)
+      hand.answered?.()
     }
     try {
       const found = await this.#destinations.of(hop)
@@ -306,9 +325,13 @@ export class Outgoing {
 
   async #spoken({ hop, server }: Beginning, job: Job, hand: Hand, end: Instant): Promise<Ended> {
     const { at, tls } = server
-    const raw = 'socket' in at ? await dialFile(at.socket) : await this.#world.dial(at.ip, at.port)
+    const call = new Call()
+    hand.calls?.(call)
+    const raw = 'socket' in at ? await dialFile(at.socket) : await this.#world.dial(at.ip, at.port, { call })
     raw.on('error', () => {})
     this.#around.hold(raw)
+    call.onOff = () => raw.destroy()
+    if (call.isOff) call.onOff()
     const secure = async (socket: Duplex): Promise<Secured> => {
       const secured = await secureClient(socket, tls.expected)
       this.#hadTls.set(hop.name, true, now() + HAD_TLS_FOR)
@@ -316,10 +339,10 @@ export class Outgoing {
     }
     const session = { id: `${shownHop(hop).replaceAll(' ', '/')}#${++this.#count}`, name: tls.expected.name }
     const wanted = job.order.tls?.floor ?? 'none'
-    if (!tls.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure }, end)
+    if (!tls.implicit || wanted === 'none') return this.#run(raw, session, job, { ...hand, secure }, { end, call })
     const { socket, facts } = await secure(streamOf(raw))
     const order = { ...job.order, tls: { floor: wanted, by: tls.by, ...job.order.tls, facts } }
-    return this.#run(socket, session, { ...job, order }, hand, end)
+    return this.#run(socket, session, { ...job, order }, hand, { end, call })
   }
 
   async #run(
@@ -327,19 +350,19 @@ export class Outgoing {
     session: Session,
     job: Job,
     hand: Hand,
-    end: Instant = now() + this.#limit,
+    { end = now() + this.#limit, call }: { readonly end?: Instant; readonly call?: Call } = {},
   ): Promise<Ended> {
     const { events } = this.#world
     const trace = (by: 'C' | 'S', text: string) => events?.line?.(session.id, 'out', by, text)
     const limit = setTimeout(() => socket.destroy(), Math.max(0, end - now()))
     const credentials = new Credentials(`smtp@${session.name}`)
     try {
-      return await runAttempt(socket, job, {
-        answer: question => credentials.answer(question),
-        note: what => events?.note?.(`${session.id}: ${what}`),
+      const around = {
+        answer: (question: SaslClientQuestion) => credentials.answer(question),
+        note: (what: string) => events?.note?.(`${session.id}: ${what}`),
         trace: events?.line && trace,
-        ...hand,
-      })
+      }
+      return await runAttempt(socket, job, { ...around, ...hand }, call)
     } finally {
       clearTimeout(limit)
       await credentials.close()
@@ -413,6 +436,12 @@ function sayHop(hop: Hop): string {
 }
 
 const SPARED: Readonly<Record<Without, string>> = { tls: 'TLS', bdat: 'BDAT', parameters: 'parameters' }
+
+const NO_GREETING = 'no greeting came'
+
+function saySilence(outcome: Outcome | undefined): string {
+  return outcome?.kind === 'deferred' && !('code' in outcome.by) ? outcome.by.why : NO_GREETING
+}
 
 const TURNED = 'the connection that was turned'
 

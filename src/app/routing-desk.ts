@@ -1,6 +1,7 @@
 /** What may be asked about routing, of files or of what runs, and the answer as lines. */
 import { PosternError } from '../base/problem.ts'
 import type { Instant } from '../base/time.ts'
+import type { ControlAnswer } from '../io/control.ts'
 import type { Target } from '../routing/connector.ts'
 import { readFrame, writeFrame } from '../routing/frame.ts'
 import { differences, type Guid, type LinkStateTable } from '../routing/link-state.ts'
@@ -34,6 +35,12 @@ export interface RoutingQuestion {
   readonly size?: number
 }
 
+/** An answer, in the form that was asked for; `kind`: what becomes of the letter that it explains, or that it tells of none. */
+export interface RoutingAnswer {
+  readonly kind: Route['kind'] | 'told'
+  readonly lines: readonly string[]
+}
+
 export interface RoutingSubject {
   readonly service: RoutingService
   readonly names: ReadonlyMap<Guid, string>
@@ -60,28 +67,60 @@ export function readQuestion(text: string): RoutingQuestion | undefined {
 }
 
 /** Throws a `PosternError` for an address that is none. */
-export function answerRouting(subject: RoutingSubject, question: RoutingQuestion, now: Instant): readonly string[] {
+export function answerRouting(subject: RoutingSubject, question: RoutingQuestion, now: Instant): RoutingAnswer {
   const { service, names } = subject
   const { table, digest } = service.engine
   const named: Named = { table, names, servers: service.servers }
   const here = standingOf(subject)
   const name = namesOf(named)
   const { what, form } = question
-  if (what === 'dump') return [writeFrame({ kind: 'orginfo', digest, groups: table }), JSON.stringify([...names])]
-  if (form === 'dot') return dotOf(named)
-  if (form === 'svg') return svgOf(named)
-  if (what === 'show') {
-    return form === 'json' ? [JSON.stringify(showFacts(named, digest, here))] : showLines(named, digest, here)
+  /** In its form, or as the picture of all groups, whatever it is about. */
+  const say = (facts: () => unknown, lines: () => readonly string[]): readonly string[] => {
+    if (form === 'dot') return dotOf(named)
+    if (form === 'svg') return svgOf(named)
+    return form === 'json' ? [JSON.stringify(facts())] : lines()
   }
-  if (what === 'table') {
-    const routes = spaceRoutes(table, to => service.route({ to }, now))
-    return form === 'json' ? [JSON.stringify(tableFacts(routes, name))] : tableLines(routes, name)
+  switch (what) {
+    case 'dump':
+      return {
+        kind: 'told',
+        lines: [writeFrame({ kind: 'orginfo', digest, groups: table }), JSON.stringify([...names])],
+      }
+    case 'show':
+      return {
+        kind: 'told',
+        lines: say(
+          () => showFacts(named, digest, here),
+          () => showLines(named, digest, here),
+        ),
+      }
+    case 'table': {
+      const routes = spaceRoutes(table, to => service.route({ to }, now))
+      return {
+        kind: 'told',
+        lines: say(
+          () => tableFacts(routes, name),
+          () => tableLines(routes, name),
+        ),
+      }
+    }
+    default: {
+      const explanation = service.explain(letterOf(question), now)
+      const tries = handings(service, explanation.route)
+      return {
+        kind: explanation.route.kind,
+        lines: say(
+          () => explainFacts(explanation, name, tries),
+          () => explainLines(explanation, name, tries),
+        ),
+      }
+    }
   }
-  const explanation = service.explain(letterOf(question), now)
-  const tries = handings(service, explanation.route)
-  return form === 'json'
-    ? [JSON.stringify(explainFacts(explanation, name, tries))]
-    : explainLines(explanation, name, tries)
+}
+
+/** As a control socket answers. */
+export function toldOf({ kind, lines }: RoutingAnswer): ControlAnswer {
+  return { answer: lines, wrong: false, kind }
 }
 
 function standingOf({ service, isAttached }: RoutingSubject): Standing {

@@ -1,5 +1,5 @@
 /** The MTA-STS policies of domains: asked for, remembered as long as they say, and kept over a restart. */
-import { lower } from '../base/bytes.ts'
+
 import { Expiring } from '../base/expiring.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { now } from '../io/clock.ts'
@@ -7,6 +7,7 @@ import { keepJson, readJson } from '../io/files.ts'
 import { fetchPolicy, type PolicyPlace } from '../io/policy.ts'
 import type { Resolver } from '../mta/resolver.ts'
 import { parseStsPolicy, type StsPolicy, stsId } from '../mta/sts.ts'
+import { domainKey } from '../smtp/address.ts'
 import { words } from './words.ts'
 
 /** Domains whose policies are remembered; the oldest go where there are more. */
@@ -87,7 +88,7 @@ export class StsPolicies {
 
   /** The policy that binds mail for this domain now. */
   async of(domain: string): Promise<StsPolicy | undefined> {
-    const name = lower(domain)
+    const name = domainKey(domain)
     const id = await this.#idOf(name)
     const known = this.#known.get(name)
     if (known) known.used = now()

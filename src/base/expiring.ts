@@ -19,13 +19,19 @@ export class Expiring<Value> {
   set(name: string, value: Value, until: Instant): void {
     this.#kept.delete(name)
     this.#kept.set(name, { value, until })
+    if (this.#kept.size <= this.#most) return
     const [first] = this.#kept.keys()
-    if (this.#kept.size > this.#most && first !== undefined) this.#kept.delete(first)
+    if (first !== undefined) this.#kept.delete(first)
   }
 
   /** Takes over what another holds, of the names that fit. */
   adopt(other: Expiring<Value>, fits: (name: string) => boolean): void {
     for (const [name, { value, until }] of other.#kept) if (fits(name)) this.set(name, value, until)
+  }
+
+  /** Puts other values in the place of all of them; each holds as long as the one before. */
+  change(other: (value: Value) => Value): void {
+    for (const [name, { value, until }] of this.#kept) this.#kept.set(name, { value: other(value), until })
   }
 
   delete(name: string): void {

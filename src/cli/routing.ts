@@ -2,15 +2,14 @@ import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import { atRest, type LinkState } from '../app/link-state.ts'
 import { spoolFolder } from '../app/mta-spool.ts'
-import { answerRouting, compareTables, type RoutingQuestion, readDump } from '../app/routing-desk.ts'
+import { answerRouting, compareTables, type RoutingQuestion, readDump, toldOf } from '../app/routing-desk.ts'
 import { words } from '../app/words.ts'
 import { type Diagnostic, PosternError } from '../base/problem.ts'
 import { now } from '../io/clock.ts'
-import { askControl } from '../io/control.ts'
+import { askControl, type ControlAnswer } from '../io/control.ts'
 import { ConfigurationError, isFile, readConfig } from '../io/files.ts'
 import { runningStates, type State } from '../io/state.ts'
 import { MTA } from '../mta/commands.ts'
-import { UNREACHABLE } from '../routing/report.ts'
 import { EXIT, print } from './print.ts'
 
 interface Options {
@@ -44,9 +43,8 @@ export function routingCommands(program: Command): void {
         ...(from !== undefined && { from }),
         ...(octets !== undefined && { size: octets }),
       }
-      const form = formOf(options)
-      const lines = await say(options, { what: 'explain', form, ...about })
-      if (hasNoWay(lines, form)) process.exitCode = EXIT.failed
+      const kind = await say(options, { what: 'explain', form: formOf(options), ...about })
+      if (kind === 'unreachable') process.exitCode = EXIT.failed
     })
   withSource(route.command('table'))
     .description('the ways to every address space')
@@ -66,7 +64,11 @@ export function routingCommands(program: Command): void {
       const [ours, theirs] = await Promise.all(
         [node, other].map(each => (isFile(each) ? askServer(each, question) : askRunning(each, question))),
       )
-      const { lines, same } = compareTables(readDump(ours ?? []), readDump(theirs ?? []), json ? 'json' : 'text')
+      const { lines, same } = compareTables(
+        readDump(ours?.answer ?? []),
+        readDump(theirs?.answer ?? []),
+        json ? 'json' : 'text',
+      )
       for (const line of lines) print(line)
       process.exitCode = same ? EXIT.ok : EXIT.failed
     })
@@ -86,21 +88,15 @@ function formOf({ json, dot, svg }: Options): RoutingQuestion['form'] {
   return json ? 'json' : dot ? 'dot' : svg ? 'svg' : 'text'
 }
 
-async function say({ config, running, node }: Options, question: RoutingQuestion): Promise<readonly string[]> {
-  const lines = config
-    ? answerRouting(readAll(config), question, now())
+/** What the answer comes to. */
+async function say({ config, running, node }: Options, question: RoutingQuestion): Promise<ControlAnswer['kind']> {
+  const { answer, kind } = config
+    ? toldOf(answerRouting(readAll(config), question, now()))
     : running === undefined
       ? await askRunning(node, question)
       : await askServer(running, question)
-  for (const line of lines) print(line)
-  return lines
-}
-
-/** Does the answer say that the address cannot be reached? A picture does not say. */
-function hasNoWay(lines: readonly string[], form: RoutingQuestion['form']): boolean {
-  if (form !== 'json') return form === 'text' && lines.some(line => line.startsWith(UNREACHABLE))
-  const { route } = JSON.parse(lines.join('')) as { readonly route?: { readonly kind?: unknown } }
-  return route?.kind === 'unreachable'
+  for (const line of answer) print(line)
+  return kind
 }
 
 /** What the first file's server would know once all of them had talked. */
@@ -122,31 +118,27 @@ function readAll(files: readonly string[]): LinkState {
   return first
 }
 
-async function askServer(file: string, question: RoutingQuestion): Promise<readonly string[]> {
+async function askServer(file: string, question: RoutingQuestion): Promise<ControlAnswer> {
   const { config } = readConfig(MTA, file)
   const folder = spoolFolder(config, dirname(file))
   if (folder === undefined) throw misuse(`${file} says "spool memory": such a server cannot be asked`)
   const asking = askControl(folder, { ask: 'routing', node: '', line: JSON.stringify(question) })
-  const { answer, wrong } = await asking.catch(cause => {
+  const told = await asking.catch(cause => {
     throw misuse(`no server of ${file} runs here, as far as ${folder} tells: ${words(cause)}`)
   })
-  if (wrong) throw misuse(answer.join(' '))
-  return answer
+  if (told.wrong) throw misuse(told.answer.join(' '))
+  return told
 }
 
-async function askRunning(node: string | undefined, question: RoutingQuestion): Promise<readonly string[]> {
+async function askRunning(node: string | undefined, question: RoutingQuestion): Promise<ControlAnswer> {
   const { state, routers } = await newestWith('routers', node)
   const [only, another] = routers
   if (only === undefined || (node === undefined && another !== undefined)) {
     throw misuse(`say of which mail server: --node NAME (known: ${routers.join(', ')}), or --config FILE`)
   }
-  const { answer, wrong } = await askControl(state.folder, {
-    ask: 'routing',
-    node: node ?? only,
-    line: JSON.stringify(question),
-  })
-  if (wrong) throw misuse(answer.join(' '))
-  return answer
+  const told = await askControl(state.folder, { ask: 'routing', node: node ?? only, line: JSON.stringify(question) })
+  if (told.wrong) throw misuse(told.answer.join(' '))
+  return told
 }
 
 /** Cuts or mends a link of the running laboratory. */

@@ -1,5 +1,6 @@
-import { bytes, CR, copy, DOT, equal, LF, lower, SP, text, upper } from '../base/bytes.ts'
+import { bytes, CR, copy, DOT, equal, LF, SP, text, upper, utf8Text } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
+import { domainKey, isAscii } from '../smtp/address.ts'
 import { kindOf, parseCommand } from '../smtp/command.ts'
 import { type Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import { asksAbout, judge, type Situation, type Subject } from './judge.ts'
@@ -414,7 +415,9 @@ function addressIn(line: Uint8Array): Uint8Array {
 
 function domainOf(address: Uint8Array): string {
   const at = address.lastIndexOf(0x40)
-  return at < 0 ? '' : lower(text(address, at + 1))
+  if (at < 0) return ''
+  const domain = text(address, at + 1)
+  return domainKey(isAscii(domain) ? domain : utf8Text(address.subarray(at + 1)))
 }
 
 /**

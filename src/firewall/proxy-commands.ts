@@ -1,6 +1,6 @@
 /** What becomes of a command: refused, answered here, or passed on in the one form that there is. */
 import { bytes, lower, text, upper, utf8 } from '../base/bytes.ts'
-import { formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
+import { domainKey, formatMailbox, isAscii, type Mailbox } from '../smtp/address.ts'
 import { type Command, parseCommand, type Sayable, verbOf } from '../smtp/command.ts'
 import { may, type Phase, type Said, said } from '../smtp/dialogue.ts'
 import { lineLimit } from '../smtp/limits.ts'
@@ -227,7 +227,7 @@ function mail(command: Command & { readonly kind: 'mail' }, octets: Uint8Array, 
   ])
   if (large.kind !== 'pass') return refuse(reply(552, '5.3.4', 'Message size exceeds the limit'), '', large)
   if (from && !isPlain(from) && !read.facts?.smtputf8) return refuse(NEEDS_SMTPUTF8, 'SMTPUTF8 was not asked for')
-  const shown = from && engine.masquerade.get(lower(from.domain))
+  const shown = from && engine.masquerade.get(domainKey(from.domain))
   return pass({ ...command, from: from && shown !== undefined ? { ...from, domain: shown } : from, params } as Sayable)
 }
 
@@ -239,7 +239,7 @@ function rcpt(command: Command & { readonly kind: 'rcpt' }, octets: Uint8Array, 
   if (against) return refuse(denied(), '', against)
   // `postmaster` alone is at home everywhere (RFC 5321 §4.5.1).
   const isPostmaster = to.domain === '' && lower(to.local) === 'postmaster'
-  const relay = isPostmaster ? PASS : rules.judge({ on: 'relay', domain: lower(to.domain) })
+  const relay = isPostmaster ? PASS : rules.judge({ on: 'relay', domain: domainKey(to.domain) })
   if (relay.kind !== 'pass' && !view.login) return refuse(denied(), '', relay)
   const params = keptParams(command.params, rules)
   const read = readParams('rcpt', params, { keywords: offered, withheld })

@@ -31,6 +31,8 @@ export interface ControlAnswer {
   readonly wrong: boolean
   /** The mode that the next line is read in, where there is one. */
   readonly mode?: string
+  /** What the answer comes to, for who goes by it, where there is more to say than whether it is wrong. */
+  readonly kind?: string
 }
 
 export const MAX_REQUEST = 65_536

@@ -10,6 +10,7 @@ import type { SpoolRecord, StoredBody } from '../spool/record.ts'
 import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
 import { FolderSync, syncFolder } from './folders.ts'
 import { owner, ownerLives, sayOwner } from './owner.ts'
+import { SpoolAsked } from './spool-asked.ts'
 import { Backlog } from './spool-backlog.ts'
 import { fileBody, IncomingBody } from './spool-body.ts'
 import { type Refused, SpoolRoom } from './spool-room.ts'
@@ -83,6 +84,10 @@ export class LmdbSpool implements Spool {
   readonly #note: (what: string) => void
   readonly #slots = new Map<SpoolId, Slot>()
   readonly #due = new DueTimes<Slot>()
+  readonly #asked = new SpoolAsked({
+    scan: () => this.scan(),
+    entry: id => (this.has(id) ? this.#record(id)?.entry : undefined),
+  })
   /** The oldest first. */
   readonly #fresh = new Map<SpoolId, Fresh>()
   #freshSize = 0
@@ -221,6 +226,7 @@ export class LmdbSpool implements Spool {
       at: undefined,
     }
     this.#slots.set(entry.id, slot)
+    this.#asked.changed(entry)
     this.#room.size += entry.size
     this.#inUse += pages(entry.size, body)
     this.#schedule(slot)
@@ -327,6 +333,7 @@ export class LmdbSpool implements Spool {
     const slot = this.#slots.get(id)
     if (!slot || slot.revision !== revision) return false
     slot.revision = next.revision
+    this.#asked.changed(next)
     this.#drop(id)
     const record = stored({ entry: next, body: bodyOf(slot) })
     await this.#certainly(`what became of ${id}`, report, ({ entries }) => entries.put(id, record))
@@ -336,11 +343,13 @@ export class LmdbSpool implements Spool {
     return true
   }
 
-  async remove({ entry: { id, revision } }: Claim, { last, report }: Farewell = {}): Promise<boolean> {
+  async remove({ entry }: Claim, { last, report }: Farewell = {}): Promise<boolean> {
+    const { id, revision } = entry
     const slot = this.#slots.get(id)
     if (!slot || slot.revision !== revision) return false
     // Out of sight at once: it is done, and nobody may begin with it again.
     this.#slots.delete(id)
+    this.#asked.gone(entry)
     this.#due.delete(slot)
     this.#drop(id)
     const forgotten = last ? this.#remember(last.id) : []
@@ -492,15 +501,21 @@ export class LmdbSpool implements Spool {
     return entries.sort((a, b) => a.arrived - b.arrived)
   }
 
+  watch(domains: Iterable<string>): void {
+    this.#asked.watch(domains)
+  }
+
+  waitingFor(domains: ReadonlySet<string>): AsyncIterable<SpoolEntry> {
+    return this.#asked.waitingFor(domains)
+  }
+
   /** Gives the spool back. Who still waits for a change is told that it was not written. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     // Whoever reads in a tree that is closed reads where nothing is.
     await this.#reading?.catch(() => {})
-    await this.#tree.finish()
-    this.#tree.exchange('owner', () => ({ put: '', result: undefined }))
-    await this.#tree.close()
+    await this.#tree.close(() => this.#tree.exchange('owner', () => ({ put: '', result: undefined })))
   }
 }
 

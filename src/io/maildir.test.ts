@@ -10,7 +10,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { open } from 'node:fs/promises'
+import fs, { open } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mock, test } from 'node:test'
@@ -58,14 +59,19 @@ test('a message that breaks off is in nobody`s mailbox, and its beginning is tak
 const LINUX = { skip: process.platform !== 'linux' && 'which file a descriptor is shows on Linux' }
 
 /** The folders that are flushed while this is done. */
-async function flushedBy(work: () => Promise<unknown>): Promise<ReadonlySet<string>> {
+async function flushedBy(
+  work: () => Promise<unknown>,
+  tell: (path: string) => void = () => {},
+): Promise<ReadonlySet<string>> {
   const handle = await open('/', 'r')
   const proto = Object.getPrototypeOf(handle) as { sync(): Promise<void>; fd: number }
   await handle.close()
   const flushed = new Set<string>()
   const { sync } = proto
   const spy = mock.method(proto, 'sync', function (this: typeof proto) {
-    flushed.add(readlinkSync(`/proc/self/fd/${this.fd}`))
+    const path = readlinkSync(`/proc/self/fd/${this.fd}`)
+    flushed.add(path)
+    tell(path)
     return sync.call(this)
   })
   try {
@@ -111,6 +117,96 @@ test('a message takes nobody`s place: where its name is somebody else`s it gets 
   assert.deepEqual((await readMaildir(maildir)).map(String).sort(), ['of another process', 'ours'])
   assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
 })
+
+/** As on a file system without hard links; `why`: what it says to who makes one. */
+function withoutLinks(t: { after(work: () => void): void }, why: string): void {
+  const no = mock.method(fs, 'link', async () => {
+    throw Object.assign(new Error(`${why}: no links here`), { code: why })
+  })
+  syncBuiltinESMExports()
+  t.after(() => {
+    no.mock.restore()
+    syncBuiltinESMExports()
+  })
+}
+
+for (const why of ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
+  test(`where there are no hard links (${why}) a message is moved, and every octet is there`, async t => {
+    const maildir = folder(t)
+    withoutLinks(t, why)
+    const path = await deliver(maildir, pieces('Subject: x\r\n\r\n', 'a \xe9\r\n'))
+    assert.equal(readFileSync(path, 'latin1'), 'Subject: x\r\n\r\na \xe9\r\n')
+    assert.equal(statSync(path).nlink, 1)
+    assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
+  })
+
+test('a fault that is none of the file system’s kind is told, and nothing is moved', async t => {
+  const maildir = folder(t)
+  withoutLinks(t, 'EIO')
+  await assert.rejects(deliver(maildir, pieces('x')), { code: 'EIO' })
+  assert.deepEqual(readdirSync(join(maildir, 'new')), [])
+  assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
+})
+
+test('without links, too, a message takes nobody`s place, and who wants its name gets another', async t => {
+  const maildir = folder(t)
+  withoutLinks(t, 'EPERM')
+  async function* taken(): AsyncIterable<Uint8Array> {
+    const [name = ''] = readdirSync(join(maildir, 'tmp'))
+    writeFileSync(join(maildir, 'new', name), 'of another process')
+    yield* pieces('ours')
+  }
+  const path = await deliver(maildir, taken())
+  assert.equal(readFileSync(path, 'utf8'), 'ours')
+  assert.deepEqual((await readMaildir(maildir)).map(String).sort(), ['of another process', 'ours'])
+  assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
+})
+
+test('without links what another process has in tmp by then, under the name that was ours, is left to it', async t => {
+  const maildir = folder(t)
+  withoutLinks(t, 'EPERM')
+  const { rename } = fs
+  let theirs = ''
+  const moved = mock.method(fs, 'rename', async (from: string, to: string) => {
+    await rename(from, to)
+    theirs = from
+    writeFileSync(theirs, 'theirs', { flag: 'wx' })
+  })
+  syncBuiltinESMExports()
+  t.after(() => {
+    moved.mock.restore()
+    syncBuiltinESMExports()
+  })
+  const path = await deliver(maildir, pieces('ours'))
+  assert.equal(readFileSync(path, 'utf8'), 'ours')
+  assert.equal(readFileSync(theirs, 'utf8'), 'theirs')
+})
+
+for (const [how, name] of [
+  ['linked', 'link'],
+  ['moved', 'rename'],
+] as const)
+  test(`a message is on the disk before it is ${how} into new, and its name there before it counts`, LINUX, async t => {
+    const maildir = folder(t)
+    await deliver(maildir, pieces('the folders are known'))
+    if (name === 'rename') withoutLinks(t, 'ENOTSUP')
+    const steps: string[] = []
+    const real = fs[name]
+    const spy = mock.method(fs, name, async (from: string, to: string) => {
+      steps.push(name)
+      await real(from, to)
+    })
+    syncBuiltinESMExports()
+    t.after(() => {
+      spy.mock.restore()
+      syncBuiltinESMExports()
+    })
+    await flushedBy(
+      () => deliver(maildir, pieces('x')),
+      path => steps.push(`flush ${path.includes('/tmp/', maildir.length) ? 'it' : 'new'}`),
+    )
+    assert.deepEqual(steps, ['flush it', name, 'flush new'])
+  })
 
 test('a message that cannot be moved to `new` leaves nothing in `tmp`', async () => {
   const root = mkdtempSync(join(tmpdir(), 'postern-maildir-'))

@@ -1,4 +1,4 @@
-import { type FileHandle, link, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, link, lstat, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { flushFolder } from './folders.ts'
@@ -21,11 +21,12 @@ export async function deliver(maildir: string, content: AsyncIterable<Uint8Array
     const path = join(maildir, 'tmp', name)
     return { path, file: await open(path, 'wx', 0o600) }
   })
+  let left: string | undefined = path
   try {
     await written(file, content)
     const final = await unlessTaken(async name => {
       const final = join(maildir, 'new', name)
-      await named(path, final)
+      left = await named(path, final)
       return final
     }, basename(path))
     // The name is only safe once its directory is.
@@ -33,7 +34,7 @@ export async function deliver(maildir: string, content: AsyncIterable<Uint8Array
     return final
   } finally {
     // Named or not, what is in `tmp` is nobody's any more; readers of Maildirs clear up what a crash leaves there.
-    await unlink(path).catch(() => {})
+    if (left !== undefined) await unlink(left).catch(() => {})
   }
 }
 
@@ -66,14 +67,41 @@ async function unlessTaken<T>(take: (name: string) => Promise<T>, name: string =
   }
 }
 
-/** Gives the file this name, if nobody has it; `rename` would take it from them. A file system without links has only that. */
-async function named(path: string, final: string): Promise<void> {
+/** Gives the file this name, if nobody has it; `rename` would take it from them. What of it is left under its old name. */
+async function named(path: string, final: string): Promise<string | undefined> {
   try {
     await link(path, final)
+    return path
   } catch (cause) {
     if (!NO_LINKS.has((cause as NodeJS.ErrnoException).code ?? '')) throw cause
-    await rename(path, final)
+    await renamed(path, final)
+    return undefined
   }
+}
+
+/**
+ * The same on a file system without links. There is no rename that spares what is there; but whoever wants a name in `new`
+ * has the same in `tmp` first, which only one can have, and it goes in the moment that the other comes.
+ */
+async function renamed(path: string, final: string): Promise<void> {
+  const held = join(dirname(path), basename(final))
+  if (held !== path) await (await open(held, 'wx', 0o600)).close()
+  try {
+    if (await isThere(final)) throw Object.assign(new Error(`${final} is there`), { code: 'EEXIST' })
+    await rename(path, final)
+  } finally {
+    if (held !== path) await unlink(held).catch(() => {})
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'ENOENT') throw cause
+      return false
+    },
+  )
 }
 
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])

@@ -2,6 +2,7 @@ import type { Instant } from '../base/time.ts'
 import { dueAt, type Note, ordered, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { type Claim, type Farewell, type Kept, type OwnMessage, REMEMBERED, type Spool } from '../spool/spool.ts'
 import { Blocks } from './blocks.ts'
+import { SpoolAsked } from './spool-asked.ts'
 
 /** Octets of bodies a memory spool takes before it says that it is full. */
 export const MEMORY_SPOOL_SIZE: number = 512 * 1024 * 1024
@@ -17,6 +18,7 @@ export class MemorySpool implements Spool {
   readonly lasts = false
   readonly #held = new Map<SpoolId, Held>()
   readonly #gone = new Map<SpoolId, SpoolEntry>()
+  readonly #asked = new SpoolAsked({ scan: () => this.scan(), entry: id => this.#held.get(id)?.entry })
   readonly #limit: number
   #size = 0
 
@@ -40,6 +42,7 @@ export class MemorySpool implements Spool {
       throw cause
     }
     this.#held.set(entry.id, { entry: { ...entry, size }, body: blocks.whole(), claimedUntil: 0 })
+    this.#asked.changed(entry)
     return { kept: true }
   }
 
@@ -72,6 +75,7 @@ export class MemorySpool implements Spool {
     if (!held || held.entry.revision !== entry.revision) return false
     held.entry = next
     held.claimedUntil = 0
+    this.#asked.changed(next)
     this.#add(report)
     return true
   }
@@ -79,6 +83,7 @@ export class MemorySpool implements Spool {
   async remove({ entry }: Claim, { last, report }: Farewell = {}): Promise<boolean> {
     const held = this.#held.get(entry.id)
     if (!held || held.entry.revision !== entry.revision || !this.#held.delete(entry.id)) return false
+    this.#asked.gone(held.entry)
     for (const { length } of held.body) this.#size -= length
     this.#add(report)
     if (last) {
@@ -103,6 +108,7 @@ export class MemorySpool implements Spool {
     const { entry, body } = report
     this.#size += body.length
     this.#held.set(entry.id, { entry: { ...entry, size: body.length }, body: [body], claimedUntil: 0 })
+    this.#asked.changed(entry)
   }
 
   async *body(id: SpoolId): AsyncIterable<Uint8Array> {
@@ -152,6 +158,14 @@ export class MemorySpool implements Spool {
 
   async *scan(): AsyncIterable<SpoolEntry> {
     yield* await this.list()
+  }
+
+  watch(domains: Iterable<string>): void {
+    this.#asked.watch(domains)
+  }
+
+  waitingFor(domains: ReadonlySet<string>): AsyncIterable<SpoolEntry> {
+    return this.#asked.waitingFor(domains)
   }
 
   async close(): Promise<void> {}

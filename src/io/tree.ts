@@ -350,8 +350,8 @@ export class Tree {
     }
   }
 
-  /** Resolves when nothing waits, and the tree has all that there is, or cannot take it: then the journal has it still. */
-  async finish(): Promise<void> {
+  /** Until nothing waits, and the tree has all that there is, or cannot take it: then the journal has it still. */
+  async #finish(): Promise<void> {
     while (this.#waiting.length > 0 || this.#writing) {
       this.#begin()
       await this.#writing
@@ -360,11 +360,16 @@ export class Tree {
     if (this.#journal) await this.#drain()
   }
 
-  async close(): Promise<void> {
-    await this.finish()
-    await this.#root.close()
-    this.#journal?.close()
-    this.#room?.close()
+  /** `last`: what is said about the whole once all else is written. */
+  async close(last: () => void = () => {}): Promise<void> {
+    await this.#finish()
+    try {
+      last()
+    } finally {
+      await this.#root.close()
+      this.#journal?.close()
+      this.#room?.close()
+    }
   }
 }
 

@@ -5,7 +5,7 @@
 import { lower } from '../base/bytes.ts'
 import type { Diagnostic, SourceRef } from '../base/problem.ts'
 import type { Envelope, Recipient } from '../mail/envelope.ts'
-import { formatMailbox, isAscii, type Mailbox, parseMailbox, sameMailbox } from '../smtp/address.ts'
+import { domainKey, formatMailbox, isAscii, type Mailbox, parseMailbox, sameMailbox } from '../smtp/address.ts'
 import { toXtext } from '../smtp/params.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig } from './config.ts'
@@ -116,7 +116,7 @@ export class Aliases {
 export const NO_ALIASES: Aliases = new Aliases({ localDomains: [], mailboxes: [], hostname: '' }, [])
 
 function key({ local, domain }: Mailbox): string {
-  return `${lower(local)}@${lower(domain)}`
+  return `${lower(local)}@${domainKey(domain)}`
 }
 
 // ── a message to an alias ──────────────────────────────────────────────────────────────────────────────────────────

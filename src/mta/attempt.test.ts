@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { anyCuts, anyOctets, cut, runs } from '../base/any-bytes.test.ts'
-import { bytes, text } from '../base/bytes.ts'
+import { bytes, text, utf8 } from '../base/bytes.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { wish } from '../smtp/any-login.test.ts'
 import { MAX_SAID } from '../smtp/reply.ts'
@@ -397,5 +397,32 @@ test('a message that requires TLS waits in a session that was begun for one that
     for (const each of outcomes) assert.match(each, /^deferred: 4\.7\.[05] the message \(REQUIRETLS\) requires /)
     assert.equal(next.at(-1)?.kind, 'idle')
     assert.ok(!next.some(each => each.kind === 'write'))
+  }
+})
+
+test('a greeting is waited for no longer where others need the connection; once it came that makes no difference', () => {
+  const why = { status: '4.4.1', why: 'not waited for' }
+  const silent = run()
+  silent.perform(silent.attempt.impatient(why))
+  assert.deepEqual([...silent.outcomes.values()].map(sayOutcome), Array(2).fill('deferred: 4.4.1 not waited for'))
+  assert.deepEqual(silent.said, ['done', 'close'])
+  const elsewhere = run({ ...ORDER, elsewhere: true })
+  elsewhere.hear('220-mail-b says hel')
+  elsewhere.perform(elsewhere.attempt.impatient(why))
+  assert.deepEqual(elsewhere.said, ['elsewhere', 'done', 'close'])
+  const there = run()
+  there.hear('220 mail-b\r\n')
+  assert.deepEqual(there.attempt.impatient(why), [])
+})
+
+test('an address of ours outside ASCII is said in A-labels where the message has no SMTPUTF8, and else as it stands', () => {
+  const recipients = [{ to: { local: 'bob', domain: 'bücher.example' } }]
+  for (const [smtputf8, said] of [
+    [false, 'xn--bcher-kva.example'],
+    [true, 'bücher.example'],
+  ] as const) {
+    const it = run({ ...ORDER, recipients: [0], envelope: { ...ENVELOPE, recipients, smtputf8 } })
+    for (const reply of ['220 mx\r\n', '250-mx\r\n250 SMTPUTF8\r\n', OK]) it.hear(reply)
+    assert.equal(it.said.at(-1), `C: ${text(utf8(`RCPT TO:<bob@${said}>`))}\r\n`)
   }
 })

@@ -177,6 +177,12 @@ export class Attempt implements Machine<AttemptOutput> {
     return this.#sasl && !this.#done ? this.#saslStep(this.#sasl.answer(answer), now) : []
   }
 
+  /** Whoever needs the connection waits for the greeting no longer; once it came it makes no difference. */
+  impatient(why: Failure): readonly AttemptOutput[] {
+    if (this.#done || this.#client.phase !== 'greeting') return []
+    return [...this.#later(why), ...this.#finish(), { kind: 'close', how: 'at-once' }]
+  }
+
   /** The message cannot be read: leave without ending it, so that nobody takes half of it for the whole. */
   abandon(why: Failure): readonly AttemptOutput[] {
     return [...this.#settle({ kind: 'deferred', by: why }), ...this.#finish(), { kind: 'close', how: 'at-once' }]

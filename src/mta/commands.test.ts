@@ -83,6 +83,8 @@ const anyLine: fc.Arbitrary<string> = fc.oneof(
       'queue per-destination connections 5 messages 1',
       'queue per-destination connections 5 messages 9 rest 30s',
       'no queue per-destination',
+      'queue all-destinations connections 50 unproven 20 patience 30s',
+      'no queue all-destinations',
     ),
   ),
   one(

@@ -60,6 +60,7 @@ export interface MtaConfig extends Served {
   /** After so long in the queue its sender is told that a message is delayed; 0: never. */
   readonly delayReport: Duration
   readonly destinations: DestinationLimits
+  readonly outgoing: OutgoingLimits
   /** Whom to ask for names; none: the servers of this machine. */
   readonly dns: readonly DnsServer[]
   /** What TLS domains are held to whose servers DNS names, whatever their connector says. */
@@ -98,6 +99,19 @@ export interface DestinationLimits {
    * message does.
    */
   readonly rest: Duration
+}
+
+/** What all next hops together get of us. */
+export interface OutgoingLimits {
+  /** Connections at once. */
+  readonly connections: number
+  /** Of these, to next hops that took no message lately. Not above `connections`. */
+  readonly unproven: number
+  /**
+   * How long a next hop may take to answer while its connection is missed by others; when none are, five minutes for each of
+   * its servers (RFC 5321 §4.5.3.2.1).
+   */
+  readonly patience: Duration
 }
 
 export interface DnsServer {
@@ -181,6 +195,7 @@ export const EMPTY_MTA: MtaConfig = {
   expire: EXCHANGE_2003.expire,
   delayReport: 12 * 60 * 60_000,
   destinations: { connections: 20, messages: 100, rest: 2_000 },
+  outgoing: { connections: 200, unproven: 100, patience: 60_000 },
   dns: [],
   domainTls: [],
   mtaSts: true,

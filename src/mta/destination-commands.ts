@@ -1,7 +1,9 @@
 /** Where mail goes beyond connectors: name servers, the store behind LMTP, and what TLS domains are held to. */
+
 import type { CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { checkedTls, sayTls, TLS_SYNTAX, TLS_WORDS } from '../routing/connector-session.ts'
+import { sameDomain } from '../smtp/address.ts'
 import type { DnsServer, LmtpTarget, MtaConfig } from './config.ts'
 
 type Spec = CommandSpec<MtaConfig>
@@ -57,11 +59,14 @@ const DOMAIN_TLS: Spec = {
     const tls = checkedTls(args)
     if ('problems' in tls) return tls
     const space = args.text('space')
-    return { ...config, domainTls: [...config.domainTls.filter(each => each.space !== space), { space, tls, at }] }
+    return {
+      ...config,
+      domainTls: [...config.domainTls.filter(each => !sameDomain(each.space, space)), { space, tls, at }],
+    }
   },
   remove: (config, args) => ({
     ...config,
-    domainTls: config.domainTls.filter(({ space }) => space !== args.text('space')),
+    domainTls: config.domainTls.filter(({ space }) => !sameDomain(space, args.text('space'))),
   }),
   noSyntax: 'destination-tls <space:word>',
   show: ({ domainTls }) => domainTls.map(({ space, tls }) => `destination-tls ${quote(space)} ${sayTls(tls)}`),

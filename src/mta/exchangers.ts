@@ -1,8 +1,7 @@
 /** The mail servers of a domain, in the order in which they are tried (RFC 5321 §5.1). */
-import { lower } from '../base/bytes.ts'
 import type { Random } from '../base/id.ts'
 import { canonicalIp, isLoopback, unmapped } from '../config/ip.ts'
-import { sameDomain } from '../smtp/address.ts'
+import { domainKey, sameDomain } from '../smtp/address.ts'
 import type { Outcome } from '../spool/entry.ts'
 import type { Listen } from './config.ts'
 import type { DnsAnswer, Records } from './resolver.ts'
@@ -33,7 +32,7 @@ export function exchangersOf(
       return nowhere('failed', '5.1.2', `there is no domain ${domain}`)
     case 'empty':
       // Without MX the domain itself is its server, if it has an address.
-      return { kind: 'hosts', hosts: [domain], isSecure: answer.isSecure }
+      return { kind: 'hosts', hosts: [domainKey(domain)], isSecure: answer.isSecure }
     default:
   }
   const named = answer.records.filter(({ host }) => host !== '')
@@ -44,7 +43,7 @@ export function exchangersOf(
   if (better.length === 0) return { kind: 'nowhere', outcome: loops(domain) }
   const drawn = better.map(each => ({ ...each, lot: lotOf(random) }))
   drawn.sort((a, b) => a.preference - b.preference || a.lot - b.lot)
-  const hosts = [...new Set(drawn.map(({ host }) => lower(host)))].slice(0, MOST_EXCHANGERS)
+  const hosts = [...new Set(drawn.map(({ host }) => domainKey(host)))].slice(0, MOST_EXCHANGERS)
   return { kind: 'hosts', hosts, isSecure: answer.isSecure }
 }
 

@@ -1,7 +1,6 @@
-import { lower } from '../base/bytes.ts'
 import { isLoopback } from '../config/ip.ts'
 import { type Connector, PLAIN } from '../routing/connector.ts'
-import type { Mailbox } from '../smtp/address.ts'
+import { domainKey, type Mailbox } from '../smtp/address.ts'
 import type { LmtpTarget, MtaConfig } from './config.ts'
 
 /** Whom sessions are with, and how they are held. Lanes, back-offs and memories go by its name. */
@@ -18,7 +17,7 @@ export interface Hop {
 /** The next hop of mail that takes a connector: one for all of it, or one for each domain. */
 export function hopOf(connector: Connector, { domain }: Mailbox): Hop {
   const { name, dns } = connector
-  return dns ? { name: `${name} ${lower(domain)}`, connector, domain } : { name, connector }
+  return dns ? { name: `${name} ${domainKey(domain)}`, connector, domain } : { name, connector }
 }
 
 /** The far end of a connector, for a session without mail. */

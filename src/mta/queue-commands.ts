@@ -1,7 +1,8 @@
 /** What happens to mail that waits: where, how long, how often it is tried. */
+import type { Diagnostic } from '../base/problem.ts'
 import { formatDuration, parseDuration } from '../base/time.ts'
 import { SIZE } from '../config/argument.ts'
-import type { CommandSpec } from '../config/grammar.ts'
+import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { SCHEDULES } from '../spool/retry.ts'
 import { EMPTY_MTA, type MtaConfig } from './config.ts'
@@ -95,17 +96,8 @@ const DESTINATION: Spec = {
       messages: args.number('messages'),
       rest: args.has('rest') ? args.number('rest') : EMPTY_MTA.destinations.rest,
     }
-    const none = (['connections', 'messages'] as const).filter(name => destinations[name] === 0)
-    if (none.length === 0) return { ...config, destinations }
-    const hint = 'expected 1 or more'
-    return {
-      problems: none.map(name => ({
-        severity: 'error',
-        message: `with 0 ${name} nothing is sent`,
-        hint,
-        at: args.at(name),
-      })),
-    }
+    const problems = noneOf(args, ['connections', 'messages'])
+    return problems.length === 0 ? { ...config, destinations } : { problems }
   },
   remove: config => ({ ...config, destinations: EMPTY_MTA.destinations }),
   noSyntax: 'queue per-destination',
@@ -115,4 +107,37 @@ const DESTINATION: Spec = {
   },
 }
 
-export const QUEUE_COMMANDS: readonly Spec[] = [SPOOL, DROP, RETRY, EXPIRE, DELAY_REPORT, DESTINATION]
+const ALL_DESTINATIONS: Spec = {
+  syntax:
+    'queue all-destinations connections <connections:number> unproven <unproven:number> patience <patience:duration>',
+  help: 'Connections to all next hops at once, how many of them to those that took no mail lately, and how long one may take to answer while others want its connection',
+  apply(config, args) {
+    const [connections, unproven] = [args.number('connections'), args.number('unproven')]
+    const problems = noneOf(args, ['connections', 'unproven', 'patience'])
+    if (problems.length > 0) return { problems }
+    if (unproven <= connections)
+      return { ...config, outgoing: { connections, unproven, patience: args.number('patience') } }
+    const message = `${unproven} is more than there are connections`
+    const hint = `expected ${connections} or fewer; the rest is kept for those that take mail`
+    return { problems: [{ severity: 'error', message, hint, at: args.at('unproven') }] }
+  },
+  remove: config => ({ ...config, outgoing: EMPTY_MTA.outgoing }),
+  noSyntax: 'queue all-destinations',
+  show: ({ outgoing: { connections, unproven, patience } }) => [
+    `queue all-destinations connections ${connections} unproven ${unproven} patience ${formatDuration(patience)}`,
+  ],
+}
+
+/** What must not be nothing. */
+function noneOf(args: Arguments, names: readonly string[]): readonly Diagnostic[] {
+  return names
+    .filter(name => args.number(name) === 0)
+    .map(name => ({
+      severity: 'error',
+      message: `with 0 ${name} nothing is sent`,
+      hint: 'expected 1 or more',
+      at: args.at(name),
+    }))
+}
+
+export const QUEUE_COMMANDS: readonly Spec[] = [SPOOL, DROP, RETRY, EXPIRE, DELAY_REPORT, DESTINATION, ALL_DESTINATIONS]

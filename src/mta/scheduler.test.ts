@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { DEGREE_WORTH, FIRST_CONNECTIONS, Scheduler, type SchedulerLimits } from './scheduler.ts'
+import { DEGREE_WORTH, FIRST_CONNECTIONS, MOST_KNOWN, Scheduler, type SchedulerLimits } from './scheduler.ts'
 
-const LIMITS: SchedulerLimits = { connections: 8, messages: 3, total: 10, waits: [1_000, 5_000] }
+const LIMITS: SchedulerLimits = {
+  connections: 8,
+  messages: 3,
+  total: 10,
+  unproven: 10,
+  crowd: 1_000,
+  waits: [1_000, 5_000],
+}
 
 function offer(it: Scheduler<string>, hop: string, count: number, now = 0): void {
   for (let i = 1; i <= count; i++) assert.equal(it.offer(hop, `${hop}${i}`, now), undefined)
@@ -16,9 +23,9 @@ test('a next hop gets a few connections at first, and one more for each message 
   offer(it, 'a', 50)
   assert.equal(jobs(it).length, FIRST_CONNECTIONS)
   assert.deepEqual(jobs(it), [])
-  it.worked('a')
+  it.worked('a', 0)
   assert.deepEqual(jobs(it), ['a6'])
-  for (let i = 0; i < 20; i++) it.worked('a')
+  for (let i = 0; i < 20; i++) it.worked('a', 0)
   assert.equal(jobs(it).length, 2)
   assert.equal(it.open, 8)
 })
@@ -80,9 +87,85 @@ test('a next hop that is not there is left alone, longer each time, and then ask
   it.ended('a')
   offer(it, 'a', 3, 6_100)
   assert.deepEqual(jobs(it, 6_100), ['a1'])
-  assert.equal(it.worked('a'), true, 'it is back')
-  assert.equal(it.worked('a'), false, 'and was back already')
+  assert.equal(it.worked('a', 0), true, 'it is back')
+  assert.equal(it.worked('a', 0), false, 'and was back already')
   assert.deepEqual(jobs(it, 6_100), ['a2', 'a3'])
+})
+
+test('next hops that took no mail lately share their part of the connections, and those that did have the rest', () => {
+  const it = new Scheduler<string>({ ...LIMITS, unproven: 6 })
+  offer(it, 'good', 1)
+  jobs(it)
+  it.worked('good', 0)
+  it.ended('good')
+  for (const hop of ['a', 'b', 'c']) offer(it, hop, 9)
+  assert.deepEqual(jobs(it), ['a1', 'b1', 'c1', 'a2', 'b2', 'c2'])
+  assert.equal(it.isWanted('a'), true)
+  assert.equal(it.isPressed, true)
+  // Its lane is gone, and what it did is known.
+  offer(it, 'good', 9)
+  assert.deepEqual(jobs(it), ['good1', 'good2', 'good3', 'good4'])
+  assert.equal(it.open, 10)
+  it.ended('c')
+  assert.deepEqual(jobs(it), ['a3'])
+  it.ended('good')
+  it.ended('good')
+  // Who takes mail is no longer counted with those that do not.
+  it.worked('b', 0)
+  assert.deepEqual(jobs(it), ['good5', 'c3'])
+})
+
+test('who is not there any more is one of those that took no mail', () => {
+  const it = new Scheduler<string>({ ...LIMITS, unproven: 1 })
+  it.worked('a', 0)
+  it.failed('a', 'refused', 0)
+  offer(it, 'b', 1)
+  offer(it, 'a', 1, 1_000)
+  assert.deepEqual(jobs(it, 1_000), ['b1'])
+  it.ended('b')
+  assert.deepEqual(jobs(it, 1_000), ['a1'])
+})
+
+test('where there are no more connections, those that took mail and those that did not come in turn', () => {
+  const it = new Scheduler<string>({ ...LIMITS, total: 1, unproven: 1 })
+  it.worked('good', 0)
+  offer(it, 'good', 5)
+  for (const hop of ['a', 'b', 'c']) offer(it, hop, 1)
+  const order: string[] = []
+  for (let i = 0; i < 8; i++)
+    for (const { hop, job } of it.begin(0)) {
+      order.push(job)
+      it.ended(hop)
+    }
+  assert.deepEqual(order, ['good1', 'a1', 'good2', 'b1', 'good3', 'c1', 'good4', 'good5'])
+})
+
+test('a connection is missed by who could have it if it ended', () => {
+  const it = new Scheduler<string>({ ...LIMITS, connections: 1, total: 3, unproven: 1, crowd: 3 })
+  it.worked('good', 0)
+  offer(it, 'good', 1)
+  offer(it, 'a', 1)
+  jobs(it)
+  offer(it, 'b', 1)
+  assert.equal(it.isWanted('a'), true)
+  assert.equal(it.isWanted('good'), false, 'its end would not let b begin')
+  assert.equal(it.isFreedBy('a'), true)
+  assert.equal(it.isFreedBy('good'), false)
+  it.ended('a')
+  jobs(it)
+  assert.equal(it.isPressed, false)
+  offer(it, 'b', 3)
+  assert.equal(it.isPressed, true, 'a crowd waits')
+})
+
+test('of next hops that are not there so many are remembered, and no lane is kept for them', () => {
+  const it = new Scheduler<string>({ ...LIMITS, waits: [60_000] })
+  const tried = (hop: string) => it.offer(hop, hop, 0) === undefined
+  for (let i = 0; i <= MOST_KNOWN; i++) it.failed(`a${i}`, 'refused', 0)
+  assert.equal(tried('a0'), true, 'the first is forgotten')
+  assert.equal(tried('a1'), false)
+  it.askAnyway()
+  assert.equal(tried('a1'), true)
 })
 
 test('whatever happens, no limit is passed, nothing is lost and nothing goes twice', () => {
@@ -93,7 +176,14 @@ test('whatever happens, no limit is passed, nothing is lost and nothing goes twi
   })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), steps => {
-      const it = new Scheduler<number>({ connections: 3, messages: 2, total: 5, waits: [1_000] })
+      const it = new Scheduler<number>({
+        connections: 3,
+        messages: 2,
+        total: 5,
+        unproven: 3,
+        crowd: 10,
+        waits: [1_000],
+      })
       const open = new Map<string, number>()
       const seen = new Set<number>()
       let [now, made, returned] = [0, 0, 0]
@@ -112,7 +202,7 @@ test('whatever happens, no limit is passed, nothing is lost and nothing goes twi
             open.set(begun.hop, (open.get(begun.hop) ?? 0) + 1)
           }
         } else if (count > 0 && what === 'next') take(it.next(hop, pass % 3))
-        else if (count > 0 && what === 'worked') it.worked(hop)
+        else if (count > 0 && what === 'worked') it.worked(hop, 0)
         else if (count > 0 && what === 'failed') it.failed(hop, 'x', now).jobs.forEach(take)
         else if (count > 0 && what === 'ended') {
           it.ended(hop)

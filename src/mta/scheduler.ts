@@ -1,12 +1,24 @@
+import { Expiring } from '../base/expiring.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { DestinationLimits } from './config.ts'
 
 /** Connections to a next hop of which nothing is known yet; each message that gets through adds one, up to the limit. */
 export const FIRST_CONNECTIONS = 5
 
+/** So long, and of so many at most, it is known which next hops took mail lately, and which were not there. */
+export const KNOWN_FOR: Duration = 86_400_000
+export const MOST_KNOWN = 10_000
+
 export interface SchedulerLimits extends Pick<DestinationLimits, 'connections' | 'messages'> {
   /** Connections at once, to all of them together. */
   readonly total: number
+  /**
+   * Of these, the most to next hops that took no message lately; the rest is kept for those that did, whatever the others do
+   * with theirs. Not above `total`.
+   */
+  readonly unproven: number
+  /** So many jobs that wait for a connection are a crowd. */
+  readonly crowd: number
   /** How long a next hop that is not there is left alone, by how often it was not: the last again and again. */
   readonly waits: readonly Duration[]
 }
@@ -33,31 +45,46 @@ interface Waiting<Job> {
 }
 
 interface Lane<Job> {
+  readonly hop: string
   readonly waiting: Waiting<Job>[]
   open: number
   allowed: number
-  /** How often in a row it was not there. */
-  failures: number
-  away: Refused | undefined
+  /** It took a message lately. */
+  isProven: boolean
+  away: Away | undefined
+}
+
+/** What is known of a next hop that is not there. */
+interface Away {
+  /** How often in a row. */
+  readonly failures: number
+  /** Absent: it may be asked. */
+  readonly refused?: Refused
 }
 
 /**
  * Who is connected to next, and how often: a lane for each next hop, with its own limit and its own back-off, served in
- * turn so that a long lane does not hold up the others. It opens nothing and waits for nothing; whoever drives it opens the
- * sessions that it begins, and asks it for the next job of each.
+ * turn so that a long lane does not hold up the others. Who did not show lately that it takes mail has a share of the
+ * connections with all who did not: next hops that only hold what they are given cannot hold up the rest. It opens nothing
+ * and waits for nothing; whoever drives it opens the sessions that it begins, and asks it for the next job of each.
  */
 export class Scheduler<Job> {
   readonly #limits: SchedulerLimits
-  /** In the order of their turns. A lane without jobs, sessions or a past is forgotten. */
-  readonly #lanes = new Map<string, Lane<Job>>()
-  #open = 0
+  /** Those that took mail lately, and those that did not, in the order of their turns; each as long as it has jobs or sessions. */
+  readonly #proven: Turns<Job> = { lanes: new Map(), open: 0 }
+  readonly #unproven: Turns<Job> = { lanes: new Map(), open: 0 }
+  readonly #took = new Expiring<true>(MOST_KNOWN)
+  readonly #away = new Expiring<Away>(MOST_KNOWN)
+  #waiting = 0
+  /** Whose turn it is, the ones' or the others'. */
+  #turn = 0
 
   constructor(limits: SchedulerLimits) {
     this.#limits = limits
   }
 
   get open(): number {
-    return this.#open
+    return this.#proven.open + this.#unproven.open
   }
 
   /**
@@ -65,34 +92,39 @@ export class Scheduler<Job> {
    * that are less urgent and have not waited much longer (RFC 6710 §4.3).
    */
   offer(hop: string, job: Job, now: Instant, priority = 0): Refused | undefined {
-    const lane = this.#lane(hop)
-    if (lane.away && now < lane.away.until) return lane.away
+    const known = this.#lane(hop)
+    const refused = (known ? known.away : this.#away.get(hop, now))?.refused
+    if (refused && now < refused.until) return refused
+    const lane = known ?? this.#begun(hop, now)
     const rank = now - priority * DEGREE_WORTH
     // Nearly all belong at the end.
     let at = lane.waiting.length
     while (at > 0 && (lane.waiting[at - 1]?.rank ?? rank) > rank) at--
     if (at === lane.waiting.length) lane.waiting.push({ job, rank })
     else lane.waiting.splice(at, 0, { job, rank })
+    this.#waiting++
     return undefined
   }
 
   /** The sessions to open now, one lane after the other. */
   begin(now: Instant): readonly Begun<Job>[] {
     const begun: Begun<Job>[] = []
-    for (let isAny = true; isAny && this.#open < this.#limits.total; ) {
-      isAny = false
-      for (const [hop, lane] of [...this.#lanes]) {
-        if (this.#open >= this.#limits.total) break
-        if (lane.open >= allowedOf(lane) || (lane.away && now < lane.away.until)) continue
-        const first = lane.waiting.shift()
-        if (!first) continue
+    // A lane that was served comes again behind the others, in the same pass.
+    const passes = [this.#proven, this.#unproven].map(turns => ({ turns, lanes: turns.lanes.values() }))
+    for (let idle = 0; idle < passes.length; idle++) {
+      const pass = passes[this.#turn++ % passes.length]
+      if (!pass || this.#isFull(pass.turns)) continue
+      const { turns } = pass
+      for (const lane of pass.lanes) {
+        const job = mayBegin(lane, now) ? this.#first(lane) : undefined
+        if (job === undefined) continue
         lane.open++
-        this.#open++
-        begun.push({ hop, job: first.job })
-        isAny = true
-        // Its next turn comes after everybody else's.
-        this.#lanes.delete(hop)
-        this.#lanes.set(hop, lane)
+        turns.open++
+        begun.push({ hop: lane.hop, job })
+        turns.lanes.delete(lane.hop)
+        turns.lanes.set(lane.hop, lane)
+        idle = -1
+        break
       }
     }
     return begun
@@ -103,7 +135,8 @@ export class Scheduler<Job> {
    * a session ends after its share even if there was more to send over it.
    */
   next(hop: string, sent: number): Job | undefined {
-    return this.mayStay(hop, sent) ? this.#lanes.get(hop)?.waiting.shift()?.job : undefined
+    const lane = this.#lane(hop)
+    return lane && this.mayStay(hop, sent) ? this.#first(lane) : undefined
   }
 
   /** May a session that has sent so many send another, now or when there is one? */
@@ -111,21 +144,44 @@ export class Scheduler<Job> {
     return sent < this.#limits.messages && !this.isWanted(hop)
   }
 
-  /** There can be no more connections, and one is wanted for another hop. */
+  /** There can be no more connections, and one is wanted for another hop that could be had if one to this hop ended. */
   isWanted(hop?: string): boolean {
-    if (this.#open < this.#limits.total) return false
-    for (const [other, lane] of this.#lanes) if (other !== hop && isReady(lane)) return true
+    const own = hop === undefined ? undefined : this.#lane(hop)
+    return this.#isMissed(own, own)
+  }
+
+  /** The same, or it is for this very hop that another one is wanted. */
+  isFreedBy(hop: string): boolean {
+    return this.#isMissed(this.#lane(hop))
+  }
+
+  /** Could a lane, but for `except`, begin a session if one of `ending` ended, and cannot now? */
+  #isMissed(ending?: Lane<Job>, except?: Lane<Job>): boolean {
+    for (const turns of [this.#proven, this.#unproven]) {
+      if (!this.#isFull(turns)) continue
+      // Where only the share is used up, it is one of these that must end.
+      if (ending && this.open < this.#limits.total && this.#turnsOf(ending) !== turns) continue
+      for (const lane of turns.lanes.values()) if (lane !== except && isReady(lane)) return true
+    }
     return false
   }
 
+  /** Connections that do nothing are missed: for somebody none can be had, or a crowd waits. */
+  get isPressed(): boolean {
+    return this.#waiting >= this.#limits.crowd || this.isWanted()
+  }
+
   /** A message got through. `true`: the hop had been away, and is back. */
-  worked(hop: string): boolean {
-    const lane = this.#lanes.get(hop)
-    if (!lane) return false
-    const isBack = lane.failures > 0
-    lane.failures = 0
-    lane.away = undefined
-    lane.allowed = Math.min(this.#limits.connections, lane.allowed + 1)
+  worked(hop: string, now: Instant): boolean {
+    const isBack = this.#away.get(hop, now) !== undefined
+    this.#away.delete(hop)
+    this.#took.set(hop, true, now + KNOWN_FOR)
+    const lane = this.#lane(hop)
+    if (lane) {
+      lane.away = undefined
+      lane.allowed = Math.min(this.#limits.connections, lane.allowed + 1)
+      this.#move(lane, true)
+    }
     return isBack
   }
 
@@ -133,59 +189,112 @@ export class Scheduler<Job> {
   failed(hop: string, why: string, now: Instant): { readonly away: Refused; readonly jobs: readonly Job[] } {
     const { waits } = this.#limits
     const lane = this.#lane(hop)
+    const { failures, refused } = this.#away.get(hop, now) ?? { failures: 0 }
     // Sessions that were opened together fail together; that is one failure.
-    if (!lane.away || now >= lane.away.until) {
-      const wait = waits[Math.min(lane.failures, waits.length - 1)] ?? 0
-      lane.failures++
-      lane.away = { until: now + wait, why }
-      lane.allowed = FIRST_CONNECTIONS
-    }
-    return { away: lane.away, jobs: lane.waiting.splice(0).map(({ job }) => job) }
+    if (refused && now < refused.until) return { away: refused, jobs: lane ? this.#all(lane) : [] }
+    const wait = waits[Math.min(failures, waits.length - 1)] ?? 0
+    const away = { failures: failures + 1, refused: { until: now + wait, why } }
+    this.#away.set(hop, away, now + KNOWN_FOR)
+    this.#took.delete(hop)
+    if (!lane) return { away: away.refused, jobs: [] }
+    lane.away = away
+    lane.allowed = this.#allowedFirst
+    this.#move(lane, false)
+    return { away: away.refused, jobs: this.#all(lane) }
   }
 
   /** Whoever is away may be asked at once: somebody knows better, and the first job for each will tell. */
   askAnyway(): void {
-    for (const lane of this.#lanes.values()) lane.away = undefined
+    this.#away.change(({ failures }) => ({ failures }))
+    for (const { lanes } of [this.#proven, this.#unproven])
+      for (const lane of lanes.values()) lane.away = lane.away && { failures: lane.away.failures }
   }
 
-  /** Takes over who is away, and for how long, of the hops that fit. What waits stays with the other. */
+  /** Takes over what is known of the hops that fit, before anything is offered here. What waits stays with the other. */
   adopt(other: Scheduler<Job>, fits: (hop: string) => boolean): void {
-    for (const [hop, { failures, away }] of other.#lanes) {
-      if (failures === 0 || !fits(hop)) continue
-      const lane = this.#lane(hop)
-      lane.failures = failures
-      lane.away = away
-    }
+    this.#away.adopt(other.#away, fits)
+    this.#took.adopt(other.#took, fits)
   }
 
   /** Takes out all that waits: nothing more is to be begun. */
   clear(): readonly Job[] {
-    return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0).map(({ job }) => job))
+    return [this.#proven, this.#unproven].flatMap(({ lanes }) => [...lanes.values()].flatMap(lane => this.#all(lane)))
   }
 
   /** A session is over. */
   ended(hop: string): void {
     const lane = this.#lane(hop)
+    if (!lane) return
+    const turns = this.#turnsOf(lane)
     lane.open--
-    this.#open--
+    turns.open--
     // Its turn is over: who waited meanwhile comes first.
-    this.#lanes.delete(hop)
-    if (lane.open > 0 || lane.waiting.length > 0 || lane.failures > 0) this.#lanes.set(hop, lane)
+    turns.lanes.delete(hop)
+    if (lane.open > 0 || lane.waiting.length > 0) turns.lanes.set(hop, lane)
   }
 
-  #lane(hop: string): Lane<Job> {
-    const known = this.#lanes.get(hop)
-    if (known) return known
-    const allowed = Math.min(FIRST_CONNECTIONS, this.#limits.connections)
-    const lane = { waiting: [], open: 0, allowed, failures: 0, away: undefined }
-    this.#lanes.set(hop, lane)
+  #lane(hop: string): Lane<Job> | undefined {
+    return this.#proven.lanes.get(hop) ?? this.#unproven.lanes.get(hop)
+  }
+
+  /** A lane where there is none. */
+  #begun(hop: string, now: Instant): Lane<Job> {
+    const isProven = this.#took.get(hop, now) !== undefined
+    const away = this.#away.get(hop, now)
+    const lane = { hop, waiting: [], open: 0, allowed: this.#allowedFirst, isProven, away }
+    this.#turnsOf(lane).lanes.set(hop, lane)
     return lane
+  }
+
+  get #allowedFirst(): number {
+    return Math.min(FIRST_CONNECTIONS, this.#limits.connections)
+  }
+
+  #turnsOf({ isProven }: Lane<Job>): Turns<Job> {
+    return isProven ? this.#proven : this.#unproven
+  }
+
+  #move(lane: Lane<Job>, isProven: boolean): void {
+    if (lane.isProven === isProven) return
+    const before = this.#turnsOf(lane)
+    before.lanes.delete(lane.hop)
+    before.open -= lane.open
+    lane.isProven = isProven
+    const after = this.#turnsOf(lane)
+    after.lanes.set(lane.hop, lane)
+    after.open += lane.open
+  }
+
+  #isFull(turns: Turns<Job>): boolean {
+    const { total, unproven } = this.#limits
+    return this.open >= total || (turns === this.#unproven && turns.open >= unproven)
+  }
+
+  #first(lane: Lane<Job>): Job | undefined {
+    const first = lane.waiting.shift()
+    if (first) this.#waiting--
+    return first?.job
+  }
+
+  #all(lane: Lane<Job>): readonly Job[] {
+    this.#waiting -= lane.waiting.length
+    return lane.waiting.splice(0).map(({ job }) => job)
   }
 }
 
+/** Lanes in the order of their turns, and the connections of all of them. */
+interface Turns<Job> {
+  readonly lanes: Map<string, Lane<Job>>
+  open: number
+}
+
 /** One at a time finds out whether a hop that was away is back. */
-function allowedOf<Job>({ failures, allowed }: Lane<Job>): number {
-  return failures > 0 ? 1 : allowed
+function allowedOf<Job>({ away, allowed }: Lane<Job>): number {
+  return away ? 1 : allowed
+}
+
+function mayBegin<Job>(lane: Lane<Job>, now: Instant): boolean {
+  return isReady(lane) && !(lane.away?.refused && now < lane.away.refused.until)
 }
 
 function isReady<Job>(lane: Lane<Job>): boolean {

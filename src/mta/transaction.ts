@@ -3,7 +3,9 @@
  *
  * How the session came about, and what follows, is `attempt.ts`'s affair: it is told by `over`.
  */
+
 import type { Instant } from '../base/time.ts'
+import { inALabels } from '../smtp/address.ts'
 import { type Capabilities, offers } from '../smtp/capabilities.ts'
 import type { Client, ClientOutput } from '../smtp/client.ts'
 import type { Params } from '../smtp/params.ts'
@@ -176,7 +178,9 @@ export class Transaction<Tag> {
     const { order, offered } = this.#passage
     const found = order.envelope.recipients[recipient]
     if (!found) return []
-    const command = { kind: 'rcpt', to: found.to, params: rcptParams(offered, found) } as const
+    // An address of ours may stand in the place of the one that the client said, without SMTPUTF8 (RFC 6531 §3.4).
+    const to = order.envelope.smtputf8 ? found.to : inALabels(found.to)
+    const command = { kind: 'rcpt', to, params: rcptParams(offered, found) } as const
     return this.#client.say(command, { step: 'rcpt', recipient }, now)
   }
 

@@ -1,11 +1,10 @@
-import { lower } from '../base/bytes.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import type { Connector } from '../routing/connector.ts'
 import { shared } from '../routing/fan-out.ts'
 import type { Guid } from '../routing/link-state.ts'
 import { nameOf } from '../routing/master.ts'
 import type { Leg, Letter, Route } from '../routing/route.ts'
-import { formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
+import { domainKey, formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
 import {
   type Failure,
   isTooSoon,
@@ -43,7 +42,7 @@ export interface Ways {
 
 /** What goes before it is due. */
 export interface Hurried {
-  /** Domains, in lower case, whose mail was asked for just now by ETRN, TURN or ATRN; other held mail waits on. */
+  /** Domains, as they are compared, whose mail was asked for just now by ETRN, TURN or ATRN; other held mail waits on. */
   readonly asked?: ReadonlySet<string>
   /** The next hop that is back. */
   readonly hop?: string
@@ -61,7 +60,7 @@ export function batches(
   for (const [recipient, { to }] of entry.envelope.recipients.entries()) {
     const state = entry.recipients[recipient]
     if (state?.kind !== 'waiting') continue
-    const isAsked = !isTooSoon(entry, now) && (asked?.has(lower(to.domain)) ?? false)
+    const isAsked = !isTooSoon(entry, now) && (asked?.has(domainKey(to.domain)) ?? false)
     if (state.due > now && !isAsked && hop === undefined) continue
     const held = isAsked ? undefined : turnFor(config, to)
     const [key, batch] = isOver

@@ -1,8 +1,10 @@
 /** Connectors: where they lead, and what takes them. */
+
 import type { Diagnostic } from '../base/problem.ts'
 import { SIZE } from '../config/argument.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
+import { sameDomain } from '../smtp/address.ts'
 import { change, changeAny, everyOne, minus, plus, refuse } from './change.ts'
 import { type Connector, PLAIN, type RemoteConnector, type RoutingConfig } from './connector.ts'
 import type { Content } from './route.ts'
@@ -209,12 +211,12 @@ const ADDRESS_SPACE: Spec = {
   apply: (config, args) =>
     changeAny(config, args, connector => {
       const space = { space: args.text('space'), cost: args.number('cost', 1) }
-      return { ...connector, spaces: [...connector.spaces.filter(each => each.space !== space.space), space] }
+      return { ...connector, spaces: [...connector.spaces.filter(each => !sameDomain(each.space, space.space)), space] }
     }),
   remove: (config, args) =>
     changeAny(config, args, connector => ({
       ...connector,
-      spaces: connector.spaces.filter(({ space }) => space !== args.text('space')),
+      spaces: connector.spaces.filter(({ space }) => !sameDomain(space, args.text('space'))),
     })),
   noSyntax: 'address-space <connector:name> smtp <space:word>',
   show: config =>

@@ -1,7 +1,7 @@
-import { lower } from '../base/bytes.ts'
 import type { SourceRef } from '../base/problem.ts'
 import type { Duration } from '../base/time.ts'
 import type { Mailbox } from '../smtp/address.ts'
+import { domainKey } from '../smtp/address.ts'
 import { HEALTH_TIMERS } from './health.ts'
 import type { Guid } from './link-state.ts'
 import { MASTER_TIMERS } from './master.ts'
@@ -217,7 +217,7 @@ export function route({ connectors }: Pick<RoutingConfig, 'connectors'>, { domai
 
 /** How particularly a space speaks of a domain: more labels, and an exact name before a wildcard; -1: not at all. */
 export function matchDepth(space: string, domain: string): number {
-  const [wanted, asked] = [lower(space), lower(domain)]
+  const [wanted, asked] = [domainKey(space), domainKey(domain)]
   if (wanted === '*') return 0
   if (!wanted.startsWith('*.')) return wanted === asked ? wanted.split('.').length * 2 + 1 : -1
   return asked.endsWith(wanted.slice(1)) ? (wanted.split('.').length - 1) * 2 : -1

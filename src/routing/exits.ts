@@ -1,9 +1,6 @@
-import { lower, text, utf8 } from '../base/bytes.ts'
-
-import { isAscii } from '../smtp/address.ts'
+import { domainKey } from '../smtp/address.ts'
 import type { Graph } from './graph.ts'
-
-import type { GroupState, Guid, LinkStateTable } from './link-state.ts'
+import { type GroupState, type Guid, type LinkStateTable, textIn } from './link-state.ts'
 import { MAX_COST } from './ways.ts'
 
 /** A connector's way to the addresses of a space, wherever the connector stands. */
@@ -46,16 +43,17 @@ export class Exits {
       for (const { type, value, cost } of arrows) {
         if (type !== 'SMTP') continue
         const exit = { group, place, cost: Math.min(cost, MAX_COST) }
-        const there = this.#spaces.get(lower(value))
+        const space = spaceKey(value)
+        const there = this.#spaces.get(space)
         if (there) there.push(exit)
-        else this.#spaces.set(lower(value), [exit])
+        else this.#spaces.set(space, [exit])
       }
     }
   }
 
   #drop({ group, connectors }: GroupState): void {
     const arrows = connectors.flatMap(each => each.arrows).filter(({ type }) => type === 'SMTP')
-    for (const space of new Set(arrows.map(({ value }) => lower(value)))) {
+    for (const space of new Set(arrows.map(({ value }) => spaceKey(value)))) {
       const left = this.#spaces.get(space)?.filter(each => each.group !== group) ?? []
       if (left.length > 0) this.#spaces.set(space, left)
       else this.#spaces.delete(space)
@@ -65,8 +63,7 @@ export class Exits {
   /** What fits a domain, the most specific first. */
   matching(domain: string): readonly Match[] {
     const found: Match[] = []
-    // A table has an octet for a character: what is beyond ASCII stands there as UTF-8.
-    const asked = isAscii(domain) ? lower(domain) : text(utf8(lower(domain)))
+    const asked = domainKey(domain)
     this.#add(asked, found)
     for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) {
       this.#add(`*${asked.slice(dot)}`, found)
@@ -78,4 +75,8 @@ export class Exits {
   #add(space: string, found: Match[]): void {
     for (const exit of this.#spaces.get(space) ?? []) found.push({ space, exit })
   }
+}
+
+function spaceKey(value: string): string {
+  return domainKey(textIn(value))
 }

@@ -1,4 +1,4 @@
-import { bytes, utf8 } from '../base/bytes.ts'
+import { bytes, strictUtf8, utf8 } from '../base/bytes.ts'
 import { groupText } from './orginfo.ts'
 
 /**
@@ -8,6 +8,11 @@ import { groupText } from './orginfo.ts'
 
 /** 32 lower-case hex digits: the octets as they are, so that the order of the text is the order of the octets. */
 export type Guid = string & { readonly __kind?: 'Guid' }
+
+/** What a table says, as text: it has an octet for a character, and what is beyond ASCII stands there as UTF-8. */
+export function textIn(value: string): string {
+  return /[^\0-\x7f]/.test(value) && !/[^\0-\xff]/.test(value) ? (strictUtf8(bytes(value)) ?? value) : value
+}
 
 /** A hash of a whole table, in lower-case hex. */
 export type Digest = string

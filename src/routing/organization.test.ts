@@ -114,4 +114,5 @@ test('GUIDs of an Exchange directory are taken as they are, and what is not ASCI
   assert.ok(text.includes(`*.${of}`))
   assert.equal(way(made, 'GRÜSSE.example'), '5.4.4')
   assert.equal(way(made, 'grüße.EXAMPLE'), 'Local Domains A 0')
+  assert.equal(way(made, 'xn--gre-6ka8l.example'), 'Local Domains A 0')
 })

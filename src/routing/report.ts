@@ -100,11 +100,8 @@ export function explainLines(
   ]
 }
 
-/** Begins the line that says that there is no way. */
-export const UNREACHABLE = 'unreachable: '
-
 function routeLines(route: Route, name: GroupName): readonly string[] {
-  if (route.kind === 'unreachable') return [`${UNREACHABLE}${route.status} ${route.why}`]
+  if (route.kind === 'unreachable') return [`unreachable: ${route.status} ${route.why}`]
   const { connector, path, cost, bridgeheads, exit, waits } = route
   const by = `${path.map(name).join(' > ')}, cost ${cost}, leaving by ${nameOf(connector)}`
   const last = exit === connector ? '' : `, and out by ${nameOf(exit)} of ${name(path[path.length - 1] ?? '')}`

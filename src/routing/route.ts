@@ -1,8 +1,8 @@
-import { lower, text, utf8 } from '../base/bytes.ts'
+import { lower } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
 import { unreachable } from '../base/unreachable.ts'
-import { formatMailbox, type Mailbox, type ReversePath } from '../smtp/address.ts'
-import { type ConnectorState, type Guid, NO_SIZE } from './link-state.ts'
+import { domainKey, formatMailbox, type Mailbox, type ReversePath } from '../smtp/address.ts'
+import { type ConnectorState, type Guid, NO_SIZE, textIn } from './link-state.ts'
 import type { Schedule } from './schedule.ts'
 
 /**
@@ -130,11 +130,16 @@ export function objection(connector: ConnectorState, letter: Letter, policy?: Po
 
 /** Whether it takes mail from a sender. Names that are no addresses are of a directory that we do not have. */
 function takesFrom({ restrictions: [accepted, refused] }: ConnectorState, from: ReversePath): boolean {
-  const sender = from === null ? '<>' : lower(text(utf8(formatMailbox(from))))
-  const isNamed = (names: readonly string[]): boolean => names.some(name => lower(name) === sender)
+  const sender = from === null ? '<>' : senderKey(formatMailbox(from))
+  const isNamed = (names: readonly string[]): boolean => names.some(name => senderKey(textIn(name)) === sender)
   if (isNamed(refused)) return false
   const known = accepted.filter(name => name.includes('@') || name === '<>')
   return known.length === 0 || isNamed(known)
+}
+
+function senderKey(address: string): string {
+  const domain = address.lastIndexOf('@') + 1
+  return `${lower(address.slice(0, domain))}${domainKey(address.slice(domain))}`
 }
 
 /** It will not take this letter tomorrow either. */

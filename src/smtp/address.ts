@@ -1,4 +1,5 @@
 import { lower } from '../base/bytes.ts'
+import { punycode } from '../base/punycode.ts'
 
 /** A mailbox as meant, not as written: `local` without quotes. An empty `domain`: none was given. */
 export interface Mailbox {
@@ -143,7 +144,32 @@ export function sameMailbox(a: Mailbox, b: Mailbox): boolean {
 }
 
 export function sameDomain(a: string, b: string): boolean {
-  return lower(a) === lower(b)
+  return a === b || domainKey(a) === domainKey(b)
+}
+
+/**
+ * A domain as domains are compared: both of its spellings, in U-labels and in A-labels, in either case, have one (RFC 5890
+ * §2.3.2.1); it is what is looked up (RFC 6531 §3.2), and nothing that is to be said. Also of `*.a.example`.
+ *
+ * Case is folded and accents are joined; nothing else is mapped, as UTS 46 would have it for what people type: what is no
+ * U-label, such as a letter of full width, is not made one, so that nobody's domain is another's by a look-alike.
+ */
+export function domainKey(domain: string): string {
+  return isAscii(domain) ? lower(domain) : domain.split('.').map(labelKey).join('.')
+}
+
+/** The address with its domain in A-labels, where it is outside ASCII. */
+export function inALabels(mailbox: Mailbox): Mailbox {
+  return isAscii(mailbox.domain) ? mailbox : { ...mailbox, domain: domainKey(mailbox.domain) }
+}
+
+function labelKey(label: string): string {
+  if (isAscii(label) || label.length > MAX_LABEL) return lower(label)
+  // A character at a time: at the end of a word sigma has another form.
+  const folded = Array.from(label, char => char.toLowerCase())
+    .join('')
+    .normalize('NFC')
+  return isAscii(folded) ? lower(label) : `xn--${punycode(folded)}`
 }
 
 export function isAscii(text: string): boolean {

@@ -73,6 +73,13 @@ export interface Spool {
   list(): Promise<readonly SpoolEntry[]>
   /** The same one after the other: a queue may be longer than memory. What comes or goes meanwhile may be in it, or not. */
   scan(): AsyncIterable<SpoolEntry>
+  /** Of these domains, and no others, it is known from now on what waits for them; as they are compared (`domainKey`). */
+  watch(domains: Iterable<string>): void
+  /**
+   * What waits for one of these domains and is held by nobody, the oldest first, as a rule. For domains that are watched
+   * nothing else is read, but for the first time that somebody asks.
+   */
+  waitingFor(domains: ReadonlySet<string>): AsyncIterable<SpoolEntry>
   /** How many there are. */
   readonly count: number
   /** How many of them were there when it was opened and are not read yet: none of them is due before. */

@@ -245,4 +245,49 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     assert.ok(!it.has('a'))
     assert.equal(await it.gone('b'), undefined)
   })
+
+  test(`${name}: waitingFor() finds what waits for a domain and is not held, whatever came before it was watched`, async () => {
+    const it = spool()
+    const of = (id: string, ...domains: readonly string[]): SpoolEntry => ({
+      ...entry(id),
+      envelope: { ...entry(id).envelope, recipients: domains.map(domain => ({ to: { local: 'bob', domain } })) },
+      recipients: domains.map(() => ({ kind: 'waiting', due: NOON, attempts: 0 })),
+    })
+    const found = async (...domains: readonly string[]): Promise<string> => {
+      const ids: string[] = []
+      for await (const { id } of it.waitingFor(new Set(domains))) ids.push(id)
+      return ids.join(' ')
+    }
+    const change = async (id: string, next: Partial<SpoolEntry>): Promise<void> => {
+      const claim = await it.take(id, NOON, NOON + 50)
+      assert.ok(claim)
+      const { held: _released, ...before } = claim.entry
+      assert.ok(await it.update(claim, { ...before, ...next, revision: before.revision + 1 }))
+    }
+    await it.put(of('a', 'b.example'), body('x'))
+    await it.put({ ...of('b', 'b.example'), held: NOON }, body('x'))
+    assert.equal(await found('b.example'), 'a', 'it is not watched')
+    it.watch(['b.example', 'xn--bcher-kva.example'])
+    await it.put(of('c', 'c.example', 'B.Example'), body('x'))
+    await it.put(of('d', 'bücher.example'), body('x'))
+    assert.equal(await found('b.example'), 'a c')
+    assert.equal(await found('xn--bcher-kva.example', 'b.example'), 'd a c')
+    assert.equal(await found('c.example'), 'c')
+    await change('b', {})
+    await change('a', { held: NOON })
+    await change('c', {
+      recipients: [
+        { kind: 'waiting', due: NOON, attempts: 0 },
+        { kind: 'done', at: NOON, outcome: { kind: 'relayed', to: 'x' } },
+      ],
+    })
+    assert.equal(await found('b.example'), 'b')
+    const claim = await it.take('b', NOON, NOON + 50)
+    assert.ok(claim)
+    await it.remove(claim, { report: { entry: of('e', 'b.example'), body: Buffer.from('x') } })
+    assert.equal(await found('b.example'), 'e')
+    it.watch(['c.example'])
+    assert.equal(await found('c.example'), 'c')
+    assert.equal(await found('b.example'), 'e')
+  })
 }

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { AWAY } from '../../src/app/lanes.ts'
 import { MailServer, readMailServer } from '../../src/app/mail-server.ts'
 import { QueueDesk } from '../../src/app/queue-desk.ts'
+import { MAX_WORKING } from '../../src/app/queue-work.ts'
 import { LmdbSpool } from '../../src/io/lmdb-spool.ts'
 import { MemorySpool } from '../../src/io/memory-spool.ts'
 import { newEntry } from '../../src/spool/entry.ts'
@@ -94,11 +95,11 @@ async function mailServer(t: After, port: number, lines: readonly string[] = [],
     yield Buffer.from('Subject: x\r\n\r\nhello\r\n')
   }
   let made = 0
-  const put = async (count: number) => {
+  const put = async (count: number, domain = 'b.example') => {
     for (let i = 0; i < count; i++) {
       const id = `m${++made}`
       const at = Date.now()
-      const to = { local: 'bob', domain: 'b.example' }
+      const to = { local: 'bob', domain }
       const from = { local: id, domain: 'a.example' }
       const envelope = { from, recipients: [{ to }], smtputf8: false, body: '7bit' } as const
       await spool.put(newEntry({ id, envelope, at, expire: 86_400_000, what: 'made' }), body())
@@ -209,6 +210,73 @@ test('an operator who wants messages tried now has them tried, though their next
   assert.equal(done.length, 3)
   await until(() => spool.count === 0)
   assert.equal(new Set(peer.sessions.flat()).size, 3)
+})
+
+/** A server that takes connections and says nothing. */
+async function silence(t: After): Promise<{ readonly port: number; readonly sockets: Set<net.Socket> }> {
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer(socket => {
+    sockets.add(socket)
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+    socket.resume()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  return { port: (server.address() as net.AddressInfo).port, sockets }
+}
+
+test('next hops that say nothing hold up neither those that took mail before, nor for long those that never did', async t => {
+  const [known, fresh, silent] = [await listening(t), await listening(t), await silence(t)]
+  const { spool, put, until } = await mailServer(t, known.port, [
+    'queue all-destinations connections 6 unproven 4 patience 2s',
+    `connector c to C cost 1 target 127.0.0.1 port ${fresh.port}`,
+    'address-space c smtp c.example',
+    ...['s', 't', 'u'].flatMap(name => [
+      `connector ${name} to ${name.toUpperCase()} cost 1 target 127.0.0.1 port ${silent.port}`,
+      `address-space ${name} smtp ${name}.example`,
+    ]),
+    'queue retry 1h',
+  ])
+  await put(1)
+  await until(() => spool.count === 0)
+  for (const domain of ['s.example', 't.example', 'u.example']) await put(5, domain)
+  await until(() => silent.sockets.size === 4)
+  await put(3)
+  await until(() => known.peer.sessions.flat().length === 4)
+  assert.equal(silent.sockets.size, 4, 'nobody had to go for it')
+  await put(1, 'c.example')
+  await until(() => fresh.peer.sessions.flat().length === 1)
+  const said = (await spool.list()).flatMap(({ trail }) => trail.map(({ what }) => what)).join('\n')
+  assert.match(said, /4\.4\.1 connector s: .*others needed the connection/)
+  assert.match(said, /not tried, for the next hop is away/)
+})
+
+test('nor does a crowd of messages for one of them hold up the rest of the queue', async t => {
+  const [known, silent] = [await listening(t), await silence(t)]
+  const { spool, put, until } = await mailServer(t, known.port, [
+    'queue all-destinations connections 200 unproven 100 patience 1s',
+    `connector s to S cost 1 target 127.0.0.1 port ${silent.port}`,
+    'address-space s smtp s.example',
+    'queue retry 1h',
+  ])
+  await put(MAX_WORKING, 's.example')
+  await until(() => silent.sockets.size > 0)
+  await put(1)
+  await until(() => known.peer.sessions.flat().length === 1)
+  assert.equal(spool.count, MAX_WORKING)
+})
+
+test('as long as nobody else needs its connection, one that says nothing has its five minutes', async t => {
+  const silent = await silence(t)
+  const { spool, put, until } = await mailServer(t, silent.port, [
+    'queue all-destinations connections 6 unproven 4 patience 50ms',
+  ])
+  await put(1)
+  await until(() => silent.sockets.size === 1)
+  await sleep(500)
+  assert.equal(silent.sockets.size, 1)
+  assert.equal((await spool.list())[0]?.trail.length, 1)
 })
 
 test('asked to stop, it leaves alone what has not had its turn: it waits as it did, for the next start', async t => {

@@ -1,4 +1,5 @@
 import { upper } from '../../base/bytes.ts'
+import { domainKey } from '../../smtp/address.ts'
 import type { Direction } from '../../topology/topology.ts'
 import {
   DEFAULT_ESMTP_MAP,
@@ -84,7 +85,7 @@ export function asa(
   }
   if (mailRelay) {
     rules.push({
-      match: { on: 'relay', except: new Set([mailRelay.domain]) },
+      match: { on: 'relay', except: new Set([domainKey(mailRelay.domain)]) },
       ...reaction(mailRelay),
       reason: `mail for another domain than ${mailRelay.domain} is relayed`,
       cause: { at: mailRelay.at, command: `mail-relay ${mailRelay.domain}`, cure: line('no mail-relay') },

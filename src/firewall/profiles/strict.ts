@@ -1,5 +1,6 @@
 import type { Duration } from '../../base/time.ts'
 import { DURATION } from '../../config/argument.ts'
+import { domainKey } from '../../smtp/address.ts'
 import type { Network } from '../../topology/topology.ts'
 import type { Action, Cause, OctetKind, Proxying, ProxyWaits, Rule, SizeKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
@@ -316,7 +317,11 @@ function addresses({ domains, allowed }: StrictSettings, say: Lines): readonly R
       ? []
       : [
           {
-            match: { on: 'relay', except: domains, literals: allowed.has('address-literals') },
+            match: {
+              on: 'relay',
+              except: new Set([...domains].map(domainKey)),
+              literals: allowed.has('address-literals'),
+            },
             action: refused,
             reason: 'mail is taken for the listed domains',
             cause: say.by('domain', 'domain <word>'),

@@ -208,6 +208,16 @@ test('SMTP-Outgoing shows the outer domain in the envelope and in the header', (
   ])
 })
 
+test('a domain outside ASCII that is masqueraded may be said in its other spelling', () => {
+  const took: Took[] = []
+  const masquerade = new Map([['büro.example', 'x.example']])
+  const through = new Through(() => new Lenient(took), smtpOutgoing(CAUSE, { masquerade }))
+  through.talk('EHLO c.example', 'MAIL FROM:<a@xn--BRO-hoa.example>', 'RCPT TO:<b@y.example>', 'DATA')
+  through.say('From: A <a@xn--bro-hoa.example>\r\n\r\nb\r\n.\r\n')
+  assert.equal(took[0]?.from, 'a@x.example')
+  assert.equal(took[0]?.message, 'From: A <a@x.example>\r\n\r\nb\r\n')
+})
+
 test('SMTP-Incoming knows a file in the text itself, by its name and by its kind', () => {
   const letter = (name: string) =>
     ['Subject: x', '', 'hello', `begin 644 ${name}`, '#0V%T', '`', 'end', 'bye', ''].join('\r\n')

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parse } from '../config/parse.ts'
+import { matchDepth, route } from '../routing/connector.ts'
+import type { Mailbox } from '../smtp/address.ts'
+import { acceptRecipient, acceptSender, mailboxFor } from './acceptance.ts'
+import { Aliases } from './aliases.ts'
+import { MTA } from './commands.ts'
+import { exchangersOf } from './exchangers.ts'
+import { hopOf } from './hop.ts'
+import { turnFor } from './work.ts'
+
+const U = 'bücher.example'
+const A = 'xn--bcher-kva.example'
+
+const at = (domain: string, local = 'bob'): Mailbox => ({ local, domain })
+
+function read(...lines: readonly string[]) {
+  const { config, problems } = parse(MTA, lines.join('\n'), 'mail.conf')
+  assert.deepEqual(problems, [])
+  return config
+}
+
+/** A line says it in one spelling, and a client in another. */
+const PAIRS = [
+  [U, A],
+  [A, U],
+  [U, 'BÜCHER.Example'],
+] as const
+
+for (const [line, said] of PAIRS)
+  test(`a line with ${line} means mail for ${said}, too`, () => {
+    const local = read(`local-domain ${line}`, `mailbox bob@${line}`, `alias sales@${line} bob@${line}`)
+    assert.deepEqual(mailboxFor(local, at(said)), at(line), 'one mailbox, and one Maildir')
+    assert.deepEqual(
+      acceptRecipient(local, { about: 'rcpt', from: null, to: at(said), peer: '192.0.2.7', login: undefined }),
+      {
+        yes: '',
+      },
+    )
+    assert.deepEqual(new Aliases(local, local.aliases).of(at(said, 'sales')), [at(line)])
+    assert.equal(turnFor(read(`turn-domain ${line} login b`), at(said))?.login, 'b')
+    const sender = read(`sender-of b @${line}`)
+    assert.ok('yes' in acceptSender(sender, { about: 'mail', from: at(said), peer: '192.0.2.7', login: 'b' }))
+    const { routing } = read('connector b to B cost 1 target 192.0.2.1', `address-space b smtp ${line}`)
+    assert.equal(route(routing, at(said)).kind, 'relay')
+    assert.ok(matchDepth(`*.${line}`, `mail.${said}`) > 0, 'as destination-tls has it')
+  })
+
+test('a line in another spelling takes the place of the one there was, and takes it away', () => {
+  assert.deepEqual(read(`local-domain ${U}`, `local-domain ${A}`).localDomains, [A])
+  assert.deepEqual(read(`local-domain ${U}`, `no local-domain ${A}`).localDomains, [])
+  const tls = read(`destination-tls ${U} verify`, `destination-tls ${A} require`).domainTls
+  assert.deepEqual(
+    tls.map(({ space }) => space),
+    [A],
+  )
+})
+
+test('mail for both goes over one lane to the servers that DNS names, which are looked up in A-labels', () => {
+  const [out] = read('smtp-connector out cost 1 dns').routing.connectors
+  assert.ok(out)
+  assert.equal(hopOf(out, at(U)).name, hopOf(out, at(A)).name)
+  const found = exchangersOf(
+    U,
+    { kind: 'empty', isSecure: false },
+    { isOwn: () => false, random: () => new Uint8Array(4) },
+  )
+  assert.deepEqual(found.kind === 'hosts' && found.hosts, [A], 'the domain itself, where it has no MX')
+})
