@@ -1,11 +1,13 @@
 /**
- * Patterns on what a peer sends, in the `regex` syntax of a Cisco ASA, matched in linear time: every octet is shown once to
- * every state (Thompson's automaton, followed all at once as Pike does), so no text a peer can send makes it slow.
+ * Patterns on what a peer sends, in the `regex` syntax of a Cisco ASA, matched in linear time (`pattern-run.ts`): no text a
+ * peer can send makes it slow.
  *
  * `.` `(…)` `|` `?` `*` `+` `{n}` `{n,}` `{n,m}` `[abc]` `[^abc]` `[a-c]` `^`, `"…"` for literal text, `\` before a
  * character for itself, and `\r \n \t \f \xNN \NNN`. A `$` that ends an alternative is the end of the text, which the
  * ASA's own list does not name. Letters are matched as they are; what is not anchored matches anywhere.
  */
+import { Run, type State } from './pattern-run.ts'
+
 export interface Pattern {
   readonly source: string
   test(text: Uint8Array): boolean
@@ -228,12 +230,6 @@ function single(octet: number): Tree {
 
 /* The tree as states. */
 
-type State =
-  | { readonly kind: 'match' }
-  | { readonly kind: 'octet'; readonly set: Uint8Array; readonly next: number }
-  | { readonly kind: 'split'; readonly next: number; readonly other: number }
-  | { readonly kind: 'begin' | 'end'; readonly next: number }
-
 class Builder {
   readonly states: State[] = []
 
@@ -295,120 +291,3 @@ class Builder {
     return at
   }
 }
-
-/* All states at once. */
-
-/** Octets that a match may begin with; `undefined` where it may begin with none. */
-function firstOf(states: readonly State[], start: number): Uint8Array | undefined {
-  const first = new Uint8Array(256)
-  const seen = new Set<number>()
-  const stack = [start]
-  for (let index = stack.pop(); index !== undefined; index = stack.pop()) {
-    if (seen.has(index)) continue
-    seen.add(index)
-    const state = states[index]
-    if (!state || state.kind === 'match') return undefined
-    if (state.kind === 'octet')
-      state.set.forEach((is, octet) => {
-        if (is === 1) first[octet] = 1
-      })
-    else if (state.kind === 'split') stack.push(state.next, state.other)
-    else stack.push(state.next)
-  }
-  return first
-}
-
-/** What a run needs, made once: a pattern is asked of every address, and one run is over before the next begins. */
-class Run {
-  readonly #states: readonly State[]
-  readonly #start: number
-  readonly #first: Uint8Array | undefined
-  /** The step at which a state was reached last, so that each is followed once per octet. Steps are counted on. */
-  readonly #seen: Int32Array
-  readonly #stack: Int32Array
-  /** The states that wait for the next octet, and for the one behind it. */
-  #current: Int32Array
-  #next: Int32Array
-  #step = 0
-
-  constructor(states: readonly State[], start: number) {
-    this.#states = states
-    this.#start = start
-    this.#first = firstOf(states, start)
-    this.#seen = new Int32Array(states.length).fill(-1)
-    this.#stack = new Int32Array(2 * states.length + 1)
-    this.#current = new Int32Array(states.length)
-    this.#next = new Int32Array(states.length)
-  }
-
-  test(text: Uint8Array): boolean {
-    const first = this.#first
-    let at = 0
-    // Most patterns name octets that most texts have none of.
-    if (first) {
-      while (at < text.length && first[text[at] ?? 0] === 0) at++
-      if (at === text.length) return false
-    }
-    if (this.#step > MAX_STEPS) {
-      this.#step = 0
-      this.#seen.fill(-1)
-    }
-    let waiting = 0
-    for (this.#step++; ; at++, this.#step++) {
-      // What is not anchored may begin at any octet.
-      waiting = this.#follow(this.#start, at, text.length, this.#current, waiting)
-      if (waiting < 0) return true
-      if (at === text.length) return false
-      const octet = text[at] ?? 0
-      let next = 0
-      this.#step++
-      for (let i = 0; i < waiting; i++) {
-        const state = this.#states[this.#current[i] ?? 0]
-        if (state?.kind !== 'octet' || state.set[octet] !== 1) continue
-        next = this.#follow(state.next, at + 1, text.length, this.#next, next)
-        if (next < 0) return true
-      }
-      this.#step--
-      const spare = this.#current
-      this.#current = this.#next
-      this.#next = spare
-      waiting = next
-    }
-  }
-
-  /** Puts the states that wait for an octet behind the `count` that are there; -1 where the match needs no other octet. */
-  #follow(from: number, at: number, end: number, into: Int32Array, count: number): number {
-    const stack = this.#stack
-    let waiting = count
-    let depth = 0
-    stack[depth++] = from
-    while (depth > 0) {
-      const index = stack[--depth] ?? 0
-      if (this.#seen[index] === this.#step) continue
-      this.#seen[index] = this.#step
-      const state = this.#states[index]
-      switch (state?.kind) {
-        case 'match':
-          return -1
-        case 'octet':
-          into[waiting++] = index
-          break
-        case 'split':
-          stack[depth++] = state.next
-          stack[depth++] = state.other
-          break
-        case 'begin':
-          if (at === 0) stack[depth++] = state.next
-          break
-        case 'end':
-          if (at === end) stack[depth++] = state.next
-          break
-        default:
-          break
-      }
-    }
-    return waiting
-  }
-}
-
-const MAX_STEPS = 2 ** 30
