@@ -122,9 +122,9 @@ async function carry(each: Traffic, chosen: readonly Subject[], { quick, note }:
     note(`${each.name}: starting ${subject.name}`)
     const line = await lay(subject)
     lines.set(subject.name, line)
-    // Once unmeasured: code gets compiled, buffers get their size. As much of it however short the rounds are: who runs for
-    // months is not measured at his start.
-    await send(line, each, Math.ceil((each.full * line.share) / 2))
+    // Unmeasured: code gets compiled, buffers get their size. As much of it however short the rounds are: who runs for months
+    // is not measured at his start.
+    for (let run = 0; run < WARM; run++) await send(line, each, Math.ceil(each.full * line.share))
   }
   const samples = await alternate([...lines.keys()], rounds, async (subject, round) => {
     const line = lines.get(subject)
@@ -165,6 +165,9 @@ async function timeSessions(chosen: readonly Subject[], { quick, note }: Order):
   const title = `${count} sessions (greeting, HELO, QUIT), ${perSecond} begun a second; added = beyond the median without it`
   return { name: 'latency', title, samples }
 }
+
+/** Full runs before the first that counts. */
+const WARM = 2
 
 /** The most that are kept idle; every one is two files to the subject. */
 const IDLE = 9_000
