@@ -177,6 +177,7 @@ export class ClientSide {
     if (outcome.kind === 'refuse') return session.refuse(outcome.refusal)
     if (JUNK.has(what) && session.tooMuchJunk()) return
     if (what === 'rset') session.linkState.drop()
+    if (what === 'quit') session.leaving = session.queue.size === 0 && session.fromClient.size === 0
     if (outcome.kind === 'answer') return session.answer(outcome.reply, outcome.closes)
     if (outcome.kind === 'start-tls') return this.#hold({ kind: 'starttls' }, STARTTLS)
     // The server is in the middle of a message that the client sends in chunks.

@@ -123,7 +123,10 @@ export class ServerSide {
     }
     if (good && (what === 'end-of-body' || what === 'last-chunk')) session.junk = 0
     session.say(this.#withoutServer(answer), encode)
-    if (session.phase === 'closed') return session.close('said')
+    if (session.phase === 'closed') {
+      // Octets behind its QUIT would have the system reset the connection, and drop what is not sent yet.
+      return session.close(session.leaving && session.fromClient.size === 0 ? 'said' : 'after-writes', 'said')
+    }
     if (session.phase === 'tls') return this.#goBlind()
     if (what === 'data' && first === 3) {
       session.message = new Message(session.rules, { binary: false })

@@ -15,7 +15,7 @@ import { type ProxyPolicy, type Refusal, Rules } from './proxy-rules.ts'
 import { Rates } from './rates.ts'
 import type { Because, Explanation } from './verdict.ts'
 
-/** `at-once`: what was written need not arrive. `said`: it must, and nobody has anything to say behind it. */
+/** `at-once`: what was written need not arrive. `said`: it must, and whoever is there has said the last word. */
 export type Closing = 'after-writes' | 'at-once' | 'said'
 
 export type ProxyOutput =
@@ -82,6 +82,8 @@ export class ProxySession {
   junk = 0
   /** The last word is in the queue. */
   ending = false
+  /** The client said QUIT when it was owed nothing: it has had every reply, and waits for this one alone. */
+  leaving = false
   now: Instant = 0
   turnAt: Instant = 0
   askedAt: Instant = 0
@@ -256,12 +258,13 @@ export class ProxySession {
     this.close()
   }
 
-  close(how: Closing = 'after-writes'): void {
+  /** `server`: how its connection is closed, where that is another way. */
+  close(how: Closing = 'after-writes', server: Closing = how): void {
     this.mode = 'closed'
     this.phase = 'closed'
     this.fromClient.clear()
     this.out.push({ kind: 'close', at: 'client', how })
-    if (this.leg !== 'none') this.out.push({ kind: 'close', at: 'server', how })
+    if (this.leg !== 'none') this.out.push({ kind: 'close', at: 'server', how: server })
     this.leg = 'none'
   }
 

@@ -5,6 +5,11 @@ import { Alarm, GRAIN } from './alarm.ts'
 
 // For the whole file: all alarms of a process share one timer.
 mock.timers.enable({ apis: ['setTimeout', 'Date'] })
+/** By how much the clock on the wall was set. */
+let set = 0
+const passed = Date.now
+mock.method(performance, 'now', () => passed())
+Date.now = () => passed() + set
 
 const steps = fc.array(
   fc.oneof(
@@ -55,4 +60,23 @@ test('one that is due in some hours rings then', () => {
   assert.equal(rang, 0)
   mock.timers.tick(3_600_000)
   assert.equal(rang, 1)
+})
+
+test('a clock that is set makes no alarm early or late, and no time at all is no reason to wait', () => {
+  const rang: string[] = []
+  const sets = (name: string, wait: number) => new Alarm(() => rang.push(name)).set(Date.now() + wait)
+  sets('a', 8_000)
+  set += 600_000
+  sets('b', 300)
+  mock.timers.tick(301)
+  assert.deepEqual(rang, ['b'])
+  sets('c', 500)
+  set -= 3_600_000
+  mock.timers.tick(501)
+  assert.deepEqual(rang, ['b', 'c'])
+  sets('d', Number.NaN)
+  mock.timers.tick(1)
+  assert.deepEqual(rang, ['b', 'c', 'd'])
+  mock.timers.tick(8_000)
+  assert.deepEqual(rang, ['b', 'c', 'd', 'a'])
 })

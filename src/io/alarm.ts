@@ -9,17 +9,19 @@ const LONGEST: Duration = 3_600_000
 
 const set = new Bag<Alarm>()
 let timer: NodeJS.Timeout | undefined
-/** When the timer is up. */
-let next: Instant = Infinity
+/** When the timer is up, as `performance.now` tells: the clock on the wall may be set meanwhile. */
+let next = Infinity
 
 /**
  * Something that is to happen at a time, unless it is called off, as nearly all deadlines of connections are. One timer
- * serves all of them: it stands for the earliest, and looks through all when it is up, at most once in `GRAIN`. It does
- * not keep the process alive, for the connection does.
+ * serves all of them: it stands for the earliest, and looks through all when it is up. It does not keep the process alive:
+ * whoever has a deadline has a socket that does.
  */
 export class Alarm {
   readonly #ring: () => void
   #due: Instant = Infinity
+  /** The same as `performance.now` will tell it. */
+  #at = Infinity
   #place: number | undefined
 
   constructor(ring: () => void) {
@@ -34,11 +36,13 @@ export class Alarm {
     return this.#due
   }
 
-  /** Rings once then, and not at the time that was said before. */
+  /** Rings once then, and not at the time that was said before; at once where that is past, or is no time at all. */
   set(due: Instant): void {
+    const wait = due - now()
     this.#due = due
+    this.#at = performance.now() + (wait > 0 ? wait : 0)
     this.#place ??= set.add(this)
-    if (due < next) look(due)
+    if (this.#at < next) look(this.#at)
   }
 
   off(): void {
@@ -48,27 +52,27 @@ export class Alarm {
   }
 
   static ringAll(): void {
-    const time = now()
+    const time = performance.now()
     const due: Alarm[] = []
-    let earliest: Instant = Infinity
+    let earliest = Infinity
     for (const alarm of set) {
-      if (alarm.#due <= time) due.push(alarm)
-      else earliest = Math.min(earliest, alarm.#due)
+      if (alarm.#at <= time) due.push(alarm)
+      else earliest = Math.min(earliest, alarm.#at)
     }
     next = Infinity
     if (earliest < Infinity) look(Math.max(earliest, time + GRAIN))
     for (const alarm of due) {
-      // One that rang before it may have called it off.
-      if (alarm.#place === undefined || alarm.#due > time) continue
+      // One that rang before it may have called it off, or set it anew.
+      if (alarm.#place === undefined || alarm.#at > time) continue
       alarm.off()
       alarm.#ring()
     }
   }
 }
 
-function look(at: Instant): void {
+function look(at: number): void {
   clearTimeout(timer)
   next = at
   // A timer may be up within the millisecond before.
-  timer = setTimeout(Alarm.ringAll, Math.min(Math.max(0, at - now()) + 1, LONGEST)).unref()
+  timer = setTimeout(Alarm.ringAll, Math.min(Math.max(0, at - performance.now()) + 1, LONGEST)).unref()
 }

@@ -286,7 +286,7 @@ export class LmdbSpool implements Spool {
 
   #hold(fresh: Fresh): void {
     this.#fresh.set(fresh.record.entry.id, fresh)
-    this.#freshSize += fresh.content.length
+    this.#freshSize += fresh.content.buffer.byteLength
     for (const id of this.#fresh.keys()) {
       if (this.#freshSize <= FRESH) break
       this.#drop(id)
@@ -294,7 +294,7 @@ export class LmdbSpool implements Spool {
   }
 
   #drop(id: SpoolId): void {
-    this.#freshSize -= this.#fresh.get(id)?.content.length ?? 0
+    this.#freshSize -= this.#fresh.get(id)?.content.buffer.byteLength ?? 0
     this.#fresh.delete(id)
   }
 

@@ -58,6 +58,7 @@ function gather(socket: net.Socket): () => string {
 // The first of this file: all connections of the process share the timer, and the first sets it.
 test('a connection that says nothing for an hour is given up, and one that says something is kept', async t => {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'] })
+  t.mock.method(performance, 'now', () => Date.now())
   const [silent, busy] = [await joined(t), await joined(t)]
   t.mock.timers.tick(CONNECTION_IDLE / 2)
   const heard = once(busy.server, 'data')

@@ -57,6 +57,7 @@ export class Clocks {
   get #rateDue(): Instant {
     if (!this.#part) return Number.POSITIVE_INFINITY
     const { idle, data, dataRate } = this.#limits
-    return this.#part.began + Math.max(idle, data) + (this.#part.octets * 1000) / dataRate
+    const own = dataRate === 0 ? Number.POSITIVE_INFINITY : (this.#part.octets * 1000) / dataRate
+    return this.#part.began + Math.max(idle, data) + own
   }
 }
