@@ -323,3 +323,10 @@ test('a login that cannot be checked now is put off and not refused (RFC 4954 §
   assert.equal(said(answered), 'login454 4.7.0 Temporary authentication failure\r\n')
   assert.match(said(server.receive(bytes('NOOP\r\n'), 0)), /^250 /)
 })
+
+test('without a rate a message of which nothing came has a deadline all the same', () => {
+  const { server, send } = talk({ dataRate: 0, data: 3_000, session: 60_000 })
+  for (const line of ['EHLO c.example', 'MAIL FROM:<a@a.example>', 'RCPT TO:<alice@b.example>', 'DATA'])
+    send(`${line}\r\n`)
+  assert.equal(server.deadline, 3_000)
+})
