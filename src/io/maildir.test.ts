@@ -105,8 +105,8 @@ test('so are those that a crash left before they were flushed; and once is enoug
   assert.ok(third.has(join(root, 'all')) && third.has(box))
 })
 
-test('a message takes nobody`s place: where its name is somebody else`s it gets another', async t => {
-  const maildir = folder(t)
+/** A message whose name another process takes while it comes. */
+async function deliverWhereTaken(maildir: string): Promise<void> {
   async function* taken(): AsyncIterable<Uint8Array> {
     const [name = ''] = readdirSync(join(maildir, 'tmp'))
     writeFileSync(join(maildir, 'new', name), 'of another process')
@@ -116,7 +116,10 @@ test('a message takes nobody`s place: where its name is somebody else`s it gets 
   assert.equal(readFileSync(path, 'utf8'), 'ours')
   assert.deepEqual((await readMaildir(maildir)).map(String).sort(), ['of another process', 'ours'])
   assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
-})
+}
+
+test('a message takes nobody`s place: where its name is somebody else`s it gets another', t =>
+  deliverWhereTaken(folder(t)))
 
 /** As on a file system without hard links; `why`: what it says to who makes one. */
 function withoutLinks(t: { after(work: () => void): void }, why: string): void {
@@ -149,17 +152,8 @@ test('a fault that is none of the file system’s kind is told, and nothing is m
 })
 
 test('without links, too, a message takes nobody`s place, and who wants its name gets another', async t => {
-  const maildir = folder(t)
   withoutLinks(t, 'EPERM')
-  async function* taken(): AsyncIterable<Uint8Array> {
-    const [name = ''] = readdirSync(join(maildir, 'tmp'))
-    writeFileSync(join(maildir, 'new', name), 'of another process')
-    yield* pieces('ours')
-  }
-  const path = await deliver(maildir, taken())
-  assert.equal(readFileSync(path, 'utf8'), 'ours')
-  assert.deepEqual((await readMaildir(maildir)).map(String).sort(), ['of another process', 'ours'])
-  assert.deepEqual(readdirSync(join(maildir, 'tmp')), [])
+  await deliverWhereTaken(folder(t))
 })
 
 test('without links what another process has in tmp by then, under the name that was ours, is left to it', async t => {
