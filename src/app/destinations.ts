@@ -4,7 +4,7 @@ import { random } from '../io/clock.ts'
 import { isOwnAddress } from '../io/interfaces.ts'
 import { DnsResolver, systemServers } from '../io/resolver.ts'
 import type { Expected } from '../io/tls.ts'
-import type { LmtpTarget, MtaConfig } from '../mta/config.ts'
+import { KEYED, type LmtpTarget, type MtaConfig } from '../mta/config.ts'
 import { type Dane, daneOf, tlsaName } from '../mta/dane.ts'
 import {
   exchangersOf,
@@ -19,7 +19,7 @@ import { type Hop, shownHop } from '../mta/hop.ts'
 import { FLOORS, type Floor } from '../mta/order.ts'
 import type { Resolver } from '../mta/resolver.ts'
 import { isNamed, type StsPolicy } from '../mta/sts.ts'
-import { type ConnectorTls, matchDepth } from '../routing/connector.ts'
+import { type ConnectorTls, spacesOver } from '../routing/connector.ts'
 import { addressLiteral, sameDomain } from '../smtp/address.ts'
 import type { Outcome } from '../spool/entry.ts'
 import type { MtaWorld } from './mta-world.ts'
@@ -177,8 +177,11 @@ export class Destinations {
 
   /** The line that speaks of this domain most particularly. */
   #lineFor(domain: string): ConnectorTls | undefined {
-    const ranked = this.#config.domainTls.map(each => ({ ...each, depth: matchDepth(each.space, domain) }))
-    return ranked.filter(({ depth }) => depth >= 0).sort((a, b) => b.depth - a.depth)[0]?.tls
+    for (const space of spacesOver(domain)) {
+      const line = KEYED.domainTls.find(this.#config.domainTls, space)
+      if (line) return line.tls
+    }
+    return undefined
   }
 
   /**

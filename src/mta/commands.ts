@@ -2,9 +2,9 @@ import type { CommandSpec, Grammar } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
 import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
-import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
+import { domainKey, formatMailbox, type Mailbox, mailboxKey, parseMailbox } from '../smtp/address.ts'
 import { formatTarget, parseTargets } from './aliases.ts'
-import { EMPTY_MTA, type MtaConfig } from './config.ts'
+import { EMPTY_MTA, KEYED, type MtaConfig } from './config.ts'
 import { DESTINATION_COMMANDS } from './destination-commands.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
 import { NETWORK, networkIn, showNetwork, without } from './networks.ts'
@@ -26,17 +26,17 @@ const COMMANDS: readonly Spec[] = [
     help: 'Mail for this domain is delivered here',
     apply: (config, args) => ({
       ...config,
-      localDomains: [
-        ...config.localDomains.filter(each => !sameDomain(each, args.text('domain'))),
-        args.text('domain'),
-      ],
+      localDomains: KEYED.localDomains.with(config.localDomains, args.text('domain')),
     }),
-    remove: (config, args) => ({
-      ...config,
-      localDomains: config.localDomains.filter(each => !sameDomain(each, args.text('domain'))),
-      // A mailbox without its domain would not read back.
-      mailboxes: config.mailboxes.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
-    }),
+    remove(config, args) {
+      const key = domainKey(args.text('domain'))
+      return {
+        ...config,
+        localDomains: KEYED.localDomains.without(config.localDomains, key),
+        // A mailbox without its domain would not read back.
+        mailboxes: config.mailboxes.filter(({ domain }) => domainKey(domain) !== key),
+      }
+    },
     show: ({ localDomains }) => localDomains.map(each => `local-domain ${each}`),
   },
   {
@@ -44,16 +44,16 @@ const COMMANDS: readonly Spec[] = [
     help: 'Somebody who gets mail here',
     apply(config, args) {
       const mailbox = mailboxOf(args.text('address'))
-      if (!config.localDomains.some(each => sameDomain(each, mailbox.domain))) {
+      if (!KEYED.localDomains.like(config.localDomains, mailbox.domain)) {
         const message = `${mailbox.domain} is not a local domain`
         const hint = config.localDomains.length === 0 ? 'none is set yet' : `known: ${config.localDomains.join(', ')}`
         return { problems: [{ severity: 'error', message, hint, at: args.at('address') }] }
       }
-      return { ...config, mailboxes: [...config.mailboxes.filter(each => !sameMailbox(each, mailbox)), mailbox] }
+      return { ...config, mailboxes: KEYED.mailboxes.with(config.mailboxes, mailbox) }
     },
     remove: (config, args) => ({
       ...config,
-      mailboxes: config.mailboxes.filter(each => !sameMailbox(each, mailboxOf(args.text('address')))),
+      mailboxes: KEYED.mailboxes.without(config.mailboxes, mailboxKey(mailboxOf(args.text('address')))),
     }),
     show: ({ mailboxes }) => mailboxes.map(each => `mailbox ${quote(formatMailbox(each))}`),
   },
@@ -71,12 +71,11 @@ const COMMANDS: readonly Spec[] = [
       }
       const read = parseTargets(args.text('targets'))
       if ('wrong' in read) return { problems: [{ severity: 'error', message: read.wrong, at: args.at('targets') }] }
-      const others = config.aliases.filter(each => !sameMailbox(each.name, name))
-      return { ...config, aliases: [...others, { name, targets: read.targets, at }] }
+      return { ...config, aliases: KEYED.aliases.with(config.aliases, { name, targets: read.targets, at }) }
     },
     remove: (config, args) => ({
       ...config,
-      aliases: config.aliases.filter(each => !sameMailbox(each.name, mailboxOf(args.text('name')))),
+      aliases: KEYED.aliases.without(config.aliases, mailboxKey(mailboxOf(args.text('name')))),
     }),
     show: ({ aliases }) =>
       aliases.map(({ name, targets }) => `alias ${quote(formatMailbox(name))} ${targets.map(formatTarget).join(' ')}`),
@@ -104,14 +103,11 @@ const COMMANDS: readonly Spec[] = [
     help: 'Mail for this domain waits until the account asks for it by TURN or ATRN, or anyone starts it by ETRN',
     apply: (config, args) => ({
       ...config,
-      turns: [
-        ...config.turns.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
-        { domain: args.text('domain'), login: args.text('user') },
-      ],
+      turns: KEYED.turns.with(config.turns, { domain: args.text('domain'), login: args.text('user') }),
     }),
     remove: (config, args) => ({
       ...config,
-      turns: config.turns.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
+      turns: KEYED.turns.without(config.turns, domainKey(args.text('domain'))),
     }),
     noSyntax: 'turn-domain <domain>',
     show: ({ turns }) => turns.map(({ domain, login }) => `turn-domain ${domain} login ${quote(login)}`),

@@ -3,8 +3,8 @@
 import type { CommandSpec } from '../config/grammar.ts'
 import { quote } from '../config/text.ts'
 import { checkedTls, sayTls, TLS_SYNTAX, TLS_WORDS } from '../routing/connector-session.ts'
-import { sameDomain } from '../smtp/address.ts'
-import type { DnsServer, LmtpTarget, MtaConfig } from './config.ts'
+import { domainKey } from '../smtp/address.ts'
+import { type DnsServer, KEYED, type LmtpTarget, type MtaConfig } from './config.ts'
 
 type Spec = CommandSpec<MtaConfig>
 
@@ -61,12 +61,12 @@ const DOMAIN_TLS: Spec = {
     const space = args.text('space')
     return {
       ...config,
-      domainTls: [...config.domainTls.filter(each => !sameDomain(each.space, space)), { space, tls, at }],
+      domainTls: KEYED.domainTls.with(config.domainTls, { space, tls, at }),
     }
   },
   remove: (config, args) => ({
     ...config,
-    domainTls: config.domainTls.filter(({ space }) => !sameDomain(space, args.text('space'))),
+    domainTls: KEYED.domainTls.without(config.domainTls, domainKey(args.text('space'))),
   }),
   noSyntax: 'destination-tls <space:word>',
   show: ({ domainTls }) => domainTls.map(({ space, tls }) => `destination-tls ${quote(space)} ${sayTls(tls)}`),

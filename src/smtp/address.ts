@@ -143,6 +143,11 @@ export function sameMailbox(a: Mailbox, b: Mailbox): boolean {
   return sameDomain(a.domain, b.domain) && lower(a.local) === lower(b.local)
 }
 
+/** A mailbox as mailboxes are compared. */
+export function mailboxKey({ local, domain }: Mailbox): string {
+  return `${lower(local)}@${domainKey(domain)}`
+}
+
 export function sameDomain(a: string, b: string): boolean {
   return a === b || domainKey(a) === domainKey(b)
 }
