@@ -168,13 +168,19 @@ export function inALabels(mailbox: Mailbox): Mailbox {
   return isAscii(mailbox.domain) ? mailbox : { ...mailbox, domain: domainKey(mailbox.domain) }
 }
 
+/**
+ * A label that may have an A-label: no ASCII but that of names, nor what would become ASCII when it is folded or joined, which
+ * are the Greek question mark, a grave accent and the sign for kelvin.
+ */
+const FOLDABLE = /^(?:[\w-]|[^\0-\x7f\u037e\u1fef\u212a])+$/u
+
 function labelKey(label: string): string {
-  if (isAscii(label) || label.length > MAX_LABEL) return lower(label)
+  if (isAscii(label) || label.length > MAX_LABEL || !FOLDABLE.test(label)) return lower(label)
   // A character at a time: at the end of a word sigma has another form.
   const folded = Array.from(label, char => char.toLowerCase())
     .join('')
     .normalize('NFC')
-  return isAscii(folded) ? lower(label) : `xn--${punycode(folded)}`
+  return `xn--${punycode(folded)}`
 }
 
 export function isAscii(text: string): boolean {
