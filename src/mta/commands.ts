@@ -1,4 +1,5 @@
 import type { CommandSpec, Grammar } from '../config/grammar.ts'
+import { respelled } from '../config/respelled.ts'
 import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
 import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
@@ -24,10 +25,12 @@ const COMMANDS: readonly Spec[] = [
   {
     syntax: 'local-domain <domain>',
     help: 'Mail for this domain is delivered here',
-    apply: (config, args) => ({
-      ...config,
-      localDomains: KEYED.localDomains.with(config.localDomains, args.text('domain')),
-    }),
+    apply(config, args) {
+      const now = args.text('domain')
+      const before = KEYED.localDomains.like(config.localDomains, now)
+      const localDomains = KEYED.localDomains.with(config.localDomains, now)
+      return respelled({ ...config, localDomains }, before, { now, at: args.at('domain') })
+    },
     remove(config, args) {
       const key = domainKey(args.text('domain'))
       return {
@@ -49,7 +52,12 @@ const COMMANDS: readonly Spec[] = [
         const hint = config.localDomains.length === 0 ? 'none is set yet' : `known: ${config.localDomains.join(', ')}`
         return { problems: [{ severity: 'error', message, hint, at: args.at('address') }] }
       }
-      return { ...config, mailboxes: KEYED.mailboxes.with(config.mailboxes, mailbox) }
+      const before = KEYED.mailboxes.like(config.mailboxes, mailbox)
+      const mailboxes = KEYED.mailboxes.with(config.mailboxes, mailbox)
+      return respelled({ ...config, mailboxes }, before && formatMailbox(before), {
+        now: formatMailbox(mailbox),
+        at: args.at('address'),
+      })
     },
     remove: (config, args) => ({
       ...config,
@@ -71,7 +79,13 @@ const COMMANDS: readonly Spec[] = [
       }
       const read = parseTargets(args.text('targets'))
       if ('wrong' in read) return { problems: [{ severity: 'error', message: read.wrong, at: args.at('targets') }] }
-      return { ...config, aliases: KEYED.aliases.with(config.aliases, { name, targets: read.targets, at }) }
+      const alias = { name, targets: read.targets, at }
+      const before = KEYED.aliases.like(config.aliases, alias)
+      const aliases = KEYED.aliases.with(config.aliases, alias)
+      return respelled({ ...config, aliases }, before && formatMailbox(before.name), {
+        now: formatMailbox(name),
+        at: args.at('name'),
+      })
     },
     remove: (config, args) => ({
       ...config,
@@ -101,10 +115,12 @@ const COMMANDS: readonly Spec[] = [
   {
     syntax: 'turn-domain <domain> login <user:word>',
     help: 'Mail for this domain waits until the account asks for it by TURN or ATRN, or anyone starts it by ETRN',
-    apply: (config, args) => ({
-      ...config,
-      turns: KEYED.turns.with(config.turns, { domain: args.text('domain'), login: args.text('user') }),
-    }),
+    apply(config, args) {
+      const turn = { domain: args.text('domain'), login: args.text('user') }
+      const before = KEYED.turns.like(config.turns, turn)
+      const turns = KEYED.turns.with(config.turns, turn)
+      return respelled({ ...config, turns }, before?.domain, { now: turn.domain, at: args.at('domain') })
+    },
     remove: (config, args) => ({
       ...config,
       turns: KEYED.turns.without(config.turns, domainKey(args.text('domain'))),

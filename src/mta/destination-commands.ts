@@ -1,6 +1,7 @@
 /** Where mail goes beyond connectors: name servers, the store behind LMTP, and what TLS domains are held to. */
 
 import type { CommandSpec } from '../config/grammar.ts'
+import { respelled } from '../config/respelled.ts'
 import { quote } from '../config/text.ts'
 import { checkedTls, sayTls, TLS_SYNTAX, TLS_WORDS } from '../routing/connector-session.ts'
 import { domainKey } from '../smtp/address.ts'
@@ -59,10 +60,10 @@ const DOMAIN_TLS: Spec = {
     const tls = checkedTls(args)
     if ('problems' in tls) return tls
     const space = args.text('space')
-    return {
-      ...config,
-      domainTls: KEYED.domainTls.with(config.domainTls, { space, tls, at }),
-    }
+    const line = { space, tls, at }
+    const before = KEYED.domainTls.like(config.domainTls, line)
+    const domainTls = KEYED.domainTls.with(config.domainTls, line)
+    return respelled({ ...config, domainTls }, before?.space, { now: space, at: args.at('space') })
   },
   remove: (config, args) => ({
     ...config,

@@ -3,7 +3,8 @@
 import { Keyed } from '../base/keyed.ts'
 import type { Diagnostic } from '../base/problem.ts'
 import { SIZE } from '../config/argument.ts'
-import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { type Arguments, type CommandSpec, isObjection } from '../config/grammar.ts'
+import { respelled } from '../config/respelled.ts'
 import { quote } from '../config/text.ts'
 import { domainKey } from '../smtp/address.ts'
 import { change, changeAny, everyOne, minus, plus, refuse } from './change.ts'
@@ -212,11 +213,15 @@ const SPACES = new Keyed<AddressSpace>(({ space }) => domainKey(space))
 const ADDRESS_SPACE: Spec = {
   syntax: 'address-space <connector:name> smtp <space:word> [cost <cost:number>]',
   help: 'Mail for these domains may take this connector: a.example, *.a.example, or * for all',
-  apply: (config, args) =>
-    changeAny(config, args, connector => {
-      const space = { space: args.text('space'), cost: args.number('cost', 1) }
+  apply(config, args) {
+    const space = { space: args.text('space'), cost: args.number('cost', 1) }
+    let before: AddressSpace | undefined
+    const next = changeAny(config, args, connector => {
+      before = SPACES.like(connector.spaces, space)
       return { ...connector, spaces: SPACES.with(connector.spaces, space) }
-    }),
+    })
+    return isObjection(next) ? next : respelled(next, before?.space, { now: space.space, at: args.at('space') })
+  },
   remove: (config, args) =>
     changeAny(config, args, connector => ({
       ...connector,
