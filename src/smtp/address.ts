@@ -163,9 +163,14 @@ export function domainKey(domain: string): string {
   return isAscii(domain) ? lower(domain) : domain.split('.').map(labelKey).join('.')
 }
 
+/** The domain as it may be said to anybody: in A-labels, where it is outside ASCII. */
+export function aLabels(domain: string): string {
+  return isAscii(domain) ? domain : domainKey(domain)
+}
+
 /** The address with its domain in A-labels, where it is outside ASCII. */
 export function inALabels(mailbox: Mailbox): Mailbox {
-  return isAscii(mailbox.domain) ? mailbox : { ...mailbox, domain: domainKey(mailbox.domain) }
+  return isAscii(mailbox.domain) ? mailbox : { ...mailbox, domain: aLabels(mailbox.domain) }
 }
 
 /**
