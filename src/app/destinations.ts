@@ -20,7 +20,7 @@ import { FLOORS, type Floor } from '../mta/order.ts'
 import type { Resolver } from '../mta/resolver.ts'
 import { isNamed, type StsPolicy } from '../mta/sts.ts'
 import { type ConnectorTls, spacesOver } from '../routing/connector.ts'
-import { addressLiteral, sameDomain } from '../smtp/address.ts'
+import { addressLiteral, aLabels, sameDomain } from '../smtp/address.ts'
 import type { Outcome } from '../spool/entry.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { StsPolicies } from './sts.ts'
@@ -193,7 +193,7 @@ export class Destinations {
     if (own.floor === 'none') return isSecure ? own : { ...own, isHearsay: true }
     if (isStrict(own.floor)) return own
     if (dane.kind === 'records') {
-      const expected = { name: host, otherNames: [domain], tlsa: dane.records }
+      const expected = { name: host, otherNames: [aLabels(domain)], tlsa: dane.records }
       return { ...own, floor: 'verify', by: `DANE for ${host}`, expected }
     }
     if (sts) return { ...own, floor: 'verify', by: `the MTA-STS policy of ${domain}`, expected: { name: host } }
@@ -209,7 +209,8 @@ export class Destinations {
       by,
       implicit,
       expected: {
-        name: policy?.name ?? name,
+        // Certificates are for A-labels (RFC 5280 §7.2).
+        name: aLabels(policy?.name ?? name),
         ...(authorities !== undefined && { authorities }),
         ...(fingerprint !== undefined && { pin: fingerprint }),
       },
