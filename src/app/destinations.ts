@@ -1,5 +1,6 @@
 /** The servers of a next hop, as they are tried one after the other, and what TLS each is held to. */
 import { join } from 'node:path'
+import { lower } from '../base/bytes.ts'
 import { random } from '../io/clock.ts'
 import { isOwnAddress } from '../io/interfaces.ts'
 import { DnsResolver, systemServers } from '../io/resolver.ts'
@@ -20,7 +21,7 @@ import { FLOORS, type Floor } from '../mta/order.ts'
 import type { Resolver } from '../mta/resolver.ts'
 import { isNamed, type StsPolicy } from '../mta/sts.ts'
 import { type ConnectorTls, spacesOver } from '../routing/connector.ts'
-import { addressLiteral, aLabels, sameDomain } from '../smtp/address.ts'
+import { addressLiteral, aLabels, domainKey } from '../smtp/address.ts'
 import type { Outcome } from '../spool/entry.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { StsPolicies } from './sts.ts'
@@ -99,9 +100,9 @@ export class Destinations {
   }
 
   async #byDns({ name, connector }: Hop, domain: string, port: number): Promise<Servers> {
-    const own = this.#lineFor(domain)
-    const line: Line = own
-      ? { tls: own, by: `destination-tls ${domain}` }
+    const said = this.#lineFor(domain)
+    const line: Line = said
+      ? { tls: said, by: `destination-tls ${domain}` }
       : { tls: connector.tls, by: `connector ${name}` }
     const literal = literalAddress(domain)
     if (literal !== undefined) {
@@ -109,7 +110,9 @@ export class Destinations {
       return { kind: 'servers', servers: [{ at: { ip: literal, port }, tls: this.#byLine(line, literal) }] }
     }
     const answer = await this.#resolver.resolve(domain, 'MX')
-    const isOwn = (host: string): boolean => sameDomain(host, this.#config.hostname)
+    const own = domainKey(this.#config.hostname)
+    // The DNS has names in A-labels.
+    const isOwn = (host: string): boolean => lower(host) === own
     const found = exchangersOf(domain, answer, { isOwn, random })
     if (found.kind === 'nowhere') return found
     const { hosts, unnamed, sts } = await this.#named(domain, found.hosts, line)
