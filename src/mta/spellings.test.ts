@@ -90,6 +90,11 @@ const RESPELLED: readonly {
     column: 22,
     left: ({ routing }) => routing.connectors[0]?.spaces.map(({ cost }) => cost).join() === '3',
   },
+  {
+    lines: [`group-domain B ${U} at x.example`, `group-domain B ${A} at y.example`],
+    column: 16,
+    left: ({ routing }) => routing.groups[0]?.domains.map(({ server }) => server).join() === 'y.example',
+  },
 ]
 
 test('a line in another spelling takes the place of the one there was, with a warning, and takes it away', () => {
