@@ -43,9 +43,9 @@ export const relaying = (port: number): readonly string[] => [
 ]
 
 /** A configuration whose one connector leaves it to DNS where mail goes. */
-export function leftToDns(): { readonly config: MtaConfig; readonly connector: Connector } {
-  const lines = 'hostname a.example\nsmtp-connector out cost 1 dns\naddress-space out smtp *\n'
-  const { config } = parse(MTA, lines, 'mail.conf')
+export function leftToDns(more: readonly string[] = []): { readonly config: MtaConfig; readonly connector: Connector } {
+  const lines = ['hostname a.example', 'smtp-connector out cost 1 dns', 'address-space out smtp *', ...more]
+  const { config } = parse(MTA, lines.join('\n'), 'mail.conf')
   const [connector] = config.routing.connectors
   assert.ok(connector)
   return { config, connector }

@@ -495,6 +495,37 @@ test('what requires TLS goes to no server that only DNS names, whatever it prove
   assert.deepEqual([await found(false), await found(true), await found(false, { sts: true })], [true, false, false])
 })
 
+test('certificates are asked for A-labels, in whichever spelling the domain or the line is said', async () => {
+  const shown = makeCertificates(join(ROOT, 'a-labels'), ['xn--bcher-kva.example'])
+  const { connector } = leftToDns()
+  const expectedOf = async (line: string, isSecure: boolean) => {
+    const { config } = leftToDns([line])
+    const records: Readonly<Record<string, readonly unknown[]>> = {
+      'bücher.example MX': [{ preference: 10, host: 'mx.b.example' }],
+      'mx.b.example A': ['192.0.2.1'],
+      '_25._tcp.mx.b.example TLSA': [{ usage: 2, selector: 0, matching: 1, data: new Uint8Array(32) }],
+    }
+    const resolver = {
+      resolve: async (name: string, type: string) => {
+        const found = records[`${name} ${type}`]
+        return found ? { kind: 'found', records: found, isSecure } : { kind: 'empty', isSecure }
+      },
+    } as unknown as Resolver
+    const world = { files: new Map(), spool: new MemorySpool(), resolver }
+    const found = await new Destinations(config, world).of(hopOf(connector, { local: 'bob', domain: 'bücher.example' }))
+    assert.equal(found.kind, 'servers')
+    return found.kind === 'servers' ? found.servers[0]?.tls.expected : undefined
+  }
+  const byDane = await expectedOf('mta-sts off', true)
+  assert.ok(byDane?.tlsa)
+  assert.equal(
+    byDane.otherNames?.some(name => certificate(shown.certificate).checkHost(name)),
+    true,
+  )
+  const byLine = await expectedOf('destination-tls bücher.example verify name BÜCHER.example', false)
+  assert.equal(byLine?.name, 'xn--bcher-kva.example')
+})
+
 test('a pin may be of the public key, which outlives a certificate', async t => {
   const key = sha256(spki(certified.certificate)).toString('hex')
   assert.match((await sent(t, { lines: [`destination-tls *.example pinned ${key}`] })).outcome, /relayed .* under TLS$/)

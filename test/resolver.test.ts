@@ -51,6 +51,23 @@ test('a resolver tells what is there, what is empty, what does not exist, and wh
     assert.equal(await ask(name, 'MX'), 'no-such-name', name)
 })
 
+test('a name is asked for as domains are compared: numbers stay what they are, and a look-alike is nobody', async t => {
+  const { ask } = await asking(t, {
+    '163.com A': ['192.0.2.163'],
+    '0x10.example A': ['192.0.2.16'],
+    '4294967296.example A': ['192.0.2.96'],
+    'bank.example A': ['192.0.2.1'],
+    'xn--bcher-kva.example A': ['192.0.2.2'],
+  })
+  assert.deepEqual(await ask('163.com', 'A'), ['192.0.2.163'])
+  assert.deepEqual(await ask('0X10.example', 'A'), ['192.0.2.16'])
+  assert.deepEqual(await ask('4294967296.example', 'A'), ['192.0.2.96'])
+  assert.deepEqual(await ask('Bücher.example', 'A'), ['192.0.2.2'])
+  // Full width, an ideographic stop, a soft hyphen, the sign for kelvin.
+  for (const odd of ['ｂank.example', 'bank\u3002example', 'ba\u00adnk.example', 'ban\u212a.example'])
+    assert.equal(await ask(odd, 'A'), 'no-such-name', odd)
+})
+
 test('it follows an alias, also where the answer holds nothing but the alias, and not for ever', async t => {
   const { ask } = await asking(t, {
     'alias.example CNAME': ['real.example'],

@@ -5,7 +5,7 @@ import { now } from '../io/clock.ts'
 import type { Channel } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { type Hurried, hasWay } from '../mta/work.ts'
-import { domainKey, sameDomain } from '../smtp/address.ts'
+import { domainKey } from '../smtp/address.ts'
 import type { Answer, ServerOutput } from '../smtp/server.ts'
 import { isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { type Claim, givenBack } from '../spool/spool.ts'
@@ -33,6 +33,8 @@ export class AskedFor {
   readonly #config: MtaConfig
   readonly #world: MtaWorld
   readonly #around: AroundAsked
+  /** Those that wait until they are asked for, as domains are compared. */
+  readonly #domains: readonly string[]
   /** What is being looked for in the queue for ETRN, or was a moment ago. */
   readonly #hurrying = new Set<string>()
 
@@ -40,7 +42,8 @@ export class AskedFor {
     this.#config = config
     this.#world = world
     this.#around = around
-    world.spool.watch(config.turns.map(({ domain }) => domainKey(domain)))
+    this.#domains = config.turns.map(({ domain }) => domainKey(domain))
+    world.spool.watch(this.#domains)
   }
 
   /** RFC 1985 §5: what waits goes out by the usual way, over a connection of its own. */
@@ -48,10 +51,8 @@ export class AskedFor {
     // Without a way there the mail would come back; it waits for TURN or ATRN instead.
     const isReached = (domain: string) =>
       hasWay(this.#around.routing.service, { to: { local: '', domain }, now: now() })
-    const held = this.#config.turns.map(({ domain }) => domain).filter(domain => isMeant(node, domain))
-    const domains = held.filter(isReached)
-    if (domains.length === 0) return { no: 'etrn-refused' }
-    const asked = new Set(domains.map(domainKey))
+    const asked = new Set(meant(this.#domains, node).filter(isReached))
+    if (asked.size === 0) return { no: 'etrn-refused' }
     if (!(await this.#isAnythingFor(asked))) return { no: 'etrn-nothing' }
     this.#hurryAll(asked)
     return { yes: '' }
@@ -83,9 +84,9 @@ export class AskedFor {
   async mayTurn(domains: readonly string[], login: string): Promise<Answer> {
     const own = this.#domainsOf(login)
     const wanted = domains.length === 0 ? own : domains
-    const allowed = wanted.every(domain => own.some(each => sameDomain(each, domain)))
-    if (own.length === 0 || !allowed) return { no: 'turn-refused' }
-    return (await this.#isAnythingFor(new Set(wanted.map(domainKey)))) ? { yes: '' } : { no: 'turn-nothing' }
+    const [keys, asked] = [new Set(own.map(domainKey)), new Set(wanted.map(domainKey))]
+    if (own.length === 0 || ![...asked].every(each => keys.has(each))) return { no: 'turn-refused' }
+    return (await this.#isAnythingFor(asked)) ? { yes: '' } : { no: 'turn-nothing' }
   }
 
   #domainsOf(login: string): readonly string[] {
@@ -144,8 +145,8 @@ function whoWaits(entry: SpoolEntry, asked: ReadonlySet<string>): readonly numbe
   )
 }
 
-/** Is the domain what an ETRN argument means? `@domain` means all below it, too; `#` names a queue, and ours have domains' names. */
-function isMeant(node: string, domain: string): boolean {
-  const [name, own] = [node.replace(/^[@#]/, ''), domain].map(domainKey)
-  return own === name || (node.startsWith('@') && own?.endsWith(`.${name}`) === true)
+/** Those that an ETRN argument means: `@domain` means all below it, too; `#` names a queue, and ours have domains' names. */
+function meant(domains: readonly string[], node: string): readonly string[] {
+  const name = domainKey(node.replace(/^[@#]/, ''))
+  return domains.filter(own => own === name || (node.startsWith('@') && own.endsWith(`.${name}`)))
 }

@@ -1,10 +1,11 @@
 /** The servers of a next hop, as they are tried one after the other, and what TLS each is held to. */
 import { join } from 'node:path'
+import { lower } from '../base/bytes.ts'
 import { random } from '../io/clock.ts'
 import { isOwnAddress } from '../io/interfaces.ts'
 import { DnsResolver, systemServers } from '../io/resolver.ts'
 import type { Expected } from '../io/tls.ts'
-import type { LmtpTarget, MtaConfig } from '../mta/config.ts'
+import { KEYED, type LmtpTarget, type MtaConfig } from '../mta/config.ts'
 import { type Dane, daneOf, tlsaName } from '../mta/dane.ts'
 import {
   exchangersOf,
@@ -19,8 +20,8 @@ import { type Hop, shownHop } from '../mta/hop.ts'
 import { FLOORS, type Floor } from '../mta/order.ts'
 import type { Resolver } from '../mta/resolver.ts'
 import { isNamed, type StsPolicy } from '../mta/sts.ts'
-import { type ConnectorTls, matchDepth } from '../routing/connector.ts'
-import { addressLiteral, sameDomain } from '../smtp/address.ts'
+import { type ConnectorTls, spacesOver } from '../routing/connector.ts'
+import { addressLiteral, aLabels, domainKey } from '../smtp/address.ts'
 import type { Outcome } from '../spool/entry.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { StsPolicies } from './sts.ts'
@@ -99,9 +100,9 @@ export class Destinations {
   }
 
   async #byDns({ name, connector }: Hop, domain: string, port: number): Promise<Servers> {
-    const own = this.#lineFor(domain)
-    const line: Line = own
-      ? { tls: own, by: `destination-tls ${domain}` }
+    const said = this.#lineFor(domain)
+    const line: Line = said
+      ? { tls: said, by: `destination-tls ${domain}` }
       : { tls: connector.tls, by: `connector ${name}` }
     const literal = literalAddress(domain)
     if (literal !== undefined) {
@@ -109,7 +110,9 @@ export class Destinations {
       return { kind: 'servers', servers: [{ at: { ip: literal, port }, tls: this.#byLine(line, literal) }] }
     }
     const answer = await this.#resolver.resolve(domain, 'MX')
-    const isOwn = (host: string): boolean => sameDomain(host, this.#config.hostname)
+    const own = domainKey(this.#config.hostname)
+    // The DNS has names in A-labels.
+    const isOwn = (host: string): boolean => lower(host) === own
     const found = exchangersOf(domain, answer, { isOwn, random })
     if (found.kind === 'nowhere') return found
     const { hosts, unnamed, sts } = await this.#named(domain, found.hosts, line)
@@ -177,8 +180,11 @@ export class Destinations {
 
   /** The line that speaks of this domain most particularly. */
   #lineFor(domain: string): ConnectorTls | undefined {
-    const ranked = this.#config.domainTls.map(each => ({ ...each, depth: matchDepth(each.space, domain) }))
-    return ranked.filter(({ depth }) => depth >= 0).sort((a, b) => b.depth - a.depth)[0]?.tls
+    for (const space of spacesOver(domain)) {
+      const line = KEYED.domainTls.find(this.#config.domainTls, space)
+      if (line) return line.tls
+    }
+    return undefined
   }
 
   /**
@@ -190,7 +196,7 @@ export class Destinations {
     if (own.floor === 'none') return isSecure ? own : { ...own, isHearsay: true }
     if (isStrict(own.floor)) return own
     if (dane.kind === 'records') {
-      const expected = { name: host, otherNames: [domain], tlsa: dane.records }
+      const expected = { name: host, otherNames: [aLabels(domain)], tlsa: dane.records }
       return { ...own, floor: 'verify', by: `DANE for ${host}`, expected }
     }
     if (sts) return { ...own, floor: 'verify', by: `the MTA-STS policy of ${domain}`, expected: { name: host } }
@@ -206,7 +212,8 @@ export class Destinations {
       by,
       implicit,
       expected: {
-        name: policy?.name ?? name,
+        // Certificates are for A-labels (RFC 5280 §7.2).
+        name: aLabels(policy?.name ?? name),
         ...(authorities !== undefined && { authorities }),
         ...(fingerprint !== undefined && { pin: fingerprint }),
       },

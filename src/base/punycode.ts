@@ -15,8 +15,8 @@ export function punycode(text: string): string {
   const basic = points.filter(point => point < FIRST_POINT)
   let encoded = String.fromCharCode(...basic) + (basic.length > 0 ? '-' : '')
   let [from, delta, bias, done] = [FIRST_POINT, 0, FIRST_BIAS, basic.length]
-  while (done < points.length) {
-    const next = Math.min(...points.filter(point => point >= from))
+  const others = new Set(points.filter(point => point >= FIRST_POINT).sort((a, b) => a - b))
+  for (const next of others) {
     delta += (next - from) * (done + 1)
     for (const point of points) {
       if (point < next) delta++

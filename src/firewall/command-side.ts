@@ -1,6 +1,6 @@
-import { bytes, CR, copy, DOT, equal, LF, SP, text, upper, utf8Text } from '../base/bytes.ts'
+import { bytes, CR, copy, DOT, equal, LF, SP, strictUtf8, text, upper } from '../base/bytes.ts'
 import type { Instant } from '../base/time.ts'
-import { domainKey, isAscii } from '../smtp/address.ts'
+import { domainKey } from '../smtp/address.ts'
 import { kindOf, parseCommand } from '../smtp/command.ts'
 import { type Onlooker, type Said, said } from '../smtp/dialogue.ts'
 import { asksAbout, judge, type Situation, type Subject } from './judge.ts'
@@ -416,8 +416,9 @@ function addressIn(line: Uint8Array): Uint8Array {
 function domainOf(address: Uint8Array): string {
   const at = address.lastIndexOf(0x40)
   if (at < 0) return ''
-  const domain = text(address, at + 1)
-  return domainKey(isAscii(domain) ? domain : utf8Text(address.subarray(at + 1)))
+  const domain = strictUtf8(address.subarray(at + 1))
+  // Octets that are not UTF-8 are nobody's domain, and no letters of Latin-1.
+  return domain === undefined ? '\ufffd' : domainKey(domain)
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bytes } from '../base/bytes.ts'
+import { formatDiagnostic } from '../base/problem.ts'
 import { parse } from '../config/parse.ts'
 import { show } from '../config/show.ts'
 import { admit } from './admission.ts'
@@ -90,6 +91,23 @@ const EVERYTHING = [
 
 const plain = (config: unknown): unknown =>
   JSON.parse(JSON.stringify(config, (key, value) => (key === 'at' ? undefined : value)))
+
+test('a line that names a domain in its other spelling takes the place of the one there was, or takes it away', () => {
+  const masquerade = ['masquerade büro.example a.example', 'masquerade xn--bro-hoa.example b.example']
+  const lines = masquerade.map(each => `watchguard smtp-outgoing ${each}`)
+  const { config, problems } = parse(FIREWALL, lines.join('\n'), 'fw.conf')
+  assert.deepEqual(config.proxies.fireboxes['smtp-outgoing'].masquerade, [['xn--bro-hoa.example', 'b.example']])
+  assert.match(
+    problems.map(formatDiagnostic).join(),
+    /^fw\.conf:2:37: warning: this line takes the place .* büro\.example/,
+  )
+  const gone = read(lines[0] ?? '', 'no watchguard smtp-outgoing masquerade xn--bro-hoa.example')
+  assert.deepEqual(gone.proxies.fireboxes['smtp-outgoing'].masquerade, [])
+  assert.deepEqual(
+    read('strict domain büro.example', 'no strict domain xn--bro-hoa.example').proxies.strict.domains,
+    [],
+  )
+})
 
 test('every line of a proxy is shown so that it reads as the same, and its no form undoes it', () => {
   const once = read(...EVERYTHING)

@@ -1,6 +1,8 @@
 import { upper } from '../base/bytes.ts'
+import { Keyed } from '../base/keyed.ts'
 import { type CommonKind, DURATION, NUMBER, SIZE } from '../config/argument.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { domainKey } from '../smtp/address.ts'
 import type { Network } from '../topology/topology.ts'
 import { showNetwork } from './access.ts'
 import type { Proxying, ProxyWaits } from './policy.ts'
@@ -101,17 +103,17 @@ const SITE: Spec = {
   show: ({ strict: { sites } }) => sites.map(each => `strict site ${showNetwork(each)}`),
 }
 
+const DOMAINS = new Keyed<string>(domainKey)
+
 const DOMAIN: Spec = {
   syntax: 'strict domain <domain>',
   help: 'Take mail for this domain and those below it; with no such line the server decides',
+  // In either spelling: both mean the same, and there is nothing else in the line.
   apply: (config, args, at) =>
-    named(config, { domains: [...otherDomains(config, args), args.text('domain')] }, { domain: at }),
-  remove: (config, args) => named(config, { domains: otherDomains(config, args) }),
+    named(config, { domains: DOMAINS.with(config.strict.domains, args.text('domain')) }, { domain: at }),
+  remove: (config, args) =>
+    named(config, { domains: DOMAINS.without(config.strict.domains, domainKey(args.text('domain'))) }),
   show: ({ strict: { domains } }) => domains.map(each => `strict domain ${each}`),
-}
-
-function otherDomains({ strict: { domains } }: Config, args: Arguments): readonly string[] {
-  return domains.filter(each => each !== args.text('domain'))
 }
 
 /** A list of names changed; its last line stands for all. */

@@ -1,7 +1,10 @@
 import { lower, upper } from '../base/bytes.ts'
+import { Keyed } from '../base/keyed.ts'
 import type { SourceRef } from '../base/problem.ts'
 import { type CommonKind, DOMAIN, DURATION, NUMBER, SIZE, TEXT, WORD } from '../config/argument.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { respelled } from '../config/respelled.ts'
+import { domainKey } from '../smtp/address.ts'
 import { pattern } from './pattern.ts'
 import type { Proxying } from './policy.ts'
 import { BANNERS, FRONT_HELP, type Front } from './profiles/front.ts'
@@ -207,18 +210,20 @@ const ESMTP: Spec = switchLine<Config, Values, 'esmtp'>(BLOCK, 'esmtp', {
   usual: true,
 })
 
+const DOMAINS = new Keyed<Firebox['masquerade'][number]>(([inside]) => domainKey(inside))
+
 const MASQUERADE: Spec = {
   syntax: `watchguard ${PROFILE} masquerade <inside:domain> <shown:domain>`,
   noSyntax: `watchguard ${PROFILE} masquerade <inside:domain> [<shown:domain>]`,
   help: 'Show this domain of senders as another',
-  apply: (config, args, at) =>
-    masqueraded(
-      config,
-      args,
-      firebox => [...otherDomains(firebox, args), [args.text('inside'), args.text('shown')]],
-      at,
-    ),
-  remove: (config, args) => masqueraded(config, args, firebox => otherDomains(firebox, args)),
+  apply(config, args, at) {
+    const line = [args.text('inside'), args.text('shown')] as const
+    const before = DOMAINS.like(config.fireboxes[profileOf(args)].masquerade, line)
+    const next = masqueraded(config, args, ({ masquerade }) => DOMAINS.with(masquerade, line), at)
+    return respelled(next, before?.[0], { now: line[0], at: args.at('inside') })
+  },
+  remove: (config, args) =>
+    masqueraded(config, args, ({ masquerade }) => DOMAINS.without(masquerade, domainKey(args.text('inside')))),
   show: config => BLOCK.shown(config, ({ masquerade }) => masquerade.map(([from, to]) => `masquerade ${from} ${to}`)),
 }
 
@@ -236,10 +241,6 @@ function masqueraded(
     change: () => ({}),
   })
   return { ...config, fireboxes: { ...config.fireboxes, [profile]: noted } }
-}
-
-function otherDomains({ masquerade }: Firebox, args: Arguments): Firebox['masquerade'] {
-  return masquerade.filter(([inside]) => inside !== args.text('inside'))
 }
 
 export const FIREBOX_COMMANDS: readonly Spec[] = [ESMTP, ...LIST_LINES, ...VALUES, MASQUERADE]

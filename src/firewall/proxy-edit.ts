@@ -1,6 +1,7 @@
-import { bytes, CR, concat, LF, lower, NO_BYTES, text, upper } from '../base/bytes.ts'
+import { bytes, CR, concat, LF, lower, NO_BYTES, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { type Body, type MimePiece, MimeReader } from '../mail/mime.ts'
 import type { Part } from '../mail/part.ts'
+import { domainKey, MAX_DOMAIN } from '../smtp/address.ts'
 import { reply } from '../smtp/reply.ts'
 import { fileNames } from './file-name.ts'
 import { InlineFiles, type InlinePiece } from './inline-file.ts'
@@ -272,9 +273,11 @@ export class MessageEditor {
     const { masquerade } = this.#rules.policy.engine
     if (masquerade.size === 0 || !SHOWS_SENDER.has(name)) return field
     const said = text(field)
-    const shown = said.replace(/@([A-Za-z0-9.-]+)/g, (whole, domain: string) => {
-      const other = masquerade.get(lower(domain))
-      return other === undefined ? whole : `@${other}`
+    // In UTF-8 where it is outside ASCII (RFC 6532); of `text`, each octet is a character.
+    const shown = said.replace(/@([A-Za-z0-9.\x80-\xff-]+)/g, (whole, octets: string) => {
+      const domain = octets.length <= MAX_DOMAIN ? strictUtf8(bytes(octets)) : undefined
+      const other = domain === undefined ? undefined : masquerade.get(domainKey(domain))
+      return other === undefined ? whole : `@${text(utf8(other))}`
     })
     if (shown === said) return field
     const out = bytes(shown)

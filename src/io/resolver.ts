@@ -3,13 +3,13 @@ import { randomInt } from 'node:crypto'
 import dgram from 'node:dgram'
 import dns from 'node:dns'
 import net from 'node:net'
-import { domainToASCII } from 'node:url'
 import packet, { type Answer as Answered, type DecodedPacket } from 'dns-packet'
 import { lower } from '../base/bytes.ts'
 import { Expiring } from '../base/expiring.ts'
 import type { Duration } from '../base/time.ts'
 import type { DnsServer } from '../mta/config.ts'
 import type { DnsAnswer, Records, RecordType, Resolver } from '../mta/resolver.ts'
+import { domainKey } from '../smtp/address.ts'
 import { now } from './clock.ts'
 
 /** One server's time for one question, before the next is asked. */
@@ -275,12 +275,14 @@ function isInternet(each: object): boolean {
   return 'class' in each && each.class === 'IN'
 }
 
-/** A name as the DNS has it. */
+/** What a label of a host name, or of a service (RFC 8552), is made of; in lower case. */
+const LABEL = /^[a-z0-9_-]{1,63}$/
+const MAX_NAME = 253
+
+/** A name as the DNS has it, and as domains are compared everywhere else; empty for what is none. */
 function asciiOf(name: string): string {
-  const labels = name.split('.').map(label => (label.startsWith('_') ? label : domainToASCII(label)))
-  const ascii = labels.join('.')
-  const fits = labels.every(label => label !== '' && label.length <= 63) && ascii.length <= 253
-  return fits ? lower(ascii) : ''
+  const ascii = domainKey(name)
+  return ascii.length <= MAX_NAME && ascii.split('.').every(label => LABEL.test(label)) ? ascii : ''
 }
 
 function wordsOf(cause: unknown): string {

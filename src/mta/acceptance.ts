@@ -1,16 +1,16 @@
 import { lower } from '../base/bytes.ts'
 import { route } from '../routing/connector.ts'
-import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
+import { domainKey, formatMailbox, type Mailbox, mailboxKey, parseMailbox } from '../smtp/address.ts'
 import type { Answer, Question } from '../smtp/session.ts'
 import { holds } from '../topology/topology.ts'
 import type { Aliases } from './aliases.ts'
-import type { MtaConfig } from './config.ts'
+import { KEYED, type MtaConfig } from './config.ts'
 import { maySend } from './senders.ts'
 
 /** Is the mailbox one of ours? `postmaster` without a domain always is (RFC 5321 §4.5.1). */
 export function isLocal({ localDomains }: Pick<MtaConfig, 'localDomains'>, { local, domain }: Mailbox): boolean {
   if (domain === '') return lower(local) === 'postmaster'
-  return localDomains.some(each => sameDomain(each, domain))
+  return KEYED.localDomains.find(localDomains, domainKey(domain)) !== undefined
 }
 
 /** Where mail for a local address goes: its own mailbox, or for `postmaster` the first one there is. */
@@ -18,7 +18,7 @@ export function mailboxFor(
   { mailboxes, hostname }: Pick<MtaConfig, 'mailboxes' | 'hostname'>,
   to: Mailbox,
 ): Mailbox | undefined {
-  const own = mailboxes.find(each => sameMailbox(each, to))
+  const own = KEYED.mailboxes.find(mailboxes, mailboxKey(to))
   // There always is one (RFC 5321 §4.5.1), even where nobody else has a mailbox.
   return (
     own ?? (lower(to.local) === 'postmaster' ? (mailboxes[0] ?? { local: 'postmaster', domain: hostname }) : undefined)
@@ -45,7 +45,7 @@ export function acceptRecipient(
     return { no: ROUTED.test(to.local) ? 'relay-refused' : 'no-such-user' }
   }
   // We keep it for who may ask for it: as good as a mailbox here, whoever sends.
-  if (config.turns.some(({ domain }) => sameDomain(domain, to.domain))) return { yes: '' }
+  if (KEYED.turns.find(config.turns, domainKey(to.domain))) return { yes: '' }
   const mayRelay = login !== undefined || config.relayFrom.some(network => holds(network, peer))
   if (to.domain === '' || !mayRelay) return { no: 'relay-refused' }
   return hasWay(to) ? { yes: '' } : { no: 'relay-refused' }

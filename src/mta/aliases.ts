@@ -2,10 +2,9 @@
  * Addresses of ours that stand for others: `alias` lines, and files as sendmail reads them (aliases(5)). They are resolved when
  * a recipient is accepted. No programs, no files to append to.
  */
-import { lower } from '../base/bytes.ts'
 import type { Diagnostic, SourceRef } from '../base/problem.ts'
 import type { Envelope, Recipient } from '../mail/envelope.ts'
-import { domainKey, formatMailbox, isAscii, type Mailbox, parseMailbox, sameMailbox } from '../smtp/address.ts'
+import { formatMailbox, isAscii, type Mailbox, mailboxKey, parseMailbox, sameMailbox } from '../smtp/address.ts'
 import { toXtext } from '../smtp/params.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
 import type { MtaConfig } from './config.ts'
@@ -41,7 +40,7 @@ export class Aliases {
 
   constructor(config: Looked, aliases: readonly Alias[]) {
     this.#config = config
-    for (const each of aliases) this.#byName.set(key(each.name), each)
+    for (const each of aliases) this.#byName.set(mailboxKey(each.name), each)
   }
 
   /** What the address stands for in the end; nothing where it is no alias. */
@@ -64,7 +63,7 @@ export class Aliases {
   }
 
   #find(to: Mailbox): Alias | undefined {
-    return this.#byName.get(key(to)) ?? this.#byName.get(key({ ...to, domain: '' }))
+    return this.#byName.get(mailboxKey(to)) ?? this.#byName.get(mailboxKey({ ...to, domain: '' }))
   }
 
   #qualified(to: Mailbox, domain: string): Mailbox {
@@ -94,8 +93,8 @@ export class Aliases {
         wrong ??= `more than ${MAX_DEPTH} aliases follow each other`
         return
       }
-      if ((followed.get(key(to)) ?? -1) >= path.length) return
-      followed.set(key(to), path.length)
+      if ((followed.get(mailboxKey(to)) ?? -1) >= path.length) return
+      followed.set(mailboxKey(to), path.length)
       for (const { to: next, isFinal } of alias.targets) {
         const target = this.#qualified(next, to.domain)
         if (isFinal) take(target)
@@ -106,7 +105,7 @@ export class Aliases {
       if (isLocal(this.#config, to) && !mailboxFor(this.#config, to)) {
         wrong ??= `nobody here is ${formatMailbox(to)}`
       }
-      found.set(key(to), to)
+      found.set(mailboxKey(to), to)
     }
     walk(start, [])
     return { found: [...found.values()], ...(wrong !== undefined && { wrong }) }
@@ -114,10 +113,6 @@ export class Aliases {
 }
 
 export const NO_ALIASES: Aliases = new Aliases({ localDomains: [], mailboxes: [], hostname: '' }, [])
-
-function key({ local, domain }: Mailbox): string {
-  return `${lower(local)}@${domainKey(domain)}`
-}
 
 // ── a message to an alias ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,7 +132,7 @@ export function expand(envelope: Envelope, aliases: Aliases): Expansion | undefi
   const expanded = new Map<number, number>()
   const resolved: { alias: Mailbox; to: number }[] = []
   // Who is meant by name, too, gets one copy, under the wishes that were said for the name.
-  const named = new Set(envelope.recipients.flatMap(({ to }, i) => (found[i] ? [] : [key(to)])))
+  const named = new Set(envelope.recipients.flatMap(({ to }, i) => (found[i] ? [] : [mailboxKey(to)])))
   for (const [i, recipient] of envelope.recipients.entries()) {
     const targets = found[i]
     if (!targets) {
@@ -151,8 +146,8 @@ export function expand(envelope: Envelope, aliases: Aliases): Expansion | undefi
       recipients.push(recipient)
     }
     for (const to of targets) {
-      if (named.has(key(to))) continue
-      named.add(key(to))
+      if (named.has(mailboxKey(to))) continue
+      named.add(mailboxKey(to))
       recipients.push({ ...(isOne ? recipient : withoutSuccess(recipient)), ...original(recipient), to })
     }
     if (recipients.length > MAX_EXPANDED) return undefined
@@ -233,9 +228,9 @@ export function parseAliases(
       error(read.wrong, column > 1 ? { ...at, column, length: read.word.length } : at)
       continue
     }
-    const before = known.get(key(name))
+    const before = known.get(mailboxKey(name))
     if (before) error(`${formatMailbox(name)} stands at line ${before.line} already`, at)
-    known.set(key(name), at)
+    known.set(mailboxKey(name), at)
     aliases.push({ name, targets: read.targets, at })
   }
   return { aliases, problems }

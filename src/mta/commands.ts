@@ -1,10 +1,11 @@
 import type { CommandSpec, Grammar } from '../config/grammar.ts'
+import { respelled } from '../config/respelled.ts'
 import { quote } from '../config/text.ts'
 import { within } from '../config/within.ts'
 import { checkRouting, ROUTING_COMMANDS } from '../routing/commands.ts'
-import { formatMailbox, type Mailbox, parseMailbox, sameDomain, sameMailbox } from '../smtp/address.ts'
+import { domainKey, formatMailbox, type Mailbox, mailboxKey, parseMailbox } from '../smtp/address.ts'
 import { formatTarget, parseTargets } from './aliases.ts'
-import { EMPTY_MTA, type MtaConfig } from './config.ts'
+import { EMPTY_MTA, KEYED, type MtaConfig } from './config.ts'
 import { DESTINATION_COMMANDS } from './destination-commands.ts'
 import { LOGIN_COMMANDS } from './login-commands.ts'
 import { NETWORK, networkIn, showNetwork, without } from './networks.ts'
@@ -24,19 +25,21 @@ const COMMANDS: readonly Spec[] = [
   {
     syntax: 'local-domain <domain>',
     help: 'Mail for this domain is delivered here',
-    apply: (config, args) => ({
-      ...config,
-      localDomains: [
-        ...config.localDomains.filter(each => !sameDomain(each, args.text('domain'))),
-        args.text('domain'),
-      ],
-    }),
-    remove: (config, args) => ({
-      ...config,
-      localDomains: config.localDomains.filter(each => !sameDomain(each, args.text('domain'))),
-      // A mailbox without its domain would not read back.
-      mailboxes: config.mailboxes.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
-    }),
+    apply(config, args) {
+      const now = args.text('domain')
+      const before = KEYED.localDomains.like(config.localDomains, now)
+      const localDomains = KEYED.localDomains.with(config.localDomains, now)
+      return respelled({ ...config, localDomains }, before, { now, at: args.at('domain') })
+    },
+    remove(config, args) {
+      const key = domainKey(args.text('domain'))
+      return {
+        ...config,
+        localDomains: KEYED.localDomains.without(config.localDomains, key),
+        // A mailbox without its domain would not read back.
+        mailboxes: config.mailboxes.filter(({ domain }) => domainKey(domain) !== key),
+      }
+    },
     show: ({ localDomains }) => localDomains.map(each => `local-domain ${each}`),
   },
   {
@@ -44,16 +47,21 @@ const COMMANDS: readonly Spec[] = [
     help: 'Somebody who gets mail here',
     apply(config, args) {
       const mailbox = mailboxOf(args.text('address'))
-      if (!config.localDomains.some(each => sameDomain(each, mailbox.domain))) {
+      if (!KEYED.localDomains.like(config.localDomains, mailbox.domain)) {
         const message = `${mailbox.domain} is not a local domain`
         const hint = config.localDomains.length === 0 ? 'none is set yet' : `known: ${config.localDomains.join(', ')}`
         return { problems: [{ severity: 'error', message, hint, at: args.at('address') }] }
       }
-      return { ...config, mailboxes: [...config.mailboxes.filter(each => !sameMailbox(each, mailbox)), mailbox] }
+      const before = KEYED.mailboxes.like(config.mailboxes, mailbox)
+      const mailboxes = KEYED.mailboxes.with(config.mailboxes, mailbox)
+      return respelled({ ...config, mailboxes }, before && formatMailbox(before), {
+        now: formatMailbox(mailbox),
+        at: args.at('address'),
+      })
     },
     remove: (config, args) => ({
       ...config,
-      mailboxes: config.mailboxes.filter(each => !sameMailbox(each, mailboxOf(args.text('address')))),
+      mailboxes: KEYED.mailboxes.without(config.mailboxes, mailboxKey(mailboxOf(args.text('address')))),
     }),
     show: ({ mailboxes }) => mailboxes.map(each => `mailbox ${quote(formatMailbox(each))}`),
   },
@@ -71,12 +79,17 @@ const COMMANDS: readonly Spec[] = [
       }
       const read = parseTargets(args.text('targets'))
       if ('wrong' in read) return { problems: [{ severity: 'error', message: read.wrong, at: args.at('targets') }] }
-      const others = config.aliases.filter(each => !sameMailbox(each.name, name))
-      return { ...config, aliases: [...others, { name, targets: read.targets, at }] }
+      const alias = { name, targets: read.targets, at }
+      const before = KEYED.aliases.like(config.aliases, alias)
+      const aliases = KEYED.aliases.with(config.aliases, alias)
+      return respelled({ ...config, aliases }, before && formatMailbox(before.name), {
+        now: formatMailbox(name),
+        at: args.at('name'),
+      })
     },
     remove: (config, args) => ({
       ...config,
-      aliases: config.aliases.filter(each => !sameMailbox(each.name, mailboxOf(args.text('name')))),
+      aliases: KEYED.aliases.without(config.aliases, mailboxKey(mailboxOf(args.text('name')))),
     }),
     show: ({ aliases }) =>
       aliases.map(({ name, targets }) => `alias ${quote(formatMailbox(name))} ${targets.map(formatTarget).join(' ')}`),
@@ -102,16 +115,15 @@ const COMMANDS: readonly Spec[] = [
   {
     syntax: 'turn-domain <domain> login <user:word>',
     help: 'Mail for this domain waits until the account asks for it by TURN or ATRN, or anyone starts it by ETRN',
-    apply: (config, args) => ({
-      ...config,
-      turns: [
-        ...config.turns.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
-        { domain: args.text('domain'), login: args.text('user') },
-      ],
-    }),
+    apply(config, args) {
+      const turn = { domain: args.text('domain'), login: args.text('user') }
+      const before = KEYED.turns.like(config.turns, turn)
+      const turns = KEYED.turns.with(config.turns, turn)
+      return respelled({ ...config, turns }, before?.domain, { now: turn.domain, at: args.at('domain') })
+    },
     remove: (config, args) => ({
       ...config,
-      turns: config.turns.filter(({ domain }) => !sameDomain(domain, args.text('domain'))),
+      turns: KEYED.turns.without(config.turns, domainKey(args.text('domain'))),
     }),
     noSyntax: 'turn-domain <domain>',
     show: ({ turns }) => turns.map(({ domain, login }) => `turn-domain ${domain} login ${quote(login)}`),

@@ -1,9 +1,10 @@
+import { Keyed } from '../base/keyed.ts'
 import type { SourceRef } from '../base/problem.ts'
 import type { Severity } from '../base/severity.ts'
 import type { Duration } from '../base/time.ts'
 import type { Served } from '../config/served.ts'
 import { type ConnectorTls, NO_ROUTING, type RoutingConfig } from '../routing/connector.ts'
-import type { Mailbox } from '../smtp/address.ts'
+import { domainKey, type Mailbox, mailboxKey } from '../smtp/address.ts'
 import type { Dialect } from '../smtp/dialect.ts'
 import { LIMITS, type Limits } from '../smtp/limits.ts'
 import { EXCHANGE_2003 } from '../spool/retry.ts'
@@ -64,7 +65,7 @@ export interface MtaConfig extends Served {
   /** Whom to ask for names; none: the servers of this machine. */
   readonly dns: readonly DnsServer[]
   /** What TLS domains are held to whose servers DNS names, whatever their connector says. */
-  readonly domainTls: readonly { readonly space: string; readonly tls: ConnectorTls; readonly at: SourceRef }[]
+  readonly domainTls: readonly DomainTls[]
   /** Are the MTA-STS policies of such domains asked for? */
   readonly mtaSts: boolean
   /** The store that takes mail for local mailboxes; absent: Maildirs. */
@@ -149,6 +150,12 @@ export interface Turn {
   readonly login: string
 }
 
+export interface DomainTls {
+  readonly space: string
+  readonly tls: ConnectorTls
+  readonly at: SourceRef
+}
+
 export interface TrustedProxy {
   readonly network: Network
   /** By the PROXY protocol before the first octet of SMTP, or by the verb XCLIENT. */
@@ -202,4 +209,19 @@ export const EMPTY_MTA: MtaConfig = {
   routing: NO_ROUTING,
   aliases: [],
   logs: [],
+}
+
+/** Its lists of domains and addresses, which anybody's address is looked up in, however many lines there are. */
+export const KEYED: {
+  readonly localDomains: Keyed<string>
+  readonly mailboxes: Keyed<Mailbox>
+  readonly aliases: Keyed<Alias>
+  readonly turns: Keyed<Turn>
+  readonly domainTls: Keyed<DomainTls>
+} = {
+  localDomains: new Keyed(domainKey),
+  mailboxes: new Keyed(mailboxKey),
+  aliases: new Keyed(({ name }) => mailboxKey(name)),
+  turns: new Keyed(({ domain }) => domainKey(domain)),
+  domainTls: new Keyed(({ space }) => domainKey(space)),
 }

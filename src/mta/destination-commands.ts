@@ -1,10 +1,11 @@
 /** Where mail goes beyond connectors: name servers, the store behind LMTP, and what TLS domains are held to. */
 
 import type { CommandSpec } from '../config/grammar.ts'
+import { respelled } from '../config/respelled.ts'
 import { quote } from '../config/text.ts'
 import { checkedTls, sayTls, TLS_SYNTAX, TLS_WORDS } from '../routing/connector-session.ts'
-import { sameDomain } from '../smtp/address.ts'
-import type { DnsServer, LmtpTarget, MtaConfig } from './config.ts'
+import { domainKey } from '../smtp/address.ts'
+import { type DnsServer, KEYED, type LmtpTarget, type MtaConfig } from './config.ts'
 
 type Spec = CommandSpec<MtaConfig>
 
@@ -59,14 +60,14 @@ const DOMAIN_TLS: Spec = {
     const tls = checkedTls(args)
     if ('problems' in tls) return tls
     const space = args.text('space')
-    return {
-      ...config,
-      domainTls: [...config.domainTls.filter(each => !sameDomain(each.space, space)), { space, tls, at }],
-    }
+    const line = { space, tls, at }
+    const before = KEYED.domainTls.like(config.domainTls, line)
+    const domainTls = KEYED.domainTls.with(config.domainTls, line)
+    return respelled({ ...config, domainTls }, before?.space, { now: space, at: args.at('space') })
   },
   remove: (config, args) => ({
     ...config,
-    domainTls: config.domainTls.filter(({ space }) => !sameDomain(space, args.text('space'))),
+    domainTls: KEYED.domainTls.without(config.domainTls, domainKey(args.text('space'))),
   }),
   noSyntax: 'destination-tls <space:word>',
   show: ({ domainTls }) => domainTls.map(({ space, tls }) => `destination-tls ${quote(space)} ${sayTls(tls)}`),

@@ -54,6 +54,13 @@ test('a domain can name as many servers as it likes; so many are looked at', () 
   assert.equal(said(many).split(' ').length, MOST_EXCHANGERS)
 })
 
+test('of names outside ASCII, which the DNS has not, no more are read than are looked at', t => {
+  const normalize = t.mock.method(String.prototype, 'normalize')
+  const many = found(...Array.from({ length: 500 }, (_, i) => [i, `mü${i}`] as const))
+  assert.equal(said(many).split(' ').length, MOST_EXCHANGERS)
+  assert.ok(normalize.mock.callCount() <= MOST_EXCHANGERS, String(normalize.mock.callCount()))
+})
+
 test('an address literal is its own server', () => {
   assert.equal(literalAddress('[192.0.2.1]'), '192.0.2.1')
   assert.equal(literalAddress('[IPv6:2001:db8::1]'), '2001:db8::1')

@@ -1,4 +1,5 @@
 /** The mail servers of a domain, in the order in which they are tried (RFC 5321 §5.1). */
+import { lower } from '../base/bytes.ts'
 import type { Random } from '../base/id.ts'
 import { canonicalIp, isLoopback, unmapped } from '../config/ip.ts'
 import { domainKey, sameDomain } from '../smtp/address.ts'
@@ -43,7 +44,9 @@ export function exchangersOf(
   if (better.length === 0) return { kind: 'nowhere', outcome: loops(domain) }
   const drawn = better.map(each => ({ ...each, lot: lotOf(random) }))
   drawn.sort((a, b) => a.preference - b.preference || a.lot - b.lot)
-  const hosts = [...new Set(drawn.map(({ host }) => domainKey(host)))].slice(0, MOST_EXCHANGERS)
+  // There may be thousands, and of what is not looked at no A-labels are made.
+  const first = [...new Set(drawn.map(({ host }) => lower(host)))].slice(0, MOST_EXCHANGERS)
+  const hosts = [...new Set(first.map(domainKey))]
   return { kind: 'hosts', hosts, isSecure: answer.isSecure }
 }
 

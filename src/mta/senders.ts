@@ -1,12 +1,12 @@
 /** Which addresses somebody who has logged in may send from. */
 import {
+  domainKey,
   formatMailbox,
   isDomain,
   type Mailbox,
+  mailboxKey,
   parseMailbox,
   type ReversePath,
-  sameDomain,
-  sameMailbox,
 } from '../smtp/address.ts'
 
 /** One address, all of a domain, or any. */
@@ -50,14 +50,18 @@ export function formatSenders(may: readonly Senders[]): string {
 export function maySend(lines: readonly SenderLine[], login: string, from: ReversePath): boolean {
   const line = lines.find(each => each.login === login) ?? lines.find(each => each.login === EVERYBODY)
   if (!line || from === null) return true
-  return line.may.some(each => {
-    switch (each.kind) {
-      case 'any':
-        return true
-      case 'domain':
-        return sameDomain(each.domain, from.domain)
-      default:
-        return sameMailbox(each.mailbox, from)
-    }
+  const may = known.get(line) ?? keysOf(line)
+  known.set(line, may)
+  return may.has(EVERYBODY) || may.has(`@${domainKey(from.domain)}`) || may.has(mailboxKey(from))
+}
+
+/** What a line lets through, as addresses are compared: no mailbox begins with an `@`, as a domain does here. */
+const known = new WeakMap<SenderLine, ReadonlySet<string>>()
+
+function keysOf({ may }: SenderLine): ReadonlySet<string> {
+  const keys = may.map(each => {
+    if (each.kind === 'any') return EVERYBODY
+    return each.kind === 'domain' ? `@${domainKey(each.domain)}` : mailboxKey(each.mailbox)
   })
+  return new Set(keys)
 }

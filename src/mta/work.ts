@@ -4,7 +4,7 @@ import { shared } from '../routing/fan-out.ts'
 import type { Guid } from '../routing/link-state.ts'
 import { nameOf } from '../routing/master.ts'
 import type { Leg, Letter, Route } from '../routing/route.ts'
-import { domainKey, formatMailbox, type Mailbox, sameDomain } from '../smtp/address.ts'
+import { domainKey, formatMailbox, type Mailbox } from '../smtp/address.ts'
 import {
   type Failure,
   isTooSoon,
@@ -15,7 +15,7 @@ import {
 } from '../spool/entry.ts'
 import { nextTry, type RetryPlan } from '../spool/retry.ts'
 import { isLocal, mailboxFor } from './acceptance.ts'
-import type { MtaConfig, Turn } from './config.ts'
+import { KEYED, type MtaConfig, type Turn } from './config.ts'
 import { type Hop, hopOf, lmtpHop, shownHop } from './hop.ts'
 import { trailed, triedNews } from './news.ts'
 
@@ -165,7 +165,7 @@ export function hopFor(
 
 /** The line that holds mail for this address back until it is asked for. */
 export function turnFor({ turns }: MtaConfig, { domain }: Mailbox): Turn | undefined {
-  return turns.find(turn => sameDomain(turn.domain, domain))
+  return KEYED.turns.find(turns, domainKey(domain))
 }
 
 function waits({ domain }: Turn, { expires }: SpoolEntry): readonly [string, Batch] {

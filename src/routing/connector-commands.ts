@@ -1,12 +1,14 @@
 /** Connectors: where they lead, and what takes them. */
 
+import { Keyed } from '../base/keyed.ts'
 import type { Diagnostic } from '../base/problem.ts'
 import { SIZE } from '../config/argument.ts'
-import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { type Arguments, type CommandSpec, isObjection } from '../config/grammar.ts'
+import { respelled } from '../config/respelled.ts'
 import { quote } from '../config/text.ts'
-import { sameDomain } from '../smtp/address.ts'
+import { domainKey } from '../smtp/address.ts'
 import { change, changeAny, everyOne, minus, plus, refuse } from './change.ts'
-import { type Connector, PLAIN, type RemoteConnector, type RoutingConfig } from './connector.ts'
+import { type AddressSpace, type Connector, PLAIN, type RemoteConnector, type RoutingConfig } from './connector.ts'
 import type { Content } from './route.ts'
 import { ALWAYS, formatSchedule, parseSchedule, type Schedule } from './schedule.ts'
 
@@ -205,18 +207,25 @@ const SOURCE: Spec = {
     everyOne(config).flatMap(({ name, sources }) => sources.map(each => `connector-source ${name} ${each}`)),
 }
 
+/** Of one connector. */
+const SPACES = new Keyed<AddressSpace>(({ space }) => domainKey(space))
+
 const ADDRESS_SPACE: Spec = {
   syntax: 'address-space <connector:name> smtp <space:word> [cost <cost:number>]',
   help: 'Mail for these domains may take this connector: a.example, *.a.example, or * for all',
-  apply: (config, args) =>
-    changeAny(config, args, connector => {
-      const space = { space: args.text('space'), cost: args.number('cost', 1) }
-      return { ...connector, spaces: [...connector.spaces.filter(each => !sameDomain(each.space, space.space)), space] }
-    }),
+  apply(config, args) {
+    const space = { space: args.text('space'), cost: args.number('cost', 1) }
+    let before: AddressSpace | undefined
+    const next = changeAny(config, args, connector => {
+      before = SPACES.like(connector.spaces, space)
+      return { ...connector, spaces: SPACES.with(connector.spaces, space) }
+    })
+    return isObjection(next) ? next : respelled(next, before?.space, { now: space.space, at: args.at('space') })
+  },
   remove: (config, args) =>
     changeAny(config, args, connector => ({
       ...connector,
-      spaces: connector.spaces.filter(({ space }) => !sameDomain(space, args.text('space'))),
+      spaces: SPACES.without(connector.spaces, domainKey(args.text('space'))),
     })),
   noSyntax: 'address-space <connector:name> smtp <space:word>',
   show: config =>

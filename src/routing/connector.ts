@@ -202,23 +202,36 @@ export type LocalRoute =
  * first connector.
  */
 export function route({ connectors }: Pick<RoutingConfig, 'connectors'>, { domain }: Mailbox): LocalRoute {
-  let best: { readonly connector: Connector; readonly depth: number; readonly cost: number } | undefined
-  for (const connector of connectors.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    for (const { space, cost } of connector.spaces) {
-      const depth = matchDepth(space, domain)
-      const total = connector.cost + cost
-      if (depth < 0 || (best && (depth < best.depth || (depth === best.depth && total >= best.cost)))) continue
-      best = { connector, depth, cost: total }
-    }
+  const known = ways.get(connectors) ?? waysOf(connectors)
+  ways.set(connectors, known)
+  for (const space of spacesOver(domain)) {
+    const way = known.get(space)
+    if (way) return { kind: 'relay', ...way }
   }
-  if (!best) return { kind: 'unreachable', why: `no connector has an address space for ${domain}` }
-  return { kind: 'relay', connector: best.connector, cost: best.cost }
+  return { kind: 'unreachable', why: `no connector has an address space for ${domain}` }
 }
 
-/** How particularly a space speaks of a domain: more labels, and an exact name before a wildcard; -1: not at all. */
-export function matchDepth(space: string, domain: string): number {
-  const [wanted, asked] = [domainKey(space), domainKey(domain)]
-  if (wanted === '*') return 0
-  if (!wanted.startsWith('*.')) return wanted === asked ? wanted.split('.').length * 2 + 1 : -1
-  return asked.endsWith(wanted.slice(1)) ? (wanted.split('.').length - 1) * 2 : -1
+type Way = Omit<LocalRoute & { readonly kind: 'relay' }, 'kind'>
+
+/** By address space, the best connector that has it. */
+const ways = new WeakMap<readonly Connector[], ReadonlyMap<string, Way>>()
+
+function waysOf(connectors: readonly Connector[]): ReadonlyMap<string, Way> {
+  const best = new Map<string, Way>()
+  for (const connector of connectors.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    for (const each of connector.spaces) {
+      const [space, cost] = [domainKey(each.space), connector.cost + each.cost]
+      const other = best.get(space)
+      if (!other || cost < other.cost) best.set(space, { connector, cost })
+    }
+  }
+  return best
+}
+
+/** The address spaces that a domain is in, as domains are compared, the most particular first: itself, `*.example`, `*`. */
+export function spacesOver(domain: string): readonly string[] {
+  const asked = domainKey(domain)
+  const spaces = [asked]
+  for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) spaces.push(`*${asked.slice(dot)}`)
+  return [...spaces, '*']
 }

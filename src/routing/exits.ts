@@ -1,4 +1,5 @@
 import { domainKey } from '../smtp/address.ts'
+import { spacesOver } from './connector.ts'
 import type { Graph } from './graph.ts'
 import { type GroupState, type Guid, type LinkStateTable, textIn } from './link-state.ts'
 import { MAX_COST } from './ways.ts'
@@ -63,17 +64,10 @@ export class Exits {
   /** What fits a domain, the most specific first. */
   matching(domain: string): readonly Match[] {
     const found: Match[] = []
-    const asked = domainKey(domain)
-    this.#add(asked, found)
-    for (let dot = asked.indexOf('.'); dot >= 0; dot = asked.indexOf('.', dot + 1)) {
-      this.#add(`*${asked.slice(dot)}`, found)
+    for (const space of spacesOver(domain)) {
+      for (const exit of this.#spaces.get(space) ?? []) found.push({ space, exit })
     }
-    this.#add('*', found)
     return found
-  }
-
-  #add(space: string, found: Match[]): void {
-    for (const exit of this.#spaces.get(space) ?? []) found.push({ space, exit })
   }
 }
 

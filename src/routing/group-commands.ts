@@ -1,8 +1,10 @@
 /** The organisation, its routing groups, and who is in them. */
+import { Keyed } from '../base/keyed.ts'
 import type { Diagnostic } from '../base/problem.ts'
 import type { Arguments, CommandSpec } from '../config/grammar.ts'
+import { respelled } from '../config/respelled.ts'
 import { quote } from '../config/text.ts'
-import { sameDomain } from '../smtp/address.ts'
+import { domainKey, sameDomain } from '../smtp/address.ts'
 import { refuse } from './change.ts'
 import { type GroupDomain, type Member, NO_ROUTING, type RoutingConfig, type RoutingGroup } from './connector.ts'
 import { compareTexts, parseGuid } from './link-state.ts'
@@ -92,18 +94,28 @@ function withoutMember({ members }: RoutingGroup, server: string): readonly Memb
   return members.filter(each => !sameDomain(each.server, server))
 }
 
+/** Of one group. */
+const GROUP_DOMAINS = new Keyed<GroupDomain>(({ domain }) => domainKey(domain))
+
 const DOMAINS: Spec = {
   syntax: 'group-domain <group:name> <domain> [at <server:domain>]',
   help: 'Mail for this domain is delivered in that routing group',
   words: { at: 'by this member of it' },
-  apply: (config, args) =>
-    changeGroup(config, args, group => {
-      const server = args.optional('server')
-      const domain: GroupDomain = { domain: args.text('domain'), ...(server !== undefined && { server }) }
-      return { ...group, domains: [...withoutDomain(group, domain.domain), domain] }
-    }),
+  apply(config, args) {
+    const server = args.optional('server')
+    const line: GroupDomain = { domain: args.text('domain'), ...(server !== undefined && { server }) }
+    const before = GROUP_DOMAINS.like(
+      config.groups.find(({ name }) => name === args.text('group'))?.domains ?? [],
+      line,
+    )
+    const next = changeGroup(config, args, group => ({ ...group, domains: GROUP_DOMAINS.with(group.domains, line) }))
+    return respelled(next, before?.domain, { now: line.domain, at: args.at('domain') })
+  },
   remove: (config, args) =>
-    changeGroup(config, args, group => ({ ...group, domains: withoutDomain(group, args.text('domain')) })),
+    changeGroup(config, args, group => ({
+      ...group,
+      domains: GROUP_DOMAINS.without(group.domains, domainKey(args.text('domain'))),
+    })),
   noSyntax: 'group-domain <group:name> <domain>',
   show: ({ groups }) =>
     groups.flatMap(({ name, domains }) =>
@@ -111,10 +123,6 @@ const DOMAINS: Spec = {
         ({ domain, server }) => `group-domain ${name} ${domain}${server === undefined ? '' : ` at ${server}`}`,
       ),
     ),
-}
-
-function withoutDomain({ domains }: RoutingGroup, domain: string): readonly GroupDomain[] {
-  return domains.filter(each => each.domain !== domain)
 }
 
 const HUB: Spec = {

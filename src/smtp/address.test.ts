@@ -35,6 +35,21 @@ test('a look-alike that is no U-label is no domain of anybody', () => {
     for (const meant of ['a.example', 'bank.example']) assert.equal(sameDomain(odd, meant), false, odd)
 })
 
+test('no character becomes another within ASCII, nor makes a label that is no name', () => {
+  // The Greek question mark, a grave accent, the sign for kelvin: alone as beside a letter outside ASCII.
+  for (const odd of ['\u037e', '\u1fef', '\u212a'])
+    for (const label of [odd, `z${odd}`, `${odd}ü`])
+      assert.equal(domainKey(`${label}.example`), `${label}.example`, label)
+  assert.equal(domainKey('a;ü.example'), 'a;ü.example')
+  for (let point = 0x80; point <= 0x10ffff; point++) {
+    const label = `ü${String.fromCodePoint(point)}`
+    const key = domainKey(label)
+    if (key === label) assert.ok([0x37e, 0x1fef, 0x212a].includes(point), point.toString(16))
+    // Only of İ, which is an i with a dot above that dot, is a part in ASCII.
+    else assert.match(key, point === 0x130 ? /^xn--i-[a-z0-9]+$/ : /^xn--[a-z0-9]+$/, point.toString(16))
+  }
+})
+
 test('an A-label is what Node makes of the U-label, and whatever there is has a key', () => {
   const label = fc.array(fc.constantFrom(...'abcz09äöüßéñąłøœþπρδσжёя中文字ไทย한국ヱ'), { minLength: 1, maxLength: 20 })
   fc.assert(

@@ -143,6 +143,11 @@ export function sameMailbox(a: Mailbox, b: Mailbox): boolean {
   return sameDomain(a.domain, b.domain) && lower(a.local) === lower(b.local)
 }
 
+/** A mailbox as mailboxes are compared. */
+export function mailboxKey({ local, domain }: Mailbox): string {
+  return `${lower(local)}@${domainKey(domain)}`
+}
+
 export function sameDomain(a: string, b: string): boolean {
   return a === b || domainKey(a) === domainKey(b)
 }
@@ -158,18 +163,29 @@ export function domainKey(domain: string): string {
   return isAscii(domain) ? lower(domain) : domain.split('.').map(labelKey).join('.')
 }
 
-/** The address with its domain in A-labels, where it is outside ASCII. */
-export function inALabels(mailbox: Mailbox): Mailbox {
-  return isAscii(mailbox.domain) ? mailbox : { ...mailbox, domain: domainKey(mailbox.domain) }
+/** The domain as it may be said to anybody: in A-labels, where it is outside ASCII. */
+export function aLabels(domain: string): string {
+  return isAscii(domain) ? domain : domainKey(domain)
 }
 
+/** The address with its domain in A-labels, where it is outside ASCII. */
+export function inALabels(mailbox: Mailbox): Mailbox {
+  return isAscii(mailbox.domain) ? mailbox : { ...mailbox, domain: aLabels(mailbox.domain) }
+}
+
+/**
+ * A label that may have an A-label: no ASCII but that of names, nor what would become ASCII when it is folded or joined, which
+ * are the Greek question mark, a grave accent and the sign for kelvin.
+ */
+const FOLDABLE = /^(?:[\w-]|[^\0-\x7f\u037e\u1fef\u212a])+$/u
+
 function labelKey(label: string): string {
-  if (isAscii(label) || label.length > MAX_LABEL) return lower(label)
+  if (isAscii(label) || label.length > MAX_LABEL || !FOLDABLE.test(label)) return lower(label)
   // A character at a time: at the end of a word sigma has another form.
   const folded = Array.from(label, char => char.toLowerCase())
     .join('')
     .normalize('NFC')
-  return isAscii(folded) ? lower(label) : `xn--${punycode(folded)}`
+  return `xn--${punycode(folded)}`
 }
 
 export function isAscii(text: string): boolean {

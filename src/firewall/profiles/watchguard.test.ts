@@ -218,6 +218,42 @@ test('a domain outside ASCII that is masqueraded may be said in its other spelli
   assert.equal(took[0]?.message, 'From: A <a@x.example>\r\n\r\nb\r\n')
 })
 
+test('a domain outside ASCII that is masqueraded shows in no header, and what is shown for it may stand in every message', () => {
+  const took: Took[] = []
+  const masquerade = new Map([
+    ['büro.example', 'x.example'],
+    ['lan.x.example', '中文.example'],
+  ])
+  const through = new Through(() => new Lenient(took), smtpOutgoing(CAUSE, { masquerade }))
+  const octets = (...lines: readonly string[]): string => Buffer.from(lines.join('\r\n'), 'utf8').toString('latin1')
+  through.talk('EHLO c.example', 'MAIL FROM:<a@lan.x.example>', 'RCPT TO:<b@y.example>', 'DATA')
+  through.say(
+    octets(
+      'From: ü <a@BÜRO.example>, c@bu\u0308ro.example,',
+      ' d@büros.example',
+      'Sender: a@lan.x.example',
+      '',
+      'b',
+      '.',
+      '',
+    ),
+  )
+  assert.equal(took[0]?.from, 'a@xn--fiq228c.example')
+  assert.equal(
+    took[0]?.message,
+    octets('From: ü <a@x.example>, c@x.example,', ' d@büros.example', 'Sender: a@xn--fiq228c.example', '', 'b', ''),
+  )
+})
+
+test('octets that are no UTF-8 are nobody that is masqueraded', () => {
+  const took: Took[] = []
+  const masquerade = new Map([['büro.example', 'x.example']])
+  const through = new Through(() => new Lenient(took), smtpOutgoing(CAUSE, { masquerade }))
+  through.talk('EHLO c.example', 'MAIL FROM:<a@y.example>', 'RCPT TO:<b@y.example>', 'DATA')
+  through.say('From: a@b\xfcro.example\r\n\r\nb\r\n.\r\n')
+  assert.equal(took[0]?.message, 'From: a@b\xfcro.example\r\n\r\nb\r\n')
+})
+
 test('SMTP-Incoming knows a file in the text itself, by its name and by its kind', () => {
   const letter = (name: string) =>
     ['Subject: x', '', 'hello', `begin 644 ${name}`, '#0V%T', '`', 'end', 'bye', ''].join('\r\n')

@@ -1,7 +1,7 @@
 import { lower, upper } from '../../base/bytes.ts'
 import type { Duration } from '../../base/time.ts'
 import { DURATION } from '../../config/argument.ts'
-import { domainKey } from '../../smtp/address.ts'
+import { aLabels, domainKey } from '../../smtp/address.ts'
 import type { Action, Cause, Match, Proxying, Rule, SizeKind, TextKind } from '../policy.ts'
 import type { ProxyPolicy } from '../proxy.ts'
 import { UNDERSTOOD } from '../proxy-offer.ts'
@@ -195,7 +195,8 @@ function engineOf({ idle, esmtp, tls, extensions, bannerName, masquerade }: Watc
     chunking: esmtp && extensions.has('CHUNKING') ? 'pass' : 'off',
     ...(bannerName !== '' && { name: bannerName }),
     hideServer: bannerName !== '',
-    masquerade: new Map([...masquerade].map(([inside, shown]) => [domainKey(inside), shown])),
+    // In A-labels, which may stand in every message.
+    masquerade: new Map([...masquerade].map(([inside, shown]) => [domainKey(inside), aLabels(shown)])),
     waits: { pregreet: 0, command: idle, data: idle, reply: idle, write: idle, session: 24 * 60 * MINUTE, error: 0 },
     minDataRate: 0,
     softErrors: 0,
