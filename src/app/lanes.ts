@@ -31,23 +31,25 @@ interface Job {
   again: boolean
 }
 
-/** A session whose other end has not answered. */
+/** A call that has not been answered. */
 interface Unanswered {
+  readonly call: Call
+  /** When it was made. */
+  readonly at: Instant
+  /** When the first was of those that were not answered, for one server of the next hop after the other. */
   readonly since: Instant
-  /** The call for the server that it waits for now. */
-  call: Call | undefined
 }
 
 export class Lanes {
-  readonly #outgoing: Outgoing
+  readonly #outgoing: Pick<Outgoing, 'relay'>
   readonly #scheduler: Scheduler<Job>
   readonly #isBack: (hop: string) => void
   /** Next hop → sessions that rest there, the longest first; each is given a job, or nothing to end by. */
   readonly #resting = new Map<string, ((job: Job | undefined) => void)[]>()
   readonly #restTime: Duration
-  /** The oldest first. */
   readonly #unanswered = new Set<Unanswered>()
   readonly #patience: Duration
+  readonly #lookAgain: Duration
   #look: NodeJS.Timeout | undefined
   /** Tells who took over from us that a next hop takes mail. */
   #onward: (hop: string) => void = () => {}
@@ -55,12 +57,13 @@ export class Lanes {
   #isStopped = false
 
   /** `isBack`: a next hop that was away takes mail again. */
-  constructor(config: MtaConfig, outgoing: Outgoing, isBack: (hop: string) => void) {
+  constructor(config: MtaConfig, outgoing: Pick<Outgoing, 'relay'>, isBack: (hop: string) => void) {
     this.#outgoing = outgoing
     this.#isBack = isBack
     const { destinations, outgoing: all, retry } = config
     this.#restTime = destinations.rest
     this.#patience = all.patience
+    this.#lookAgain = Math.min(LOOK_AGAIN, all.patience)
     // Not longer than the messages wait, or they would come in vain.
     const waits = AWAY.map((away, i) => Math.min(away, retry[Math.min(i, retry.length - 1)] ?? away))
     this.#scheduler = new Scheduler({
@@ -127,15 +130,13 @@ export class Lanes {
     this.#look = undefined
     if (this.#unanswered.size === 0) return
     if (this.#scheduler.isPressed)
-      for (const { since, call } of this.#unanswered) {
-        if (now() < since + this.#patience) break
-        call?.off()
-      }
+      for (const { since, at, call } of this.#unanswered)
+        if (now() >= Math.max(since + this.#patience, at + this.#lookAgain)) call.off()
     this.#lookLater()
   }
 
   #lookLater(): void {
-    this.#look ??= setTimeout(() => this.#lookRound(), Math.min(LOOK_AGAIN, this.#patience)).unref()
+    this.#look ??= setTimeout(() => this.#lookRound(), this.#lookAgain).unref()
   }
 
   /** A session that rests goes on with a job, or ends; `false` where none does. */
@@ -190,16 +191,25 @@ export class Lanes {
       this.#offer(job)
       return undefined
     }
-    const unanswered: Unanswered = { since: now(), call: undefined }
-    this.#unanswered.add(unanswered)
-    this.#lookLater()
+    let unanswered: Unanswered | undefined
+    const forget = () => {
+      if (unanswered) this.#unanswered.delete(unanswered)
+    }
     const why = await this.#outgoing.relay(first.hop, turning(first), next, {
       calls: call => {
-        unanswered.call = call
+        const at = now()
+        forget()
+        unanswered = { call, at, since: unanswered?.since ?? at }
+        this.#unanswered.add(unanswered)
+        this.#lookLater()
       },
-      answered: () => this.#unanswered.delete(unanswered),
+      // Whoever is called after that has not been waited for yet.
+      answered: () => {
+        forget()
+        unanswered = undefined
+      },
     })
-    this.#unanswered.delete(unanswered)
+    forget()
     if (why !== undefined) {
       const { away, jobs } = this.#scheduler.failed(hop, why, now())
       for (const job of jobs) job.settle(untried(job, away))
