@@ -125,3 +125,15 @@ test('a server that says nothing is not waited for because the one before it had
   pass(10_000)
   assert.equal(second.isOff, true)
 })
+
+test('one that took mail before and is slow is waited for while only those that did not miss a connection', async t => {
+  const { offer, to, session, pass } = lanesOf(t, ONE_STRANGER)
+  void offer('good.example')
+  await session('out good.example').takes()
+  await session('out good.example').ends()
+  for (const domain of ['s.example', 't.example', 'good.example']) void offer(domain)
+  const [strange, slow] = [session('out s.example').calls(), to('out good.example')[1]?.calls()]
+  pass(70_000)
+  assert.equal(strange.isOff, true)
+  assert.equal(slow?.isOff, false)
+})

@@ -33,6 +33,7 @@ interface Job {
 
 /** A call that has not been answered. */
 interface Unanswered {
+  readonly hop: string
   readonly call: Call
   /** When it was made. */
   readonly at: Instant
@@ -129,9 +130,8 @@ export class Lanes {
   #lookRound(): void {
     this.#look = undefined
     if (this.#unanswered.size === 0) return
-    if (this.#scheduler.isPressed)
-      for (const { since, at, call } of this.#unanswered)
-        if (now() >= Math.max(since + this.#patience, at + this.#lookAgain)) call.off()
+    for (const { hop, since, at, call } of this.#unanswered)
+      if (now() >= Math.max(since + this.#patience, at + this.#lookAgain) && this.#scheduler.isPressed(hop)) call.off()
     this.#lookLater()
   }
 
@@ -199,7 +199,7 @@ export class Lanes {
       calls: call => {
         const at = now()
         forget()
-        unanswered = { call, at, since: unanswered?.since ?? at }
+        unanswered = { hop, call, at, since: unanswered?.since ?? at }
         this.#unanswered.add(unanswered)
         this.#lookLater()
       },

@@ -101,7 +101,7 @@ test('next hops that took no mail lately share their part of the connections, an
   for (const hop of ['a', 'b', 'c']) offer(it, hop, 9)
   assert.deepEqual(jobs(it), ['a1', 'b1', 'c1', 'a2', 'b2', 'c2'])
   assert.equal(it.isWanted('a'), true)
-  assert.equal(it.isPressed, true)
+  assert.equal(it.isPressed('a'), true)
   // Its lane is gone, and what it did is known.
   offer(it, 'good', 9)
   assert.deepEqual(jobs(it), ['good1', 'good2', 'good3', 'good4'])
@@ -153,9 +153,21 @@ test('a connection is missed by who could have it if it ended', () => {
   assert.equal(it.isFreedBy('good'), false)
   it.ended('a')
   jobs(it)
-  assert.equal(it.isPressed, false)
+  assert.equal(it.isPressed('b'), false)
   offer(it, 'b', 3)
-  assert.equal(it.isPressed, true, 'a crowd waits')
+  assert.equal(it.isPressed('b'), true, 'a crowd waits')
+  assert.equal(it.isPressed('good'), false, 'and not for this one')
+  offer(it, 'good', 1)
+  assert.equal(it.isPressed('good'), true)
+})
+
+test('where all connections are had and the share is used up, the end of another lets nobody of it begin', () => {
+  const it = new Scheduler<string>({ ...LIMITS, connections: 1, total: 2, unproven: 1 })
+  it.worked('good', 0)
+  for (const hop of ['good', 'a', 'b']) offer(it, hop, 1)
+  assert.deepEqual(jobs(it), ['good1', 'a1'])
+  assert.equal(it.isFreedBy('good'), false)
+  assert.equal(it.isFreedBy('a'), true)
 })
 
 test('of next hops that are not there so many are remembered, and no lane is kept for them', () => {

@@ -158,17 +158,16 @@ export class Scheduler<Job> {
   /** Could a lane, but for `except`, begin a session if one of `ending` ended, and cannot now? */
   #isMissed(ending?: Lane<Job>, except?: Lane<Job>): boolean {
     for (const turns of [this.#proven, this.#unproven]) {
-      if (!this.#isFull(turns)) continue
-      // Where only the share is used up, it is one of these that must end.
-      if (ending && this.open < this.#limits.total && this.#turnsOf(ending) !== turns) continue
+      if (!this.#isFull(turns) || (ending && this.#isFull(turns, this.#turnsOf(ending)))) continue
       for (const lane of turns.lanes.values()) if (lane !== except && isReady(lane)) return true
     }
     return false
   }
 
-  /** Connections that do nothing are missed: for somebody none can be had, or a crowd waits. */
-  get isPressed(): boolean {
-    return this.#waiting >= this.#limits.crowd || this.isWanted()
+  /** A connection to this hop that does nothing is missed: for want of it somebody has none, or a crowd waits, some for this hop. */
+  isPressed(hop: string): boolean {
+    const isCrowd = this.#waiting >= this.#limits.crowd && (this.#lane(hop)?.waiting.length ?? 0) > 0
+    return isCrowd || this.isFreedBy(hop)
   }
 
   /** A message got through. `true`: the hop had been away, and is back. */
@@ -265,9 +264,11 @@ export class Scheduler<Job> {
     after.open += lane.open
   }
 
-  #isFull(turns: Turns<Job>): boolean {
+  /** `ended`: if one of these sessions ended. */
+  #isFull(turns: Turns<Job>, ended?: Turns<Job>): boolean {
     const { total, unproven } = this.#limits
-    return this.open >= total || (turns === this.#unproven && turns.open >= unproven)
+    const open = this.open - (ended ? 1 : 0)
+    return open >= total || (turns === this.#unproven && turns.open - (ended === turns ? 1 : 0) >= unproven)
   }
 
   #first(lane: Lane<Job>): Job | undefined {
