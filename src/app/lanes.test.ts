@@ -137,3 +137,11 @@ test('one that took mail before and is slow is waited for while only those that 
   assert.equal(strange.isOff, true)
   assert.equal(slow?.isOff, false)
 })
+
+test('a connector with a target need not have taken mail, and domains that senders name do not hold it up', t => {
+  const { offer, to, session } = lanesOf(t, ONE_STRANGER, 'connector b to B cost 1 target 192.0.2.1')
+  for (const domain of ['s.example', 't.example']) void offer(domain)
+  void offer('b.example', 'b')
+  assert.ok(session('b'))
+  assert.equal(to('out t.example').length, 0)
+})

@@ -114,7 +114,9 @@ export class Lanes {
     // One that ended a session is told apart from it by a session of its own, and not by another that rests.
     if (!job.again && this.#wakeUp(job.hop.name, job)) return
     const priority = job.again ? MOST_URGENT : job.entry.envelope.priority
-    const refused = this.#scheduler.offer(job.hop.name, job, now(), priority)
+    // Senders say which domains there are, and the operator all else.
+    const isNamed = job.hop.domain === undefined
+    const refused = this.#scheduler.offer(job.hop.name, job, now(), { priority, isNamed })
     if (refused) job.settle(untried(job, refused))
     else this.#begin()
   }

@@ -13,8 +13,8 @@ export interface SchedulerLimits extends Pick<DestinationLimits, 'connections' |
   /** Connections at once, to all of them together. */
   readonly total: number
   /**
-   * Of these, the most to next hops that took no message lately; the rest is kept for those that did, whatever the others do
-   * with theirs. Not above `total`.
+   * Of these, the most to next hops that took no message lately and that the configuration does not name; the rest is kept for
+   * the others, whatever these do with theirs. Not above `total`.
    */
   readonly unproven: number
   /** So many jobs that wait for a connection are a crowd. */
@@ -38,6 +38,13 @@ export interface Refused {
 /** So long a message must have waited to go before one that is more urgent by one degree: nobody waits for ever. */
 export const DEGREE_WORTH: Duration = 300_000
 
+export interface Offer {
+  /** -9 to 9: before those of its lane that are less urgent and have not waited much longer (RFC 6710 §4.3). */
+  readonly priority?: number | undefined
+  /** The configuration names the hop, and no stranger can: it does not have to show first that it takes mail. */
+  readonly isNamed?: boolean
+}
+
 interface Waiting<Job> {
   readonly job: Job
   /** Who has the lowest goes first. */
@@ -49,7 +56,9 @@ interface Lane<Job> {
   readonly waiting: Waiting<Job>[]
   open: number
   allowed: number
-  /** It took a message lately. */
+  /** The configuration names it. */
+  readonly isNamed: boolean
+  /** It took a message lately, or the configuration names it. */
   isProven: boolean
   away: Away | undefined
 }
@@ -64,13 +73,13 @@ interface Away {
 
 /**
  * Who is connected to next, and how often: a lane for each next hop, with its own limit and its own back-off, served in
- * turn so that a long lane does not hold up the others. Who did not show lately that it takes mail has a share of the
- * connections with all who did not: next hops that only hold what they are given cannot hold up the rest. It opens nothing
+ * turn so that a long lane does not hold up the others. A stranger who did not show lately that it takes mail has a share of
+ * the connections with all who did not: next hops that only hold what they are given cannot hold up the rest. It opens nothing
  * and waits for nothing; whoever drives it opens the sessions that it begins, and asks it for the next job of each.
  */
 export class Scheduler<Job> {
   readonly #limits: SchedulerLimits
-  /** Those that took mail lately, and those that did not, in the order of their turns; each as long as it has jobs or sessions. */
+  /** Those that took mail lately or are named, and those that did not, in the order of their turns; each as long as it has jobs or sessions. */
   readonly #proven: Turns<Job> = { lanes: new Map(), open: 0 }
   readonly #unproven: Turns<Job> = { lanes: new Map(), open: 0 }
   readonly #took = new Expiring<true>(MOST_KNOWN)
@@ -87,15 +96,12 @@ export class Scheduler<Job> {
     return this.#proven.open + this.#unproven.open
   }
 
-  /**
-   * A job for a next hop; refused while the hop is known to be away. `priority`, -9 to 9, moves it before those of its lane
-   * that are less urgent and have not waited much longer (RFC 6710 §4.3).
-   */
-  offer(hop: string, job: Job, now: Instant, priority = 0): Refused | undefined {
+  /** A job for a next hop; refused while the hop is known to be away. */
+  offer(hop: string, job: Job, now: Instant, { priority = 0, isNamed = false }: Offer = {}): Refused | undefined {
     const known = this.#lane(hop)
     const refused = (known ? known.away : this.#away.get(hop, now))?.refused
     if (refused && now < refused.until) return refused
-    const lane = known ?? this.#begun(hop, now)
+    const lane = known ?? this.#begun(hop, isNamed, now)
     const rank = now - priority * DEGREE_WORTH
     // Nearly all belong at the end.
     let at = lane.waiting.length
@@ -198,7 +204,7 @@ export class Scheduler<Job> {
     if (!lane) return { away: away.refused, jobs: [] }
     lane.away = away
     lane.allowed = this.#allowedFirst
-    this.#move(lane, false)
+    this.#move(lane, lane.isNamed)
     return { away: away.refused, jobs: this.#all(lane) }
   }
 
@@ -237,10 +243,10 @@ export class Scheduler<Job> {
   }
 
   /** A lane where there is none. */
-  #begun(hop: string, now: Instant): Lane<Job> {
-    const isProven = this.#took.get(hop, now) !== undefined
+  #begun(hop: string, isNamed: boolean, now: Instant): Lane<Job> {
+    const isProven = isNamed || this.#took.get(hop, now) !== undefined
     const away = this.#away.get(hop, now)
-    const lane = { hop, waiting: [], open: 0, allowed: this.#allowedFirst, isProven, away }
+    const lane = { hop, waiting: [], open: 0, allowed: this.#allowedFirst, isNamed, isProven, away }
     this.#turnsOf(lane).lanes.set(hop, lane)
     return lane
   }
