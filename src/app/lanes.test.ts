@@ -145,3 +145,12 @@ test('a connector with a target need not have taken mail, and domains that sende
   assert.ok(session('b'))
   assert.equal(to('out t.example').length, 0)
 })
+
+test('what a next hop had of the share is for others as soon as it takes a message', async t => {
+  const { offer, to, session } = lanesOf(t, ONE_STRANGER)
+  void offer('one.example')
+  void offer('two.example')
+  assert.equal(to('out two.example').length, 0)
+  await session('out one.example').takes()
+  assert.equal(to('out two.example').length, 1)
+})

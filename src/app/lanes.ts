@@ -93,6 +93,8 @@ export class Lanes {
   back(hop: string): void {
     if (this.#scheduler.worked(hop, now())) this.#isBack(hop)
     this.#onward(hop)
+    // It may have more connections now, and others what it had of their share.
+    this.#begin()
   }
 
   /** What another knows of next hops that are the same. */

@@ -115,6 +115,7 @@ export class Scheduler<Job> {
   /** The sessions to open now, one lane after the other. */
   begin(now: Instant): readonly Begun<Job>[] {
     const begun: Begun<Job>[] = []
+    if (this.#waiting === 0) return begun
     // A lane that was served comes again behind the others, in the same pass.
     const passes = [this.#proven, this.#unproven].map(turns => ({ turns, lanes: turns.lanes.values() }))
     for (let idle = 0; idle < passes.length; idle++) {
