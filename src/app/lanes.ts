@@ -52,6 +52,7 @@ export class Lanes {
   readonly #patience: Duration
   readonly #lookAgain: Duration
   #look: NodeJS.Timeout | undefined
+  #soon: NodeJS.Immediate | undefined
   /** Tells who took over from us that a next hop takes mail. */
   #onward: (hop: string) => void = () => {}
   #isStopping = false
@@ -93,8 +94,11 @@ export class Lanes {
   back(hop: string): void {
     if (this.#scheduler.worked(hop, now())) this.#isBack(hop)
     this.#onward(hop)
-    // It may have more connections now, and others what it had of their share.
-    this.#begin()
+    // It may have more connections now, and others what it had of their share; its session takes its next message before.
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined
+      this.#begin()
+    })
   }
 
   /** What another knows of next hops that are the same. */
