@@ -81,6 +81,24 @@ test('beyond the limit the queue is read as long as what had room is there, and 
   assert.equal(read.scans, after)
 })
 
+test('a long list is read a few at a time: others are served between', async () => {
+  const { asked, put } = queue()
+  asked.watch(['a.example'])
+  for (let i = 100; i < 400; i++) put(entry(`${i}`, 'a.example'))
+  for (const when of ['it is listed', 'it was listed before']) {
+    let [seen, turns] = [0, 0]
+    const turn = () => {
+      turns++
+      immediate = setImmediate(turn)
+    }
+    let immediate = setImmediate(turn)
+    for await (const _each of asked.waitingFor(new Set(['a.example']))) seen++
+    clearImmediate(immediate)
+    assert.equal(seen, 300)
+    assert.ok(turns >= 5, `${turns} turns when ${when}`)
+  }
+})
+
 test('whatever comes, goes and changes while it is asked, what waits is found and nothing else', async () => {
   const step = fc.record({
     id: fc.constantFrom('1', '2', '3', '4', '5'),

@@ -4,6 +4,9 @@ import type { SpoolEntry, SpoolId } from '../spool/entry.ts'
 /** Messages of which it is known for whom they wait, of all domains together; of more the queue tells, when it is read. */
 export const MOST_LISTED = 100_000
 
+/** Entries read in one go; others are served between. */
+const FEW = 50
+
 /** What waits for one domain. */
 interface Listed {
   /** In the order of their arrival, as a rule. */
@@ -66,16 +69,20 @@ export class SpoolAsked {
         if ([...waitsFor(entry)].some(domain => domains.has(domain))) yield entry
   }
 
-  *#listed(domains: ReadonlySet<string>): Iterable<SpoolEntry> {
+  async *#listed(domains: ReadonlySet<string>): AsyncIterable<SpoolEntry> {
     const found = new Set<SpoolId>()
+    let read = 0
     for (const domain of domains)
       for (const id of this.#waiting.get(domain)?.ids ?? []) {
+        // Whoever asks may pass over all of them, and others are served meanwhile.
+        if (++read % FEW === 0) await new Promise(resolve => setImmediate(resolve))
         if (found.has(id)) continue
         const entry = this.#entries.entry(id)
         // It went, or is just being changed: of that the spool tells.
         if (!entry) this.#remove(domain, id)
         if (!entry || !waitsFor(entry).has(domain)) continue
-        if (domains.size > 1) found.add(id)
+        // It may be listed for another, or anew.
+        found.add(id)
         yield entry
       }
   }
