@@ -81,6 +81,22 @@ test('beyond the limit the queue is read as long as what had room is there, and 
   assert.equal(read.scans, after)
 })
 
+test('what is too much of one domain leaves the room of the others, and its own first are found without the queue', async () => {
+  const { read, asked, put, found } = queue(3)
+  asked.watch(['a.example', 'b.example', 'c.example'])
+  for (const id of ['1', '2', '3', '4']) put(entry(id, 'a.example'))
+  put(entry('5', 'b.example'))
+  for (let i = 0; i < 4; i++) {
+    assert.deepEqual(await found('b.example'), ['5'])
+    assert.deepEqual(await found('c.example'), [])
+    for await (const { id } of asked.waitingFor(new Set(['a.example']))) {
+      assert.equal(id, '1')
+      break
+    }
+  }
+  assert.equal(read.scans, 1)
+})
+
 test('a long list is read a few at a time: others are served between', async () => {
   const { asked, put } = queue()
   asked.watch(['a.example'])
