@@ -4,12 +4,14 @@ import { now } from '../io/clock.ts'
 import type { Call } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { Hop } from '../mta/hop.ts'
-import { type Refused, Scheduler } from '../mta/scheduler.ts'
+import { LATER, type Later, type Refused, Scheduler } from '../mta/scheduler.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import type { Outgoing, Turning } from './outgoing.ts'
 
 /** So many messages that wait for a connection are a crowd: they are not to wait for the silent. A share of `MAX_WORKING`. */
 const CROWD = 500
+/** So many may wait for next hops that took no mail lately, of `MAX_WORKING`, too: the rest is for other work. */
+const STRANGERS = 500
 /** How often it is looked whether the silent hold up others; the next server of one that does has so long. */
 const LOOK_AGAIN: Duration = 5_000
 
@@ -22,11 +24,14 @@ export const AWAY: readonly Duration[] = [1_000, 5_000, 15_000, 30_000, 60_000]
 /** Of RFC 6710. */
 const MOST_URGENT = 9
 
+/** What became of each recipient; `later`: nothing yet, for too many wait. */
+export type Settled = ReadonlyMap<number, Outcome | Later>
+
 interface Job {
   readonly entry: SpoolEntry
   readonly hop: Hop
   readonly recipients: readonly number[]
-  readonly settle: (outcomes: ReadonlyMap<number, Outcome>) => void
+  readonly settle: (outcomes: Settled) => void
   /** It met the end of a session that had sent others before; one that begins with it will tell whose fault that was. */
   again: boolean
 }
@@ -72,13 +77,19 @@ export class Lanes {
       ...destinations,
       total: all.connections,
       unproven: all.unproven,
+      strangers: STRANGERS,
       crowd: CROWD,
       waits,
     })
   }
 
-  relay(entry: SpoolEntry, hop: Hop, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
+  relay(entry: SpoolEntry, hop: Hop, recipients: readonly number[]): Promise<Settled> {
     return new Promise(settle => this.#offer({ entry, hop, recipients, settle, again: false }))
+  }
+
+  /** May one more message wait for a next hop that took no mail lately? */
+  get hasRoom(): boolean {
+    return this.#scheduler.hasRoom
   }
 
   /** No connection rests any more. `all`: nothing more is begun; who waits for a turn is told at once, by no outcome at all. */
@@ -122,8 +133,9 @@ export class Lanes {
     const priority = job.again ? MOST_URGENT : job.entry.envelope.priority
     // Senders say which domains there are, and the operator all else.
     const isNamed = job.hop.domain === undefined
-    const refused = this.#scheduler.offer(job.hop.name, job, now(), { priority, isNamed })
-    if (refused) job.settle(untried(job, refused))
+    const refused = this.#scheduler.offer(job.hop.name, job, now(), { priority, isNamed, isAgain: job.again })
+    if (refused === LATER) job.settle(new Map(job.recipients.map(recipient => [recipient, LATER])))
+    else if (refused) job.settle(untried(job, refused))
     else this.#begin()
   }
 

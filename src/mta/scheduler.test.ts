@@ -8,6 +8,7 @@ const LIMITS: SchedulerLimits = {
   messages: 3,
   total: 10,
   unproven: 10,
+  strangers: 1_000,
   crowd: 1_000,
   waits: [1_000, 5_000],
 }
@@ -140,6 +141,31 @@ test('a next hop that the configuration names is none of them, though nothing is
   assert.deepEqual(jobs(it, 1_000), ['second'])
 })
 
+test('so many jobs may wait for the share, and others only where they begin at once, or had their turn, or need none of it', () => {
+  const it = new Scheduler<string>({ ...LIMITS, connections: 1, unproven: 2, strangers: 1 })
+  offer(it, 'a', 1)
+  assert.deepEqual(jobs(it), ['a1'])
+  offer(it, 'a', 1)
+  assert.equal(it.hasRoom, false)
+  assert.equal(it.offer('a', 'x', 0), 'later')
+  offer(it, 'b', 1)
+  assert.deepEqual(jobs(it), ['b1'], 'it began at once')
+  assert.equal(it.offer('c', 'x', 0), 'later', 'the share is used up')
+  assert.equal(it.offer('c', 'c1', 0, { isAgain: true }), undefined)
+  it.worked('good', 0)
+  offer(it, 'good', 3)
+  assert.equal(it.offer('partner', 'p1', 0, { isNamed: true }), undefined)
+  // What waits for one that takes mail after all, and what begins, makes room.
+  it.worked('a', 0)
+  assert.equal(it.hasRoom, false)
+  assert.ok(jobs(it).includes('c1'))
+  assert.equal(it.hasRoom, true)
+  offer(it, 'd', 1)
+  assert.equal(it.hasRoom, false)
+  it.failed('d', 'refused', 0)
+  assert.equal(it.hasRoom, true)
+})
+
 test('where there are no more connections, those that took mail and those that did not come in turn', () => {
   const it = new Scheduler<string>({ ...LIMITS, total: 1, unproven: 1 })
   it.worked('good', 0)
@@ -207,6 +233,7 @@ test('whatever happens, no limit is passed, nothing is lost and nothing goes twi
         messages: 2,
         total: 5,
         unproven: 3,
+        strangers: 6,
         crowd: 10,
         waits: [1_000],
       })

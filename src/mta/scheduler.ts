@@ -17,6 +17,8 @@ export interface SchedulerLimits extends Pick<DestinationLimits, 'connections' |
    * the others, whatever these do with theirs. Not above `total`.
    */
   readonly unproven: number
+  /** So many jobs may wait for a connection of that share. */
+  readonly strangers: number
   /** So many jobs that wait for a connection are a crowd. */
   readonly crowd: number
   /** How long a next hop that is not there is left alone, by how often it was not: the last again and again. */
@@ -38,11 +40,17 @@ export interface Refused {
 /** So long a message must have waited to go before one that is more urgent by one degree: nobody waits for ever. */
 export const DEGREE_WORTH: Duration = 300_000
 
+/** Not now: as many wait for the share as may. Nothing is known of the hop by that. */
+export const LATER = 'later'
+export type Later = typeof LATER
+
 export interface Offer {
   /** -9 to 9: before those of its lane that are less urgent and have not waited much longer (RFC 6710 §4.3). */
   readonly priority?: number | undefined
   /** The configuration names the hop, and no stranger can: it does not have to show first that it takes mail. */
   readonly isNamed?: boolean
+  /** It had its turn, and lost it: it is not put off. */
+  readonly isAgain?: boolean
 }
 
 interface Waiting<Job> {
@@ -80,11 +88,10 @@ interface Away {
 export class Scheduler<Job> {
   readonly #limits: SchedulerLimits
   /** Those that took mail lately or are named, and those that did not, in the order of their turns; each as long as it has jobs or sessions. */
-  readonly #proven: Turns<Job> = { lanes: new Map(), open: 0 }
-  readonly #unproven: Turns<Job> = { lanes: new Map(), open: 0 }
+  readonly #proven: Turns<Job> = { lanes: new Map(), open: 0, waiting: 0 }
+  readonly #unproven: Turns<Job> = { lanes: new Map(), open: 0, waiting: 0 }
   readonly #took = new Expiring<true>(MOST_KNOWN)
   readonly #away = new Expiring<Away>(MOST_KNOWN)
-  #waiting = 0
   /** Whose turn it is, the ones' or the others'. */
   #turn = 0
 
@@ -92,15 +99,22 @@ export class Scheduler<Job> {
     this.#limits = limits
   }
 
+  get #waiting(): number {
+    return this.#proven.waiting + this.#unproven.waiting
+  }
+
   get open(): number {
     return this.#proven.open + this.#unproven.open
   }
 
   /** A job for a next hop; refused while the hop is known to be away. */
-  offer(hop: string, job: Job, now: Instant, { priority = 0, isNamed = false }: Offer = {}): Refused | undefined {
+  offer(hop: string, job: Job, now: Instant, how: Offer = {}): Refused | Later | undefined {
+    const { priority = 0, isNamed = false, isAgain = false } = how
     const known = this.#lane(hop)
     const refused = (known ? known.away : this.#away.get(hop, now))?.refused
     if (refused && now < refused.until) return refused
+    const isProven = known ? known.isProven : isNamed || this.#took.get(hop, now) !== undefined
+    if (!isProven && !isAgain && !this.hasRoom && !this.#hasTurn(known)) return LATER
     const lane = known ?? this.#begun(hop, isNamed, now)
     const rank = now - priority * DEGREE_WORTH
     // Nearly all belong at the end.
@@ -108,8 +122,19 @@ export class Scheduler<Job> {
     while (at > 0 && (lane.waiting[at - 1]?.rank ?? rank) > rank) at--
     if (at === lane.waiting.length) lane.waiting.push({ job, rank })
     else lane.waiting.splice(at, 0, { job, rank })
-    this.#waiting++
+    this.#turnsOf(lane).waiting++
     return undefined
+  }
+
+  /** May another job wait for a connection of the share? */
+  get hasRoom(): boolean {
+    return this.#unproven.waiting < this.#limits.strangers
+  }
+
+  /** Would another job for one of those that took no mail begin at once? */
+  #hasTurn(lane: Lane<Job> | undefined): boolean {
+    if (this.#isFull(this.#unproven)) return false
+    return !lane || lane.open + lane.waiting.length < allowedOf(lane)
   }
 
   /** The sessions to open now, one lane after the other. */
@@ -265,10 +290,12 @@ export class Scheduler<Job> {
     const before = this.#turnsOf(lane)
     before.lanes.delete(lane.hop)
     before.open -= lane.open
+    before.waiting -= lane.waiting.length
     lane.isProven = isProven
     const after = this.#turnsOf(lane)
     after.lanes.set(lane.hop, lane)
     after.open += lane.open
+    after.waiting += lane.waiting.length
   }
 
   /** `ended`: if one of these sessions ended. */
@@ -280,20 +307,21 @@ export class Scheduler<Job> {
 
   #first(lane: Lane<Job>): Job | undefined {
     const first = lane.waiting.shift()
-    if (first) this.#waiting--
+    if (first) this.#turnsOf(lane).waiting--
     return first?.job
   }
 
   #all(lane: Lane<Job>): readonly Job[] {
-    this.#waiting -= lane.waiting.length
+    this.#turnsOf(lane).waiting -= lane.waiting.length
     return lane.waiting.splice(0).map(({ job }) => job)
   }
 }
 
-/** Lanes in the order of their turns, and the connections of all of them. */
+/** Lanes in the order of their turns, and the connections and the jobs of all of them. */
 interface Turns<Job> {
   readonly lanes: Map<string, Lane<Job>>
   open: number
+  waiting: number
 }
 
 /** One at a time finds out whether a hop that was away is back. */

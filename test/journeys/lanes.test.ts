@@ -303,6 +303,37 @@ test('nor does a crowd of messages for one of them hold up the rest of the queue
   assert.equal(spool.count, MAX_WORKING)
 })
 
+test('nor do messages for many of them, however many there are, and those do not run in circles meanwhile', async t => {
+  const [known, silent] = [await listening(t), await silence(t)]
+  const count = MAX_WORKING + 500
+  const names = Array.from({ length: count }, (_, i) => `s${i}.example`)
+  const spool = new MemorySpool()
+  let claimed = 0
+  const claim = spool.claim.bind(spool)
+  spool.claim = async (...how) => {
+    const claims = await claim(...how)
+    claimed += claims.length
+    return claims
+  }
+  const { put, until } = await mailServer(
+    t,
+    known.port,
+    ['local-domain c.example', 'mailbox bob@c.example', ...STRANGERS, 'queue retry 1h'],
+    { spool, domains: Object.fromEntries(names.map(name => [name, silent.port])) },
+  )
+  await Promise.all(names.map(name => put(1, name)))
+  await until(() => claimed === count && silent.sockets.size === 100)
+  await put(1)
+  await put(1, 'c.example')
+  await until(() => spool.count === count)
+  assert.equal(known.peer.sessions.flat().length, 1)
+  assert.ok((await spool.list()).every(({ trail }) => trail.length === 1))
+  assert.equal(claimed, count + 2)
+  // Those that go make room for others, and nobody waits for a time to come.
+  for (const socket of silent.sockets) socket.destroy()
+  await until(() => silent.sockets.size === 100)
+})
+
 test('as long as nobody else needs its connection, one that says nothing has its five minutes', async t => {
   const silent = await silence(t)
   const { spool, put, until } = await mailServer(t, silent.port, [
