@@ -4,12 +4,14 @@ import { now } from '../io/clock.ts'
 import type { Call } from '../io/sockets.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import type { Hop } from '../mta/hop.ts'
-import { type Refused, Scheduler } from '../mta/scheduler.ts'
+import { LATER, type Later, type Refused, Scheduler } from '../mta/scheduler.ts'
 import type { Outcome, SpoolEntry } from '../spool/entry.ts'
 import type { Outgoing, Turning } from './outgoing.ts'
 
 /** So many messages that wait for a connection are a crowd: they are not to wait for the silent. A share of `MAX_WORKING`. */
 const CROWD = 500
+/** So many may wait for next hops that took no mail lately, of `MAX_WORKING`, too: the rest is for other work. */
+const STRANGERS = 500
 /** How often it is looked whether the silent hold up others; the next server of one that does has so long. */
 const LOOK_AGAIN: Duration = 5_000
 
@@ -22,58 +24,72 @@ export const AWAY: readonly Duration[] = [1_000, 5_000, 15_000, 30_000, 60_000]
 /** Of RFC 6710. */
 const MOST_URGENT = 9
 
+/** What became of each recipient; `later`: nothing yet, for too many wait. */
+export type Settled = ReadonlyMap<number, Outcome | Later>
+
 interface Job {
   readonly entry: SpoolEntry
   readonly hop: Hop
   readonly recipients: readonly number[]
-  readonly settle: (outcomes: ReadonlyMap<number, Outcome>) => void
+  readonly settle: (outcomes: Settled) => void
   /** It met the end of a session that had sent others before; one that begins with it will tell whose fault that was. */
   again: boolean
 }
 
-/** A session whose other end has not answered. */
+/** A call that has not been answered. */
 interface Unanswered {
+  readonly hop: string
+  readonly call: Call
+  /** When it was made. */
+  readonly at: Instant
+  /** When the first was of those that were not answered, for one server of the next hop after the other. */
   readonly since: Instant
-  /** The call for the server that it waits for now. */
-  call: Call | undefined
 }
 
 export class Lanes {
-  readonly #outgoing: Outgoing
+  readonly #outgoing: Pick<Outgoing, 'relay'>
   readonly #scheduler: Scheduler<Job>
   readonly #isBack: (hop: string) => void
   /** Next hop → sessions that rest there, the longest first; each is given a job, or nothing to end by. */
   readonly #resting = new Map<string, ((job: Job | undefined) => void)[]>()
   readonly #restTime: Duration
-  /** The oldest first. */
   readonly #unanswered = new Set<Unanswered>()
   readonly #patience: Duration
+  readonly #lookAgain: Duration
   #look: NodeJS.Timeout | undefined
+  #soon: NodeJS.Immediate | undefined
   /** Tells who took over from us that a next hop takes mail. */
   #onward: (hop: string) => void = () => {}
   #isStopping = false
   #isStopped = false
 
   /** `isBack`: a next hop that was away takes mail again. */
-  constructor(config: MtaConfig, outgoing: Outgoing, isBack: (hop: string) => void) {
+  constructor(config: MtaConfig, outgoing: Pick<Outgoing, 'relay'>, isBack: (hop: string) => void) {
     this.#outgoing = outgoing
     this.#isBack = isBack
     const { destinations, outgoing: all, retry } = config
     this.#restTime = destinations.rest
     this.#patience = all.patience
+    this.#lookAgain = Math.min(LOOK_AGAIN, all.patience)
     // Not longer than the messages wait, or they would come in vain.
     const waits = AWAY.map((away, i) => Math.min(away, retry[Math.min(i, retry.length - 1)] ?? away))
     this.#scheduler = new Scheduler({
       ...destinations,
       total: all.connections,
       unproven: all.unproven,
+      strangers: STRANGERS,
       crowd: CROWD,
       waits,
     })
   }
 
-  relay(entry: SpoolEntry, hop: Hop, recipients: readonly number[]): Promise<ReadonlyMap<number, Outcome>> {
+  relay(entry: SpoolEntry, hop: Hop, recipients: readonly number[]): Promise<Settled> {
     return new Promise(settle => this.#offer({ entry, hop, recipients, settle, again: false }))
+  }
+
+  /** May one more message wait for a next hop that took no mail lately? */
+  get hasRoom(): boolean {
+    return this.#scheduler.hasRoom
   }
 
   /** No connection rests any more. `all`: nothing more is begun; who waits for a turn is told at once, by no outcome at all. */
@@ -89,6 +105,11 @@ export class Lanes {
   back(hop: string): void {
     if (this.#scheduler.worked(hop, now())) this.#isBack(hop)
     this.#onward(hop)
+    // It may have more connections now, and others what it had of their share; its session takes its next message before.
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined
+      this.#begin()
+    })
   }
 
   /** What another knows of next hops that are the same. */
@@ -110,8 +131,11 @@ export class Lanes {
     // One that ended a session is told apart from it by a session of its own, and not by another that rests.
     if (!job.again && this.#wakeUp(job.hop.name, job)) return
     const priority = job.again ? MOST_URGENT : job.entry.envelope.priority
-    const refused = this.#scheduler.offer(job.hop.name, job, now(), priority)
-    if (refused) job.settle(untried(job, refused))
+    // Senders say which domains there are, and the operator all else.
+    const isNamed = job.hop.domain === undefined
+    const refused = this.#scheduler.offer(job.hop.name, job, now(), { priority, isNamed, isAgain: job.again })
+    if (refused === LATER) job.settle(new Map(job.recipients.map(recipient => [recipient, LATER])))
+    else if (refused) job.settle(untried(job, refused))
     else this.#begin()
   }
 
@@ -126,16 +150,13 @@ export class Lanes {
   #lookRound(): void {
     this.#look = undefined
     if (this.#unanswered.size === 0) return
-    if (this.#scheduler.isPressed)
-      for (const { since, call } of this.#unanswered) {
-        if (now() < since + this.#patience) break
-        call?.off()
-      }
+    for (const { hop, since, at, call } of this.#unanswered)
+      if (now() >= Math.max(since + this.#patience, at + this.#lookAgain) && this.#scheduler.isPressed(hop)) call.off()
     this.#lookLater()
   }
 
   #lookLater(): void {
-    this.#look ??= setTimeout(() => this.#lookRound(), Math.min(LOOK_AGAIN, this.#patience)).unref()
+    this.#look ??= setTimeout(() => this.#lookRound(), this.#lookAgain).unref()
   }
 
   /** A session that rests goes on with a job, or ends; `false` where none does. */
@@ -190,16 +211,25 @@ export class Lanes {
       this.#offer(job)
       return undefined
     }
-    const unanswered: Unanswered = { since: now(), call: undefined }
-    this.#unanswered.add(unanswered)
-    this.#lookLater()
+    let unanswered: Unanswered | undefined
+    const forget = () => {
+      if (unanswered) this.#unanswered.delete(unanswered)
+    }
     const why = await this.#outgoing.relay(first.hop, turning(first), next, {
       calls: call => {
-        unanswered.call = call
+        const at = now()
+        forget()
+        unanswered = { hop, call, at, since: unanswered?.since ?? at }
+        this.#unanswered.add(unanswered)
+        this.#lookLater()
       },
-      answered: () => this.#unanswered.delete(unanswered),
+      // Whoever is called after that has not been waited for yet.
+      answered: () => {
+        forget()
+        unanswered = undefined
+      },
     })
-    this.#unanswered.delete(unanswered)
+    forget()
     if (why !== undefined) {
       const { away, jobs } = this.#scheduler.failed(hop, why, now())
       for (const job of jobs) job.settle(untried(job, away))

@@ -7,11 +7,12 @@ import { isLocal } from '../mta/acceptance.ts'
 import type { MtaConfig } from '../mta/config.ts'
 import { visitOf } from '../mta/hop.ts'
 import { trailed, triedNews } from '../mta/news.ts'
+import { LATER, type Later } from '../mta/scheduler.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
 import { isDone, isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { type Claim, givenBack } from '../spool/spool.ts'
-import type { Lanes } from './lanes.ts'
+import type { Lanes, Settled } from './lanes.ts'
 import type { LinkState } from './link-state.ts'
 import type { MtaWorld } from './mta-world.ts'
 import { ATTEMPT_LIMIT } from './outgoing.ts'
@@ -23,6 +24,9 @@ import { words } from './words.ts'
 
 /** Entries worked on at once; most of them wait for their turn at their next hop. */
 export const MAX_WORKING = 1_000
+/** Messages remembered for when more of them may wait for next hops that took no mail lately; others are looked at after a while. */
+const MOST_LATER = 10_000
+const LATER_AGAIN: Duration = 60_000
 /** Entries read in one go; others are served between. */
 const MAX_CLAIMED = 100
 /** Messages written into Maildirs at once: each is an open file. */
@@ -59,6 +63,8 @@ export class QueueWork {
   #next: QueueWork | undefined
   /** Messages that are tried before they are due, once there is room: their next hop is back, or they were asked for. */
   readonly #hurried = new Map<SpoolId, Hurried>()
+  /** Messages for which there was no room among those that wait for such next hops, the first first. */
+  readonly #later = new Map<SpoolId, Hurried | undefined>()
   /** How often the ways changed. */
   #changes = 0
   #rerouting = false
@@ -94,6 +100,8 @@ export class QueueWork {
     before.#next = this
     for (const [id, hurried] of before.#hurried) this.hurry(id, hurried)
     before.#hurried.clear()
+    for (const [id, hurried] of before.#later) this.#later.set(id, hurried)
+    before.#later.clear()
   }
 
   /** What is still being tried when somebody takes over is theirs to know. */
@@ -138,9 +146,14 @@ export class QueueWork {
       if (!next) break
       const [id, hurried] = next
       this.#hurried.delete(id)
-      const claim = await this.#world.spool.take(id, at, at + CLAIM)
-      if (claim?.entry.held === undefined && claim) this.#begin(claim, hurried)
-      else if (claim) await givenBack(this.#world.spool, claim)
+      await this.#takeUp(id, hurried, at)
+    }
+    while (this.#underway.count < MAX_WORKING && this.#lanes.hasRoom) {
+      const [next] = this.#later
+      if (!next) break
+      const [id, hurried] = next
+      this.#later.delete(id)
+      await this.#takeUp(id, hurried, at)
     }
     const free = MAX_WORKING - this.#underway.count
     for (const claim of free > 0 ? await this.#world.spool.claim(at, at + CLAIM, Math.min(free, MAX_CLAIMED)) : [])
@@ -152,8 +165,15 @@ export class QueueWork {
     this.#timer = setTimeout(() => this.#pumped(), Math.min(Math.max(1, due - now()), LONGEST_SLEEP))
   }
 
+  async #takeUp(id: SpoolId, hurried: Hurried | undefined, at: Instant): Promise<void> {
+    const claim = await this.#world.spool.take(id, at, at + CLAIM)
+    if (claim?.entry.held === undefined && claim) this.#begin(claim, hurried)
+    else if (claim) await givenBack(this.#world.spool, claim)
+  }
+
   #begin(claim: Claim, hurried?: Hurried): void {
     const { id } = claim.entry
+    this.#later.delete(id)
     // What is worked on longer than its claim is claimed anew thereby, and not begun twice: some may have it already.
     if (this.#busy.has(id)) {
       this.#busy.set(id, claim)
@@ -186,13 +206,15 @@ export class QueueWork {
     const changes = this.#changes
     const outcomes = new Map<number, Outcome>()
     const hops = new Map<number, string>()
+    let isLater = false
     await Promise.all(
       batches(this.#config, entry, now(), { ...hurried, ways: this.#routing.service }).map(async batch => {
         const tried = await this.#try(entry, batch)
         for (const recipient of batch.recipients) {
           // An attempt that broke off says nothing; without an outcome it would be tried again at once, for ever.
           const outcome = tried.get(recipient) ?? (this.#underway.isStopped ? undefined : BROKE_OFF)
-          if (outcome) outcomes.set(recipient, outcome)
+          if (outcome === LATER) isLater = true
+          else if (outcome) outcomes.set(recipient, outcome)
           hops.set(recipient, sayHop(batch))
         }
       }),
@@ -202,9 +224,16 @@ export class QueueWork {
       if (this.#underway.isRetired) await givenBack(this.#world.spool, claim)
       return
     }
+    if (outcomes.size === 0 && isLater) return this.#putOff(claim, hurried)
     const next = await this.conclude(claim, outcomes, hops)
     // While it was under way a way may have opened.
     await this.#moveOn(next, { again: changes !== this.#changes })
+  }
+
+  /** Nobody tried it, and it is due as it was: once there is room for it, or after a while. */
+  #putOff(claim: Claim, hurried: Hurried | undefined): void {
+    this.#world.spool.putOff(claim, now() + LATER_AGAIN)
+    if (this.#later.size < MOST_LATER) this.#later.set(claim.entry.id, hurried)
   }
 
   /** `hops`: which way each recipient went. */
@@ -286,7 +315,7 @@ export class QueueWork {
     return found
   }
 
-  async #try(entry: SpoolEntry, batch: Batch): Promise<ReadonlyMap<number, Outcome>> {
+  async #try(entry: SpoolEntry, batch: Batch): Promise<Settled> {
     switch (batch.kind) {
       case 'nowhere':
         this.#memory.note(entry.id, batch.recipients, undefined)
@@ -304,7 +333,7 @@ export class QueueWork {
 
   /** As far along the way as somebody answers: mail waits at the break, and not before it. */
   async #relay(entry: SpoolEntry, { hop, legs, recipients }: Batch & { readonly kind: 'relay' }) {
-    const outcomes = new Map<number, Outcome>()
+    const outcomes = new Map<number, Outcome | Later>()
     let left = recipients
     const { connector } = hop
     const tries = this.#routing.service.tries(connector, legs).map(each => (each === connector ? hop : visitOf(each)))
@@ -351,8 +380,14 @@ function sayHop(batch: Batch): string {
 }
 
 /** Was it the next hop that was not there, and not the message? */
-function isAway(outcome: Outcome | undefined): boolean {
-  return outcome?.kind === 'deferred' && !('code' in outcome.by) && outcome.by.status === '4.4.1'
+function isAway(outcome: Outcome | Later | undefined): boolean {
+  return (
+    outcome !== undefined &&
+    outcome !== LATER &&
+    outcome.kind === 'deferred' &&
+    !('code' in outcome.by) &&
+    outcome.by.status === '4.4.1'
+  )
 }
 
 const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }

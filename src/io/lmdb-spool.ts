@@ -329,6 +329,14 @@ export class LmdbSpool implements Spool {
     return { entry: record.entry, until }
   }
 
+  putOff({ entry: { id, revision } }: Claim, until: Instant): void {
+    const slot = this.#slots.get(id)
+    if (slot?.revision !== revision) return
+    slot.claimedUntil = 0
+    if (slot.due !== undefined) slot.due = Math.max(slot.due, until)
+    this.#schedule(slot)
+  }
+
   async update({ entry: { id, revision } }: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean> {
     const slot = this.#slots.get(id)
     if (!slot || slot.revision !== revision) return false

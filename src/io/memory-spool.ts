@@ -11,6 +11,7 @@ interface Held {
   entry: SpoolEntry
   readonly body: readonly Uint8Array[]
   claimedUntil: Instant
+  putOffUntil: Instant
 }
 
 /** Messages in memory: for laboratories and tests. What it keeps, it keeps as long as the process lives. */
@@ -41,7 +42,7 @@ export class MemorySpool implements Spool {
       this.#size -= size
       throw cause
     }
-    this.#held.set(entry.id, { entry: { ...entry, size }, body: blocks.whole(), claimedUntil: 0 })
+    this.#held.set(entry.id, { entry: { ...entry, size }, body: blocks.whole(), claimedUntil: 0, putOffUntil: 0 })
     this.#asked.changed(entry)
     return { kept: true }
   }
@@ -54,7 +55,7 @@ export class MemorySpool implements Spool {
   async claim(now: Instant, until: Instant, limit: number): Promise<readonly Claim[]> {
     const due = [...this.#held.values()]
       .map(held => ({ held, at: dueAt(held.entry) ?? Number.POSITIVE_INFINITY }))
-      .filter(({ held, at }) => at <= now && held.claimedUntil <= now)
+      .filter(({ held, at }) => at <= now && Math.max(held.claimedUntil, held.putOffUntil) <= now)
       .sort((a, b) => a.at - b.at)
       .slice(0, limit)
     return due.map(({ held }) => {
@@ -70,11 +71,19 @@ export class MemorySpool implements Spool {
     return { entry: held.entry, until }
   }
 
+  putOff({ entry }: Claim, until: Instant): void {
+    const held = this.#held.get(entry.id)
+    if (held?.entry.revision !== entry.revision) return
+    held.claimedUntil = 0
+    held.putOffUntil = until
+  }
+
   async update({ entry }: Claim, next: SpoolEntry, report?: OwnMessage): Promise<boolean> {
     const held = this.#held.get(entry.id)
     if (!held || held.entry.revision !== entry.revision) return false
     held.entry = next
     held.claimedUntil = 0
+    held.putOffUntil = 0
     this.#asked.changed(next)
     this.#add(report)
     return true
@@ -107,7 +116,7 @@ export class MemorySpool implements Spool {
     if (!report) return
     const { entry, body } = report
     this.#size += body.length
-    this.#held.set(entry.id, { entry: { ...entry, size: body.length }, body: [body], claimedUntil: 0 })
+    this.#held.set(entry.id, { entry: { ...entry, size: body.length }, body: [body], claimedUntil: 0, putOffUntil: 0 })
     this.#asked.changed(entry)
   }
 
@@ -122,6 +131,7 @@ export class MemorySpool implements Spool {
     for (const held of this.#held.values()) {
       if (held.claimedUntil > order.at || dueAt(held.entry) === undefined) continue
       held.entry = ordered(held.entry, order)
+      held.putOffUntil = 0
       count++
     }
     return count
@@ -129,10 +139,10 @@ export class MemorySpool implements Spool {
 
   async nextDue(): Promise<Instant | undefined> {
     let earliest: Instant | undefined
-    for (const { entry, claimedUntil } of this.#held.values()) {
+    for (const { entry, claimedUntil, putOffUntil } of this.#held.values()) {
       const due = dueAt(entry)
       if (due === undefined) continue
-      const at = Math.max(due, claimedUntil)
+      const at = Math.max(due, claimedUntil, putOffUntil)
       if (earliest === undefined || at < earliest) earliest = at
     }
     return earliest

@@ -81,6 +81,40 @@ test('beyond the limit the queue is read as long as what had room is there, and 
   assert.equal(read.scans, after)
 })
 
+test('what is too much of one domain leaves the room of the others, and its own first are found without the queue', async () => {
+  const { read, asked, put, found } = queue(3)
+  asked.watch(['a.example', 'b.example', 'c.example'])
+  for (const id of ['1', '2', '3', '4']) put(entry(id, 'a.example'))
+  put(entry('5', 'b.example'))
+  for (let i = 0; i < 4; i++) {
+    assert.deepEqual(await found('b.example'), ['5'])
+    assert.deepEqual(await found('c.example'), [])
+    for await (const { id } of asked.waitingFor(new Set(['a.example']))) {
+      assert.equal(id, '1')
+      break
+    }
+  }
+  assert.equal(read.scans, 1)
+})
+
+test('a long list is read a few at a time: others are served between', async () => {
+  const { asked, put } = queue()
+  asked.watch(['a.example'])
+  for (let i = 100; i < 400; i++) put(entry(`${i}`, 'a.example'))
+  for (const when of ['it is listed', 'it was listed before']) {
+    let [seen, turns] = [0, 0]
+    const turn = () => {
+      turns++
+      immediate = setImmediate(turn)
+    }
+    let immediate = setImmediate(turn)
+    for await (const _each of asked.waitingFor(new Set(['a.example']))) seen++
+    clearImmediate(immediate)
+    assert.equal(seen, 300)
+    assert.ok(turns >= 5, `${turns} turns when ${when}`)
+  }
+})
+
 test('whatever comes, goes and changes while it is asked, what waits is found and nothing else', async () => {
   const step = fc.record({
     id: fc.constantFrom('1', '2', '3', '4', '5'),

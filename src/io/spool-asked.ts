@@ -1,8 +1,11 @@
 import { domainKey } from '../smtp/address.ts'
 import type { SpoolEntry, SpoolId } from '../spool/entry.ts'
 
-/** Messages of which it is known for whom they wait, of all domains together; of more the queue tells, when it is read. */
+/** Messages that are known to wait for one domain, whatever waits for others; of more the queue tells, when it is read. */
 export const MOST_LISTED = 100_000
+
+/** Entries read in one go; others are served between. */
+const FEW = 50
 
 /** What waits for one domain. */
 interface Listed {
@@ -28,7 +31,6 @@ export class SpoolAsked {
   readonly #entries: Entries
   readonly #most: number
   #waiting = new Map<string, Listed>()
-  #count = 0
   /** What was there is listed. */
   #filled: Promise<void> | undefined
 
@@ -42,7 +44,6 @@ export class SpoolAsked {
     const all = [...domains].map(domain => [domain, before.get(domain)] as const)
     if (all.some(([, known]) => !known)) this.#filled = undefined
     this.#waiting = new Map(all.map(([domain, known]) => [domain, known ?? { ids: new Set(), isMore: false }]))
-    this.#count = [...this.#waiting.values()].reduce((sum, { ids }) => sum + ids.size, 0)
   }
 
   /** It came, or is otherwise now. */
@@ -60,22 +61,28 @@ export class SpoolAsked {
   }
 
   async *waitingFor(domains: ReadonlySet<string>): AsyncIterable<SpoolEntry> {
-    if (await this.#isKnown(domains)) yield* this.#listed(domains)
-    else
-      for await (const entry of this.#entries.scan())
-        if ([...waitsFor(entry)].some(domain => domains.has(domain))) yield entry
+    const isAll = await this.#isKnown(domains)
+    const found = new Set<SpoolId>()
+    yield* this.#listed(domains, found)
+    if (isAll) return
+    for await (const entry of this.#entries.scan())
+      if (!found.has(entry.id) && [...waitsFor(entry)].some(domain => domains.has(domain))) yield entry
   }
 
-  *#listed(domains: ReadonlySet<string>): Iterable<SpoolEntry> {
-    const found = new Set<SpoolId>()
+  /** Notes what it found. */
+  async *#listed(domains: ReadonlySet<string>, found: Set<SpoolId>): AsyncIterable<SpoolEntry> {
+    let read = 0
     for (const domain of domains)
       for (const id of this.#waiting.get(domain)?.ids ?? []) {
+        // Whoever asks may pass over all of them, and others are served meanwhile.
+        if (++read % FEW === 0) await new Promise(resolve => setImmediate(resolve))
         if (found.has(id)) continue
         const entry = this.#entries.entry(id)
         // It went, or is just being changed: of that the spool tells.
         if (!entry) this.#remove(domain, id)
         if (!entry || !waitsFor(entry).has(domain)) continue
-        if (domains.size > 1) found.add(id)
+        // It may be listed for another, or anew.
+        found.add(id)
         yield entry
       }
   }
@@ -110,16 +117,12 @@ export class SpoolAsked {
   #add(domain: string, id: SpoolId): void {
     const list = this.#waiting.get(domain)
     if (!list || list.ids.has(id)) return
-    if (this.#count >= this.#most) {
-      list.isMore = true
-      return
-    }
-    list.ids.add(id)
-    this.#count++
+    if (list.ids.size < this.#most) list.ids.add(id)
+    else list.isMore = true
   }
 
   #remove(domain: string, id: SpoolId): void {
-    if (this.#waiting.get(domain)?.ids.delete(id)) this.#count--
+    this.#waiting.get(domain)?.ids.delete(id)
   }
 
   /** Those that are watched. */

@@ -106,7 +106,7 @@ export interface DestinationLimits {
 export interface OutgoingLimits {
   /** Connections at once. */
   readonly connections: number
-  /** Of these, to next hops that took no message lately. Not above `connections`. */
+  /** Of these, to next hops that DNS says and that took no message lately. Not above `connections`. */
   readonly unproven: number
   /**
    * How long a next hop may take to answer while its connection is missed by others; when none are, five minutes for each of

@@ -110,7 +110,7 @@ const DESTINATION: Spec = {
 const ALL_DESTINATIONS: Spec = {
   syntax:
     'queue all-destinations connections <connections:number> unproven <unproven:number> patience <patience:duration>',
-  help: 'Connections to all next hops at once, how many of them to those that took no mail lately, and how long one may take to answer while others want its connection',
+  help: 'Connections to all next hops at once, how many of them to domains that took no mail lately, and how long one may take to answer while others want its connection',
   apply(config, args) {
     const [connections, unproven] = [args.number('connections'), args.number('unproven')]
     const problems = noneOf(args, ['connections', 'unproven', 'patience'])

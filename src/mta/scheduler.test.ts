@@ -8,6 +8,7 @@ const LIMITS: SchedulerLimits = {
   messages: 3,
   total: 10,
   unproven: 10,
+  strangers: 1_000,
   crowd: 1_000,
   waits: [1_000, 5_000],
 }
@@ -101,7 +102,7 @@ test('next hops that took no mail lately share their part of the connections, an
   for (const hop of ['a', 'b', 'c']) offer(it, hop, 9)
   assert.deepEqual(jobs(it), ['a1', 'b1', 'c1', 'a2', 'b2', 'c2'])
   assert.equal(it.isWanted('a'), true)
-  assert.equal(it.isPressed, true)
+  assert.equal(it.isPressed('a'), true)
   // Its lane is gone, and what it did is known.
   offer(it, 'good', 9)
   assert.deepEqual(jobs(it), ['good1', 'good2', 'good3', 'good4'])
@@ -124,6 +125,45 @@ test('who is not there any more is one of those that took no mail', () => {
   assert.deepEqual(jobs(it, 1_000), ['b1'])
   it.ended('b')
   assert.deepEqual(jobs(it, 1_000), ['a1'])
+})
+
+test('a next hop that the configuration names is none of them, though nothing is known of it, or it was not there', () => {
+  const it = new Scheduler<string>({ ...LIMITS, unproven: 1 })
+  offer(it, 'a', 1)
+  offer(it, 'b', 1)
+  const named = (job: string, now: number) => it.offer('partner', job, now, { isNamed: true })
+  named('first', 0)
+  assert.deepEqual(jobs(it), ['first', 'a1'])
+  it.failed('partner', 'refused', 0)
+  named('second', 1_000)
+  it.ended('partner')
+  named('third', 1_000)
+  assert.deepEqual(jobs(it, 1_000), ['second'])
+})
+
+test('so many jobs may wait for the share, and others only where they begin at once, or had their turn, or need none of it', () => {
+  const it = new Scheduler<string>({ ...LIMITS, connections: 1, unproven: 2, strangers: 1 })
+  offer(it, 'a', 1)
+  assert.deepEqual(jobs(it), ['a1'])
+  offer(it, 'a', 1)
+  assert.equal(it.hasRoom, false)
+  assert.equal(it.offer('a', 'x', 0), 'later')
+  offer(it, 'b', 1)
+  assert.deepEqual(jobs(it), ['b1'], 'it began at once')
+  assert.equal(it.offer('c', 'x', 0), 'later', 'the share is used up')
+  assert.equal(it.offer('c', 'c1', 0, { isAgain: true }), undefined)
+  it.worked('good', 0)
+  offer(it, 'good', 3)
+  assert.equal(it.offer('partner', 'p1', 0, { isNamed: true }), undefined)
+  // What waits for one that takes mail after all, and what begins, makes room.
+  it.worked('a', 0)
+  assert.equal(it.hasRoom, false)
+  assert.ok(jobs(it).includes('c1'))
+  assert.equal(it.hasRoom, true)
+  offer(it, 'd', 1)
+  assert.equal(it.hasRoom, false)
+  it.failed('d', 'refused', 0)
+  assert.equal(it.hasRoom, true)
 })
 
 test('where there are no more connections, those that took mail and those that did not come in turn', () => {
@@ -153,9 +193,21 @@ test('a connection is missed by who could have it if it ended', () => {
   assert.equal(it.isFreedBy('good'), false)
   it.ended('a')
   jobs(it)
-  assert.equal(it.isPressed, false)
+  assert.equal(it.isPressed('b'), false)
   offer(it, 'b', 3)
-  assert.equal(it.isPressed, true, 'a crowd waits')
+  assert.equal(it.isPressed('b'), true, 'a crowd waits')
+  assert.equal(it.isPressed('good'), false, 'and not for this one')
+  offer(it, 'good', 1)
+  assert.equal(it.isPressed('good'), true)
+})
+
+test('where all connections are had and the share is used up, the end of another lets nobody of it begin', () => {
+  const it = new Scheduler<string>({ ...LIMITS, connections: 1, total: 2, unproven: 1 })
+  it.worked('good', 0)
+  for (const hop of ['good', 'a', 'b']) offer(it, hop, 1)
+  assert.deepEqual(jobs(it), ['good1', 'a1'])
+  assert.equal(it.isFreedBy('good'), false)
+  assert.equal(it.isFreedBy('a'), true)
 })
 
 test('of next hops that are not there so many are remembered, and no lane is kept for them', () => {
@@ -181,6 +233,7 @@ test('whatever happens, no limit is passed, nothing is lost and nothing goes twi
         messages: 2,
         total: 5,
         unproven: 3,
+        strangers: 6,
         crowd: 10,
         waits: [1_000],
       })
@@ -234,11 +287,11 @@ test('who is more urgent goes first in its lane, and who has waited long enough 
   const it = new Scheduler<string>({ ...LIMITS, connections: 1, messages: 99 })
   it.offer('a', 'first', 0)
   assert.deepEqual(jobs(it), ['first'])
-  it.offer('a', 'bulk', 0, -9)
+  it.offer('a', 'bulk', 0, { priority: -9 })
   it.offer('a', 'plain', 0)
   it.offer('a', 'plain too', 1)
-  it.offer('a', 'urgent', 2, 5)
-  it.offer('a', 'late and urgent', 10 * DEGREE_WORTH, 9)
+  it.offer('a', 'urgent', 2, { priority: 5 })
+  it.offer('a', 'late and urgent', 10 * DEGREE_WORTH, { priority: 9 })
   it.offer('a', 'later than all', 10 * DEGREE_WORTH)
   const order = Array.from({ length: 6 }, (_, i) => it.next('a', i))
   assert.deepEqual(order, ['urgent', 'plain', 'plain too', 'late and urgent', 'bulk', 'later than all'])

@@ -13,10 +13,12 @@ export interface SchedulerLimits extends Pick<DestinationLimits, 'connections' |
   /** Connections at once, to all of them together. */
   readonly total: number
   /**
-   * Of these, the most to next hops that took no message lately; the rest is kept for those that did, whatever the others do
-   * with theirs. Not above `total`.
+   * Of these, the most to next hops that took no message lately and that the configuration does not name; the rest is kept for
+   * the others, whatever these do with theirs. Not above `total`.
    */
   readonly unproven: number
+  /** So many jobs may wait for a connection of that share. */
+  readonly strangers: number
   /** So many jobs that wait for a connection are a crowd. */
   readonly crowd: number
   /** How long a next hop that is not there is left alone, by how often it was not: the last again and again. */
@@ -38,6 +40,19 @@ export interface Refused {
 /** So long a message must have waited to go before one that is more urgent by one degree: nobody waits for ever. */
 export const DEGREE_WORTH: Duration = 300_000
 
+/** Not now: as many wait for the share as may. Nothing is known of the hop by that. */
+export const LATER = 'later'
+export type Later = typeof LATER
+
+export interface Offer {
+  /** -9 to 9: before those of its lane that are less urgent and have not waited much longer (RFC 6710 §4.3). */
+  readonly priority?: number | undefined
+  /** The configuration names the hop, and no stranger can: it does not have to show first that it takes mail. */
+  readonly isNamed?: boolean
+  /** It had its turn, and lost it: it is not put off. */
+  readonly isAgain?: boolean
+}
+
 interface Waiting<Job> {
   readonly job: Job
   /** Who has the lowest goes first. */
@@ -49,7 +64,9 @@ interface Lane<Job> {
   readonly waiting: Waiting<Job>[]
   open: number
   allowed: number
-  /** It took a message lately. */
+  /** The configuration names it. */
+  readonly isNamed: boolean
+  /** It took a message lately, or the configuration names it. */
   isProven: boolean
   away: Away | undefined
 }
@@ -64,18 +81,17 @@ interface Away {
 
 /**
  * Who is connected to next, and how often: a lane for each next hop, with its own limit and its own back-off, served in
- * turn so that a long lane does not hold up the others. Who did not show lately that it takes mail has a share of the
- * connections with all who did not: next hops that only hold what they are given cannot hold up the rest. It opens nothing
+ * turn so that a long lane does not hold up the others. A stranger who did not show lately that it takes mail has a share of
+ * the connections with all who did not: next hops that only hold what they are given cannot hold up the rest. It opens nothing
  * and waits for nothing; whoever drives it opens the sessions that it begins, and asks it for the next job of each.
  */
 export class Scheduler<Job> {
   readonly #limits: SchedulerLimits
-  /** Those that took mail lately, and those that did not, in the order of their turns; each as long as it has jobs or sessions. */
-  readonly #proven: Turns<Job> = { lanes: new Map(), open: 0 }
-  readonly #unproven: Turns<Job> = { lanes: new Map(), open: 0 }
+  /** Those that took mail lately or are named, and those that did not, in the order of their turns; each as long as it has jobs or sessions. */
+  readonly #proven: Turns<Job> = { lanes: new Map(), open: 0, waiting: 0 }
+  readonly #unproven: Turns<Job> = { lanes: new Map(), open: 0, waiting: 0 }
   readonly #took = new Expiring<true>(MOST_KNOWN)
   readonly #away = new Expiring<Away>(MOST_KNOWN)
-  #waiting = 0
   /** Whose turn it is, the ones' or the others'. */
   #turn = 0
 
@@ -83,32 +99,48 @@ export class Scheduler<Job> {
     this.#limits = limits
   }
 
+  get #waiting(): number {
+    return this.#proven.waiting + this.#unproven.waiting
+  }
+
   get open(): number {
     return this.#proven.open + this.#unproven.open
   }
 
-  /**
-   * A job for a next hop; refused while the hop is known to be away. `priority`, -9 to 9, moves it before those of its lane
-   * that are less urgent and have not waited much longer (RFC 6710 §4.3).
-   */
-  offer(hop: string, job: Job, now: Instant, priority = 0): Refused | undefined {
+  /** A job for a next hop; refused while the hop is known to be away. */
+  offer(hop: string, job: Job, now: Instant, how: Offer = {}): Refused | Later | undefined {
+    const { priority = 0, isNamed = false, isAgain = false } = how
     const known = this.#lane(hop)
     const refused = (known ? known.away : this.#away.get(hop, now))?.refused
     if (refused && now < refused.until) return refused
-    const lane = known ?? this.#begun(hop, now)
+    const isProven = known ? known.isProven : isNamed || this.#took.get(hop, now) !== undefined
+    if (!isProven && !isAgain && !this.hasRoom && !this.#hasTurn(known)) return LATER
+    const lane = known ?? this.#begun(hop, isNamed, now)
     const rank = now - priority * DEGREE_WORTH
     // Nearly all belong at the end.
     let at = lane.waiting.length
     while (at > 0 && (lane.waiting[at - 1]?.rank ?? rank) > rank) at--
     if (at === lane.waiting.length) lane.waiting.push({ job, rank })
     else lane.waiting.splice(at, 0, { job, rank })
-    this.#waiting++
+    this.#turnsOf(lane).waiting++
     return undefined
+  }
+
+  /** May another job wait for a connection of the share? */
+  get hasRoom(): boolean {
+    return this.#unproven.waiting < this.#limits.strangers
+  }
+
+  /** Would another job for one of those that took no mail begin at once? */
+  #hasTurn(lane: Lane<Job> | undefined): boolean {
+    if (this.#isFull(this.#unproven)) return false
+    return !lane || lane.open + lane.waiting.length < allowedOf(lane)
   }
 
   /** The sessions to open now, one lane after the other. */
   begin(now: Instant): readonly Begun<Job>[] {
     const begun: Begun<Job>[] = []
+    if (this.#waiting === 0) return begun
     // A lane that was served comes again behind the others, in the same pass.
     const passes = [this.#proven, this.#unproven].map(turns => ({ turns, lanes: turns.lanes.values() }))
     for (let idle = 0; idle < passes.length; idle++) {
@@ -158,17 +190,16 @@ export class Scheduler<Job> {
   /** Could a lane, but for `except`, begin a session if one of `ending` ended, and cannot now? */
   #isMissed(ending?: Lane<Job>, except?: Lane<Job>): boolean {
     for (const turns of [this.#proven, this.#unproven]) {
-      if (!this.#isFull(turns)) continue
-      // Where only the share is used up, it is one of these that must end.
-      if (ending && this.open < this.#limits.total && this.#turnsOf(ending) !== turns) continue
+      if (!this.#isFull(turns) || (ending && this.#isFull(turns, this.#turnsOf(ending)))) continue
       for (const lane of turns.lanes.values()) if (lane !== except && isReady(lane)) return true
     }
     return false
   }
 
-  /** Connections that do nothing are missed: for somebody none can be had, or a crowd waits. */
-  get isPressed(): boolean {
-    return this.#waiting >= this.#limits.crowd || this.isWanted()
+  /** A connection to this hop that does nothing is missed: for want of it somebody has none, or a crowd waits, some for this hop. */
+  isPressed(hop: string): boolean {
+    const isCrowd = this.#waiting >= this.#limits.crowd && (this.#lane(hop)?.waiting.length ?? 0) > 0
+    return isCrowd || this.isFreedBy(hop)
   }
 
   /** A message got through. `true`: the hop had been away, and is back. */
@@ -199,7 +230,7 @@ export class Scheduler<Job> {
     if (!lane) return { away: away.refused, jobs: [] }
     lane.away = away
     lane.allowed = this.#allowedFirst
-    this.#move(lane, false)
+    this.#move(lane, lane.isNamed)
     return { away: away.refused, jobs: this.#all(lane) }
   }
 
@@ -238,10 +269,10 @@ export class Scheduler<Job> {
   }
 
   /** A lane where there is none. */
-  #begun(hop: string, now: Instant): Lane<Job> {
-    const isProven = this.#took.get(hop, now) !== undefined
+  #begun(hop: string, isNamed: boolean, now: Instant): Lane<Job> {
+    const isProven = isNamed || this.#took.get(hop, now) !== undefined
     const away = this.#away.get(hop, now)
-    const lane = { hop, waiting: [], open: 0, allowed: this.#allowedFirst, isProven, away }
+    const lane = { hop, waiting: [], open: 0, allowed: this.#allowedFirst, isNamed, isProven, away }
     this.#turnsOf(lane).lanes.set(hop, lane)
     return lane
   }
@@ -259,33 +290,38 @@ export class Scheduler<Job> {
     const before = this.#turnsOf(lane)
     before.lanes.delete(lane.hop)
     before.open -= lane.open
+    before.waiting -= lane.waiting.length
     lane.isProven = isProven
     const after = this.#turnsOf(lane)
     after.lanes.set(lane.hop, lane)
     after.open += lane.open
+    after.waiting += lane.waiting.length
   }
 
-  #isFull(turns: Turns<Job>): boolean {
+  /** `ended`: if one of these sessions ended. */
+  #isFull(turns: Turns<Job>, ended?: Turns<Job>): boolean {
     const { total, unproven } = this.#limits
-    return this.open >= total || (turns === this.#unproven && turns.open >= unproven)
+    const open = this.open - (ended ? 1 : 0)
+    return open >= total || (turns === this.#unproven && turns.open - (ended === turns ? 1 : 0) >= unproven)
   }
 
   #first(lane: Lane<Job>): Job | undefined {
     const first = lane.waiting.shift()
-    if (first) this.#waiting--
+    if (first) this.#turnsOf(lane).waiting--
     return first?.job
   }
 
   #all(lane: Lane<Job>): readonly Job[] {
-    this.#waiting -= lane.waiting.length
+    this.#turnsOf(lane).waiting -= lane.waiting.length
     return lane.waiting.splice(0).map(({ job }) => job)
   }
 }
 
-/** Lanes in the order of their turns, and the connections of all of them. */
+/** Lanes in the order of their turns, and the connections and the jobs of all of them. */
 interface Turns<Job> {
   readonly lanes: Map<string, Lane<Job>>
   open: number
+  waiting: number
 }
 
 /** One at a time finds out whether a hop that was away is back. */

@@ -47,6 +47,11 @@ export interface Spool {
   /** One entry, due or not; nothing if it is not there, or somebody works on it. */
   take(id: SpoolId, now: Instant, until: Instant): Promise<Claim | undefined>
   /**
+   * Give the claim back and leave everything as it was, written nowhere: `claim` does not find it again before `until`, and
+   * `take` does.
+   */
+  putOff(claim: Claim, until: Instant): void
+  /**
    * Record what became of it, and give the claim back; with the report that tells of it, which is there once this is, and
    * never without. Resolves when it is kept, however long that takes. Refuses (`false`) when the revision has moved on.
    */

@@ -192,6 +192,30 @@ export function spoolContract(name: string, make: (limit: number) => Spool): voi
     assert.equal(await it.nextDue(), NOON)
   })
 
+  test(`${name}: what is put off is as it was, and is not claimed before its time, but taken and hastened`, async () => {
+    const it = spool()
+    for (const id of ['a', 'b']) await it.put(entry(id, NOON), body('x'))
+    const [one, two] = await it.claim(NOON, NOON + 500, 9)
+    assert.ok(one && two)
+    it.putOff(one, NOON + 60)
+    it.putOff(two, NOON + 60)
+    assert.deepEqual(await it.claim(NOON + 59, NOON + 500, 9), [])
+    assert.equal(await it.nextDue(), NOON + 60)
+    const taken = await it.take(one.entry.id, NOON + 1, NOON + 500)
+    assert.deepEqual(taken?.entry, one.entry)
+    const [again, ...more] = await it.claim(NOON + 60, NOON + 500, 9)
+    assert.deepEqual([again?.entry, more], [two.entry, []])
+    assert.ok(taken && again)
+    it.putOff(again, NOON + 900)
+    assert.equal(await it.hasten({ at: NOON + 70, what: 'retried' }), 1)
+    const [hastened] = await it.claim(NOON + 70, NOON + 500, 9)
+    assert.equal(hastened?.entry.id, again.entry.id)
+    // A claim from before something was written is worth nothing.
+    assert.ok(await it.update(taken, { ...taken.entry, revision: 1 }))
+    it.putOff(taken, NOON + 900)
+    assert.equal(await it.nextDue(), NOON)
+  })
+
   test(`${name}: hasten() has all that waits due at once, but what is held, claimed, or was tried since`, async () => {
     const it = spool()
     const late = (id: string): SpoolEntry => entry(id, NOON + 900)

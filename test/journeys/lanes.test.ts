@@ -8,11 +8,15 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AWAY } from '../../src/app/lanes.ts'
-import { MailServer, readMailServer } from '../../src/app/mail-server.ts'
+import { MailServer, type MailServerFiles, type MailServerWorld, readMailServer } from '../../src/app/mail-server.ts'
+import { Mta } from '../../src/app/mta.ts'
+import type { MtaWorld } from '../../src/app/mta-world.ts'
 import { QueueDesk } from '../../src/app/queue-desk.ts'
 import { MAX_WORKING } from '../../src/app/queue-work.ts'
 import { LmdbSpool } from '../../src/io/lmdb-spool.ts'
 import { MemorySpool } from '../../src/io/memory-spool.ts'
+import { dial } from '../../src/io/sockets.ts'
+import type { Resolver } from '../../src/mta/resolver.ts'
 import { newEntry } from '../../src/spool/entry.ts'
 import type { Spool } from '../../src/spool/spool.ts'
 import { freePorts } from '../../tools/bench/process.ts'
@@ -74,7 +78,38 @@ async function listening(t: After, at = 0): Promise<{ readonly peer: Peer; reado
   return { peer, port: (peer.server.address() as net.AddressInfo).port }
 }
 
-async function mailServer(t: After, port: number, lines: readonly string[] = [], spool: Spool = new MemorySpool()) {
+interface Around {
+  readonly spool?: Spool
+  /** Domains that DNS knows, and the ports where their servers are. */
+  readonly domains?: Readonly<Record<string, number>>
+}
+
+/** A server whose DNS and network are these domains alone. */
+function among(
+  domains: Readonly<Record<string, number>>,
+  { config, warnings: _told, ...files }: MailServerFiles,
+  { spool, maildir }: MailServerWorld,
+) {
+  const ports = Object.values(domains)
+  const ipOf = (domain: string) => `192.0.2.${Object.keys(domains).indexOf(domain) + 1}`
+  const found = (records: readonly unknown[]) => ({ kind: 'found', records, isSecure: false })
+  const resolver = {
+    resolve: async (name: string, type: string) => {
+      if (type === 'MX') return found([{ preference: 1, host: `mx.${name}` }])
+      return type === 'A' ? found([ipOf(name.replace(/^mx\./, ''))]) : { kind: 'empty', isSecure: false }
+    },
+  } as Resolver
+  const dialled: MtaWorld['dial'] = (ip, port, { call } = {}) => {
+    const [, last] = /^192\.0\.2\.(\d+)$/.exec(ip) ?? []
+    return dial({ host: '127.0.0.1', port: last ? (ports[Number(last) - 1] ?? 0) : port }, call?.signal)
+  }
+  const mta = new Mta(config, { ...files, spool, maildir: box => join(maildir, box), resolver, dial: dialled })
+  mta.start()
+  return { mta, stop: ({ grace }: { readonly grace: number }) => mta.stop(grace) }
+}
+
+async function mailServer(t: After, port: number, lines: readonly string[] = [], around: Around = {}) {
+  const { spool = new MemorySpool(), domains } = around
   const folder = mkdtempSync(join(tmpdir(), 'lanes-'))
   const [own = 0] = await freePorts(1)
   const file = join(folder, 'mail.conf')
@@ -86,7 +121,8 @@ async function mailServer(t: After, port: number, lines: readonly string[] = [],
     ...lines,
   ]
   writeFileSync(file, `${all.join('\n')}\n`)
-  const server = await MailServer.start(await readMailServer(file), { spool, maildir: folder })
+  const [files, world] = [await readMailServer(file), { spool, maildir: folder }]
+  const server = domains ? among(domains, files, world) : await MailServer.start(files, world)
   t.after(async () => {
     await server.stop({ grace: 0 })
     rmSync(folder, { recursive: true, force: true })
@@ -212,6 +248,9 @@ test('an operator who wants messages tried now has them tried, though their next
   assert.equal(new Set(peer.sessions.flat()).size, 3)
 })
 
+/** Mail for all other domains goes where DNS says. */
+const STRANGERS = ['mta-sts off', 'smtp-connector out cost 1 dns', 'address-space out smtp *']
+
 /** A server that takes connections and says nothing. */
 async function silence(t: After): Promise<{ readonly port: number; readonly sockets: Set<net.Socket> }> {
   const sockets = new Set<net.Socket>()
@@ -228,16 +267,13 @@ async function silence(t: After): Promise<{ readonly port: number; readonly sock
 
 test('next hops that say nothing hold up neither those that took mail before, nor for long those that never did', async t => {
   const [known, fresh, silent] = [await listening(t), await listening(t), await silence(t)]
-  const { spool, put, until } = await mailServer(t, known.port, [
-    'queue all-destinations connections 6 unproven 4 patience 2s',
-    `connector c to C cost 1 target 127.0.0.1 port ${fresh.port}`,
-    'address-space c smtp c.example',
-    ...['s', 't', 'u'].flatMap(name => [
-      `connector ${name} to ${name.toUpperCase()} cost 1 target 127.0.0.1 port ${silent.port}`,
-      `address-space ${name} smtp ${name}.example`,
-    ]),
-    'queue retry 1h',
-  ])
+  const { port } = silent
+  const { spool, put, until } = await mailServer(
+    t,
+    known.port,
+    ['queue all-destinations connections 6 unproven 4 patience 2s', ...STRANGERS, 'queue retry 1h'],
+    { domains: { 'c.example': fresh.port, 's.example': port, 't.example': port, 'u.example': port } },
+  )
   await put(1)
   await until(() => spool.count === 0)
   for (const domain of ['s.example', 't.example', 'u.example']) await put(5, domain)
@@ -248,7 +284,7 @@ test('next hops that say nothing hold up neither those that took mail before, no
   await put(1, 'c.example')
   await until(() => fresh.peer.sessions.flat().length === 1)
   const said = (await spool.list()).flatMap(({ trail }) => trail.map(({ what }) => what)).join('\n')
-  assert.match(said, /4\.4\.1 connector s: .*others needed the connection/)
+  assert.match(said, /4\.4\.1 connector out s\.example: .*others needed the connection/)
   assert.match(said, /not tried, for the next hop is away/)
 })
 
@@ -265,6 +301,37 @@ test('nor does a crowd of messages for one of them hold up the rest of the queue
   await put(1)
   await until(() => known.peer.sessions.flat().length === 1)
   assert.equal(spool.count, MAX_WORKING)
+})
+
+test('nor do messages for many of them, however many there are, and those do not run in circles meanwhile', async t => {
+  const [known, silent] = [await listening(t), await silence(t)]
+  const count = MAX_WORKING + 500
+  const names = Array.from({ length: count }, (_, i) => `s${i}.example`)
+  const spool = new MemorySpool()
+  let claimed = 0
+  const claim = spool.claim.bind(spool)
+  spool.claim = async (...how) => {
+    const claims = await claim(...how)
+    claimed += claims.length
+    return claims
+  }
+  const { put, until } = await mailServer(
+    t,
+    known.port,
+    ['local-domain c.example', 'mailbox bob@c.example', ...STRANGERS, 'queue retry 1h'],
+    { spool, domains: Object.fromEntries(names.map(name => [name, silent.port])) },
+  )
+  await Promise.all(names.map(name => put(1, name)))
+  await until(() => claimed === count && silent.sockets.size === 100)
+  await put(1)
+  await put(1, 'c.example')
+  await until(() => spool.count === count)
+  assert.equal(known.peer.sessions.flat().length, 1)
+  assert.ok((await spool.list()).every(({ trail }) => trail.length === 1))
+  assert.equal(claimed, count + 2)
+  // Those that go make room for others, and nobody waits for a time to come.
+  for (const socket of silent.sockets) socket.destroy()
+  await until(() => silent.sockets.size === 100)
 })
 
 test('as long as nobody else needs its connection, one that says nothing has its five minutes', async t => {
@@ -290,7 +357,7 @@ test('asked to stop, it leaves alone what has not had its turn: it waits as it d
     t,
     (silent.address() as net.AddressInfo).port,
     ['queue per-destination connections 2 messages 10'],
-    LmdbSpool.open(folder),
+    { spool: LmdbSpool.open(folder) },
   )
   await put(20)
   await sleep(300)
