@@ -11,7 +11,7 @@ import { type Hop, isHere, shownHop, visitOf } from '../mta/hop.ts'
 import { type LinkStateTalk, type Order, TLS_IS_MISSING, type Without } from '../mta/order.ts'
 import type { Connector } from '../routing/connector.ts'
 import type { SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
-import { type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import { type Failure, type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { Credentials, loginWish } from './credentials.ts'
 import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
 import { Destinations, remoteOf, type Server, type Servers, sayServer } from './destinations.ts'
@@ -156,14 +156,19 @@ export class Outgoing {
           )
         },
       })
+      let away: string | undefined
       if (ended.kind === 'nowhere') all(ended.outcome)
       // To be there and say nothing is not to be there.
-      else if (!isAnswered) throw new Error(saySilence(outcomes.values().next().value))
+      else if (!isAnswered) {
+        const { status, why } = silenceOf(outcomes.values().next().value)
+        away = `${sayHop(hop)}: ${why}`
+        outcomes.clear()
+        all({ kind: 'deferred', by: { status, why: away } })
+      }
       await settle()
-      return undefined
+      return away
     } catch (cause) {
       const why = `${sayHop(hop)}: ${words(cause)}`
-      if (!isAnswered) outcomes.clear()
       all({ kind: 'deferred', by: { status: '4.4.1', why } })
       await settle()
       return why
@@ -265,7 +270,7 @@ export class Outgoing {
   /** One session with a next hop: with the first of its servers that has one, and without what did not work there. */
   async #session(hop: Hop, job: (beginning: Beginning) => Job, hand: Hand): Promise<SessionEnd> {
     const end = now() + this.#limit
-    let why: string | undefined = NO_GREETING
+    let why: string | undefined = NO_GREETING.why
     const answered = () => {
       why = undefined
       this.#reached(hop)
@@ -437,10 +442,11 @@ function sayHop(hop: Hop): string {
 
 const SPARED: Readonly<Record<Without, string>> = { tls: 'TLS', bdat: 'BDAT', parameters: 'parameters' }
 
-const NO_GREETING = 'no greeting came'
+const NO_GREETING: Failure = { status: '4.4.1', why: 'no greeting came' }
 
-function saySilence(outcome: Outcome | undefined): string {
-  return outcome?.kind === 'deferred' && !('code' in outcome.by) ? outcome.by.why : NO_GREETING
+/** What is said of who never greeted: that it hung up, or was waited for in vain. */
+function silenceOf(outcome: Outcome | undefined): Failure {
+  return outcome?.kind === 'deferred' && !('code' in outcome.by) ? outcome.by : NO_GREETING
 }
 
 const TURNED = 'the connection that was turned'

@@ -236,7 +236,9 @@ export class Client<Tag> implements Machine<ClientOutput<Tag>> {
       this.#wait(now)
       return [{ kind: 'write', bytes: held.bytes }]
     }
-    return this.#fail('4.4.2', `no answer in time to ${this.#waiting[0]?.said ?? 'nothing'}`)
+    const asked = this.#waiting[0]?.said
+    // Whoever never greeted has not answered the call (RFC 3463 §3.5).
+    return this.#fail(asked === 'connect' ? '4.4.1' : '4.4.2', `no answer in time to ${asked ?? 'nothing'}`)
   }
 
   #expect(what: Said, tag: Tag, now: Instant): void {
