@@ -16,7 +16,16 @@ import { now } from '../io/clock.ts'
 import { openFileLimit } from '../io/files.ts'
 import { proxy } from '../io/proxy.ts'
 import { takeProxyHeader } from '../io/proxy-header.ts'
-import { Call, type Connected, type Endpoint, isOutOfFiles, receive, sayEndpoint } from '../io/sockets.ts'
+import {
+  Call,
+  type Channel,
+  type Connected,
+  type Endpoint,
+  isOutOfFiles,
+  linger,
+  receive,
+  sayEndpoint,
+} from '../io/sockets.ts'
 import { type Passage, reset, splice, type Watch } from '../io/splice.ts'
 import { Tcp } from '../io/tcp.ts'
 import { type SecureContext, secureClient, secureServer } from '../io/tls.ts'
@@ -252,7 +261,7 @@ export class Gateway {
     client.write(TOO_MANY)
     client.end()
     client.resume()
-    setTimeout(() => client.destroy(), GOODBYE_WAIT).unref()
+    linger(client, GOODBYE_WAIT)
   }
 
   #knock(door: Door, client: Connected, knock: Knock): void {
@@ -282,7 +291,7 @@ export class Gateway {
     this.#call(door, client, knock, admission)
   }
 
-  #call(door: Door, client: Connected, knock: Knock, admission: Admitted): void {
+  #call(door: Door, client: Channel, knock: Knock, admission: Admitted): void {
     const { to, policy } = admission
     const { source, sourcePort, destination, port } = knock
     const ends: Ends = { source, sourcePort, destination, destinationPort: port }

@@ -1,5 +1,4 @@
 /** The MTA-STS policies of domains: asked for, remembered as long as they say, and kept over a restart. */
-
 import { Expiring } from '../base/expiring.ts'
 import type { Duration, Instant } from '../base/time.ts'
 import { now } from '../io/clock.ts'

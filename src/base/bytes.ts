@@ -49,11 +49,11 @@ export function isUtf8(bytes: Uint8Array): boolean {
   return isAscii(bytes) || strictUtf8(bytes) !== undefined
 }
 
-/** The text, or `undefined` where the bytes are not well-formed UTF-8. */
-export function strictUtf8(bytes: Uint8Array): string | undefined {
-  if (isAscii(bytes)) return text(bytes)
+/** The text from there on, or `undefined` where the bytes are not well-formed UTF-8. */
+export function strictUtf8(bytes: Uint8Array, from = 0): string | undefined {
+  if (isAscii(bytes)) return text(bytes, from)
   try {
-    return strictDecoder.decode(bytes)
+    return strictDecoder.decode(bytes.subarray(from))
   } catch {
     return undefined
   }

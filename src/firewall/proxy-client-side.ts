@@ -99,6 +99,7 @@ export class ClientSide {
     }
     // Of what is asked for our own sake the client knows nothing.
     if (!session.queue.owesClient && !session.hello) return true
+    // It said nothing that should have waited.
     if (session.fromClient.size === 0) return true
     const last = session.sync
     const mayFollow = last === undefined || !ENDS_ITS_GROUP.has(last)

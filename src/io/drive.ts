@@ -5,7 +5,7 @@ import { isWire, type Machine, type WireOutput } from '../base/machine.ts'
 import type { Duration } from '../base/time.ts'
 import { Alarm } from './alarm.ts'
 import { now } from './clock.ts'
-import { type Channel, streamOf, writeAll } from './sockets.ts'
+import { type Channel, linger, streamOf, writeAll } from './sockets.ts'
 import { lasting } from './tcp.ts'
 import type { Secured } from './tls.ts'
 
@@ -16,8 +16,6 @@ export const WRITE_WAIT: Duration = 300_000
  * two slices is it noticed that the peer does not read them.
  */
 export const SLICE = 4096
-/** How long a closed connection may linger until the other side closes, too. */
-export const LINGER: Duration = 5_000
 
 /** How a connection ends, but for an error; and what whoever waits to write hears. */
 const ENDS = ['end', 'close'] as const
@@ -311,11 +309,7 @@ export class Drive<Output extends { readonly kind: string }> {
     }
     const socket = this.#socket
     socket.end()
-    if (socket.destroyed) return
-    // Whoever waits for it no longer must not be held in memory by it.
-    const alarm = new Alarm(() => socket.destroy())
-    alarm.set(now() + LINGER)
-    socket.once('close', () => alarm.off())
+    linger(socket)
   }
 
   /** Deadlines mostly move on, with every line: the alarm is left alone then, and looks again when it rings. */

@@ -42,8 +42,7 @@ export class MemorySpool implements Spool {
       this.#size -= size
       throw cause
     }
-    this.#held.set(entry.id, { entry: { ...entry, size }, body: blocks.whole(), claimedUntil: 0, putOffUntil: 0 })
-    this.#asked.changed(entry)
+    this.#hold(entry, size, blocks.whole())
     return { kept: true }
   }
 
@@ -116,7 +115,11 @@ export class MemorySpool implements Spool {
     if (!report) return
     const { entry, body } = report
     this.#size += body.length
-    this.#held.set(entry.id, { entry: { ...entry, size: body.length }, body: [body], claimedUntil: 0, putOffUntil: 0 })
+    this.#hold(entry, body.length, [body])
+  }
+
+  #hold(entry: SpoolEntry, size: number, body: readonly Uint8Array[]): void {
+    this.#held.set(entry.id, { entry: { ...entry, size }, body, claimedUntil: 0, putOffUntil: 0 })
     this.#asked.changed(entry)
   }
 

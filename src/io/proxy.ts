@@ -3,8 +3,8 @@ import { type Closing, type ProxyOptions, type ProxyOutput, SmtpProxy } from '..
 import type { Explanation } from '../firewall/verdict.ts'
 import { Alarm } from './alarm.ts'
 import { now } from './clock.ts'
-import { LINGER, SLICE } from './drive.ts'
-import { type Channel, type Duplex, streamOf, writeAll } from './sockets.ts'
+import { SLICE } from './drive.ts'
+import { type Channel, type Duplex, linger, streamOf, writeAll } from './sockets.ts'
 import { type Passage, reset, type Watch } from './splice.ts'
 import type { Secured } from './tls.ts'
 
@@ -246,10 +246,7 @@ class Joined {
     if (socket.destroyed) return
     // Read and thrown away, so that the end is seen.
     socket.resume()
-    const alarm = new Alarm(() => socket.destroy())
-    alarm.set(now() + LINGER)
-    // Else every connection would be kept as long, though it is over.
-    socket.on('close', () => alarm.off())
+    linger(socket)
   }
 
   /** Half a message must not be taken for a whole one: a reset, and under TLS an end without its close_notify. */

@@ -26,9 +26,9 @@ export interface Channel {
   pause(): unknown
   resume(): unknown
   isPaused(): boolean
-  on(event: TcpEvent, listener: Listener): unknown
-  once(event: TcpEvent, listener: Listener): unknown
-  off(event: TcpEvent, listener: Listener): unknown
+  on<Event extends TcpEvent>(event: Event, listener: Listener<Event>): unknown
+  once<Event extends TcpEvent>(event: Event, listener: Listener<Event>): unknown
+  off<Event extends TcpEvent>(event: Event, listener: Listener<Event>): unknown
   removeAllListeners(event: TcpEvent): unknown
 }
 
@@ -41,6 +41,17 @@ export function streamOf(channel: Channel): Duplex {
 export function writeAll(channel: Channel, parts: readonly Uint8Array[]): boolean {
   if (channel instanceof Tcp) return channel.writeAll(parts)
   return channel.write(parts.length === 1 && parts[0] ? lasting(parts[0]) : Buffer.concat(parts))
+}
+
+/** How long a connection that we closed may linger until the other side closes, too. */
+export const LINGER: Duration = 5_000
+
+/** Waits until the other side closes, and no longer than that: nobody must be held in memory by it. */
+export function linger(channel: Channel, wait: Duration = LINGER): void {
+  if (channel.destroyed) return
+  const alarm = new Alarm(() => channel.destroy())
+  alarm.set(now() + wait)
+  channel.once('close', () => alarm.off())
 }
 
 /** A connection over TCP. */

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Ears, type TcpEvent, tell } from './tcp-ears.ts'
+import { Ears, type TcpEvent, type Told, tell } from './tcp-ears.ts'
 
 class Open extends Ears {
   emit(event: TcpEvent, told?: unknown): void {
-    tell(this.ears[event], told)
+    tell(this.ears[event], told as Told[TcpEvent])
   }
 }
 
@@ -27,7 +27,14 @@ const step = fc.oneof(
   }),
 )
 
-function play(ears: Open | EventEmitter, steps: readonly { do: string; event: TcpEvent; who: number }[]): string[] {
+/** What both of them have. */
+interface Emitter
+  extends Record<'on' | 'once' | 'off', (event: TcpEvent, listener: (told: unknown) => void) => unknown> {
+  removeAllListeners(event: TcpEvent): unknown
+  emit(event: TcpEvent, told: unknown): unknown
+}
+
+function play(ears: Emitter, steps: readonly { do: string; event: TcpEvent; who: number }[]): string[] {
   const heard: string[] = []
   // The last of them goes, and takes the first with it, when it is told.
   const listeners = WHO.map(who => (told: unknown) => {

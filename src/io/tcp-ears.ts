@@ -1,11 +1,17 @@
-/** What a connection tells of. */
-export type TcpEvent = 'data' | 'end' | 'error' | 'close' | 'drain'
+/** What a connection tells of, and what listeners are told. */
+export interface Told {
+  readonly data: Uint8Array
+  readonly end: undefined
+  readonly error: NodeJS.ErrnoException
+  readonly close: undefined
+  readonly drain: undefined
+}
 
-// biome-ignore lint/suspicious/noExplicitAny: what a listener is told depends on the event, as Node has it.
-export type Listener = (told?: any) => void
+export type TcpEvent = keyof Told
+export type Listener<Event extends TcpEvent> = (told: Told[Event]) => void
 
-/** `listener`: whom it stands for, where that one is told once. */
-type Ear = Listener & { readonly listener?: Listener }
+/** Whoever listens to one event or the other. `listener`: whom it stands for, where that one is told once. */
+type Ear = ((told: never) => void) & { readonly listener?: (told: never) => void }
 
 /** Mostly there is one. A list is never changed, so that all who were there are told though one of them goes meanwhile. */
 type Heard = Ear | readonly Ear[] | undefined
@@ -23,15 +29,15 @@ export class Ears {
     drain: undefined,
   }
 
-  on(event: TcpEvent, listener: Listener): this {
-    const before = this.ears[event]
+  on<Event extends TcpEvent>(event: Event, listener: Listener<Event>): this {
+    const before: Heard = this.ears[event]
     this.ears[event] =
       before === undefined ? listener : typeof before === 'function' ? [before, listener] : [...before, listener]
     return this
   }
 
-  once(event: TcpEvent, listener: Listener): this {
-    const once = (told: unknown): void => {
+  once<Event extends TcpEvent>(event: Event, listener: Listener<Event>): this {
+    const once = (told: Told[Event]): void => {
       this.off(event, once)
       listener(told)
     }
@@ -39,8 +45,8 @@ export class Ears {
   }
 
   /** The one that came last of those that are the same. */
-  off(event: TcpEvent, listener: Listener): this {
-    const before = this.ears[event]
+  off<Event extends TcpEvent>(event: Event, listener: Listener<Event>): this {
+    const before: Heard = this.ears[event]
     if (typeof before === 'function') {
       if (isOf(before, listener)) this.ears[event] = undefined
     } else if (before) {
@@ -56,11 +62,11 @@ export class Ears {
   }
 }
 
-export function tell(heard: Heard, told?: unknown): void {
-  if (typeof heard === 'function') heard(told)
-  else if (heard) for (const each of heard) each(told)
+export function tell(heard: Heard, told?: Told[TcpEvent]): void {
+  if (typeof heard === 'function') heard(told as never)
+  else if (heard) for (const each of heard) each(told as never)
 }
 
-function isOf(ear: Ear, listener: Listener): boolean {
+function isOf(ear: Ear, listener: Ear): boolean {
   return ear === listener || ear.listener === listener
 }

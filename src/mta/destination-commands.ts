@@ -1,5 +1,4 @@
 /** Where mail goes beyond connectors: name servers, the store behind LMTP, and what TLS domains are held to. */
-
 import type { CommandSpec } from '../config/grammar.ts'
 import { respelled } from '../config/respelled.ts'
 import { quote } from '../config/text.ts'

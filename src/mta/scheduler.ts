@@ -111,11 +111,11 @@ export class Scheduler<Job> {
   offer(hop: string, job: Job, now: Instant, how: Offer = {}): Refused | Later | undefined {
     const { priority = 0, isNamed = false, isAgain = false } = how
     const known = this.#lane(hop)
-    const refused = (known ? known.away : this.#away.get(hop, now))?.refused
+    const lane = known ?? this.#lookedUp(hop, isNamed, now)
+    const refused = lane.away?.refused
     if (refused && now < refused.until) return refused
-    const isProven = known ? known.isProven : isNamed || this.#took.get(hop, now) !== undefined
-    if (!isProven && !isAgain && !this.hasRoom && !this.#hasTurn(known)) return LATER
-    const lane = known ?? this.#begun(hop, isNamed, now)
+    if (!lane.isProven && !isAgain && !this.hasRoom && !this.#hasTurn(lane)) return LATER
+    if (!known) this.#turnsOf(lane).lanes.set(hop, lane)
     const rank = now - priority * DEGREE_WORTH
     // Nearly all belong at the end.
     let at = lane.waiting.length
@@ -132,9 +132,8 @@ export class Scheduler<Job> {
   }
 
   /** Would another job for one of those that took no mail begin at once? */
-  #hasTurn(lane: Lane<Job> | undefined): boolean {
-    if (this.#isFull(this.#unproven)) return false
-    return !lane || lane.open + lane.waiting.length < allowedOf(lane)
+  #hasTurn(lane: Lane<Job>): boolean {
+    return !this.#isFull(this.#unproven) && lane.open + lane.waiting.length < allowedOf(lane)
   }
 
   /** The sessions to open now, one lane after the other. */
@@ -268,13 +267,11 @@ export class Scheduler<Job> {
     return this.#proven.lanes.get(hop) ?? this.#unproven.lanes.get(hop)
   }
 
-  /** A lane where there is none. */
-  #begun(hop: string, isNamed: boolean, now: Instant): Lane<Job> {
+  /** A lane for a hop that has none, by what is known of it. */
+  #lookedUp(hop: string, isNamed: boolean, now: Instant): Lane<Job> {
     const isProven = isNamed || this.#took.get(hop, now) !== undefined
     const away = this.#away.get(hop, now)
-    const lane = { hop, waiting: [], open: 0, allowed: this.#allowedFirst, isNamed, isProven, away }
-    this.#turnsOf(lane).lanes.set(hop, lane)
-    return lane
+    return { hop, waiting: [], open: 0, allowed: this.#allowedFirst, isNamed, isProven, away }
   }
 
   get #allowedFirst(): number {

@@ -1,5 +1,4 @@
 /** Connectors: where they lead, and what takes them. */
-
 import { Keyed } from '../base/keyed.ts'
 import type { Diagnostic } from '../base/problem.ts'
 import { SIZE } from '../config/argument.ts'

@@ -1,4 +1,4 @@
-import { bytes, CR, isAscii, LF, SP, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
+import { bytes, CR, LF, SP, strictUtf8, text, upper, utf8 } from '../base/bytes.ts'
 import { type ForwardPath, formatPath, parsePath, type ReversePath } from './address.ts'
 import { formatParams, fromXtext, type Param, type Params, parseParams, toXtext } from './params.ts'
 
@@ -79,7 +79,7 @@ export function parseCommand(line: Uint8Array): Command {
   let from = length
   while (isBlank(line[from])) from++
   // UTF-8 only counts as such where it is well-formed; otherwise the octets are shown one by one.
-  const wellFormed = isAscii(line) ? text(line, from) : strictUtf8(line.subarray(from))
+  const wellFormed = strictUtf8(line, from)
   const argument = wellFormed ?? text(line, from)
   const known = knownVerb(line, length)
   if (!known) return { kind: 'other', verb: text(line, 0, length), argument }
