@@ -11,7 +11,7 @@ import { type Hop, isHere, shownHop, visitOf } from '../mta/hop.ts'
 import { type LinkStateTalk, type Order, TLS_IS_MISSING, type Without } from '../mta/order.ts'
 import type { Connector } from '../routing/connector.ts'
 import type { SaslClientQuestion } from '../smtp/sasl/mechanism.ts'
-import { type Failure, type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
+import { type Failure, failureOf, type Outcome, type SpoolEntry, sayOutcome } from '../spool/entry.ts'
 import { Credentials, loginWish } from './credentials.ts'
 import { type Ended, type Hand, type Job, runAttempt } from './delivery.ts'
 import { Destinations, remoteOf, type Server, type Servers, sayServer } from './destinations.ts'
@@ -160,7 +160,8 @@ export class Outgoing {
       if (ended.kind === 'nowhere') all(ended.outcome)
       // To be there and say nothing is not to be there.
       else if (!isAnswered) {
-        const { status, why } = silenceOf(outcomes.values().next().value)
+        // It hung up, or was waited for in vain.
+        const { status, why } = failureOf(outcomes.values().next().value) ?? NO_GREETING
         away = `${sayHop(hop)}: ${why}`
         outcomes.clear()
         all({ kind: 'deferred', by: { status, why: away } })
@@ -443,11 +444,6 @@ function sayHop(hop: Hop): string {
 const SPARED: Readonly<Record<Without, string>> = { tls: 'TLS', bdat: 'BDAT', parameters: 'parameters' }
 
 const NO_GREETING: Failure = { status: '4.4.1', why: 'no greeting came' }
-
-/** What is said of who never greeted: that it hung up, or was waited for in vain. */
-function silenceOf(outcome: Outcome | undefined): Failure {
-  return outcome?.kind === 'deferred' && !('code' in outcome.by) ? outcome.by : NO_GREETING
-}
 
 const TURNED = 'the connection that was turned'
 

@@ -10,7 +10,7 @@ import { trailed, triedNews } from '../mta/news.ts'
 import { LATER, type Later } from '../mta/scheduler.ts'
 import { type Batch, batches, conclude, type Hurried, hastened, isLate, turnFor, wayOf } from '../mta/work.ts'
 import { formatMailbox, formatPath } from '../smtp/address.ts'
-import { isDone, isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
+import { failureOf, isDone, isTooSoon, type Outcome, type SpoolEntry, type SpoolId } from '../spool/entry.ts'
 import { type Claim, givenBack } from '../spool/spool.ts'
 import type { Lanes, Settled } from './lanes.ts'
 import type { LinkState } from './link-state.ts'
@@ -381,13 +381,7 @@ function sayHop(batch: Batch): string {
 
 /** Was it the next hop that was not there, and not the message? */
 function isAway(outcome: Outcome | Later | undefined): boolean {
-  return (
-    outcome !== undefined &&
-    outcome !== LATER &&
-    outcome.kind === 'deferred' &&
-    !('code' in outcome.by) &&
-    outcome.by.status === '4.4.1'
-  )
+  return outcome !== LATER && failureOf(outcome)?.status === '4.4.1'
 }
 
 const BROKE_OFF: Outcome = { kind: 'deferred', by: { status: '4.3.0', why: 'the attempt broke off' } }

@@ -98,6 +98,11 @@ export interface Failure {
   readonly why: string
 }
 
+/** Why it waits, where no server's reply says so. */
+export function failureOf(outcome: Outcome | undefined): Failure | undefined {
+  return outcome?.kind === 'deferred' && !('code' in outcome.by) ? outcome.by : undefined
+}
+
 export function sayOutcome(outcome: Outcome): string {
   switch (outcome.kind) {
     case 'delivered':
