@@ -6,9 +6,11 @@ import { type TestContext, test } from 'node:test'
 import { freePorts } from '../tools/bench/process.ts'
 import { answering, handIn, relaying, run, until } from './mail-servers.ts'
 
-/** A server that sends to one port, and whose file is about to be read again. */
-async function sender(t: TestContext, port: number) {
-  const [own = 0] = await freePorts(1)
+/** A server that sends to one port, by default to one where nobody is, and whose file is about to be read again. */
+async function sender(t: TestContext, to?: number) {
+  // Both at once: one that is free again may be the next that is found.
+  const [own = 0, nobody = 0] = await freePorts(2)
+  const port = to ?? nobody
   const lines = (to: number, ...more: readonly string[]) => [
     ...relaying(own),
     'queue retry 1h',
@@ -19,6 +21,7 @@ async function sender(t: TestContext, port: number) {
   const relays = await run(lines(port))
   t.after(() => relays.stop())
   return {
+    port,
     relays,
     reload: (to: number, ...more: readonly string[]) => relays.reload(lines(to, ...more)),
     /** Hands one in; what became of its first try. */
@@ -38,8 +41,7 @@ async function sender(t: TestContext, port: number) {
 test('a next hop that was away is left alone after a reload as before, and who waited for it goes once it is back', async t => {
   // A wait that is over by chance would be none.
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
-  const [port = 0] = await freePorts(1)
-  const { relays, reload, send } = await sender(t, port)
+  const { port, relays, reload, send } = await sender(t)
   assert.match(await send('bob@b.example'), /deferred: 4\.4\.1 .*refused the connection/)
   await reload(port, 'local-domain a.example')
   assert.match(await send('carol@b.example'), /not tried, for the next hop is away: .*refused the connection/)
@@ -57,8 +59,7 @@ test('a next hop that was away is left alone after a reload as before, and who w
 
 test('of a next hop that is another now nothing is remembered: what waited goes by it at once', async t => {
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
-  const [port = 0] = await freePorts(1)
-  const { relays, reload, send } = await sender(t, port)
+  const { relays, reload, send } = await sender(t)
   assert.match(await send('bob@b.example'), /deferred: 4\.4\.1 .*refused the connection/)
   const to = await answering()
   t.after(() => to.close())
